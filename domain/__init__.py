@@ -1,0 +1,1 @@
+"""What may happen: events, states and commands of the hub's subjects. Pure."""

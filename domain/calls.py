@@ -1,0 +1,319 @@
+"""Calls for proposals, and their rounds."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from domain.core import (
+    N_,
+    Act,
+    Actor,
+    CallId,
+    Command,
+    Event,
+    Kind,
+    LongText,
+    Model,
+    PersonId,
+    Reason,
+    Reason_,
+    Refusal,
+    Role,
+    State,
+    Title,
+)
+
+Blindness = Literal["open", "single_blind", "double_blind"]
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    """What reviewers judge, and how much it counts (percent)."""
+
+    name: Annotated[str, Meta(min_length=2, max_length=200)]
+    weight: Annotated[int, Meta(ge=1, le=100)]
+
+
+class CallDrafted(Event):
+    """A call was drafted; its drafter is its officer."""
+
+    call: CallId
+    officer: PersonId
+    title: str
+    summary: str
+    opens_at: datetime
+    closes_at: datetime
+    criteria: tuple[Criterion, ...]
+    quorum: int
+    blindness: Blindness
+    countries: int
+    conflict_years: int
+
+
+class CallAmended(Event):
+    """A call was changed; what is null stayed as it was."""
+
+    call: CallId
+    reason: str
+    title: str | None = None
+    summary: str | None = None
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    criteria: tuple[Criterion, ...] | None = None
+    quorum: int | None = None
+    blindness: Blindness | None = None
+    countries: int | None = None
+    conflict_years: int | None = None
+
+
+class CallPublished(Event):
+    """A call became public."""
+
+    call: CallId
+
+
+class RoundOpened(Event):
+    """The round opened: proposals may be submitted; criteria, quorum, blindness and conflict policy are frozen."""
+
+    call: CallId
+
+
+class RoundClosed(Event):
+    """The round closed: nothing more may be submitted."""
+
+    call: CallId
+
+
+class ResultsPublished(Event):
+    """The results of the call were published."""
+
+    call: CallId
+
+
+class CallArchived(Event):
+    """The call was put away."""
+
+    call: CallId
+
+
+class Call(
+    State,
+    kind=Kind("call"),
+    on=(CallDrafted, CallAmended, CallPublished, RoundOpened, RoundClosed, ResultsPublished, CallArchived),
+):
+    """``draft → published → open → closed → decided → archived``."""
+
+    officers: frozenset[str] = frozenset()
+    opens_at: datetime = datetime.max.replace(tzinfo=UTC)
+    closes_at: datetime = datetime.max.replace(tzinfo=UTC)
+    criteria: tuple[Criterion, ...] = ()
+    countries: int = 1
+
+    def evolve(self, event: Event) -> Self:
+        """This call after the event."""
+        match event:
+            case CallDrafted():
+                return msgspec.structs.replace(
+                    self,
+                    id=event.call,
+                    status="draft",
+                    officers=frozenset({event.officer}),
+                    opens_at=event.opens_at,
+                    closes_at=event.closes_at,
+                    criteria=event.criteria,
+                    countries=event.countries,
+                )
+            case CallAmended():
+                return msgspec.structs.replace(
+                    self,
+                    opens_at=event.opens_at or self.opens_at,
+                    closes_at=event.closes_at or self.closes_at,
+                    criteria=event.criteria if event.criteria is not None else self.criteria,
+                    countries=event.countries if event.countries is not None else self.countries,
+                )
+            case CallPublished():
+                return msgspec.structs.replace(self, status="published")
+            case RoundOpened():
+                return msgspec.structs.replace(self, status="open")
+            case RoundClosed():
+                return msgspec.structs.replace(self, status="closed")
+            case ResultsPublished():
+                return msgspec.structs.replace(self, status="decided")
+            case CallArchived():
+                return msgspec.structs.replace(self, status="archived")
+        return self
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """Its officers."""
+        if self.id in actor.calls:
+            yield Role.CALL_OFFICER
+
+    def accepts(self, at: datetime) -> bool:
+        """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
+        return self.status == "open" and at < self.closes_at
+
+
+class CallOffices(State, kind=Kind("person"), on=(CallDrafted,)):
+    """The calls whose officer a person is."""
+
+    calls: frozenset[str] = frozenset()
+
+    def evolve(self, event: Event) -> Self:
+        """The calls after the event."""
+        match event:
+            case CallDrafted():
+                return msgspec.structs.replace(self, calls=self.calls | {event.call})
+        return self
+
+
+CallTitle = Annotated[Title, Meta(title=N_("Title"))]
+Summary = Annotated[LongText, Meta(min_length=10, title=N_("What it is for"))]
+OpensAt = Annotated[datetime, Meta(tz=True, title=N_("Opens"), description=N_("Date and time, UTC."))]
+ClosesAt = Annotated[datetime, Meta(tz=True, title=N_("Closes"), description=N_("Date and time, UTC."))]
+Criteria = Annotated[
+    tuple[Criterion, ...],
+    Meta(
+        min_length=1,
+        max_length=12,
+        title=N_("Criteria"),
+        description=N_("One per line, as “name: percent”; together 100."),
+    ),
+]
+Quorum = Annotated[int, Meta(ge=1, le=12, title=N_("Reviews needed for a decision"))]
+Countries = Annotated[int, Meta(ge=1, le=5, title=N_("Countries that partners must come from, at least"))]
+ConflictYears = Annotated[int, Meta(ge=0, le=10, title=N_("Years for which a shared organization is a conflict"))]
+Blind = Annotated[Blindness, Meta(title=N_("Blindness of reviews"))]
+
+
+def _check(opens_at: datetime, closes_at: datetime, criteria: tuple[Criterion, ...]) -> None:
+    if closes_at <= opens_at:
+        raise Refusal(Reason.INVALID, N_("The round has to close after it opens."), "closes_at")
+    if sum(each.weight for each in criteria) != 100:
+        raise Refusal(Reason.INVALID, N_("The weights of the criteria have to add up to 100."), "criteria")
+    if len({each.name.casefold() for each in criteria}) < len(criteria):
+        raise Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
+
+
+class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
+    """Draft a call for joint proposals."""
+
+    title: CallTitle
+    summary: Summary
+    opens_at: OpensAt
+    closes_at: ClosesAt
+    criteria: Criteria
+    quorum: Quorum = 3
+    countries: Countries = 2
+    blindness: Blind = "single_blind"
+    conflict_years: ConflictYears = 3
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """It closes after it opens, and the weights add up to 100."""
+        _check(self.opens_at, self.closes_at, self.criteria)
+        yield CallDrafted(
+            call=act.new("call"),
+            officer=act.actor,
+            title=self.title,
+            summary=self.summary,
+            opens_at=self.opens_at,
+            closes_at=self.closes_at,
+            criteria=self.criteria,
+            quorum=self.quorum,
+            blindness=self.blindness,
+            countries=self.countries,
+            conflict_years=self.conflict_years,
+        )
+
+
+class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "open"}):
+    """Change a call; once the round is open only its text and a later closing may change."""
+
+    call: CallId
+    reason: Reason_
+    title: CallTitle | None = None
+    summary: Summary | None = None
+    opens_at: OpensAt | None = None
+    closes_at: ClosesAt | None = None
+    criteria: Criteria | None = None
+    quorum: Quorum | None = None
+    countries: Countries | None = None
+    blindness: Blind | None = None
+    conflict_years: ConflictYears | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """What freezes when the round opens stays; a deadline that applicants rely on only moves away."""
+        call = model.get(Call, self.call)
+        _check(self.opens_at or call.opens_at, self.closes_at or call.closes_at, self.criteria or call.criteria)
+        if call.status == "open":
+            for name in ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years"):
+                if getattr(self, name) is not None:
+                    raise Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)
+            if self.closes_at is not None and self.closes_at < call.closes_at:
+                raise Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at")
+        changed = {
+            name: value
+            for name in CallAmended.__struct_fields__
+            if name not in ("call", "reason") and (value := getattr(self, name)) is not None
+        }
+        if changed:
+            yield CallAmended(call=self.call, reason=self.reason, **changed)
+
+
+class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
+    """Make this call public; its round opens when the time comes."""
+
+    call: CallId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Not when it would have closed already."""
+        if model.get(Call, self.call).closes_at <= act.at:
+            raise Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."))
+        yield CallPublished(call=self.call)
+
+
+class OpenRound(Command, on=Call, by=(Role.CALL_OFFICER, Role.HUB), while_={"published", "open"}):
+    """Open the round now."""
+
+    call: CallId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Opening twice changes nothing."""
+        call = model.get(Call, self.call)
+        if call.status == "published":
+            if call.closes_at <= act.at:
+                raise Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."))
+            yield RoundOpened(call=self.call)
+
+
+class CloseRound(Command, on=Call, by=Role.HUB, while_={"open", "closed"}):
+    """Close the round when its time has come; nobody closes it earlier."""
+
+    call: CallId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Closing before the time, or twice, changes nothing."""
+        call = model.get(Call, self.call)
+        if call.status == "open" and act.at >= call.closes_at:
+            yield RoundClosed(call=self.call)
+
+
+class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
+    """Publish the results of this call."""
+
+    call: CallId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Once."""
+        yield ResultsPublished(call=self.call)
+
+
+class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"decided"}):
+    """Put this call away; it stays readable."""
+
+    call: CallId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Once."""
+        yield CallArchived(call=self.call)

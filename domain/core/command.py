@@ -1,0 +1,145 @@
+"""Commands: what people ask for, in the imperative."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import msgspec
+
+from .event import Event, Sealed, tagged_fields
+from .refusal import Reason, Refusal
+from .state import Role, State
+from .words import N_
+
+S = TypeVar("S", bound=State)
+
+HUB = "hub"
+"""The actor of what the hub does by itself: opening and closing rounds when they are due."""
+
+
+class Model(Protocol):
+    """Hands out states, and remembers which: what a command reads is its consistency boundary."""
+
+    def get(self, state: type[S], id: str) -> S:
+        """The state of the entity ``id``; an absent one has an empty status."""
+        ...
+
+
+class Act(Protocol):
+    """The only way by which time, chance and secrets reach a decision."""
+
+    @property
+    def actor(self) -> str:
+        """The id of the person who gives the command, or ``HUB``."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """The time of the command, in UTC; never earlier than the newest event's."""
+        ...
+
+    def new(self, kind: str) -> str:
+        """A new id of the kind; asking again within one command gives the same one."""
+        ...
+
+    def seal(self, person: str, field: str, value: str) -> Sealed:
+        """A personal value, sealed under the person's key."""
+        ...
+
+    def alias(self, kind: str, value: str) -> str:
+        """A random name that stands for a personal identifier, the same each time, until the person is erased."""
+        ...
+
+
+class CommandMeta(msgspec.StructMeta):
+    """Keeps the two whitelists, who and when, as data on the command's class."""
+
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        on: type[State] = State,
+        by: Role | tuple[Role, ...] = (),
+        while_: set[str] | None = None,
+        **options: Any,
+    ) -> "CommandMeta":
+        cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
+        cls.on = on
+        cls.by = frozenset({by} if isinstance(by, Role) else by)
+        cls.while_ = frozenset(while_) if while_ is not None else None
+        return cls
+
+
+class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
+    """A request to change something. ``on`` is the record it is about, ``by`` who may give it, ``while_`` when.
+
+    Both whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
+    A command without a field of its record's kind makes a new record.
+    """
+
+    on: ClassVar[type[State]] = State
+    by: ClassVar[frozenset[Role]] = frozenset()
+    while_: ClassVar[frozenset[str] | None] = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """The events that carrying this out records; none where there is nothing to do. May raise ``Refusal``."""
+        raise NotImplementedError
+
+    @property
+    def record(self) -> str | None:
+        """The id of the record that this command is about; ``None`` where it makes a new one."""
+        name = record_field(type(self))
+        return getattr(self, name) if name else None
+
+
+def record_field(cls: type[Command]) -> str | None:
+    """The name of the field that holds the command's record; ``None`` where the command makes a new one."""
+    return next((name for name, kind, _ in tagged_fields(cls) if kind == cls.on.kind), None)
+
+
+def every_command(base: type[Command] = Command) -> Iterator[type[Command]]:
+    """Every command class that has been defined."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from every_command(cls)
+
+
+def sentence(name: str) -> str:
+    """A class name in words: ``SubmitProposal`` is ``Submit proposal``."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return words[:1] + words[1:].lower()
+
+
+NOT_HERE = N_("There is no such record, or you may not do this with it.")
+
+
+def admit(command: Command, record: State | None, roles: frozenset[Role]) -> None:
+    """Check the two whitelists; raises ``Refusal``.
+
+    Who comes before when: to someone without a role, a record that is not theirs looks like one that does not exist.
+    """
+    cls = type(command)
+    if Role.HUB not in roles and not roles & cls.by:
+        raise Refusal(Reason.NOT_PERMITTED, NOT_HERE)
+    if record is None:
+        return
+    if not record.status:
+        raise Refusal(Reason.NOT_PERMITTED, NOT_HERE)
+    if cls.while_ is not None and record.status not in cls.while_:
+        raise Refusal(
+            Reason.WRONG_STATUS,
+            N_("This cannot be done while the record is “%(status)s”."),
+            status=record.status.replace("_", " "),
+        )
+
+
+def check_ids(command: Command) -> None:
+    """Check that every id in a command has the form of its kind; raises ``Refusal`` naming the field."""
+    for name, kind, many in tagged_fields(type(command)):
+        value = getattr(command, name)
+        for each in value if many else [value]:
+            if each is not None and not kind.admits(each):
+                raise Refusal(Reason.INVALID, N_("This is not the id of a %(kind)s."), name, kind=kind.name)

@@ -1,0 +1,90 @@
+"""States: the least that decisions need, folded from events."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, ClassVar, Protocol, Self
+
+import msgspec
+
+from .event import Event
+from .ids import Kind
+
+
+class Role(Enum):
+    """What an actor is to a record; the value says it in words."""
+
+    ANYONE = "anyone who has joined"
+    SELF = "the person concerned"
+    OFFICER = "an officer of the organization"
+    AUTHOR = "the principal investigator"
+    LEAD_OFFICER = "an officer of the lead organization"
+    PARTNER_OFFICER = "an officer of a partner organization"
+    CALL_OFFICER = "an officer of the call"
+    CENTER_OFFICER = "an officer of the Center"
+    AUTHORITY = "a national authority"
+    HUB = "the hub itself"
+
+
+class Actor(Protocol):
+    """Whoever gives a command, as far as roles depend on them.
+
+    ``offices`` are the verified organizations they act for: an office in any other gives no power.
+    ``calls`` are the calls whose officer they are, ``authority_of`` the countries whose national authority they are.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def offices(self) -> frozenset[str]: ...
+    @property
+    def calls(self) -> frozenset[str]: ...
+    @property
+    def authority_of(self) -> frozenset[str]: ...
+
+
+class StateMeta(msgspec.StructMeta):
+    """Notes on each state class what it is about and which events it evolves on."""
+
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        kind: Kind | None = None,
+        on: tuple[type[Event], ...] = (),
+        **options: Any,
+    ) -> "StateMeta":
+        cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, **options})
+        if kind is not None:
+            cls.kind, cls.on, cls.types = kind, on, frozenset(event.type for event in on)
+        return cls
+
+
+class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
+    """What decisions need to know of one entity (or of one claim). A new one, with nothing folded in, says "absent".
+
+    ``kind`` names the entity, ``on`` the events it evolves on; loading it is one query: its tag, those types.
+    """
+
+    kind: ClassVar[Kind] = Kind("")
+    on: ClassVar[tuple[type[Event], ...]] = ()
+    types: ClassVar[frozenset[str]] = frozenset()
+
+    id: str = ""
+    status: str = ""
+
+    def evolve(self, event: Event) -> Self:
+        """This state after the event."""
+        raise NotImplementedError
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """What the actor is to this record."""
+        return iter(())
+
+
+def every_state(base: type[State] = State) -> Iterator[type[State]]:
+    """Every state class that has been defined."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from every_state(cls)

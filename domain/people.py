@@ -1,0 +1,410 @@
+"""People: invited, joined, affiliated; their personal data stand in events sealed only."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+import msgspec
+from msgspec import Meta
+
+from domain.core import (
+    N_,
+    Act,
+    Actor,
+    AffiliationId,
+    Command,
+    Country,
+    EmailAlias,
+    Event,
+    Kind,
+    Language,
+    Model,
+    OrcidAlias,
+    OrganizationId,
+    PersonId,
+    Reason,
+    Refusal,
+    Role,
+    Sealed,
+    State,
+    orcid_is_valid,
+)
+
+
+class HubRole(StrEnum):
+    """A role that a person has in the whole hub."""
+
+    CENTER_OFFICER = "center_officer"
+    AUDITOR = "auditor"
+    NATIONAL_AUTHORITY = "national_authority"
+
+
+class PersonInvited(Event):
+    """A person was invited to the hub."""
+
+    person: PersonId
+    name: Sealed
+    email: Sealed
+    email_alias: EmailAlias
+    language: Language = "en"
+
+
+class PersonJoined(Event):
+    """A person accepted the invitation."""
+
+    person: PersonId
+
+
+class OrcidLinked(Event):
+    """A person linked their ORCID iD."""
+
+    person: PersonId
+    orcid: Sealed
+    orcid_alias: OrcidAlias
+
+
+class AffiliationDeclared(Event):
+    """A person said that they work at an organization."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+    position: str
+    since: date
+    until: date | None = None
+
+
+class AffiliationConfirmed(Event):
+    """The organization confirmed an affiliation."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+
+
+class AffiliationEnded(Event):
+    """An affiliation ended."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+    until: date
+
+
+class RoleGranted(Event):
+    """A person was given a role in the whole hub."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
+class RoleRevoked(Event):
+    """A hub-wide role was taken back."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
+class PersonErased(Event):
+    """A person's key and personal data were destroyed; what they did stays under their id."""
+
+    person: PersonId
+
+
+@dataclass(frozen=True)
+class Affiliation:
+    """Where a person works, as decisions see it."""
+
+    organization: str
+    since: date
+    until: date | None
+    confirmed: bool
+
+
+class Person(
+    State,
+    kind=Kind("person"),
+    on=(
+        PersonInvited,
+        PersonJoined,
+        OrcidLinked,
+        AffiliationDeclared,
+        AffiliationConfirmed,
+        AffiliationEnded,
+        RoleGranted,
+        RoleRevoked,
+        PersonErased,
+    ),
+):
+    """``invited → joined → erased``."""
+
+    orcid: str = ""
+    affiliations: dict[str, Affiliation] = {}
+    hub_roles: frozenset[tuple[str, str]] = frozenset()
+
+    def evolve(self, event: Event) -> Self:
+        """This person after the event."""
+        match event:
+            case PersonInvited():
+                return msgspec.structs.replace(self, id=event.person, status="invited")
+            case PersonJoined():
+                return msgspec.structs.replace(self, status="joined")
+            case OrcidLinked():
+                return msgspec.structs.replace(self, orcid=event.orcid_alias)
+            case AffiliationDeclared():
+                new = Affiliation(event.organization, event.since, event.until, confirmed=False)
+                return self._with(event.affiliation, new)
+            case AffiliationConfirmed():
+                old = self.affiliations[event.affiliation]
+                return self._with(event.affiliation, Affiliation(old.organization, old.since, old.until, True))
+            case AffiliationEnded():
+                old = self.affiliations[event.affiliation]
+                return self._with(
+                    event.affiliation, Affiliation(old.organization, old.since, event.until, old.confirmed)
+                )
+            case RoleGranted():
+                return msgspec.structs.replace(self, hub_roles=self.hub_roles | {(event.role, event.country or "")})
+            case RoleRevoked():
+                return msgspec.structs.replace(self, hub_roles=self.hub_roles - {(event.role, event.country or "")})
+            case PersonErased():
+                return msgspec.structs.replace(self, status="erased", hub_roles=frozenset())
+        return self
+
+    def _with(self, id: str, affiliation: Affiliation) -> Self:
+        return msgspec.structs.replace(self, affiliations={**self.affiliations, id: affiliation})
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """The person themselves, and the officers of the organizations that they name."""
+        if self.id == actor.id:
+            yield Role.SELF
+        if any(each.organization in actor.offices for each in self.affiliations.values()):
+            yield Role.OFFICER
+
+    def works_at(self, organization: str) -> bool:
+        """Whether they name this organization, confirmed or not, as one where they still work."""
+        return any(a.organization == organization and a.until is None for a in self.affiliations.values())
+
+
+class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked,)):
+    """Who holds an ORCID iD: one person per iD."""
+
+    person: str = ""
+
+    def evolve(self, event: Event) -> Self:
+        """The holder after the event."""
+        match event:
+            case OrcidLinked():
+                return msgspec.structs.replace(self, status="held", person=event.person)
+        return self
+
+
+class EmailHolder(State, kind=Kind("email", claim=True), on=(PersonInvited,)):
+    """Who was invited under an e-mail address: one person per address."""
+
+    person: str = ""
+
+    def evolve(self, event: Event) -> Self:
+        """The holder after the event."""
+        match event:
+            case PersonInvited():
+                return msgspec.structs.replace(self, status="held", person=event.person)
+        return self
+
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=2, max_length=200, title=N_("Full name"), description=N_("As the person writes it, in any script.")
+    ),
+]
+Email = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+        title=N_("E-mail"),
+        extra_json_schema={"widget": "email"},
+    ),
+]
+Orcid = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        title=N_("ORCID iD"),
+        description=N_("Sixteen characters, as in 0000-0002-1825-0097; the address form is accepted too."),
+    ),
+]
+Position = Annotated[str, Meta(min_length=2, max_length=200, title=N_("Position"))]
+Since = Annotated[date, Meta(title=N_("Since"))]
+Until = Annotated[date, Meta(title=N_("Until"))]
+
+
+class InvitePerson(Command, on=Person, by=(Role.ANYONE, Role.CENTER_OFFICER)):
+    """Invite a person to the hub."""
+
+    name: Name
+    email: Email
+    language: Annotated[Language, Meta(title=N_("Language of the invitation"))] = "en"
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """One person per e-mail address."""
+        alias = act.alias("email", self.email.strip().casefold())
+        if model.get(EmailHolder, alias).status:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("Somebody with this e-mail address is already here."), "email")
+        person = act.new("person")
+        yield PersonInvited(
+            person=person,
+            name=act.seal(person, "name", " ".join(self.name.split())),
+            email=act.seal(person, "email", self.email.strip()),
+            email_alias=alias,
+            language=self.language,
+        )
+
+
+class JoinHub(Command, on=Person, by=Role.SELF, while_={"invited", "joined"}):
+    """Accept the invitation and join the hub."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Joining twice changes nothing."""
+        if model.get(Person, self.person).status == "invited":
+            yield PersonJoined(person=self.person)
+
+
+class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Link your ORCID iD."""
+
+    person: PersonId
+    orcid: Orcid
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """One person per ORCID iD; the check digit is checked."""
+        orcid = self.orcid.strip().rstrip("/").rpartition("/")[2].upper()
+        if not orcid_is_valid(orcid):
+            raise Refusal(
+                Reason.INVALID, N_("This is not an ORCID iD: please compare its sixteen characters."), "orcid"
+            )
+        alias = act.alias("orcid", orcid)
+        holder = model.get(OrcidHolder, alias)
+        if holder.person == self.person and model.get(Person, self.person).orcid == alias:
+            return
+        if holder.status and holder.person != self.person:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("This ORCID iD is linked to somebody else."), "orcid")
+        yield OrcidLinked(person=self.person, orcid=act.seal(self.person, "orcid", orcid), orcid_alias=alias)
+
+
+class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Say where you work; the organization confirms it."""
+
+    person: PersonId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+    position: Position
+    since: Since
+    until: Until | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """An affiliation that is current already is not declared again; it never ends before it begins."""
+        if self.until and self.until < self.since:
+            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if self.until is None and model.get(Person, self.person).works_at(self.organization):
+            return
+        yield AffiliationDeclared(
+            person=self.person,
+            affiliation=act.new("affiliation"),
+            organization=self.organization,
+            position=self.position,
+            since=self.since,
+            until=self.until,
+        )
+
+
+def _affiliation(model: Model, person: str, affiliation: str) -> Affiliation:
+    found = model.get(Person, person).affiliations.get(affiliation)
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+    return found
+
+
+class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}):
+    """Confirm, for your organization, that this person works there."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only the named organization confirms, and never the person for themselves."""
+        found = _affiliation(model, self.person, self.affiliation)
+        if found.organization != self.organization:
+            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        if self.person == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
+        if not found.confirmed:
+            yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
+
+
+class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"joined"}):
+    """Say when an affiliation ended."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+    until: Until
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """It never ends before it began."""
+        found = _affiliation(model, self.person, self.affiliation)
+        if found.organization != self.organization:
+            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        if self.until < found.since:
+            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if found.until != self.until:
+            yield AffiliationEnded(
+                person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until
+            )
+
+
+class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
+    """Give a person a role in the whole hub."""
+
+    person: PersonId
+    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    country: Country | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """A national authority is one of a country; the other roles are not."""
+        if (self.role == "national_authority") != (self.country is not None):
+            raise Refusal(
+                Reason.INVALID, N_("Name a country for a national authority, and for no other role."), "country"
+            )
+        if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
+            yield RoleGranted(person=self.person, role=HubRole(self.role), country=self.country)
+
+
+class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
+    """Take back a role in the whole hub."""
+
+    person: PersonId
+    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    country: Country | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Revoking what was not granted changes nothing."""
+        if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
+            yield RoleRevoked(person=self.person, role=HubRole(self.role), country=self.country)
+
+
+class ErasePerson(Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}):
+    """Erase a person's name, e-mail and ORCID iD for good; what they did stays, under a number."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Erasing twice changes nothing."""
+        if model.get(Person, self.person).status != "erased":
+            yield PersonErased(person=self.person)

@@ -1,0 +1,90 @@
+"""Who an actor is: their roles in the hub, the organizations they act for, the calls they run."""
+
+from dataclasses import dataclass
+
+from domain import proposals  # noqa: F401  every subject's commands are known here
+from domain.calls import CallOffices
+from domain.core import (
+    HUB,
+    N_,
+    Act,
+    Command,
+    Event,
+    Model,
+    Reason,
+    Refusal,
+    Role,
+    State,
+    admit,
+    check_ids,
+    every_command,
+    tagged_fields,
+)
+from domain.organizations import Offices, Organization
+from domain.people import HubRole, Person
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An actor with everything that roles depend on; an office in an unverified organization gives no power."""
+
+    id: str
+    joined: bool = False
+    offices: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+    hub_roles: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def authority_of(self) -> frozenset[str]:
+        """The countries whose national authority this actor is."""
+        return frozenset(country for role, country in self.hub_roles if role == HubRole.NATIONAL_AUTHORITY)
+
+    def roles(self, record: State | None) -> frozenset[Role]:
+        """What this actor is in the hub and, where there is a record, to it."""
+        if self.id == HUB:
+            return frozenset({Role.HUB})
+        roles = set(record.roles(self)) if record is not None and record.status else set()
+        if self.joined:
+            roles.add(Role.ANYONE)
+            if (HubRole.CENTER_OFFICER, "") in self.hub_roles:
+                roles.add(Role.CENTER_OFFICER)
+        else:
+            roles &= {Role.SELF}
+        return frozenset(roles)
+
+
+def standing(model: Model, actor: str) -> Standing:
+    """Who ``actor`` is now; reading it makes it part of the command's consistency boundary."""
+    if actor == HUB:
+        return Standing(HUB)
+    person = model.get(Person, actor)
+    offices = model.get(Offices, actor).organizations
+    return Standing(
+        id=actor,
+        joined=person.status == "joined",
+        offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
+        calls=model.get(CallOffices, actor).calls,
+        hub_roles=person.hub_roles,
+    )
+
+
+RECORDS: dict[str, type[State]] = {cls.on.kind.name: cls.on for cls in every_command()}
+"""The state that stands for a record of each kind."""
+
+
+def decide(command: Command, model: Model, act: Act) -> list[Event]:
+    """The events that a command records, after both whitelists and the ids; raises ``Refusal``.
+
+    Whatever else a command mentions has to exist. A refusal never depends on whether a record exists that the
+    actor has no part in.
+    """
+    check_ids(command)
+    who = standing(model, act.actor)
+    record = model.get(type(command).on, command.record) if command.record is not None else None
+    admit(command, record, who.roles(record))
+    for name, kind, many in tagged_fields(type(command)):
+        value = getattr(command, name)
+        for each in value if many else [value]:
+            if each and kind.name in RECORDS and not model.get(RECORDS[kind.name], each).status:
+                raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)
+    return list(command.decide(model, act))
