@@ -268,7 +268,7 @@ class Proposal(
             yield Role.PARTNER_OFFICER
 
     def content(self) -> str:
-        """The SHA-256 (hex) of what is submitted: call, lead, text, confirmed partners, risk; keys sorted, no spaces."""
+        """The SHA-256 (hex) of what is submitted, as JSON: keys sorted, no spaces, confirmed partners only."""
         what = {
             "abstract": self.abstract,
             "call": self.call,
@@ -299,6 +299,7 @@ Contribution = Annotated[
         extra_json_schema={"widget": "textarea"},
     ),
 ]
+Revision = Annotated[int, Meta(title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})]
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 EDITABLE = {"draft", "returned"}
 

@@ -29,7 +29,7 @@ class Standing:
     """An actor with everything that roles depend on; an office in an unverified organization gives no power."""
 
     id: str
-    joined: bool = False
+    status: str = ""
     offices: frozenset[str] = frozenset()
     calls: frozenset[str] = frozenset()
     hub_roles: frozenset[tuple[str, str]] = frozenset()
@@ -44,12 +44,12 @@ class Standing:
         if self.id == HUB:
             return frozenset({Role.HUB})
         roles = set(record.roles(self)) if record is not None and record.status else set()
-        if self.joined:
+        if self.status == "joined":
             roles.add(Role.ANYONE)
             if (HubRole.CENTER_OFFICER, "") in self.hub_roles:
                 roles.add(Role.CENTER_OFFICER)
         else:
-            roles &= {Role.SELF}
+            roles &= {Role.SELF} if self.status == "invited" else set()
         return frozenset(roles)
 
 
@@ -61,7 +61,7 @@ def standing(model: Model, actor: str) -> Standing:
     offices = model.get(Offices, actor).organizations
     return Standing(
         id=actor,
-        joined=person.status == "joined",
+        status=person.status,
         offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
         calls=model.get(CallOffices, actor).calls,
         hub_roles=person.hub_roles,

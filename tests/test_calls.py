@@ -1,0 +1,94 @@
+"""Stories of calls: rounds open and close by events, criteria freeze."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.calls import (
+    AmendCall,
+    ArchiveCall,
+    CallAmended,
+    CallArchived,
+    CallPublished,
+    CloseRound,
+    Criterion,
+    DraftCall,
+    OpenRound,
+    PublishCall,
+    PublishResults,
+    ResultsPublished,
+    RoundClosed,
+    RoundOpened,
+)
+from domain.core import Reason
+from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE
+from tests.stories import given, id_
+
+SECOND = timedelta(seconds=1)
+
+
+def draft(**changes):
+    plain = {
+        "title": "Joint research on water",
+        "summary": "Joint research on water and ice.",
+        "opens_at": OPENS,
+        "closes_at": CLOSES,
+        "criteria": (Criterion("Excellence", 60), Criterion("Impact", 40)),
+    }
+    return DraftCall(**{**plain, **changes})
+
+
+def test_a_call_is_drafted_by_the_center():
+    import msgspec
+
+    given(*PEOPLE).when(draft(), by=OFFICER).then(msgspec.structs.replace(DRAFTED_CALL, call=id_("call", 101)))
+    given(*PEOPLE).when(draft(), by=AIBEK).refused(Reason.NOT_PERMITTED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"closes_at": OPENS}, "closes_at"),
+        ({"criteria": (Criterion("Excellence", 60),)}, "criteria"),
+        ({"criteria": (Criterion("Impact", 60), Criterion("impact", 40))}, "criteria"),
+    ],
+)
+def test_a_call_that_cannot_work_is_refused(changes, field):
+    given(*PEOPLE).when(draft(**changes), by=OFFICER).refused(Reason.INVALID, field)
+
+
+def test_the_round_opens_and_closes_by_events():
+    given(*PEOPLE, DRAFTED_CALL).when(PublishCall(call=CALL), by=OFFICER).then(CallPublished(call=CALL))
+    given(*PEOPLE, DRAFTED_CALL).when(PublishCall(call=CALL), by=OFFICER, at=CLOSES).refused(Reason.INVALID)
+    published = [*PEOPLE, DRAFTED_CALL, CallPublished(call=CALL)]
+    given(*published).when(OpenRound(call=CALL), by="hub").then(RoundOpened(call=CALL))
+    given(*PEOPLE, *OPEN_CALL).when(OpenRound(call=CALL), by="hub").then()
+    given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES - SECOND).then()
+    given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES).then(RoundClosed(call=CALL))
+    given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by=OFFICER, at=CLOSES).refused(Reason.NOT_PERMITTED)
+
+
+def test_what_applicants_rely_on_freezes_when_the_round_opens():
+    criteria = (Criterion("Impact", 100),)
+    amend = AmendCall(call=CALL, reason="Clearer", criteria=criteria)
+    given(*PEOPLE, DRAFTED_CALL).when(amend, by=OFFICER).then(
+        CallAmended(call=CALL, reason="Clearer", criteria=criteria)
+    )
+    given(*PEOPLE, *OPEN_CALL).when(amend, by=OFFICER).refused(Reason.FROZEN, "criteria")
+    given(*PEOPLE, *OPEN_CALL).when(AmendCall(call=CALL, reason="More", quorum=4), by=OFFICER).refused(
+        Reason.FROZEN, "quorum"
+    )
+    shorter = AmendCall(call=CALL, reason="Hurry", closes_at=CLOSES - SECOND)
+    given(*PEOPLE, *OPEN_CALL).when(shorter, by=OFFICER).refused(Reason.FROZEN, "closes_at")
+    longer = AmendCall(call=CALL, reason="Outage", closes_at=CLOSES + SECOND)
+    given(*PEOPLE, *OPEN_CALL).when(longer, by=OFFICER).then(
+        CallAmended(call=CALL, reason="Outage", closes_at=CLOSES + SECOND)
+    )
+
+
+def test_results_and_archive():
+    closed = [*PEOPLE, *OPEN_CALL, RoundClosed(call=CALL)]
+    given(*closed).when(PublishResults(call=CALL), by=OFFICER).then(ResultsPublished(call=CALL))
+    given(*closed).when(PublishResults(call=CALL), by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*closed).when(ArchiveCall(call=CALL), by=OFFICER).refused(Reason.WRONG_STATUS)
+    given(*closed, ResultsPublished(call=CALL)).when(ArchiveCall(call=CALL), by=OFFICER).then(CallArchived(call=CALL))

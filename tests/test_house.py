@@ -1,0 +1,82 @@
+"""The house itself: imports go one way, and nothing is left unfolded. Each check has a positive control."""
+
+import ast
+from pathlib import Path
+
+import domain.standing  # noqa: F401  every subject is defined
+from domain.core import every_command, every_event, every_state
+from domain.core.state import Role
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("domain", "projections", "hub", "web")
+SUBJECTS = ("calls", "organizations", "people", "proposals")
+
+
+def wrong_imports(room: str, source: str) -> list[str]:
+    """What a module of this room imports from a room that stands after it."""
+    later = ROOMS[ROOMS.index(room) + 1 :]
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.append(node.module)
+    return [name for name in names if name.partition(".")[0] in later]
+
+
+def events_without_state(events, states) -> list[str]:
+    folded = {type for state in states for type in state.types}
+    return [event.type for event in events if event.type not in folded]
+
+
+def test_imports_go_one_way():
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            assert wrong_imports(room, path.read_text()) == [], path
+
+
+def test_a_planted_wrong_import_is_caught():
+    assert wrong_imports("domain", "from hub.log import Log") == ["hub.log"]
+    assert wrong_imports("projections", "import web.pages") == ["web.pages"]
+    assert wrong_imports("web", "import hub") == []
+
+
+def test_domain_is_pure():
+    allowed = {"domain", "msgspec", "eventsourcing"}
+    import sys
+
+    for path in (ROOT / "domain").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
+            if module:
+                top = module.partition(".")[0]
+                assert top in allowed or top in sys.stdlib_module_names, (path, module)
+
+
+def test_every_event_is_folded_into_a_state():
+    assert events_without_state(every_event(), every_state()) == []
+
+
+def test_an_event_that_nothing_folds_is_caught():
+    class Unfolded:
+        type = "Unfolded"
+
+    assert events_without_state([Unfolded], every_state()) == ["Unfolded"]
+
+
+def test_every_command_says_who_and_what_in_words():
+    for command in every_command():
+        assert command.by and all(isinstance(role, Role) for role in command.by), command
+        assert command.__doc__ and command.__doc__.endswith("."), command
+        assert command.on.kind.name, command
+
+
+def test_every_event_says_in_words_what_happened():
+    for event in every_event():
+        assert event.__doc__ and event.__doc__.endswith("."), event
+
+
+def test_every_subject_has_its_stories():
+    for subject in SUBJECTS:
+        assert (ROOT / "domain" / f"{subject}.py").exists()
+        assert (ROOT / "tests" / f"test_{subject}.py").exists()

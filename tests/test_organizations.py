@@ -1,0 +1,149 @@
+"""Stories of organizations: one per ROR id, verified by somebody else, officers."""
+
+import msgspec
+import pytest
+
+from domain.core import Reason, ror_is_valid
+from domain.organizations import (
+    AppointOfficer,
+    AuthorizeSignatory,
+    CloseOrganization,
+    DismissOfficer,
+    ImportOrganization,
+    OfficerAppointed,
+    OfficerDismissed,
+    Organization,
+    OrganizationClosed,
+    OrganizationImported,
+    OrganizationRegistered,
+    OrganizationSuspended,
+    OrganizationVerified,
+    Place,
+    RegisterOrganization,
+    RevokeSignatory,
+    SignatoryAuthorized,
+    SignatoryRevoked,
+    SuspendOrganization,
+    VerifyOrganization,
+)
+from domain.people import AffiliationDeclared, HubRole, RoleGranted
+from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA
+from tests.stories import NOW, given, id_
+
+NEW = id_("organization", 101)
+ROR = "02004hr86"
+REGISTER = RegisterOrganization(
+    name="Umarov Institute", kind="laboratory", city="Dushanbe", country="TJ", ror=f"https://ror.org/{ROR}"
+)
+REGISTERED = OrganizationRegistered(
+    organization=NEW, name="Umarov Institute", names={}, kind="laboratory", place=Place("Dushanbe", "TJ"), ror=ROR
+)
+FROM_ROR = ImportOrganization(
+    ror=ROR, name="Umarov Institute", names={}, kind="laboratory", city="Dushanbe", country="TJ"
+)
+IMPORTED = OrganizationImported(
+    organization=NEW, name="Umarov Institute", names={}, kind="laboratory", place=Place("Dushanbe", "TJ"), ror=ROR
+)
+
+
+def test_an_organization_is_registered_once_per_ror_id():
+    given(*PEOPLE).when(REGISTER, by=ZARINA).then(REGISTERED)
+    given(*PEOPLE, REGISTERED).when(REGISTER, by=AIBEK).refused(Reason.ALREADY_TAKEN, "ror")
+    given(*PEOPLE, IMPORTED).when(REGISTER, by=AIBEK).refused(Reason.ALREADY_TAKEN, "ror")
+
+
+@pytest.mark.parametrize("ror", ["02004hr87", "12004hr86", "02004hr8", "0l004hr86", "٠2004hr86"])
+def test_what_is_no_ror_id_is_refused(ror):
+    assert not ror_is_valid(ror)
+    command = RegisterOrganization(name="An institute", kind="other", city="Osh", country="KG", ror=ror)
+    given(*PEOPLE).when(command, by=ZARINA).refused(Reason.INVALID, "ror")
+
+
+def test_importing_twice_changes_nothing_and_a_change_is_an_event():
+    given().when(FROM_ROR, by="hub").then(IMPORTED)
+    given(IMPORTED).when(FROM_ROR, by="hub").then()
+    moved = msgspec.structs.replace(FROM_ROR, city="Khujand")
+    there = msgspec.structs.replace(IMPORTED, place=Place("Khujand", "TJ"))
+    given(IMPORTED).when(moved, by="hub").then(there)
+
+
+def test_what_ror_no_longer_lists_is_closed_and_never_begun():
+    gone = ImportOrganization(
+        ror=ROR, name="Umarov Institute", names={}, kind="laboratory", city="Dushanbe", country="TJ", active=False
+    )
+    given().when(gone, by="hub").then()
+    closed = OrganizationClosed(organization=NEW, reason="ROR no longer lists it as active")
+    given(IMPORTED).when(gone, by="hub").then(closed)
+    given(IMPORTED, closed).when(gone, by="hub").then()
+    given(IMPORTED, closed).when(FROM_ROR, by="hub").then(IMPORTED)
+
+
+def test_a_closed_organization_that_ror_lists_again_has_to_be_verified_again():
+    state = Organization()
+    for event in (IMPORTED, OrganizationVerified(organization=NEW), OrganizationClosed(organization=NEW, reason="-")):
+        state = state.evolve(event)
+    assert state.evolve(IMPORTED).status == "registered"
+
+
+def test_only_the_hub_imports():
+    given(*PEOPLE).when(FROM_ROR, by=OFFICER).refused(Reason.NOT_PERMITTED)
+
+
+def test_somebody_else_verifies():
+    verify = VerifyOrganization(organization=UNVERIFIED)
+    given(*REGION).when(verify, by=OFFICER).then(OrganizationVerified(organization=UNVERIFIED))
+    given(*REGION).when(verify, by=STRANGER).refused(Reason.NOT_PERMITTED)
+    own = AffiliationDeclared(
+        person=OFFICER,
+        affiliation=id_("affiliation"),
+        organization=UNVERIFIED,
+        position="Rector",
+        since=NOW.date(),
+    )
+    given(*REGION, own).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+
+
+def test_an_authority_verifies_in_its_own_country_only():
+    uz = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="UZ")
+    tj = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    verify = VerifyOrganization(organization=UNVERIFIED)
+    given(*REGION, uz).when(verify, by=ZARINA).then(OrganizationVerified(organization=UNVERIFIED))
+    given(*REGION, tj).when(verify, by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_officers_are_appointed_and_dismissed_once_it_is_verified():
+    appoint = AppointOfficer(organization=DUSHANBE, person=ZARINA)
+    appointed = OfficerAppointed(organization=DUSHANBE, person=ZARINA)
+    given(*REGION).when(appoint, by=OFFICER).then(appointed)
+    given(*REGION, appointed).when(appoint, by=OFFICER).then()
+    given(*REGION).when(appoint, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*REGION).when(AppointOfficer(organization=UNVERIFIED, person=ZARINA), by=OFFICER).refused(Reason.WRONG_STATUS)
+    dismiss = DismissOfficer(organization=DUSHANBE, person=ZARINA)
+    given(*REGION, appointed).when(dismiss, by=OFFICER).then(OfficerDismissed(organization=DUSHANBE, person=ZARINA))
+
+
+def test_an_office_in_a_suspended_organization_gives_no_power():
+    suspended = OrganizationSuspended(organization=BISHKEK, reason="Under inquiry")
+    appoint = AppointOfficer(organization=BISHKEK, person=ZARINA)
+    given(*REGION).when(appoint, by=AIBEK).then(OfficerAppointed(organization=BISHKEK, person=ZARINA))
+    given(*REGION, suspended).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)
+
+
+def test_suspension_closing_and_signatories():
+    given(*REGION).when(SuspendOrganization(organization=BISHKEK, reason="Inquiry"), by=OFFICER).then(
+        OrganizationSuspended(organization=BISHKEK, reason="Inquiry")
+    )
+    given(*REGION).when(SuspendOrganization(organization=BISHKEK, reason="Inquiry"), by=AIBEK).refused(
+        Reason.NOT_PERMITTED
+    )
+    given(*REGION).when(CloseOrganization(organization=BISHKEK, reason="Merged"), by=OFFICER).then(
+        OrganizationClosed(organization=BISHKEK, reason="Merged")
+    )
+    authorized = SignatoryAuthorized(organization=BISHKEK, person=ZARINA)
+    given(*REGION).when(AuthorizeSignatory(organization=BISHKEK, person=ZARINA), by=AIBEK).then(authorized)
+    given(*REGION).when(AuthorizeSignatory(organization=BISHKEK, person=AIBEK), by=AIBEK).refused(
+        Reason.OWN_ORGANIZATION, "person"
+    )
+    given(*REGION, authorized).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then(
+        SignatoryRevoked(organization=BISHKEK, person=ZARINA)
+    )

@@ -1,0 +1,137 @@
+"""Stories of people: one per e-mail and ORCID iD, affiliations, roles, erasure."""
+
+from datetime import date
+
+import pytest
+
+from domain.core import Reason, orcid_is_valid
+from domain.people import (
+    AffiliationConfirmed,
+    AffiliationDeclared,
+    AffiliationEnded,
+    ConfirmAffiliation,
+    DeclareAffiliation,
+    EndAffiliation,
+    ErasePerson,
+    GrantRole,
+    HubRole,
+    InvitePerson,
+    JoinHub,
+    LinkOrcid,
+    OrcidLinked,
+    PersonErased,
+    PersonInvited,
+    PersonJoined,
+    RevokeRole,
+    RoleGranted,
+    RoleRevoked,
+)
+from tests.region import AIBEK, BISHKEK, OFFICER, PEOPLE, REGION, STRANGER, ZARINA
+from tests.stories import given, id_, sealed
+
+NEW = id_("person", 101)
+AFFILIATION = id_("affiliation", 7)
+DECLARED = AffiliationDeclared(
+    person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, position="Lecturer", since=date(2024, 1, 1)
+)
+ORCID = "0000-0002-1825-0097"
+LINKED = OrcidLinked(person=ZARINA, orcid=sealed(ORCID), orcid_alias=f"of-{ORCID}")
+
+
+def test_a_person_is_invited_and_only_sealed_values_stand_in_the_event():
+    given(*PEOPLE).when(InvitePerson(name="  Gulnora  S. ", email="G@Example.org "), by=ZARINA).then(
+        PersonInvited(
+            person=NEW, name=sealed("Gulnora S."), email=sealed("G@Example.org"), email_alias="of-g@example.org"
+        )
+    )
+
+
+def test_one_person_per_email():
+    again = InvitePerson(name="Zarina", email="ZARINA@example.org")
+    given(*PEOPLE).when(again, by=AIBEK).refused(Reason.ALREADY_TAKEN, "email")
+
+
+def test_who_has_not_joined_invites_nobody():
+    given(PEOPLE[0]).when(InvitePerson(name="Anna", email="a@b.org"), by=OFFICER).refused(Reason.NOT_PERMITTED)
+
+
+def test_joining_is_for_oneself_and_twice_is_harmless():
+    given(PEOPLE[0]).when(JoinHub(person=OFFICER), by=OFFICER).then(PersonJoined(person=OFFICER))
+    given(*PEOPLE).when(JoinHub(person=OFFICER), by=OFFICER).then()
+    given(*PEOPLE).when(JoinHub(person=OFFICER), by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_orcid_is_linked_once_and_to_one_person():
+    given(*PEOPLE).when(LinkOrcid(person=ZARINA, orcid=f"https://orcid.org/{ORCID}"), by=ZARINA).then(LINKED)
+    given(*PEOPLE, LINKED).when(LinkOrcid(person=ZARINA, orcid=ORCID), by=ZARINA).then()
+    given(*PEOPLE, LINKED).when(LinkOrcid(person=AIBEK, orcid=ORCID), by=AIBEK).refused(Reason.ALREADY_TAKEN, "orcid")
+
+
+@pytest.mark.parametrize("orcid", ["", "0000-0002-1825-0098", "0000000218250097", "٠٠٠٠-0002-1825-0097", "x" * 40])
+def test_what_is_no_orcid_is_refused(orcid):
+    assert not orcid_is_valid(orcid)
+    given(*PEOPLE).when(LinkOrcid(person=ZARINA, orcid=orcid), by=ZARINA).refused(Reason.INVALID, "orcid")
+
+
+def test_an_orcid_may_end_in_x():
+    assert orcid_is_valid("0000-0002-1694-233X")
+
+
+def test_an_affiliation_is_declared_confirmed_and_ended():
+    declare = DeclareAffiliation(person=ZARINA, organization=BISHKEK, position="Lecturer", since=date(2024, 1, 1))
+    new = AffiliationDeclared(
+        person=ZARINA,
+        affiliation=id_("affiliation", 101),
+        organization=BISHKEK,
+        position="Lecturer",
+        since=date(2024, 1, 1),
+    )
+    given(*REGION).when(declare, by=ZARINA).then(new)
+    given(*REGION, DECLARED).when(declare, by=ZARINA).then()
+    confirm = ConfirmAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    given(*REGION, DECLARED).when(confirm, by=AIBEK).then(confirmed)
+    end = EndAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
+    given(*REGION, DECLARED, confirmed).when(end, by=ZARINA).then(
+        AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
+    )
+
+
+def test_an_affiliation_is_refused_backwards_unknown_and_from_strangers():
+    backwards = DeclareAffiliation(
+        person=ZARINA, organization=BISHKEK, position="Dean", since=date(2024, 1, 1), until=date(2023, 1, 1)
+    )
+    given(*REGION).when(backwards, by=ZARINA).refused(Reason.INVALID, "until")
+    nowhere = DeclareAffiliation(
+        person=ZARINA, organization=id_("organization", 99), position="Dean", since=date(2024, 1, 1)
+    )
+    given(*REGION).when(nowhere, by=ZARINA).refused(Reason.NOT_FOUND, "organization")
+    malformed = DeclareAffiliation(person=ZARINA, organization="Bishkek", position="Dean", since=date(2024, 1, 1))
+    given(*REGION).when(malformed, by=ZARINA).refused(Reason.INVALID, "organization")
+    confirm = ConfirmAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    given(*REGION, DECLARED).when(confirm, by=STRANGER).refused(Reason.NOT_PERMITTED)
+    given(*REGION, DECLARED).when(confirm, by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_roles_come_from_the_center():
+    grant = GrantRole(person=ZARINA, role="national_authority", country="TJ")
+    granted = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    given(*PEOPLE).when(grant, by=OFFICER).then(granted)
+    given(*PEOPLE).when(grant, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE).when(GrantRole(person=ZARINA, role="auditor", country="TJ"), by=OFFICER).refused(
+        Reason.INVALID, "country"
+    )
+    revoke = RevokeRole(person=ZARINA, role="national_authority", country="TJ")
+    given(*PEOPLE, granted).when(revoke, by=OFFICER).then(
+        RoleRevoked(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    )
+    given(*PEOPLE).when(revoke, by=OFFICER).then()
+
+
+def test_erasure_is_for_oneself_or_the_center():
+    given(*PEOPLE).when(ErasePerson(person=ZARINA), by=ZARINA).then(PersonErased(person=ZARINA))
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(ErasePerson(person=ZARINA), by=OFFICER).then()
+    given(*PEOPLE).when(ErasePerson(person=ZARINA), by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(LinkOrcid(person=ZARINA, orcid=ORCID), by=ZARINA).refused(
+        Reason.NOT_PERMITTED
+    )

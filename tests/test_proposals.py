@@ -1,0 +1,262 @@
+"""Stories of proposals: the corridor from draft to submission, and what follows."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from domain.calls import RoundClosed
+from domain.core import Reason
+from domain.organizations import OfficerAppointed, OrganizationSuspended
+from domain.proposals import (
+    AcceptAward,
+    AssessRisk,
+    AwardAccepted,
+    AwardOffered,
+    AwardRefused,
+    ConfirmEligibility,
+    ConfirmPartner,
+    DeclinePartner,
+    DeclineProposal,
+    DraftProposal,
+    EligibilityConfirmed,
+    FindIneligible,
+    InvitePartner,
+    OfferAward,
+    PartnerConfirmed,
+    PartnerDeclined,
+    PartnerInvited,
+    Proposal,
+    ProposalDeclined,
+    ProposalDrafted,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    ProposalReturned,
+    ProposalRevised,
+    ProposalSubmitted,
+    ProposalWithdrawn,
+    RecommendProposal,
+    RefuseAward,
+    ReturnProposal,
+    ReviseProposal,
+    RiskAssessed,
+    SubmitProposal,
+    WithdrawProposal,
+)
+from tests.region import (
+    AIBEK,
+    BISHKEK,
+    CALL,
+    CLOSES,
+    DRAFTED_CALL,
+    DUSHANBE,
+    KHUJAND,
+    OFFICER,
+    REGION,
+    STRANGER,
+    UNVERIFIED,
+    ZARINA,
+)
+from tests.stories import NOW, given, id_
+
+P = id_("proposal")
+SECOND = timedelta(seconds=1)
+DRAFTED = ProposalDrafted(
+    proposal=P, call=CALL, lead=DUSHANBE, investigator=ZARINA, title="Glaciers from above", abstract="A" * 100
+)
+ASSESSED = RiskAssessed(
+    proposal=P, level="limited", personal_data=False, harms="Nobody directly", safeguards="Open review of results"
+)
+INVITED = PartnerInvited(proposal=P, organization=BISHKEK, contribution="Field data", country="KG")
+CONFIRMED = PartnerConfirmed(proposal=P, organization=BISHKEK)
+READY = [*REGION, DRAFTED, ASSESSED, INVITED, CONFIRMED]
+
+
+def content(*events):
+    state = Proposal()
+    for event in events:
+        state = state.evolve(event)
+    return state.content()
+
+
+SUBMITTED = ProposalSubmitted(proposal=P, version=1, content=content(DRAFTED, ASSESSED, INVITED, CONFIRMED), call=CALL)
+LEAD_OFFICER = OfficerAppointed(organization=DUSHANBE, person=AIBEK)
+
+
+def test_a_proposal_is_drafted_in_a_public_call_by_a_verified_organization():
+    draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Glaciers from above", abstract="A" * 100)
+    given(*REGION).when(draft, by=ZARINA).then(msgspec.structs.replace(DRAFTED, proposal=id_("proposal", 101)))
+    given(*REGION, RoundClosed(call=CALL)).when(draft, by=ZARINA).refused(Reason.ROUND_NOT_OPEN, "call")
+    unverified = DraftProposal(call=CALL, lead=UNVERIFIED, title="Glaciers")
+    given(*REGION).when(unverified, by=ZARINA).refused(Reason.NOT_VERIFIED, "lead")
+    elsewhere = DraftProposal(call=id_("call", 9), lead=DUSHANBE, title="Glaciers")
+    given(*REGION).when(elsewhere, by=ZARINA).refused(Reason.NOT_FOUND, "call")
+
+
+def test_a_call_that_is_still_a_draft_looks_like_none_at_all():
+    secret = msgspec.structs.replace(DRAFTED_CALL, call=id_("call", 5))
+    draft = DraftProposal(call=id_("call", 5), lead=DUSHANBE, title="Glaciers")
+    given(*REGION, secret).when(draft, by=ZARINA).refused(Reason.NOT_FOUND, "call")
+
+
+def test_text_is_revised_but_never_over_an_unseen_change():
+    revised = ProposalRevised(proposal=P, title="Ice from above")
+    given(*READY).when(ReviseProposal(proposal=P, title="Ice from above", revision=1), by=ZARINA).then(revised)
+    given(*READY).when(ReviseProposal(proposal=P, title="Glaciers from above"), by=ZARINA).then()
+    given(*READY, revised).when(ReviseProposal(proposal=P, title="Snow", revision=1), by=ZARINA).refused(
+        Reason.CHANGED_MEANWHILE
+    )
+    given(*READY, revised).when(ReviseProposal(proposal=P, title="Ice from above", revision=1), by=ZARINA).then()
+
+
+def test_to_a_stranger_a_draft_looks_like_no_record():
+    hidden = ReviseProposal(proposal=P, title="Mine now")
+    absent = ReviseProposal(proposal=id_("proposal", 77), title="Mine now")
+    told = [given(*READY).when(each, by=STRANGER).refusal for each in (hidden, absent)]
+    assert str(told[0]) == str(told[1])
+    assert told[0].reason == told[1].reason == Reason.NOT_PERMITTED
+    assert told[0].args[1:] == told[1].args[1:]
+
+
+def test_a_draft_is_hidden_from_the_officer_of_the_call():
+    given(*READY).when(ConfirmEligibility(proposal=P), by=OFFICER).refused(Reason.NOT_PERMITTED)
+
+
+def test_a_partner_is_invited_and_answers_for_itself():
+    invite = InvitePartner(proposal=P, organization=BISHKEK, contribution="Field data")
+    given(*REGION, DRAFTED).when(invite, by=ZARINA).then(INVITED)
+    given(*READY).when(invite, by=ZARINA).then()
+    confirm = ConfirmPartner(proposal=P, organization=BISHKEK)
+    given(*REGION, DRAFTED, INVITED).when(confirm, by=AIBEK).then(CONFIRMED)
+    given(*READY).when(confirm, by=AIBEK).then()
+    given(*REGION, DRAFTED, INVITED).when(confirm, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    decline = DeclinePartner(proposal=P, organization=BISHKEK, reason="No staff")
+    given(*READY).when(decline, by=AIBEK).then(PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff"))
+
+
+@pytest.mark.parametrize(
+    ("organization", "reason"),
+    [(DUSHANBE, Reason.INVALID), (UNVERIFIED, Reason.NOT_VERIFIED), (id_("organization", 99), Reason.NOT_FOUND)],
+)
+def test_whom_one_cannot_invite(organization, reason):
+    invite = InvitePartner(proposal=P, organization=organization, contribution="Field data")
+    given(*REGION, DRAFTED).when(invite, by=ZARINA).refused(reason, "organization")
+
+
+def test_an_officer_answers_for_their_own_organization_only():
+    other = PartnerInvited(proposal=P, organization=DUSHANBE, contribution="Data", country="TJ")
+    confirm = ConfirmPartner(proposal=P, organization=DUSHANBE)
+    given(*REGION, DRAFTED, INVITED, other).when(confirm, by=AIBEK).refused(Reason.NOT_PERMITTED, "organization")
+
+
+def test_risk_is_assessed():
+    assess = AssessRisk(
+        proposal=P, level="limited", personal_data=False, harms="Nobody directly", safeguards="Open review of results"
+    )
+    given(*REGION, DRAFTED).when(assess, by=ZARINA).then(ASSESSED)
+    given(*READY).when(assess, by=ZARINA).then()
+    given(*READY).when(assess, by=STRANGER).refused(Reason.NOT_PERMITTED)
+
+
+def test_a_complete_proposal_is_submitted_once():
+    given(*READY).when(SubmitProposal(proposal=P), by=ZARINA).then(SUBMITTED)
+    given(*READY, SUBMITTED).when(SubmitProposal(proposal=P), by=ZARINA).then()
+    given(*READY, SUBMITTED).when(ReviseProposal(proposal=P, title="Too late"), by=ZARINA).refused(Reason.WRONG_STATUS)
+
+
+@pytest.mark.parametrize(
+    ("events", "reason", "field"),
+    [
+        ([DRAFTED, INVITED, CONFIRMED], Reason.INCOMPLETE, "risk"),
+        (
+            [msgspec.structs.replace(DRAFTED, abstract="short"), ASSESSED, INVITED, CONFIRMED],
+            Reason.INCOMPLETE,
+            "abstract",
+        ),
+        ([DRAFTED, ASSESSED, INVITED], Reason.PARTNERS_UNCONFIRMED, "partners"),
+        ([DRAFTED, ASSESSED], Reason.TOO_FEW_COUNTRIES, "partners"),
+        (
+            [
+                DRAFTED,
+                ASSESSED,
+                PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ"),
+                PartnerConfirmed(proposal=P, organization=KHUJAND),
+            ],
+            Reason.TOO_FEW_COUNTRIES,
+            "partners",
+        ),
+        (
+            [DRAFTED, msgspec.structs.replace(ASSESSED, level="unacceptable"), INVITED, CONFIRMED],
+            Reason.RISK_UNACCEPTABLE,
+            "risk",
+        ),
+        (
+            [DRAFTED, ASSESSED, INVITED, CONFIRMED, OrganizationSuspended(organization=BISHKEK, reason="-")],
+            Reason.NOT_VERIFIED,
+            "partners",
+        ),
+    ],
+)
+def test_what_is_not_ready_is_not_submitted(events, reason, field):
+    given(*REGION, *events).when(SubmitProposal(proposal=P), by=ZARINA).refused(reason, field)
+
+
+def test_the_deadline_holds_even_before_the_closing_is_recorded():
+    submit = SubmitProposal(proposal=P)
+    given(*READY).when(submit, by=ZARINA, at=CLOSES - SECOND).then(SUBMITTED)
+    given(*READY).when(submit, by=ZARINA, at=CLOSES).refused(Reason.ROUND_NOT_OPEN)
+    given(*READY, RoundClosed(call=CALL)).when(submit, by=ZARINA).refused(Reason.ROUND_NOT_OPEN)
+
+
+def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
+    until = CLOSES + 7 * 24 * 3600 * SECOND
+    give_back = ReturnProposal(proposal=P, reason="Budget unclear", until=until)
+    returned = ProposalReturned(proposal=P, reason="Budget unclear", until=until)
+    given(*READY, SUBMITTED).when(give_back, by=OFFICER).then(returned)
+    given(*READY, SUBMITTED).when(give_back, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*READY, SUBMITTED).when(give_back, by=OFFICER, at=until).refused(Reason.INVALID, "until")
+    after = given(*READY, SUBMITTED, returned, RoundClosed(call=CALL))
+    second = ProposalSubmitted(proposal=P, version=2, content=SUBMITTED.content, call=CALL)
+    after.when(SubmitProposal(proposal=P), by=ZARINA, at=until - SECOND).then(second)
+    after.when(SubmitProposal(proposal=P), by=ZARINA, at=until).refused(Reason.ROUND_NOT_OPEN)
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "event"),
+    [
+        ([], ConfirmEligibility(proposal=P), EligibilityConfirmed(proposal=P)),
+        ([], FindIneligible(proposal=P, reason="No lead"), ProposalFoundIneligible(proposal=P, reason="No lead")),
+        ([EligibilityConfirmed(proposal=P)], RecommendProposal(proposal=P), ProposalRecommended(proposal=P)),
+        ([ProposalRecommended(proposal=P)], OfferAward(proposal=P), AwardOffered(proposal=P)),
+        (
+            [ProposalRecommended(proposal=P)],
+            DeclineProposal(proposal=P, reason="No money"),
+            ProposalDeclined(proposal=P, reason="No money"),
+        ),
+    ],
+)
+def test_the_officer_of_the_call_decides_and_nobody_else(before, command, event):
+    given(*READY, SUBMITTED, *before).when(command, by=OFFICER).then(event)
+    given(*READY, SUBMITTED, *before).when(command, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*READY).when(command, by=OFFICER).refused(Reason.NOT_PERMITTED)
+
+
+def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered():
+    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P)]
+    offered = [*recommended, AwardOffered(proposal=P)]
+    given(*offered).when(AcceptAward(proposal=P), by=AIBEK).then(AwardAccepted(proposal=P))
+    given(*offered).when(RefuseAward(proposal=P, reason="Too small"), by=AIBEK).then(
+        AwardRefused(proposal=P, reason="Too small")
+    )
+    given(*offered).when(AcceptAward(proposal=P), by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*recommended).when(AcceptAward(proposal=P), by=AIBEK).refused(Reason.WRONG_STATUS)
+    given(*offered).when(DeclineProposal(proposal=P, reason="Changed our mind"), by=OFFICER).refused(
+        Reason.WRONG_STATUS
+    )
+
+
+def test_the_investigator_withdraws():
+    withdraw = WithdrawProposal(proposal=P, reason="Moved away")
+    given(*READY, SUBMITTED).when(withdraw, by=ZARINA).then(ProposalWithdrawn(proposal=P, reason="Moved away"))
+    given(*READY, SUBMITTED).when(withdraw, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*READY, AwardAccepted(proposal=P)).when(withdraw, by=ZARINA, at=NOW).refused(Reason.WRONG_STATUS)
