@@ -1,0 +1,1 @@
+"""What has happened, as rows to read: pure folds of events."""

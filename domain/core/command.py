@@ -1,6 +1,7 @@
 """Commands: what people ask for, in the imperative."""
 
 import re
+import typing
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -52,6 +53,7 @@ class Act(Protocol):
         ...
 
 
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class CommandMeta(msgspec.StructMeta):
     """Keeps the two whitelists, who and when, as data on the command's class."""
 

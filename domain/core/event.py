@@ -20,6 +20,7 @@ class Sealed(msgspec.Struct, frozen=True):
     kid: str
 
 
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class EventMeta(msgspec.StructMeta):
     """Registers each event under its stored name."""
 

@@ -1,5 +1,6 @@
 """States: the least that decisions need, folded from events."""
 
+import typing
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, ClassVar, Protocol, Self
@@ -42,6 +43,7 @@ class Actor(Protocol):
     def authority_of(self) -> frozenset[str]: ...
 
 
+@typing.dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class StateMeta(msgspec.StructMeta):
     """Notes on each state class what it is about and which events it evolves on."""
 

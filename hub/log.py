@@ -1,0 +1,131 @@
+"""The event log: one table that only ever grows, read by tag and type, followed by position."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from domain.core import Codec, Event
+
+WRITER = "hub_writer"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event as the log holds it; ``data`` are its exact bytes."""
+
+    position: int
+    type: str
+    tags: tuple[str, ...]
+    actor: str
+    at: datetime
+    request: str
+    data: str
+    event: Event
+
+
+_COLUMNS = "position, type, tags, actor, at, request, data::text"
+
+
+class Log:
+    """Reads the log, and holds the pool of connections to its database."""
+
+    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
+        self.pool, self.dsn = pool, dsn
+        self.codec = Codec()
+
+    @classmethod
+    async def open(cls, dsn: str, size: int = 8) -> "Log":
+        """Connect, and make the log's tables where there are none yet."""
+        await prepare(dsn)
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=as_writer)
+        return cls(pool, dsn)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.pool.close()
+
+    def recorded(self, row: asyncpg.Record) -> Recorded:
+        """A row of the log with its event decoded."""
+        data = row["data"]
+        event = self.codec.decode(row["type"], data)
+        return Recorded(
+            row["position"],
+            row["type"],
+            tuple(row["tags"].split()),
+            row["actor"],
+            row["at"],
+            row["request"],
+            data,
+            event,
+        )
+
+    async def head(self) -> int:
+        """The newest position; 0 where the log is empty."""
+        return await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
+
+    async def read(
+        self, after: int = 0, tag: str | None = None, types: Sequence[str] | None = None, limit: int = 1_000
+    ) -> list[Recorded]:
+        """The next events after a position, in order: at most ``limit``, with this tag, of these types."""
+        if tag is None:
+            sql = f"""SELECT {_COLUMNS} FROM hub.event
+                      WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY($2)) ORDER BY position LIMIT $3"""
+            rows = await self.pool.fetch(sql, after, types, limit)
+        else:
+            sql = f"""SELECT {_COLUMNS} FROM hub.event WHERE position IN (
+                          SELECT position FROM hub.tag
+                          WHERE tag = $4 AND position > $1 AND ($2::text[] IS NULL OR type = ANY($2))
+                          ORDER BY position LIMIT $3) ORDER BY position"""
+            rows = await self.pool.fetch(sql, after, types, limit, tag)
+        return [self.recorded(row) for row in rows]
+
+    async def follow(self, after: int = 0, poll: float = 0.5) -> AsyncIterator[Recorded]:
+        """Every event after a position, for ever, as they come; nothing is missed and nothing comes twice."""
+        while True:
+            batch = await self.read(after)
+            for recorded in batch:
+                yield recorded
+                after = recorded.position
+            if not batch:
+                await asyncio.sleep(poll)
+
+
+async def as_writer(db: asyncpg.Connection) -> None:
+    """Give up every right but those of the hub's own role: the log can only grow."""
+    await db.execute(f"SET ROLE {WRITER}; SET timezone = 'UTC'")
+
+
+async def prepare(dsn: str) -> None:
+    """Make the log's tables, once, whoever comes first."""
+    db = await asyncpg.connect(dsn)
+    try:
+        async with db.transaction():
+            await db.execute("SELECT pg_advisory_xact_lock(4715741)")
+            if await db.fetchval("SELECT to_regclass('hub.event') IS NULL"):
+                await db.execute((Path(__file__).parent / "schema.sql").read_text())
+    finally:
+        await db.close()
+
+
+async def make_databases(dsn: str) -> tuple[str, str]:
+    """The addresses of the log's database and of the keys' own, both made where they are missing."""
+    url, _, options = dsn.partition("?")
+    base, _, name = url.rpartition("/")
+    tail = f"?{options}" if options else ""
+    keys = f"{base}/{name}_keys{tail}"
+    for wanted, address in ((name, dsn), (f"{name}_keys", keys)):
+        try:
+            await (await asyncpg.connect(address)).close()
+        except asyncpg.InvalidCatalogNameError:
+            admin = await asyncpg.connect(f"{base}/postgres{tail}")
+            try:
+                await admin.execute(f'CREATE DATABASE "{wanted}"')
+            except asyncpg.DuplicateDatabaseError:
+                pass
+            finally:
+                await admin.close()
+    return dsn, keys

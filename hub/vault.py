@@ -1,0 +1,105 @@
+"""Personal data: sealed under a key per person, kept in a database of its own, and erased with that key.
+
+A box is ``commitment ‖ nonce ‖ AES-256-GCM``; encryption key and commitment come from the person's key by HKDF,
+so that a box opens to one plaintext only. Person and field are bound as additional data.
+"""
+
+import hashlib
+import os
+
+import asyncpg
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from domain.core import Sealed
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS key (person text PRIMARY KEY, kid text NOT NULL, secret bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS pepper (one boolean PRIMARY KEY DEFAULT true CHECK (one), secret bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS alias (digest bytea PRIMARY KEY, alias text NOT NULL UNIQUE);
+"""
+
+
+class Erased(LookupError):
+    """The key or the box is gone: nobody can read this any more."""
+
+
+def _derive(secret: bytes, person: str, field: str) -> tuple[bytes, bytes]:
+    okm = HKDF(SHA256(), 64, salt=None, info=f"hub-personal/v1\n{person}\n{field}".encode()).derive(secret)
+    return okm[:32], okm[32:]
+
+
+def close_box(secret: bytes, kid: str, person: str, field: str, value: str) -> tuple[Sealed, bytes]:
+    """What stands in the event, and the box that holds the value."""
+    key, commitment = _derive(secret, person, field)
+    nonce, plain = os.urandom(12), value.encode()
+    box = commitment + nonce + AESGCM(key).encrypt(nonce, plain, f"{person}\n{field}".encode())
+    return Sealed(hashlib.sha256(box).hexdigest(), len(plain), kid), box
+
+
+def open_box(secret: bytes, person: str, field: str, box: bytes) -> str:
+    """The value in a box; raises ``Erased`` where the key is not the one that closed it."""
+    key, commitment = _derive(secret, person, field)
+    if box[:32] != commitment:
+        raise Erased(person)
+    try:
+        return AESGCM(key).decrypt(box[32:44], box[44:], f"{person}\n{field}".encode()).decode()
+    except InvalidTag:
+        raise Erased(person) from None
+
+
+class Vault:
+    """The keys of persons and the aliases of their identifiers. Nothing here outlives an erasure."""
+
+    def __init__(self, pool: asyncpg.Pool, pepper: bytes) -> None:
+        self._pool = pool
+        self._pepper = pepper
+
+    @classmethod
+    async def open(cls, pool: asyncpg.Pool) -> "Vault":
+        """Make what is missing in the keys' database, and read its pepper."""
+        async with pool.acquire() as db:
+            await db.execute("SELECT pg_advisory_lock(4715742)")
+            try:
+                await db.execute(SCHEMA)
+                await db.execute("INSERT INTO pepper (secret) VALUES ($1) ON CONFLICT DO NOTHING", os.urandom(32))
+            finally:
+                await db.execute("SELECT pg_advisory_unlock(4715742)")
+            return cls(pool, await db.fetchval("SELECT secret FROM pepper"))
+
+    async def key(self, person: str) -> tuple[str, bytes]:
+        """The id and secret of a person's key; a new one for a new person."""
+        row = await self._pool.fetchrow(
+            """WITH new AS (INSERT INTO key VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING kid, secret)
+               SELECT * FROM new UNION ALL SELECT kid, secret FROM key WHERE person = $1 LIMIT 1""",
+            person,
+            os.urandom(8).hex(),
+            os.urandom(32),
+        )
+        if row is None:  # somebody else made it between the two halves of the statement: it is there now
+            row = await self._pool.fetchrow("SELECT kid, secret FROM key WHERE person = $1", person)
+        return row["kid"], row["secret"]
+
+    async def alias(self, kind: str, value: str) -> str:
+        """The random name that stands for an identifier, the same each time until its person is erased."""
+        digest = hashlib.blake2b(f"{kind}\n{value}".encode(), key=self._pepper, digest_size=32).digest()
+        await self._pool.execute(
+            "INSERT INTO alias (digest, alias) VALUES ($1, $2) ON CONFLICT DO NOTHING", digest, os.urandom(16).hex()
+        )
+        return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
+
+    async def read(self, log: asyncpg.Pool, person: str, field: str, sealed: Sealed) -> str:
+        """A person's value in plain; raises ``Erased`` where key or box were destroyed."""
+        secret = await self._pool.fetchval("SELECT secret FROM key WHERE person = $1", person)
+        box = await log.fetchval("SELECT box FROM hub.box WHERE digest = $1", sealed.sealed)
+        if secret is None or box is None:
+            raise Erased(person)
+        return open_box(secret, person, field, box)
+
+    async def forget(self, log: asyncpg.Pool, person: str, aliases: list[str]) -> None:
+        """Destroy a person's key, boxes and aliases. Doing so again changes nothing."""
+        await self._pool.execute("DELETE FROM key WHERE person = $1", person)
+        await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)
+        await log.execute("DELETE FROM hub.box WHERE person = $1", person)
