@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 PORT = 5432
 _START, _STOP = 60.0, 30.0
@@ -167,8 +168,8 @@ class Embedded:
         except OSError as error:
             raise Unavailable(f"{path} cannot be used: {error.strerror}. Set HUB_HOME to another folder.") from None
 
-    def _as_user(self) -> dict[str, object]:
-        known: dict[str, object] = {"preexec_fn": _die_with_parent, "cwd": "/"}
+    def _as_user(self) -> dict[str, Any]:
+        known: dict[str, Any] = {"preexec_fn": _die_with_parent, "cwd": "/"}
         if self._user:
             known |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -180,13 +181,13 @@ class Embedded:
         fresh = self.home / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._make(fresh, 0o700)
-        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())  # type: ignore[call-overload]
+        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
         major = int(version.stdout.split()[2].partition(".")[0])
         locale = ["--locale=C.UTF-8"]
         if major >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
-        done = subprocess.run(command, capture_output=True, text=True, **self._as_user())  # type: ignore[call-overload]
+        done = subprocess.run(command, capture_output=True, text=True, **self._as_user())
         if done.returncode:
             raise Unavailable(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
         fresh.rename(self._data)

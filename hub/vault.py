@@ -80,6 +80,8 @@ class Vault:
         )
         if row is None:  # somebody else made it between the two halves of the statement: it is there now
             row = await self._pool.fetchrow("SELECT kid, secret FROM key WHERE person = $1", person)
+        if row is None:
+            raise Erased(person)
         return row["kid"], row["secret"]
 
     async def alias(self, kind: str, value: str) -> str:

@@ -69,9 +69,9 @@ class CommandMeta(msgspec.StructMeta):
         **options: Any,
     ) -> "CommandMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
-        cls.on = on
-        cls.by = frozenset({by} if isinstance(by, Role) else by)
-        cls.while_ = frozenset(while_) if while_ is not None else None
+        setattr(cls, "on", on)
+        setattr(cls, "by", frozenset({by} if isinstance(by, Role) else by))
+        setattr(cls, "while_", frozenset(while_) if while_ is not None else None)
         return cls
 
 

@@ -35,8 +35,8 @@ class EventMeta(msgspec.StructMeta):
         **options: Any,
     ) -> "EventMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
-        cls.type = type or name
-        cls.was = was or {}
+        setattr(cls, "type", type or name)
+        setattr(cls, "was", was or {})
         return cls
 
 

@@ -59,7 +59,9 @@ class StateMeta(msgspec.StructMeta):
     ) -> "StateMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, **options})
         if kind is not None:
-            cls.kind, cls.on, cls.types = kind, on, frozenset(event.type for event in on)
+            setattr(cls, "kind", kind)
+            setattr(cls, "on", on)
+            setattr(cls, "types", frozenset(event.type for event in on))
         return cls
 
 
