@@ -65,4 +65,4 @@ class CommandAct:
         if isinstance(need, NeedsKey):
             self._keys[need.args[0]] = await vault.key(need.args[0])
         else:
-            self._aliases[need.args] = await vault.alias(*need.args)  # type: ignore[index]
+            self._aliases[need.args] = await vault.alias(*need.args)

@@ -33,8 +33,8 @@ class States:
         self._held: OrderedDict[Key, tuple[State, int]] = OrderedDict()
         self._evolving: dict[str, dict[str, list[type[State]]]] = {}
         for cls in every_state():
-            for type in cls.types:
-                self._evolving.setdefault(type, {}).setdefault(cls.kind.name, []).append(cls)
+            for name in cls.types:
+                self._evolving.setdefault(name, {}).setdefault(cls.kind.name, []).append(cls)
 
     def touched(self, event: Event, tags: Iterable[str]) -> Iterable[Key]:
         """The keys of all states that evolve on this event."""

@@ -1,0 +1,114 @@
+"""The one door: every command, from whichever side, is carried out here."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+import asyncpg
+import msgspec
+
+from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
+from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
+from domain.standing import decide
+from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
+from hub.log import Log, make_databases
+from hub.states import Key, Missing, States
+from hub.vault import Vault
+from hub.writer import Again, Pending, Receipt, Tracking, Writer
+
+_ROUNDS = 100
+
+
+@dataclass
+class Hub:
+    """An open hub: its log, its writer, its vault."""
+
+    log: Log
+    states: States
+    writer: Writer
+    vault: Vault
+    _keys: asyncpg.Pool
+
+    @classmethod
+    async def open(cls, dsn: str) -> "Hub":
+        """Open the hub over this database, making what is missing; finish erasures that a crash left half done."""
+        dsn, keys_dsn = await make_databases(dsn)
+        log = await Log.open(dsn)
+        keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
+        states = States(log)
+        hub = cls(log, states, Writer(log, states), await Vault.open(keys), keys)
+        await hub.writer.start()
+        for erased in await log.read(types=["PersonErased"], limit=1_000_000):
+            if isinstance(erased.event, PersonErased):
+                await hub._destroy(erased.event.person)
+        return hub
+
+    async def close(self) -> None:
+        """Finish what waits, and disconnect."""
+        await self.writer.stop()
+        await self.log.close()
+        await self._keys.close()
+
+    async def do(self, command: Command, actor: str = HUB, key: str | None = None) -> Receipt:
+        """Carry a command out.
+
+        ``key`` makes a retry safe: the same key and command give the same answer, once recorded; the key with
+        another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
+        same key). Cancelling the caller does not cancel a command that is in the queue.
+        """
+        digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + msgspec.json.encode(command)).hexdigest()
+        act = CommandAct(actor)
+        request = key or new_id("request")
+        for _ in range(_ROUNDS):
+            if key is not None and (answer := await self._answered(actor, key, digest)):
+                return answer
+            events, read = await self._prepare(command, act)
+            pending = Pending(command, act, request, key, digest, events, read)
+            self.writer.put(pending)
+            try:
+                receipt = await asyncio.shield(pending.done)
+            except Again:
+                continue
+            if isinstance(command, ErasePerson):
+                await self._destroy(command.person)
+            return receipt
+        raise RuntimeError(f"{type(command).__name__} did not settle in {_ROUNDS} rounds")
+
+    async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State]]:
+        while True:
+            model = Tracking(self._held)
+            try:
+                return decide(command, model, act), model.read
+            except Missing as missing:
+                while not self.writer.adopt(missing.key, *await self.states.load(missing.key)):
+                    pass
+            except (NeedsKey, NeedsAlias) as need:
+                await act.fetch(need, self.vault)
+
+    def _held(self, key: Key) -> State:
+        if (held := self.states.get(key)) is None:
+            raise Missing(key)
+        return held[0]
+
+    async def _answered(self, actor: str, key: str, digest: str) -> Receipt | None:
+        # Written, not only read: this answer is durable wherever the first commit has to be.
+        row = await self.log.pool.fetchrow(
+            "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
+            actor,
+            key,
+        )
+        if row is None:
+            return None
+        if row["hash"] != digest:
+            raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
+        return msgspec.json.decode(row["answer"], type=Receipt)
+
+    async def _destroy(self, person: str) -> None:
+        told = await self.log.read(tag=person, types=["PersonInvited", "OrcidLinked"], limit=10_000)
+        aliases = []
+        for each in told:
+            if isinstance(each.event, PersonInvited):
+                aliases.append(each.event.email_alias)
+            elif isinstance(each.event, OrcidLinked):
+                aliases.append(each.event.orcid_alias)
+        await self.vault.forget(self.log.pool, person, aliases)

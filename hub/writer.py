@@ -1,0 +1,292 @@
+"""The writer: takes all waiting commands, decides them in order, and commits them in one transaction."""
+
+import asyncio
+import base64
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+
+from domain.core import N_, Command, Event, Reason, Refusal, State
+from domain.standing import RECORDS, decide
+from hub.act import CommandAct
+from hub.log import Log, Recorded, as_writer
+from hub.states import Key, Missing, S, States
+
+MAX_BATCH = 512
+MAX_WAITING = 10_000
+MAX_DATA = 60_000
+RECENT = 20_000
+
+
+class Busy(Exception):
+    """Too many commands are waiting: come back in a moment."""
+
+
+class Unknown(Exception):
+    """Whether the command was recorded is not known: ask again with the same key to find out."""
+
+
+class Again(Exception):
+    """The command has to be prepared anew: something that it needs has left the memory, or its key was used."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of a command: the position of its last event (0 where nothing had to be done) and its record."""
+
+    position: int
+    at: datetime
+    record: str | None
+    events: int
+
+
+class Tracking:
+    """A model that remembers what was read."""
+
+    def __init__(self, find: Callable[[Key], State]) -> None:
+        self._find = find
+        self.read: dict[Key, State] = {}
+
+    def get(self, state: type[S], id: str) -> S:
+        """The state of an entity; raises ``Missing`` where it is not in memory."""
+        key = state, state.kind.tag(id)
+        if key not in self.read:
+            self.read[key] = self._find(key)
+        return self.read[key]  # type: ignore[return-value]
+
+
+@dataclass
+class Pending:
+    """A command in the queue, with what was decided before it came to its turn."""
+
+    command: Command
+    act: CommandAct
+    request: str
+    key: str | None
+    hash: str
+    events: list[Event]
+    read: dict[Key, State]
+    done: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    refusal: Refusal | None = None
+    receipt: Receipt | None = None
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error, unless nobody listens any more."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # a caller that was cancelled leaves it unread
+
+
+class Writer:
+    """One per process. It owns its connection and every transaction: a caller that goes away cancels nothing."""
+
+    def __init__(self, log: Log, states: States, on_commit: Callable[[list[Recorded]], None] | None = None) -> None:
+        self.log, self.states = log, states
+        self.head = 0
+        self._last_at = datetime.min.replace(tzinfo=UTC)
+        self._queue: deque[Pending] = deque()
+        self._wake = asyncio.Event()
+        self._recent: deque[Recorded] = deque(maxlen=RECENT)
+        self._db: asyncpg.Connection | None = None
+        self._warned = False
+        self._task: asyncio.Task[None] | None = None
+        self._on_commit = on_commit
+
+    async def start(self) -> None:
+        """Connect and begin to work."""
+        await self._connect()
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what is waiting, then leave."""
+        while self._queue:
+            await asyncio.sleep(0.01)
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._db:
+            await self._db.close()
+
+    def put(self, pending: Pending) -> None:
+        """Queue a command; raises ``Busy`` at once where too many wait."""
+        if len(self._queue) >= MAX_WAITING:
+            raise Busy
+        self._queue.append(pending)
+        self._wake.set()
+
+    def adopt(self, key: Key, state: State, position: int) -> bool:
+        """Keep a state that was just loaded, brought to this writer's head; ``False`` if it is too old for that."""
+        if position < self.head:
+            if not self._recent or self._recent[0].position > position + 1:
+                return False
+            for recorded in self._recent:
+                if recorded.position > position and key in self.states.touched(recorded.event, recorded.tags):
+                    state = state.evolve(recorded.event)
+            position = self.head
+        self.states.put(key, state, position)
+        return True
+
+    async def _connect(self) -> None:
+        self.states.drop()
+        self._recent.clear()
+        if self._db:
+            self._db.terminate()
+        self._db = await asyncpg.connect(self.log.dsn)
+        await as_writer(self._db)
+        self._db.add_log_listener(self._warning)
+        row = await self._db.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")
+        if row:
+            self.head, self._last_at = row["position"], row["at"]
+
+    def _warning(self, _: object, message: object) -> None:
+        # "committed locally, but might not have been replicated": durable here is not durable everywhere.
+        self._warned = True
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+                try:
+                    await self._commit(batch)
+                except asyncio.CancelledError:
+                    raise
+                except Exception as error:
+                    for pending in batch:
+                        pending.fail(Unknown(str(error)))
+                    await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        while True:
+            try:
+                return await self._connect()
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.2)
+
+    async def _commit(self, batch: list[Pending]) -> None:
+        while True:
+            overlay: dict[Key, State] = {}
+            recorded = self._decide_all(batch, overlay)
+            batch = [pending for pending in batch if not pending.done.done()]
+            keyed = [p for p in batch if p.key is not None and p.refusal is None]
+            if not recorded and not keyed:
+                break
+            try:
+                found = await self._append(recorded, batch, keyed)
+            except asyncpg.UniqueViolationError:
+                # Another process has answered one of these keys: each looks its own answer up.
+                for pending in batch:
+                    pending.fail(Again())
+                return
+            if found == self.head:
+                self._advance(recorded, overlay)
+                break
+            await self._catch_up()
+        for pending in batch:
+            if self._warned and pending.receipt:
+                pending.fail(Unknown("the standby has not confirmed"))
+            elif pending.refusal:
+                pending.fail(pending.refusal)
+            elif pending.receipt and not pending.done.done():
+                pending.done.set_result(pending.receipt)
+        self._warned = False
+
+    def _decide_all(self, batch: list[Pending], overlay: dict[Key, State]) -> list[Recorded]:
+        def find(key: Key) -> State:
+            if key in overlay:
+                return overlay[key]
+            if (held := self.states.get(key)) is not None:
+                return held[0]
+            raise Missing(key)
+
+        recorded: list[Recorded] = []
+        at = self._last_at
+        for pending in batch:
+            pending.refusal = pending.receipt = None
+            try:
+                if any(find(key) is not state for key, state in pending.read.items()):
+                    model = Tracking(find)
+                    pending.events = decide(pending.command, model, pending.act)
+                    pending.read = model.read
+                at = max(at, pending.act.at)
+                new = self._record(pending, self.head + len(recorded), at)
+            except Missing:
+                pending.fail(Again())
+                continue
+            except Refusal as refusal:
+                pending.refusal = refusal
+                continue
+            for id in pending.act.ids.values():
+                if (cls := RECORDS.get(id.rpartition("_")[0])) is not None:
+                    overlay.setdefault((cls, id), cls())
+            for each in new:
+                for key in self.states.touched(each.event, each.tags):
+                    held = self.states.get(key)
+                    if (state := overlay.get(key, held[0] if held else None)) is not None:
+                        overlay[key] = state.evolve(each.event)
+            recorded += new
+            record = pending.command.record or pending.act.ids.get(pending.command.on.kind.name)
+            pending.receipt = Receipt(new[-1].position if new else 0, at, record, len(new))
+        return recorded
+
+    def _record(self, pending: Pending, head: int, at: datetime) -> list[Recorded]:
+        new = []
+        for n, event in enumerate(pending.events, start=1):
+            salt = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
+            data = self.log.codec.encode(event, salt)
+            if len(data) > MAX_DATA:
+                raise Refusal(Reason.TOO_LARGE, N_("This is too long to be recorded: shorten its texts."))
+            tags, actor = tuple(event.tags), pending.act.actor
+            new.append(Recorded(head + n, event.type, tags, actor, at, pending.request, data.decode(), event))
+        return new
+
+    async def _append(self, recorded: list[Recorded], batch: list[Pending], keyed: list[Pending]) -> int:
+        assert self._db is not None
+        tags = [(tag, n) for n, each in enumerate(recorded, start=1) for tag in each.tags]
+        boxes = [(digest, *box) for p in batch if p.receipt and p.receipt.events for digest, box in p.act.boxes.items()]
+        return await self._db.fetchval(
+            "SELECT hub.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
+            self.head,
+            [each.type for each in recorded],
+            [" ".join(each.tags) for each in recorded],
+            [each.actor for each in recorded],
+            [each.at for each in recorded],
+            [each.request for each in recorded],
+            [each.data for each in recorded],
+            [tag for tag, _ in tags],
+            [n for _, n in tags],
+            [p.act.actor for p in keyed],
+            [p.key for p in keyed],
+            [p.hash for p in keyed],
+            [msgspec.json.encode(p.receipt).decode() for p in keyed],
+            [digest for digest, _, _ in boxes],
+            [person for _, person, _ in boxes],
+            [box for _, _, box in boxes],
+            None,
+            None,
+        )
+
+    def _advance(self, recorded: list[Recorded], decided: dict[Key, State] | None = None) -> None:
+        # Committed: only now do states and head move, so a failed commit leaves memory as the log is.
+        if not recorded:
+            return
+        self.head, self._last_at = recorded[-1].position, recorded[-1].at
+        self._recent.extend(recorded)
+        if decided is not None:
+            for key, state in decided.items():
+                self.states.put(key, state, self.head)
+        else:
+            for each in recorded:
+                self.states.apply(each.position, each.event, each.tags)
+        if self._on_commit:
+            self._on_commit(recorded)
+
+    async def _catch_up(self) -> None:
+        while others := await self.log.read(after=self.head):
+            self._advance(others)

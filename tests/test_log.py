@@ -1,0 +1,303 @@
+"""The log and its door on a real PostgreSQL: races, retries, rights, crashes."""
+
+import asyncio
+import hashlib
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import asyncpg
+import pytest
+
+from domain.calls import Criterion, DraftCall, PublishCall
+from domain.core import Reason, Refusal
+from domain.organizations import AppointOfficer, ImportOrganization, RegisterOrganization, VerifyOrganization
+from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid
+from domain.proposals import DraftProposal, ReviseProposal
+from hub.door import Hub
+from hub.vault import Erased
+from hub.writer import MAX_WAITING, Busy
+
+
+def told(story):
+    """Run an asynchronous story to its end."""
+    return asyncio.run(asyncio.wait_for(story, 120))
+
+
+async def person(hub, name):
+    """Somebody who has been invited and has joined."""
+    id = (await hub.do(InvitePerson(name=name, email=f"{name.lower()}@example.org"))).record
+    await hub.do(JoinHub(person=id), id)
+    return id
+
+
+async def region(hub):
+    """A center officer, a researcher, a verified organization, a published call."""
+    from datetime import UTC, datetime, timedelta
+
+    officer, author = await person(hub, "Officer"), await person(hub, "Zarina")
+    await hub.do(GrantRole(person=officer, role="center_officer"))
+    register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
+    lead = (await hub.do(register, author)).record
+    await hub.do(VerifyOrganization(organization=lead), officer)
+    now = datetime.now(UTC)
+    draft = DraftCall(
+        title="Water and ice",
+        summary="Joint research on water and ice.",
+        opens_at=now,
+        closes_at=now + timedelta(days=9),
+        criteria=(Criterion("Excellence", 100),),
+    )
+    call = (await hub.do(draft, officer)).record
+    await hub.do(PublishCall(call=call), officer)
+    return officer, author, lead, call
+
+
+async def check_log(hub):
+    """Positions have no gaps, times never run backwards, and every tag is indexed."""
+    rows = await hub.log.read(limit=1_000_000)
+    assert [row.position for row in rows] == list(range(1, len(rows) + 1))
+    assert all(a.at <= b.at for a, b in itertools.pairwise(rows))
+    indexed = {tuple(row) for row in await hub.log.pool.fetch("SELECT tag, position, type FROM hub.tag")}
+    assert indexed == {(tag, row.position, row.type) for row in rows for tag in row.event.tags}
+    assert all(len(json.loads(row.data)["salt"]) == 22 for row in rows)
+    return rows
+
+
+def test_fifty_clients_on_one_record_lose_nothing(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Start"), author)).record
+        revisions = [ReviseProposal(proposal=proposal, title=f"Title {n}") for n in range(50)]
+        receipts = await asyncio.gather(*(hub.do(each, author) for each in revisions))
+        assert len({each.position for each in receipts}) == 50
+        rows = await check_log(hub)
+        assert sum(row.type == "ProposalRevised" for row in rows) == 50
+        await hub.close()
+
+    told(story())
+
+
+def test_of_fifty_who_saw_the_same_revision_one_wins(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Start"), author)).record
+        race = [ReviseProposal(proposal=proposal, title=f"Title {n}", revision=1) for n in range(50)]
+        answers = await asyncio.gather(*(hub.do(each, author) for each in race), return_exceptions=True)
+        refused = [each for each in answers if isinstance(each, Refusal)]
+        assert {each.reason for each in refused} == {Reason.CHANGED_MEANWHILE} and len(refused) == 49
+        await hub.close()
+
+    told(story())
+
+
+def test_two_hubs_on_one_database_keep_one_orcid_and_one_ror_id_each(dsn):
+    async def story():
+        hubs = [await Hub.open(dsn), await Hub.open(dsn)]
+        people = [await person(hubs[n % 2], f"Person{n}") for n in range(10)]
+        link = [
+            hubs[n % 2].do(LinkOrcid(person=each, orcid="0000-0002-1825-0097"), each) for n, each in enumerate(people)
+        ]
+        imports = [
+            hubs[n % 2].do(
+                ImportOrganization(
+                    ror="02004hr86", name="Umarov Institute", names={}, kind="laboratory", city="D", country="TJ"
+                )
+            )
+            for n in range(10)
+        ]
+        answers = await asyncio.gather(*link, *imports, return_exceptions=True)
+        reasons = [each.reason for each in answers[:10] if isinstance(each, Refusal)]
+        assert reasons == [Reason.ALREADY_TAKEN] * 9
+        assert sum(each.events for each in answers[10:]) == 1
+        await check_log(hubs[0])
+        for hub in hubs:
+            await hub.close()
+
+    told(story())
+
+
+def test_a_retry_gives_the_same_answer_and_is_written(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        draft = DraftProposal(call=call, lead=lead, title="Once")
+        # Replies are lost: each caller goes away while its command is in the queue, then asks again.
+        keys = [f"key-{n}" for n in range(200)]
+        for key in keys:
+            lost = asyncio.create_task(hub.do(draft, author, key))
+            await asyncio.sleep(0)
+            lost.cancel()
+        first = await asyncio.gather(*(hub.do(draft, author, key) for key in keys))
+        second = await asyncio.gather(*(hub.do(draft, author, key) for key in keys))
+        assert first == second and len({each.record for each in first}) == 200
+        rows = await check_log(hub)
+        assert sum(row.type == "ProposalDrafted" for row in rows) == 200
+        seen = await hub.log.pool.fetchval("SELECT min(seen) FROM hub.answer")
+        assert seen >= 2
+        with pytest.raises(Refusal) as refused:
+            await hub.do(DraftProposal(call=call, lead=lead, title="Twice"), author, keys[0])
+        assert refused.value.reason == Reason.KEY_REUSED
+        await hub.close()
+
+    told(story())
+
+
+def test_one_key_sent_to_two_hubs_at_once_is_carried_out_once(dsn):
+    async def story():
+        hubs = [await Hub.open(dsn), await Hub.open(dsn)]
+        _, author, lead, call = await region(hubs[0])
+        draft = DraftProposal(call=call, lead=lead, title="Once")
+        for n in range(20):
+            a, b, c = await asyncio.gather(*(hub.do(draft, author, f"key-{n}") for hub in (*hubs, hubs[0])))
+            assert a == b == c
+        rows = await check_log(hubs[1])
+        assert sum(row.type == "ProposalDrafted" for row in rows) == 20
+        for hub in hubs:
+            await hub.close()
+
+    told(story())
+
+
+def test_the_queue_is_bounded(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        someone = await person(hub, "Zarina")
+        hub.writer._queue.extend([None] * MAX_WAITING)
+        with pytest.raises(Busy):
+            await hub.do(JoinHub(person=someone), someone)
+        hub.writer._queue.clear()
+        await hub.do(JoinHub(person=someone), someone)
+        await hub.close()
+
+    told(story())
+
+
+def test_the_hub_itself_cannot_change_or_delete_an_event(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        await person(hub, "Zarina")
+        for forbidden in (
+            "UPDATE hub.event SET actor = 'x'",
+            "DELETE FROM hub.event",
+            "TRUNCATE hub.event",
+            "DELETE FROM hub.tag",
+            "DROP TABLE hub.event",
+            "UPDATE hub.answer SET answer = '{}'",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await hub.log.pool.execute(forbidden)
+        await hub.close()
+
+    told(story())
+
+
+def test_personal_data_stand_nowhere_in_plain_and_are_gone_after_erasure(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        zarina = await person(hub, "Zarina")
+        await hub.do(LinkOrcid(person=zarina, orcid="0000-0002-1825-0097"), zarina)
+        invited = (await hub.log.read(tag=zarina))[0].event
+        assert await hub.vault.read(hub.log.pool, zarina, "name", invited.name) == "Zarina"
+        box = await hub.log.pool.fetchval("SELECT box FROM hub.box WHERE digest = $1", invited.name.sealed)
+        assert hashlib.sha256(box).hexdigest() == invited.name.sealed
+        for table in ("event", "tag", "answer", "box"):
+            for row in await hub.log.pool.fetch(f"SELECT t::text AS t FROM hub.{table} t"):
+                assert not re.search("zarina|0000-0002-1825-0097", row["t"], re.IGNORECASE)
+        await hub.do(ErasePerson(person=zarina), zarina)
+        with pytest.raises(Erased):
+            await hub.vault.read(hub.log.pool, zarina, "name", invited.name)
+        assert await hub.log.pool.fetchval("SELECT count(*) FROM hub.box WHERE person = $1", zarina) == 0
+        again = await person(hub, "Zarina")
+        await hub.do(LinkOrcid(person=again, orcid="0000-0002-1825-0097"), again)
+        await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_states_that_left_the_memory_are_read_again(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        hub.states._size = 12
+        officer, author, lead, call = await region(hub)
+        await hub.do(AppointOfficer(organization=lead, person=author), officer)
+        drafts = await asyncio.gather(
+            *(hub.do(DraftProposal(call=call, lead=lead, title=f"Title {n}"), author) for n in range(60))
+        )
+        assert len({each.record for each in drafts}) == 60
+        await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+WORK = """
+import asyncio, sys
+from domain.proposals import DraftProposal
+from hub.door import Hub
+
+async def main(dsn, author, lead, call):
+    hub = await Hub.open(dsn)
+    async def client(n):
+        for k in range(1_000):
+            key = f"{sys.argv[5]}-{n}-{k}"
+            receipt = await hub.do(DraftProposal(call=call, lead=lead, title="Under load"), author, key)
+            sys.stdout.write(f"{key} {receipt.record}\\n"); sys.stdout.flush()
+    await asyncio.gather(*(client(n) for n in range(8)))
+
+asyncio.run(main(*sys.argv[1:5]))
+"""
+
+
+def lost_and_doubled(acknowledged, recorded):
+    """Acknowledged records that the log does not have, and keys that it has twice."""
+    records = {record for _, record in recorded}
+    keys = [key for key, _ in recorded]
+    return [r for _, r in acknowledged if r not in records], {k for k in keys if keys.count(k) > 1}
+
+
+def test_lost_and_doubled_are_noticed():
+    assert lost_and_doubled([("k", "a")], []) == (["a"], set())
+    assert lost_and_doubled([], [("k", "a"), ("k", "b")]) == ([], {"k"})
+
+
+def test_kill_nine_at_twenty_random_moments_loses_nothing_acknowledged(dsn):
+    async def begin():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        await hub.close()
+        return author, lead, call
+
+    author, lead, call = told(begin())
+    acknowledged = []
+    chance = random.Random(20)
+    for n in range(20):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORK, dsn, author, lead, call, f"run{n}"], stdout=subprocess.PIPE, text=True
+        )
+        acknowledged.append(tuple(worker.stdout.readline().split()))
+        time.sleep(chance.uniform(0, 0.1))
+        os.kill(worker.pid, signal.SIGKILL)
+        rest, _ = worker.communicate(timeout=30)
+        acknowledged += [tuple(line.split()) for line in rest.splitlines() if len(line.split()) == 2]
+
+    async def compare():
+        hub = await Hub.open(dsn)
+        rows = await check_log(hub)
+        recorded = [(row.request, row.event.proposal) for row in rows if row.type == "ProposalDrafted"]
+        # The last line of a killed worker may be cut short: a record is acknowledged when it is whole.
+        whole = [(key, record) for key, record in acknowledged if len(record) == len("proposal_") + 26]
+        assert len(whole) >= 20
+        assert lost_and_doubled(whole, recorded) == ([], set())
+        await hub.close()
+
+    told(compare())
