@@ -12,6 +12,7 @@ from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
 from domain.standing import decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.log import Log, make_databases
+from hub.models import Models
 from hub.states import Key, Missing, States
 from hub.vault import Vault
 from hub.writer import Again, Pending, Receipt, Tracking, Writer
@@ -25,6 +26,7 @@ class Hub:
 
     log: Log
     states: States
+    models: Models
     writer: Writer
     vault: Vault
     _keys: asyncpg.Pool
@@ -35,8 +37,9 @@ class Hub:
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
         keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
-        states = States(log)
-        hub = cls(log, states, Writer(log, states), await Vault.open(keys), keys)
+        states, models = States(log), Models(log)
+        await models.open()
+        hub = cls(log, states, models, Writer(log, states, models), await Vault.open(keys), keys)
         await hub.writer.start()
         for erased in await log.read(types=["PersonErased"], limit=1_000_000):
             if isinstance(erased.event, PersonErased):
@@ -56,7 +59,11 @@ class Hub:
         another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
         same key). Cancelling the caller does not cancel a command that is in the queue.
         """
-        digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + msgspec.json.encode(command)).hexdigest()
+        try:
+            body = msgspec.json.encode(command)
+        except UnicodeEncodeError:
+            raise Refusal(Reason.INVALID, N_("A text holds half a character: type it again.")) from None
+        digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + body).hexdigest()
         act = CommandAct(actor)
         request = key or new_id("request")
         for _ in range(_ROUNDS):

@@ -15,6 +15,7 @@ from domain.core import N_, Command, Event, Reason, Refusal, State
 from domain.standing import RECORDS, decide
 from hub.act import CommandAct
 from hub.log import Log, Recorded, as_writer
+from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
 
 MAX_BATCH = 512
@@ -85,17 +86,17 @@ class Pending:
 class Writer:
     """One per process. It owns its connection and every transaction: a caller that goes away cancels nothing."""
 
-    def __init__(self, log: Log, states: States, on_commit: Callable[[list[Recorded]], None] | None = None) -> None:
-        self.log, self.states = log, states
+    def __init__(self, log: Log, states: States, models: Models) -> None:
+        self.log, self.states, self.models = log, states, models
         self.head = 0
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self._queue: deque[Pending] = deque()
+        self._alone: deque[Pending] = deque()
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
         self._db: asyncpg.Connection | None = None
         self._warned = False
         self._task: asyncio.Task[None] | None = None
-        self._on_commit = on_commit
 
     async def start(self) -> None:
         """Connect and begin to work."""
@@ -104,7 +105,7 @@ class Writer:
 
     async def stop(self) -> None:
         """Finish what is waiting, then leave."""
-        while self._queue:
+        while self._queue or self._alone:
             await asyncio.sleep(0.01)
         if self._task:
             self._task.cancel()
@@ -133,6 +134,7 @@ class Writer:
 
     async def _connect(self) -> None:
         self.states.drop()
+        self.models.drop()
         self._recent.clear()
         if self._db:
             self._db.terminate()
@@ -151,12 +153,21 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+            while self._queue or self._alone:
+                if self._alone:
+                    batch = [self._alone.popleft()]
+                else:
+                    batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
                 try:
                     await self._commit(batch)
                 except asyncio.CancelledError:
                     raise
+                except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                    # The server refused the statement, so nothing of it is there: find whose fault it was.
+                    if len(batch) == 1:
+                        batch[0].fail(Refusal(Reason.INVALID, N_("This cannot be recorded: %(why)s."), why=str(error)))
+                    else:
+                        self._alone.extend(batch)
                 except Exception as error:
                     for pending in batch:
                         pending.fail(Unknown(str(error)))
@@ -177,8 +188,9 @@ class Writer:
             keyed = [p for p in batch if p.key is not None and p.refusal is None]
             if not recorded and not keyed:
                 break
+            rows = await self.models.folded(recorded)
             try:
-                found = await self._append(recorded, batch, keyed)
+                found = await self._append(recorded, batch, keyed, rows)
             except asyncpg.UniqueViolationError:
                 # Another process has answered one of these keys: each looks its own answer up.
                 for pending in batch:
@@ -186,6 +198,7 @@ class Writer:
                 return
             if found == self.head:
                 self._advance(recorded, overlay)
+                self.models.keep(rows)
                 break
             await self._catch_up()
         for pending in batch:
@@ -240,13 +253,15 @@ class Writer:
         for n, event in enumerate(pending.events, start=1):
             salt = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
             data = self.log.codec.encode(event, salt)
+            if b"\\u0000" in data:
+                raise Refusal(Reason.INVALID, N_("A text holds a null character: remove it."))
             if len(data) > MAX_DATA:
                 raise Refusal(Reason.TOO_LARGE, N_("This is too long to be recorded: shorten its texts."))
             tags, actor = tuple(event.tags), pending.act.actor
             new.append(Recorded(head + n, event.type, tags, actor, at, pending.request, data.decode(), event))
         return new
 
-    async def _append(self, recorded: list[Recorded], batch: list[Pending], keyed: list[Pending]) -> int:
+    async def _append(self, recorded: list[Recorded], batch: list[Pending], keyed: list[Pending], rows: Batch) -> int:
         assert self._db is not None
         tags = [(tag, n) for n, each in enumerate(recorded, start=1) for tag in each.tags]
         boxes = [(digest, *box) for p in batch if p.receipt and p.receipt.events for digest, box in p.act.boxes.items()]
@@ -268,8 +283,8 @@ class Writer:
             [digest for digest, _, _ in boxes],
             [person for _, person, _ in boxes],
             [box for _, _, box in boxes],
-            None,
-            None,
+            self.models.schema if recorded else None,
+            rows.payload() if recorded else None,
         )
 
     def _advance(self, recorded: list[Recorded], decided: dict[Key, State] | None = None) -> None:
@@ -284,9 +299,10 @@ class Writer:
         else:
             for each in recorded:
                 self.states.apply(each.position, each.event, each.tags)
-        if self._on_commit:
-            self._on_commit(recorded)
 
     async def _catch_up(self) -> None:
+        assert self._db is not None
         while others := await self.log.read(after=self.head):
             self._advance(others)
+            self.models.forget(others)
+        await self.models.bring_up(self._db)

@@ -21,6 +21,7 @@ from domain.organizations import AppointOfficer, ImportOrganization, RegisterOrg
 from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid
 from domain.proposals import DraftProposal, ReviseProposal
 from hub.door import Hub
+from hub.models import verify
 from hub.vault import Erased
 from hub.writer import MAX_WAITING, Busy
 
@@ -67,6 +68,7 @@ async def check_log(hub):
     indexed = {tuple(row) for row in await hub.log.pool.fetch("SELECT tag, position, type FROM hub.tag")}
     assert indexed == {(tag, row.position, row.type) for row in rows for tag in row.event.tags}
     assert all(len(json.loads(row.data)["salt"]) == 22 for row in rows)
+    assert await verify(hub.log, hub.models) == (len(rows), None)
     return rows
 
 
@@ -235,6 +237,35 @@ def test_states_that_left_the_memory_are_read_again(dsn):
         )
         assert len({each.record for each in drafts}) == 60
         await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [("null \0 here", Reason.INVALID), ("half \ud800 here", Reason.INVALID), ("long " * 20_000, Reason.TOO_LARGE)],
+)
+def test_what_cannot_be_recorded_is_refused_and_harms_nobody_else(dsn, title, reason):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        bad, good = (DraftProposal(call=call, lead=lead, title=text) for text in (title, "Good"))
+        answers = await asyncio.gather(*(hub.do(each, author) for each in (good, bad, good)), return_exceptions=True)
+        assert isinstance(answers[1], Refusal) and answers[1].reason == reason
+        assert answers[0].events == answers[2].events == 1
+        await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_a_changed_read_row_is_found_by_verify(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, _, lead, _ = await region(hub)
+        await hub.log.pool.execute(f"UPDATE {hub.models.schema}.organization SET name = 'Forged'")
+        assert (await verify(hub.log, hub.models))[1] == ("organization", lead)
         await hub.close()
 
     told(story())

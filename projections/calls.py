@@ -1,0 +1,76 @@
+"""Calls as applicants read them."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from domain.calls import (
+    CallAmended,
+    CallArchived,
+    CallDrafted,
+    CallPublished,
+    Criterion,
+    ResultsPublished,
+    RoundClosed,
+    RoundOpened,
+)
+from domain.core import CallId, PersonId
+from projections.core import PUBLIC, Row
+
+
+class CallRow(Row, table="call", search=("title", "summary"), index=("status", "closes_at")):
+    """A call: its officer reads the draft, everybody what was published."""
+
+    id: CallId
+    officer: PersonId
+    title: str
+    summary: str
+    status: str
+    opens_at: datetime
+    closes_at: datetime
+    criteria: tuple[Criterion, ...]
+    quorum: int
+    blindness: str
+    countries: int
+    conflict_years: int
+    readers: tuple[str, ...]
+
+
+@CallRow.on(CallDrafted)
+def drafted(e: CallDrafted, at: datetime) -> CallRow:
+    """Only its officer sees it."""
+    return CallRow(
+        id=e.call,
+        officer=e.officer,
+        title=e.title,
+        summary=e.summary,
+        status="draft",
+        opens_at=e.opens_at,
+        closes_at=e.closes_at,
+        criteria=e.criteria,
+        quorum=e.quorum,
+        blindness=e.blindness,
+        countries=e.countries,
+        conflict_years=e.conflict_years,
+        readers=(e.officer,),
+    )
+
+
+@CallRow.on(CallAmended)
+def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
+    """What is null stays."""
+    names = (name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
+    return replace(row, **{name: value for name in names if (value := getattr(e, name)) is not None})
+
+
+@CallRow.on(CallPublished)
+def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
+    """Everybody sees it."""
+    return replace(row, status="published", readers=(*row.readers, PUBLIC))
+
+
+@CallRow.on(RoundOpened, RoundClosed, ResultsPublished, CallArchived)
+def moved(row: CallRow, e: RoundOpened | RoundClosed | ResultsPublished | CallArchived, at: datetime) -> CallRow:
+    """The next status."""
+    status = {RoundOpened: "open", RoundClosed: "closed", ResultsPublished: "decided", CallArchived: "archived"}
+    return replace(row, status=status[type(e)])

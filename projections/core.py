@@ -1,0 +1,101 @@
+"""Read models: a row type and pure folds, event in, row out. The engine in ``hub`` writes them."""
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from domain.core import Event
+
+Fold = Callable[..., Any]
+F = TypeVar("F", bound=Fold)
+
+PUBLIC = "public"
+CENTER = "center"
+
+
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class RowMeta(msgspec.StructMeta):
+    """Notes on each row type its table, key and indexes."""
+
+    def __new__(
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        table: str = "",
+        key: tuple[str, ...] = ("id",),
+        within: "type[Row] | None" = None,
+        search: tuple[str, ...] = (),
+        index: tuple[str, ...] = (),
+        **options: Any,
+    ) -> "RowMeta":
+        cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
+        noted: dict[str, Any] = {"table": table, "key": key, "within": within, "search": search, "index": index}
+        for attribute, value in {**noted, "folds": {}}.items():
+            setattr(cls, attribute, value)
+        return cls
+
+
+class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
+    """A row of a read model. Its columns are its fields; who may read it is one of them, ``readers``.
+
+    ``key`` names the fields that identify it; each is taken from the event's field of that name (``id`` from the
+    field named as the table). A row ``within`` another is read by whoever reads that one.
+    ``search`` are the columns of its full text, ``index`` those that lists are filtered by.
+    """
+
+    table: ClassVar[str] = ""
+    key: ClassVar[tuple[str, ...]] = ("id",)
+    within: ClassVar["type[Row] | None"] = None
+    search: ClassVar[tuple[str, ...]] = ()
+    index: ClassVar[tuple[str, ...]] = ()
+    folds: ClassVar[dict[type[Event], tuple[Fold, bool]]] = {}
+
+    @classmethod
+    def on(cls, *events: type[Event]) -> Callable[[F], F]:
+        """Fold these events: ``(e, at) -> row`` makes a row, ``(row, e, at) -> row | None`` changes or removes it."""
+
+        def register(fold: F) -> F:
+            makes = len(inspect.signature(fold).parameters) == 2
+            for event in events:
+                cls.folds[event] = fold, makes
+            return fold
+
+        return register
+
+    @classmethod
+    def key_of(cls, event: Event) -> tuple[str, ...]:
+        """The key of the row that this event is folded into."""
+        return tuple(getattr(event, cls.table if name == "id" else name) for name in cls.key)
+
+
+class FoldFailed(Exception):
+    """A fold raised: its record is parked, with the reason."""
+
+
+def fold(cls: type[Row], row: Row | None, event: Event, at: datetime) -> Row | None:
+    """The row after the event; raises ``FoldFailed``."""
+    function, makes = cls.folds[type(event)]
+    try:
+        if makes:
+            return typing.cast(Row, function(event, at))
+        return typing.cast("Row | None", function(row, event, at))
+    except Exception as error:
+        raise FoldFailed(f"{event.type}: {type(error).__name__}: {error}") from error
+
+
+def every_row(base: type[Row] = Row) -> Iterator[type[Row]]:
+    """Every row type that has been defined, parents before the rows within them."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from every_row(cls)
+
+
+def office(id: str) -> str:
+    """The principal of those who act for an organization or a call."""
+    return f"{id}/office"

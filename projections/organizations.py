@@ -1,0 +1,111 @@
+"""Organizations as people read them, and who acts for them."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from domain.core import OrganizationId, PersonId
+from domain.organizations import (
+    OfficerAppointed,
+    OfficerDismissed,
+    OrganizationClosed,
+    OrganizationImported,
+    OrganizationRegistered,
+    OrganizationSuspended,
+    OrganizationVerified,
+)
+from projections.core import PUBLIC, Row, office
+
+
+class OrganizationRow(Row, table="organization", search=("name", "other_names"), index=("country", "status", "kind")):
+    """An organization; everybody may read it."""
+
+    id: OrganizationId
+    name: str
+    other_names: str
+    names: dict[str, str]
+    kind: str
+    status: str
+    city: str
+    country: str
+    latitude: float | None
+    longitude: float | None
+    website: str | None
+    ror: str | None
+    registered_at: datetime
+    readers: tuple[str, ...] = (PUBLIC,)
+
+
+def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status: str) -> OrganizationRow:
+    return OrganizationRow(
+        id=e.organization,
+        name=e.name,
+        other_names=" ".join(dict.fromkeys(e.names.values())),
+        names=e.names,
+        kind=e.kind,
+        status=status,
+        city=e.place.city,
+        country=e.place.country,
+        latitude=e.place.latitude,
+        longitude=e.place.longitude,
+        website=e.website,
+        ror=e.ror,
+        registered_at=at,
+    )
+
+
+@OrganizationRow.on(OrganizationRegistered)
+def registered(e: OrganizationRegistered, at: datetime) -> OrganizationRow:
+    """It begins unverified."""
+    return _row(e, at, "registered")
+
+
+@OrganizationRow.on(OrganizationImported)
+def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime) -> OrganizationRow:
+    """A changed record keeps its status, unless the organization had been closed."""
+    if row is None:
+        return _row(e, at, "registered")
+    return _row(e, row.registered_at, "registered" if row.status == "closed" else row.status)
+
+
+@OrganizationRow.on(OrganizationVerified)
+def verified(row: OrganizationRow, e: OrganizationVerified, at: datetime) -> OrganizationRow:
+    """It may act."""
+    return replace(row, status="verified")
+
+
+@OrganizationRow.on(OrganizationSuspended)
+def suspended(row: OrganizationRow, e: OrganizationSuspended, at: datetime) -> OrganizationRow:
+    """It may not act."""
+    return replace(row, status="suspended")
+
+
+@OrganizationRow.on(OrganizationClosed)
+def closed(row: OrganizationRow, e: OrganizationClosed, at: datetime) -> OrganizationRow:
+    """It is no more."""
+    return replace(row, status="closed")
+
+
+class OfficerRow(Row, table="officer", key=("organization", "person"), index=("person",)):
+    """Somebody who acts for an organization, and the principal that this gives them."""
+
+    organization: OrganizationId
+    person: PersonId
+    since: datetime
+    principal: str
+    readers: tuple[str, ...]
+
+
+@OfficerRow.on(OfficerAppointed)
+def appointed(e: OfficerAppointed, at: datetime) -> OfficerRow:
+    """The office begins."""
+    principal = office(e.organization)
+    return OfficerRow(
+        organization=e.organization, person=e.person, since=at, principal=principal, readers=(e.person, principal)
+    )
+
+
+@OfficerRow.on(OfficerDismissed)
+def dismissed(row: OfficerRow, e: OfficerDismissed, at: datetime) -> None:
+    """The office ends."""
+    return None

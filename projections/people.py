@@ -1,0 +1,107 @@
+"""People as others may see them; personal values stay sealed."""
+
+from datetime import date, datetime
+
+from msgspec.structs import replace
+
+from domain.core import AffiliationId, OrganizationId, PersonId, Sealed
+from domain.people import (
+    AffiliationConfirmed,
+    AffiliationDeclared,
+    AffiliationEnded,
+    OrcidLinked,
+    PersonErased,
+    PersonInvited,
+    PersonJoined,
+)
+from projections.core import CENTER, Row, office
+
+
+class PersonRow(Row, table="person", index=("status",)):
+    """A person: they themselves and the Center may read it, and the organizations that they name."""
+
+    id: PersonId
+    name: Sealed | None
+    email: Sealed | None
+    orcid: Sealed | None
+    email_alias: str | None
+    status: str
+    readers: tuple[str, ...]
+
+
+@PersonRow.on(PersonInvited)
+def invited(e: PersonInvited, at: datetime) -> PersonRow:
+    """The invitation."""
+    return PersonRow(
+        id=e.person,
+        name=e.name,
+        email=e.email,
+        orcid=None,
+        email_alias=e.email_alias,
+        status="invited",
+        readers=(CENTER, e.person),
+    )
+
+
+@PersonRow.on(PersonJoined)
+def joined(row: PersonRow, e: PersonJoined, at: datetime) -> PersonRow:
+    """The person came."""
+    return replace(row, status="joined")
+
+
+@PersonRow.on(OrcidLinked)
+def linked(row: PersonRow, e: OrcidLinked, at: datetime) -> PersonRow:
+    """The iD, sealed."""
+    return replace(row, orcid=e.orcid)
+
+
+@PersonRow.on(AffiliationDeclared)
+def named(row: PersonRow, e: AffiliationDeclared, at: datetime) -> PersonRow:
+    """The organization's officers have to know whom they are asked to confirm."""
+    return replace(row, readers=tuple(sorted({*row.readers, office(e.organization)})))
+
+
+@PersonRow.on(PersonErased)
+def erased(row: PersonRow, e: PersonErased, at: datetime) -> PersonRow:
+    """Nothing personal remains."""
+    return replace(row, status="erased", name=None, email=None, orcid=None, email_alias=None)
+
+
+class AffiliationRow(Row, table="affiliation", index=("person", "organization")):
+    """Where a person works or worked."""
+
+    id: AffiliationId
+    person: PersonId
+    organization: OrganizationId
+    position: str
+    since: date
+    until: date | None
+    confirmed: bool
+    readers: tuple[str, ...]
+
+
+@AffiliationRow.on(AffiliationDeclared)
+def declared(e: AffiliationDeclared, at: datetime) -> AffiliationRow:
+    """As the person says."""
+    return AffiliationRow(
+        id=e.affiliation,
+        person=e.person,
+        organization=e.organization,
+        position=e.position,
+        since=e.since,
+        until=e.until,
+        confirmed=False,
+        readers=(CENTER, office(e.organization), e.person),
+    )
+
+
+@AffiliationRow.on(AffiliationConfirmed)
+def confirmed(row: AffiliationRow, e: AffiliationConfirmed, at: datetime) -> AffiliationRow:
+    """The organization agrees."""
+    return replace(row, confirmed=True)
+
+
+@AffiliationRow.on(AffiliationEnded)
+def ended(row: AffiliationRow, e: AffiliationEnded, at: datetime) -> AffiliationRow:
+    """It has an end."""
+    return replace(row, until=e.until)

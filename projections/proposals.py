@@ -1,0 +1,195 @@
+"""Proposals, their partners and their submitted versions, as those concerned read them."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
+from domain.proposals import (
+    AwardAccepted,
+    AwardOffered,
+    AwardRefused,
+    EligibilityConfirmed,
+    PartnerConfirmed,
+    PartnerDeclined,
+    PartnerInvited,
+    ProposalDeclined,
+    ProposalDrafted,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    ProposalReturned,
+    ProposalRevised,
+    ProposalSubmitted,
+    ProposalWithdrawn,
+    RiskAssessed,
+)
+from projections.core import PUBLIC, Row, office
+
+
+class ProposalRow(
+    Row, table="proposal", search=("title", "abstract"), index=("call", "status", "lead", "investigator")
+):
+    """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all."""
+
+    id: ProposalId
+    call: CallId
+    lead: OrganizationId
+    investigator: PersonId
+    title: str
+    abstract: str
+    status: str
+    version: int
+    revision: int
+    risk: RiskAssessed | None
+    content: str | None
+    drafted_at: datetime
+    changed_at: datetime
+    submitted_at: datetime | None
+    returned_until: datetime | None
+    offered: bool
+    readers: tuple[str, ...]
+
+
+def _let(row: ProposalRow, *principals: str) -> tuple[str, ...]:
+    return tuple(sorted({*row.readers, *principals}))
+
+
+@ProposalRow.on(ProposalDrafted)
+def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
+    """A draft is its authors'."""
+    return ProposalRow(
+        id=e.proposal,
+        call=e.call,
+        lead=e.lead,
+        investigator=e.investigator,
+        title=e.title,
+        abstract=e.abstract,
+        status="draft",
+        version=1,
+        revision=1,
+        risk=None,
+        content=None,
+        drafted_at=at,
+        changed_at=at,
+        submitted_at=None,
+        returned_until=None,
+        offered=False,
+        readers=tuple(sorted((e.investigator, office(e.lead)))),
+    )
+
+
+@ProposalRow.on(ProposalRevised)
+def revised(row: ProposalRow, e: ProposalRevised, at: datetime) -> ProposalRow:
+    """What is null stays."""
+    return replace(
+        row,
+        title=row.title if e.title is None else e.title,
+        abstract=row.abstract if e.abstract is None else e.abstract,
+        revision=row.revision + 1,
+        changed_at=at,
+    )
+
+
+@ProposalRow.on(RiskAssessed)
+def assessed(row: ProposalRow, e: RiskAssessed, at: datetime) -> ProposalRow:
+    """The newest assessment counts."""
+    return replace(row, risk=e, changed_at=at)
+
+
+@ProposalRow.on(PartnerInvited)
+def shared(row: ProposalRow, e: PartnerInvited, at: datetime) -> ProposalRow:
+    """Who is asked may read what for."""
+    return replace(row, readers=_let(row, office(e.organization)), changed_at=at)
+
+
+@ProposalRow.on(ProposalSubmitted)
+def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalRow:
+    """From now on the call's office reads it."""
+    return replace(
+        row,
+        status="submitted",
+        version=e.version,
+        content=e.content,
+        submitted_at=at,
+        changed_at=at,
+        readers=_let(row, office(e.call)),
+    )
+
+
+@ProposalRow.on(ProposalReturned)
+def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow:
+    """The next version begins."""
+    return replace(row, status="returned", version=row.version + 1, returned_until=e.until, changed_at=at)
+
+
+@ProposalRow.on(AwardOffered)
+def offered(row: ProposalRow, e: AwardOffered, at: datetime) -> ProposalRow:
+    """The applicants answer next."""
+    return replace(row, offered=True, changed_at=at)
+
+
+@ProposalRow.on(AwardAccepted)
+def awarded(row: ProposalRow, e: AwardAccepted, at: datetime) -> ProposalRow:
+    """An awarded project is public."""
+    return replace(row, status="awarded", changed_at=at, readers=_let(row, PUBLIC))
+
+
+_NEXT: dict[type[Event], str] = {
+    EligibilityConfirmed: "in_review",
+    ProposalFoundIneligible: "ineligible",
+    ProposalRecommended: "recommended",
+    AwardRefused: "declined",
+    ProposalDeclined: "declined",
+    ProposalWithdrawn: "withdrawn",
+}
+
+
+@ProposalRow.on(*_NEXT)
+def moved(
+    row: ProposalRow,
+    e: EligibilityConfirmed
+    | ProposalFoundIneligible
+    | ProposalRecommended
+    | AwardRefused
+    | ProposalDeclined
+    | ProposalWithdrawn,
+    at: datetime,
+) -> ProposalRow:
+    """The next status."""
+    return replace(row, status=_NEXT[type(e)], changed_at=at)
+
+
+class PartnerRow(Row, table="partner", key=("proposal", "organization"), within=ProposalRow, index=("organization",)):
+    """An organization that was asked to take part in a proposal."""
+
+    proposal: ProposalId
+    organization: OrganizationId
+    country: str
+    contribution: str
+    status: str
+    answered_at: datetime | None
+
+
+@PartnerRow.on(PartnerInvited)
+def asked(e: PartnerInvited, at: datetime) -> PartnerRow:
+    """No answer yet: silence is never consent."""
+    return PartnerRow(
+        proposal=e.proposal,
+        organization=e.organization,
+        country=e.country,
+        contribution=e.contribution,
+        status="invited",
+        answered_at=None,
+    )
+
+
+@PartnerRow.on(PartnerConfirmed)
+def agreed(row: PartnerRow, e: PartnerConfirmed, at: datetime) -> PartnerRow:
+    """It takes part."""
+    return replace(row, status="confirmed", answered_at=at)
+
+
+@PartnerRow.on(PartnerDeclined)
+def refused(row: PartnerRow, e: PartnerDeclined, at: datetime) -> PartnerRow:
+    """It does not."""
+    return replace(row, status="declined", answered_at=at)
