@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from dataclasses import dataclass
 
 import asyncpg
@@ -11,8 +12,8 @@ from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
 from domain.standing import decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
-from hub.log import Log, make_databases
-from hub.models import Models
+from hub.log import Log, as_writer, make_databases
+from hub.models import Models, writing
 from hub.states import Key, Missing, States
 from hub.vault import Vault
 from hub.writer import Again, Pending, Receipt, Tracking, Writer
@@ -80,6 +81,29 @@ class Hub:
                 await self._destroy(command.person)
             return receipt
         raise RuntimeError(f"{type(command).__name__} did not settle in {_ROUNDS} rounds")
+
+    async def rebuild(self) -> tuple[int, float]:
+        """Make the read models anew beside the live ones, then put them in their place.
+
+        Answers the events that were replayed and the seconds that it took.
+        """
+        began = time.perf_counter()
+        fresh = Models(self.log, self.models.schema + "_new")
+        async with self.log.pool.acquire() as guard:
+            await guard.execute("RESET ROLE")
+            await guard.execute(f"DROP SCHEMA IF EXISTS {fresh.schema} CASCADE")
+            await fresh.open()
+            async with guard.transaction():
+                # The last few events, and the exchange, while no command is recorded.
+                await guard.execute("SELECT pg_advisory_xact_lock(4715741)")
+                await fresh.open()
+                events = await guard.fetchval(f"SELECT at FROM {fresh.schema}.position")
+                await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")
+                await guard.execute(f"ALTER SCHEMA {fresh.schema} RENAME TO {self.models.schema}")
+                await guard.execute(writing(self.models.schema))
+            await as_writer(guard)
+        self.models.drop()
+        return events, time.perf_counter() - began
 
     async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State]]:
         while True:

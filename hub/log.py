@@ -94,7 +94,7 @@ class Log:
                 await asyncio.sleep(poll)
 
 
-async def as_writer(db: asyncpg.Connection) -> None:
+async def as_writer(db: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:
     """Give up every right but those of the hub's own role: the log can only grow."""
     await db.execute(f"SET ROLE {WRITER}; SET timezone = 'UTC'")
 

@@ -51,7 +51,7 @@ def columns(cls: type[Row]) -> dict[str, tuple[str, bool]]:
 
 
 def ddl(schema: str) -> str:
-    """The tables of all row types, and the function that writes their rows and the position together."""
+    """The tables of all row types, and the function that writes them."""
     statements = [
         f"CREATE SCHEMA {schema}",
         f"CREATE TABLE {schema}.position (at bigint NOT NULL)",
@@ -59,7 +59,6 @@ def ddl(schema: str) -> str:
         f"""CREATE TABLE {schema}.parked (
                 "table" text, key text[], position bigint NOT NULL, error text NOT NULL, PRIMARY KEY ("table", key))""",
     ]
-    writes = []
     for cls in every_row():
         table, own = f'{schema}."{cls.table}"', columns(cls)
         defined = [f'"{name}" {type}{"" if null else " NOT NULL"}' for name, (type, null) in own.items()]
@@ -73,6 +72,18 @@ def ddl(schema: str) -> str:
         if "readers" in own:
             statements.append(f"CREATE INDEX ON {table} USING gin (readers)")
         statements += [f'CREATE INDEX ON {table} ("{name}")' for name in cls.index]
+    statements.append(writing(schema))
+    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
+    statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
+    return ";\n".join(statements)
+
+
+def writing(schema: str) -> str:
+    """The function that writes rows and position together; its body names the schema that it stands in."""
+    writes = []
+    for cls in every_row():
+        table, own = f'{schema}."{cls.table}"', columns(cls)
+        keys = ", ".join(f'"{name}"' for name in cls.key)
         names = ", ".join(f'"{name}"' for name in own)
         rest = ", ".join(f'"{name}" = excluded."{name}"' for name in own if name not in cls.key)
         given = f"$1->'{cls.table}'"
@@ -86,8 +97,8 @@ def ddl(schema: str) -> str:
                 DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, $1->'-{cls.table}') gone
                     WHERE {same};
             END IF;""")
-    statements.append(f"""
-        CREATE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$
+    return f"""
+        CREATE OR REPLACE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$
         BEGIN
             UPDATE {schema}.position SET at = $3 WHERE at = $2;
             IF NOT FOUND THEN
@@ -96,10 +107,7 @@ def ddl(schema: str) -> str:
             {"".join(writes)}
             INSERT INTO {schema}.parked SELECT * FROM json_populate_recordset(NULL::{schema}.parked, $1->'!parked')
                 ON CONFLICT DO NOTHING;
-        END $$""")
-    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
-    statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
-    return ";\n".join(statements)
+        END $$"""
 
 
 class Batch:

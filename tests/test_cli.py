@@ -1,0 +1,148 @@
+"""The command line as its users meet it: import, do, log, rebuild, verify, forget."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-asia.json"
+
+
+@pytest.fixture
+def hub(server, dsn):
+    """Run ``hub`` on a fresh database; answers exit code and what was printed."""
+
+    def run(*words, home=None, stdin=""):
+        env = {**os.environ, "HUB_DATABASE_URL": dsn}
+        if home:
+            del env["HUB_DATABASE_URL"]
+            env["HUB_HOME"] = str(home)
+        command = [sys.executable, "-m", "hub", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, input=stdin)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def record(**changes):
+    plain = {
+        "id": "https://ror.org/02004hr86",
+        "names": [{"value": "Umarov Institute", "types": ["ror_display", "label"], "lang": "en"}],
+        "types": ["education"],
+        "status": "active",
+        "locations": [{"geonames_details": {"name": "Dushanbe", "country_code": "TJ", "lat": 38.54, "lng": 68.78}}],
+        "links": [],
+        "admin": {"last_modified": {"date": "2026-01-01"}},
+    }
+    return {**plain, **changes}
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED.name} is not here: ../shared/data is absent")
+def test_all_of_central_asia_is_imported_once(hub):
+    code, out, _ = hub("import", "ror", SHARED, "--json")
+    assert (code, json.loads(out)) == (0, {"recorded": 225, "unchanged": 9, "malformed": 0})
+    code, out, _ = hub("import", "ror", SHARED, "--json")
+    assert (code, json.loads(out)) == (0, {"recorded": 0, "unchanged": 234, "malformed": 0})
+    assert hub("verify")[:2] == (0, "Identical at position 225.\n")
+
+
+def test_a_malformed_record_is_named_and_the_rest_goes_on(hub, tmp_path):
+    file = tmp_path / "dump.zip"
+    bad = [7, record(names=[]), record(id="https://ror.org/02004hr87"), record(locations=[]), {}]
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("v1.99_schema_v2.json", json.dumps([*bad, record()]))
+    code, out, err = hub("import", "ror", file)
+    assert (code, out) == (2, "1 recorded, 0 unchanged, 5 malformed\n")
+    assert all(f"record {n}:" in err for n in range(5)) and "record 5" not in err
+
+
+def test_a_changed_record_becomes_an_event_and_an_inactive_one_closes(hub, tmp_path):
+    file = tmp_path / "dump.json"
+    for changes in ({}, {"types": ["facility"]}, {"status": "inactive"}, {"status": "withdrawn"}):
+        file.write_text(json.dumps([record(**changes)]))
+        assert hub("import", "ror", file)[0] == 0
+    types = [json.loads(line)["type"] for line in hub("log", "--json")[1].splitlines()]
+    assert types == ["OrganizationImported", "OrganizationImported", "OrganizationClosed"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[", "\x00", '"text"'])
+def test_what_is_no_dump_is_said_to_be_none(hub, tmp_path, text):
+    file = tmp_path / "dump.json"
+    file.write_text(text)
+    code, _, err = hub("import", "ror", file)
+    assert code == 2 and "dump.json" in err
+
+
+def test_from_the_first_person_to_a_call(hub):
+    code, out, _ = hub("invite", "officer@example.org", "--name", "Officer", "--center-officer")
+    person = out.split()[-1]
+    assert code == 0
+    assert hub("do", "join-hub", "--person", person, "--as", person)[0] == 0
+    assert "Nothing had to be done" in hub("do", "join-hub", "--person", person, "--as", person)[1]
+    draft = ["do", "draft-call", "--title", "Water", "--summary", "Water and ice together"]
+    draft += ["--opens-at", "2027-01-01T00:00:00Z", "--closes-at", "2027-02-01T00:00:00Z", "--as", person]
+    code, out, _ = hub(*draft, "--criteria", "Excellence: 60", "--criteria", "Impact: 40", "--json")
+    assert code == 0 and json.loads(out)["record"].startswith("call_")
+    code, _, err = hub(*draft, "--criteria", "Excellence: 60")
+    assert code == 1 and "INVALID" in err and "criteria" in err
+    code, _, err = hub(*draft, "--criteria", "Excellence")
+    assert code == 2 and "name: percent" in err
+    code, _, err = hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", "person_nobody")
+    assert code == 1 and "NOT_PERMITTED" in err
+    assert hub("rebuild")[0] == 0
+    assert hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", person)[0] == 0
+    assert hub("verify")[0] == 0
+    code, out, _ = hub("log", "--type", "PersonInvited")
+    assert "Officer" not in out and "PersonInvited" in out
+    assert hub("forget", person, stdin="y\n")[0] == 0
+    assert hub("forget", person, "--yes")[0] == 0
+    assert hub("do", "draft-proposal", "--help")[0] == 0
+    assert json.loads(hub("doctor", "--json")[1])["parked"] == []
+    assert hub("verify")[0] == 0
+
+
+def test_an_unreachable_database_says_what_to_check(hub, monkeypatch):
+    env = {**os.environ, "HUB_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/hub"}
+    done = subprocess.run([sys.executable, "-m", "hub", "doctor"], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 3 and "HUB_DATABASE_URL" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_embedded_server_comes_back_after_kill_nine_of_hub_and_server(hub):
+    home = Path(tempfile.mkdtemp(prefix="hub-kill-"))
+    os.chmod(home, 0o711)
+    env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"} | {"HUB_HOME": str(home)}
+    try:
+        assert hub("invite", "first@example.org", "--name", "First", home=home)[0] == 0
+        for victims in ("hub", "server", "both"):
+            follow = subprocess.Popen(
+                [sys.executable, "-m", "hub", "log", "--follow"], env=env, stdout=subprocess.PIPE, text=True
+            )
+            assert "PersonInvited" in follow.stdout.readline()
+            server = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+            # While it runs, another command works beside it.
+            assert hub("doctor", home=home)[0] == 0
+            if victims in ("server", "both"):
+                os.kill(server, signal.SIGKILL)
+            if victims in ("hub", "both"):
+                os.kill(follow.pid, signal.SIGKILL)
+            follow.terminate()
+            follow.wait(30)
+            follow.stdout.close()
+            deadline = time.monotonic() + 20
+            while True:
+                code, out, err = hub("log", home=home)
+                if code == 0 or time.monotonic() > deadline:
+                    break
+                time.sleep(0.1)
+            assert code == 0 and out.count("PersonInvited") == 1, err
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
