@@ -94,27 +94,32 @@ def writing(schema: str) -> str:
         keys = ", ".join(f'"{name}"' for name in cls.key)
         names = ", ".join(f'"{name}"' for name in own)
         rest = ", ".join(f'"{name}" = excluded."{name}"' for name in own if name not in cls.key)
-        given = f"$1->'{cls.table}'"
         same = " AND ".join(f't."{name}" = gone."{name}"' for name in cls.key)
         writes.append(f"""
-            IF {given} IS NOT NULL THEN
-                INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, {given})
-                    ON CONFLICT ({keys}) DO UPDATE SET {rest};
-            END IF;
-            IF $1->'-{cls.table}' IS NOT NULL THEN
-                DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, $1->'-{cls.table}') gone
-                    WHERE {same};
-            END IF;""")
+                WHEN '{cls.table}' THEN
+                    INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, part.value)
+                        ON CONFLICT ({keys}) DO UPDATE SET {rest};
+                WHEN '-{cls.table}' THEN
+                    DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, part.value) gone
+                        WHERE {same};""")
+    # One pass over the document: asking it for each table in turn would parse all of it each time.
     return f"""
         CREATE OR REPLACE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$
+        DECLARE
+            part record;
         BEGIN
             UPDATE {schema}.position SET at = $3 WHERE at = $2;
             IF NOT FOUND THEN
                 RAISE EXCEPTION 'these read models are not at position %', $2 USING ERRCODE = 'HB001';
             END IF;
-            {"".join(writes)}
-            INSERT INTO {schema}.parked SELECT * FROM json_populate_recordset(NULL::{schema}.parked, $1->'!parked')
-                ON CONFLICT DO NOTHING;
+            FOR part IN SELECT key, value FROM json_each($1) LOOP
+                CASE part.key{"".join(writes)}
+                WHEN '!parked' THEN
+                    INSERT INTO {schema}.parked
+                        SELECT * FROM json_populate_recordset(NULL::{schema}.parked, part.value)
+                        ON CONFLICT DO NOTHING;
+                END CASE;
+            END LOOP;
         END $$"""
 
 
@@ -150,7 +155,9 @@ class Batch:
                 tables.setdefault("-" + table, []).append(dict(zip(TABLES[table].key, key, strict=True)))
             else:
                 tables.setdefault(table, []).append(row)
-        return _ENCODER.encode({**tables, "!parked": self.parked}).decode()
+        if self.parked:
+            tables["!parked"] = self.parked
+        return _ENCODER.encode(tables).decode()
 
 
 TABLES = {cls.table: cls for cls in every_row()}
