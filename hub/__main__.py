@@ -19,7 +19,7 @@ from rich.progress import track
 
 from domain.core import HUB, Command, Refusal, every_command, kind_of, sentence
 from domain.people import ErasePerson, InvitePerson
-from hub import ror
+from hub import reading, ror
 from hub.door import Hub
 from hub.log import Recorded
 from hub.models import digest, verify
@@ -249,6 +249,23 @@ def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_js
         opened(story)
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+@main.command()
+@click.argument("record")
+@click.option("--as", "as_", help="The id of the person who looks; left out, anybody.")
+def show(record: str, as_: str | None) -> None:
+    """Print a record as a person may read it; exit 1 where there is none, or none for them."""
+
+    async def story(hub: Hub) -> dict[str, Any] | None:
+        viewer = await reading.principals(hub.log, hub.models, as_)
+        return await reading.record(hub.log, hub.models, record, viewer)
+
+    found = opened(story)
+    if found is None:
+        _err.print("There is no such record, or you may not read it.")
+        sys.exit(1)
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @main.command()

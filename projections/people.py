@@ -4,15 +4,18 @@ from datetime import date, datetime
 
 from msgspec.structs import replace
 
-from domain.core import AffiliationId, OrganizationId, PersonId, Sealed
+from domain.core import AffiliationId, Event, OrganizationId, PersonId, Sealed
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    HubRole,
     OrcidLinked,
     PersonErased,
     PersonInvited,
     PersonJoined,
+    RoleGranted,
+    RoleRevoked,
 )
 from projections.core import CENTER, Row, office
 
@@ -105,3 +108,38 @@ def confirmed(row: AffiliationRow, e: AffiliationConfirmed, at: datetime) -> Aff
 def ended(row: AffiliationRow, e: AffiliationEnded, at: datetime) -> AffiliationRow:
     """It has an end."""
     return replace(row, until=e.until)
+
+
+class RoleRow(Row, table="role", key=("person", "role", "country")):
+    """A hub-wide role, and the principal that it gives; a role of no country has an empty one."""
+
+    person: PersonId
+    role: str
+    country: str
+    principal: str
+    readers: tuple[str, ...]
+
+    @classmethod
+    def key_of(cls, event: Event) -> tuple[str, ...]:
+        """Person, role, and the country or an empty text."""
+        assert isinstance(event, RoleGranted | RoleRevoked)
+        return event.person, event.role.value, event.country or ""
+
+
+@RoleRow.on(RoleGranted)
+def granted(e: RoleGranted, at: datetime) -> RoleRow:
+    """The role begins."""
+    principal = CENTER if e.role == HubRole.CENTER_OFFICER else f"{e.role.value}/{e.country or ''}"
+    return RoleRow(
+        person=e.person,
+        role=e.role.value,
+        country=e.country or "",
+        principal=principal,
+        readers=(CENTER, e.person),
+    )
+
+
+@RoleRow.on(RoleRevoked)
+def revoked(row: RoleRow, e: RoleRevoked, at: datetime) -> None:
+    """The role ends."""
+    return None

@@ -1,0 +1,53 @@
+"""Who may read what: the only place where a viewer's principals are found and compared with a row's readers."""
+
+import json
+from typing import Any
+
+from domain.core import kind_named
+from hub.log import Log
+from hub.models import TABLES, Models
+from projections.core import PUBLIC, Row
+
+
+async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
+    """What a viewer is: ``public``, themselves, their hub-wide roles, and their offices.
+
+    Only who has joined is more than ``public``; an office in an unverified organization opens nothing.
+    """
+    if person is None:
+        return frozenset({PUBLIC})
+    schema = models.schema
+    rows = await log.pool.fetch(
+        f"""WITH viewer AS (SELECT id FROM {schema}.person WHERE id = $1 AND status = 'joined')
+            SELECT id FROM viewer
+            UNION SELECT principal FROM {schema}.role JOIN viewer ON person = viewer.id
+            UNION SELECT principal FROM {schema}.officer f JOIN viewer ON person = viewer.id
+                JOIN {schema}.organization o ON o.id = f.organization AND o.status = 'verified'
+            UNION SELECT c.id || '/office' FROM {schema}.call c JOIN viewer ON officer = viewer.id""",
+        person,
+    )
+    return frozenset({PUBLIC, *(row[0] for row in rows)})
+
+
+def readable(schema: str, cls: type[Row], viewer: str = "$1", alias: str = "t") -> str:
+    """``FROM`` and ``WHERE`` for the rows of a type that the viewer (a bind parameter, text[]) may read.
+
+    No other place names a table that people read, so no query can forget the predicate.
+    """
+    source = f'FROM {schema}."{cls.table}" {alias}'
+    if cls.within is None:
+        return f"{source} WHERE {alias}.readers && {viewer}"
+    parent = cls.within
+    inner = readable(schema, parent, viewer, alias + "p")
+    return f'{source} WHERE EXISTS (SELECT {inner} AND {alias}p.id = {alias}."{parent.table}")'
+
+
+async def record(log: Log, models: Models, id: str, viewer: frozenset[str]) -> dict[str, Any] | None:
+    """A record by its id, as its row; ``None`` where there is none or the viewer may not read it."""
+    cls = TABLES.get(kind_named(id))
+    if cls is None or cls.key != ("id",):
+        return None
+    names = ", ".join(f't."{name}"' for name in cls.__struct_fields__ if name != "readers")
+    sql = f"SELECT row_to_json(r)::text FROM (SELECT {names} {readable(models.schema, cls)} AND t.id = $2) r"
+    found = await log.pool.fetchval(sql, sorted(viewer), id)
+    return None if found is None else json.loads(found)

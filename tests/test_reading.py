@@ -1,0 +1,101 @@
+"""Who may read what: the predicate agrees with a naive filter, for every table and for random viewers."""
+
+import random
+from datetime import date
+
+import pytest
+
+from domain.organizations import AppointOfficer, RegisterOrganization, SuspendOrganization, VerifyOrganization
+from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
+from domain.proposals import DraftProposal, InvitePartner
+from hub.door import Hub
+from hub.models import TABLES
+from hub.reading import principals, readable, record
+from tests.test_log import person, region, told
+
+
+async def naive(hub, cls, viewer):
+    """Every row, filtered in Python."""
+    rows = await hub.log.pool.fetch(f'SELECT * FROM {hub.models.schema}."{cls.table}"')
+    if cls.within is None:
+        return {tuple(row[name] for name in cls.key) for row in rows if set(row["readers"]) & viewer}
+    parents = {key[0] for key in await naive(hub, cls.within, viewer)}
+    return {tuple(row[name] for name in cls.key) for row in rows if row[cls.within.table] in parents}
+
+
+async def furnished(hub):
+    officer, author, lead, call = await region(hub)
+    other = await person(hub, "Aibek")
+    await hub.do(AppointOfficer(organization=lead, person=other), officer)
+    drafts = [(await hub.do(DraftProposal(call=call, lead=lead, title=f"Title {n}"), author)).record for n in range(5)]
+    register = RegisterOrganization(name="University", kind="university", city="Bishkek", country="KG")
+    partner = (await hub.do(register, author)).record
+    await hub.do(VerifyOrganization(organization=partner), officer)
+    await hub.do(InvitePartner(proposal=drafts[0], organization=partner, contribution="Field data"), author)
+    await hub.do(
+        DeclareAffiliation(person=author, organization=partner, position="Lecturer", since=date(2024, 1, 1)), author
+    )
+    return officer, author, other, lead, drafts
+
+
+@pytest.mark.parametrize("table", sorted(TABLES))
+def test_the_predicate_agrees_with_a_naive_filter(dsn, table):
+    async def story():
+        hub = await Hub.open(dsn)
+        await furnished(hub)
+        rows = await hub.log.pool.fetch(f"SELECT DISTINCT unnest(readers) FROM {hub.models.schema}.proposal")
+        some = sorted({"public", "center", "nobody", *(row[0] for row in rows)})
+        cls, chance = TABLES[table], random.Random(7)
+        keys = ", ".join(f't."{name}"' for name in cls.key)
+        for who in await hub.log.pool.fetch(f"SELECT id FROM {hub.models.schema}.person"):
+            some = sorted({*some, *await principals(hub.log, hub.models, who["id"])})
+        # The story has rows to show and rows to hide: otherwise agreement would mean nothing.
+        assert await naive(hub, cls, set(some)) and not await naive(hub, cls, {"nobody"})
+        for _ in range(30):
+            viewer = set(chance.sample(some, chance.randint(0, len(some))))
+            found = await hub.log.pool.fetch(f"SELECT {keys} {readable(hub.models.schema, cls)}", sorted(viewer))
+            assert {tuple(row) for row in found} == await naive(hub, cls, viewer)
+        await hub.close()
+
+    told(story())
+
+
+def test_a_draft_is_shown_to_its_own_and_to_nobody_else(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        officer, author, other, lead, (draft, *_) = await furnished(hub)
+        stranger = await person(hub, "Stranger")
+
+        async def sees(who):
+            return await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, who)) is not None
+
+        assert [await sees(who) for who in (author, other, officer, stranger, None)] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+        assert await record(hub.log, hub.models, "proposal_", frozenset({"public"})) is None
+        await hub.do(SuspendOrganization(organization=lead, reason="Inquiry"), officer)
+        assert not await sees(other)
+        await hub.do(ErasePerson(person=author), author)
+        assert not await sees(author)
+        await hub.close()
+
+    told(story())
+
+
+def test_roles_give_principals_and_lose_them(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        officer, author, *_ = await furnished(hub)
+        assert "center" in await principals(hub.log, hub.models, officer)
+        assert "center" not in await principals(hub.log, hub.models, author)
+        await hub.do(GrantRole(person=author, role="center_officer"), officer)
+        assert "center" in await principals(hub.log, hub.models, author)
+        await hub.do(RevokeRole(person=author, role="center_officer"), officer)
+        assert "center" not in await principals(hub.log, hub.models, author)
+        await hub.close()
+
+    told(story())
