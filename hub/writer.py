@@ -144,6 +144,8 @@ class Writer:
         row = await self._db.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")
         if row:
             self.head, self._last_at = row["position"], row["at"]
+        # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
+        await self.models.bring_up(self._db)
 
     def _warning(self, _: object, message: object) -> None:
         # "committed locally, but might not have been replicated": durable here is not durable everywhere.
