@@ -132,12 +132,17 @@ def test_a_retry_gives_the_same_answer_and_is_written(dsn):
         hub = await Hub.open(dsn)
         _, author, lead, call = await region(hub)
         draft = DraftProposal(call=call, lead=lead, title="Once")
-        # Replies are lost: each caller goes away while its command is in the queue, then asks again.
-        keys = [f"key-{n}" for n in range(200)]
-        for key in keys:
+        # Replies are lost: each caller goes away once its command is in the queue, before it is answered.
+        keys, queued, put = [f"key-{n}" for n in range(200)], [], hub.writer.put
+        hub.writer.put = lambda pending: (put(pending), queued.append(pending))
+        for n, key in enumerate(keys, start=1):
             lost = asyncio.create_task(hub.do(draft, author, key))
-            await asyncio.sleep(0)
-            lost.cancel()
+            while len(queued) < n:
+                await asyncio.sleep(0)
+            assert lost.cancel()
+        hub.writer.put = put
+        await asyncio.wait([pending.done for pending in queued])
+        assert sum(row.type == "ProposalDrafted" for row in await check_log(hub)) == 200
         first = await asyncio.gather(*(hub.do(draft, author, key) for key in keys))
         second = await asyncio.gather(*(hub.do(draft, author, key) for key in keys))
         assert first == second and len({each.record for each in first}) == 200
