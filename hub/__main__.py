@@ -46,6 +46,9 @@ def opened(story: Callable[[Hub], Awaitable[T]]) -> T:
     except Unavailable as error:
         _err.print(str(error))
         sys.exit(3)
+    except asyncpg.DataError as error:
+        _err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")
+        sys.exit(2)
     except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         _err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
@@ -225,7 +228,7 @@ def _printed(recorded: Recorded, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--after", default=0, help="Begin after this position.")
+@click.option("--after", default=0, type=click.IntRange(0, 2**63 - 1), help="Begin after this position.")
 @click.option("--tag", help="Only events that mention this id.")
 @click.option("--type", "types", multiple=True, help="Only events of this type; may be repeated.")
 @click.option("--follow", is_flag=True, help="Wait for new events; end with Ctrl-C.")

@@ -222,8 +222,15 @@ class Writer:
 
         recorded: list[Recorded] = []
         at = self._last_at
+        keys: set[tuple[str, str]] = set()
         for pending in batch:
             pending.refusal = pending.receipt = None
+            if pending.key is not None:
+                # Two of one key in one batch could never both be stored: the second looks the first's answer up.
+                if (pending.act.actor, pending.key) in keys:
+                    pending.fail(Again())
+                    continue
+                keys.add((pending.act.actor, pending.key))
             try:
                 if any(find(key) is not state for key, state in pending.read.items()):
                     model = Tracking(find)

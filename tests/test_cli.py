@@ -110,7 +110,14 @@ def test_from_the_first_person_to_a_call(hub):
     assert hub("verify")[0] == 0
 
 
-def test_an_unreachable_database_says_what_to_check(hub, monkeypatch):
+@pytest.mark.parametrize("words", [["--after", "9" * 20], ["--after", "-1"], ["--tag", b"\xff"], ["--after", "x"]])
+def test_what_cannot_be_looked_up_is_said_to_be_so(dsn, words):
+    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    done = subprocess.run([sys.executable, "-m", "hub", "log", *words], capture_output=True, env=env, timeout=60)
+    assert done.returncode == 2 and done.stderr and b"Traceback" not in done.stderr
+
+
+def test_an_unreachable_database_says_what_to_check():
     env = {**os.environ, "HUB_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/hub"}
     done = subprocess.run([sys.executable, "-m", "hub", "doctor"], capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 3 and "HUB_DATABASE_URL" in done.stderr and "Traceback" not in done.stderr
