@@ -107,6 +107,7 @@ async def prepare(dsn: str) -> None:
             await db.execute("SELECT pg_advisory_xact_lock(4715741)")
             if await db.fetchval("SELECT to_regclass('hub.event') IS NULL"):
                 await db.execute((Path(__file__).parent / "schema.sql").read_text())
+                await db.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     finally:
         await db.close()
 

@@ -56,6 +56,7 @@ def ddl(schema: str) -> str:
         f"CREATE SCHEMA {schema}",
         f"CREATE TABLE {schema}.position (at bigint NOT NULL)",
         f"INSERT INTO {schema}.position VALUES (0)",
+        f"CREATE TABLE {schema}.touched (\"table\" text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50)",
         f"""CREATE TABLE {schema}.parked (
                 "table" text, key text[], position bigint NOT NULL, error text NOT NULL, PRIMARY KEY ("table", key))""",
     ]
@@ -64,9 +65,10 @@ def ddl(schema: str) -> str:
         defined = [f'"{name}" {type}{"" if null else " NOT NULL"}' for name, (type, null) in own.items()]
         if cls.search:
             text = " || ' ' || ".join(f'"{name}"' for name in cls.search)
-            defined.append(f"search tsvector GENERATED ALWAYS AS (to_tsvector('simple', {text})) STORED")
+            defined.append(f"search tsvector GENERATED ALWAYS AS (to_tsvector('simple', normalize({text}))) STORED")
         keys = ", ".join(f'"{name}"' for name in cls.key)
         statements.append(f"CREATE TABLE {table} ({', '.join(defined)}, PRIMARY KEY ({keys}))")
+        statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
     statements.append(writing(schema))
     statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
     statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
@@ -82,7 +84,10 @@ def indexes(schema: str) -> list[str]:
             statements.append(f"CREATE {on % 'search'} USING gin (search)")
         if "readers" in cls.__struct_fields__:
             statements.append(f"CREATE {on % 'readers'} USING gin (readers)")
-        statements += [f'CREATE {on % name} ("{name}")' for name in cls.index]
+        statements += [f'CREATE {on % f"like_{name}"} USING gin ("{name}" gin_trgm_ops)' for name in cls.fuzzy]
+        for name in cls.index:
+            wanted = f'"{name[1:]}" DESC, id DESC' if name.startswith("-") else f'"{name}"'
+            statements.append(f"CREATE {on % name.lstrip('-')} ({wanted})")
     return statements
 
 
@@ -99,9 +104,11 @@ def writing(schema: str) -> str:
                 WHEN '{cls.table}' THEN
                     INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, part.value)
                         ON CONFLICT ({keys}) DO UPDATE SET {rest};
+                    UPDATE {schema}.touched SET at = $3 WHERE "table" = '{cls.table}';
                 WHEN '-{cls.table}' THEN
                     DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, part.value) gone
-                        WHERE {same};""")
+                        WHERE {same};
+                    UPDATE {schema}.touched SET at = $3 WHERE "table" = '{cls.table}';""")
     # One pass over the document: asking it for each table in turn would parse all of it each time.
     return f"""
         CREATE OR REPLACE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$

@@ -18,7 +18,7 @@ from domain.core import CallId, PersonId
 from projections.core import PUBLIC, Row
 
 
-class CallRow(Row, table="call", search=("title", "summary"), index=("status", "closes_at")):
+class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), index=("status", "closes_at")):
     """A call: its officer reads the draft, everybody what was published."""
 
     id: CallId

@@ -31,11 +31,13 @@ class RowMeta(msgspec.StructMeta):
         key: tuple[str, ...] = ("id",),
         within: "type[Row] | None" = None,
         search: tuple[str, ...] = (),
+        fuzzy: tuple[str, ...] = (),
         index: tuple[str, ...] = (),
         **options: Any,
     ) -> "RowMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
-        noted: dict[str, Any] = {"table": table, "key": key, "within": within, "search": search, "index": index}
+        noted: dict[str, Any] = {}
+        noted |= {"table": table, "key": key, "within": within, "search": search, "fuzzy": fuzzy, "index": index}
         for attribute, value in {**noted, "folds": {}}.items():
             setattr(cls, attribute, value)
         return cls
@@ -46,13 +48,15 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
 
     ``key`` names the fields that identify it; each is taken from the event's field of that name (``id`` from the
     field named as the table). A row ``within`` another is read by whoever reads that one.
-    ``search`` are the columns of its full text, ``index`` those that lists are filtered by.
+    ``search`` are the columns of its full text, ``fuzzy`` those in which misspelled words are found too,
+    ``index`` those that lists are filtered by (``status``) or ordered by (``-changed_at``: the newest first).
     """
 
     table: ClassVar[str] = ""
     key: ClassVar[tuple[str, ...]] = ("id",)
     within: ClassVar["type[Row] | None"] = None
     search: ClassVar[tuple[str, ...]] = ()
+    fuzzy: ClassVar[tuple[str, ...]] = ()
     index: ClassVar[tuple[str, ...]] = ()
     folds: ClassVar[dict[type[Event], tuple[Fold, bool]]] = {}
 

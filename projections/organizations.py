@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
+from pyuca import Collator
 
 from domain.core import OrganizationId, PersonId
 from domain.organizations import (
@@ -16,14 +18,30 @@ from domain.organizations import (
 )
 from projections.core import PUBLIC, Row, office
 
+_collator = Collator()
 
-class OrganizationRow(Row, table="organization", search=("name", "other_names"), index=("country", "status", "kind")):
-    """An organization; everybody may read it."""
+
+class Name(msgspec.Struct, frozen=True):
+    """A name in a language (BCP 47)."""
+
+    language: str
+    text: str
+
+
+class OrganizationRow(
+    Row,
+    table="organization",
+    search=("name", "other_names"),
+    fuzzy=("name", "other_names"),
+    index=("country", "status", "kind", "sort"),
+):
+    """An organization; everybody may read it. ``sort`` orders names by Unicode's collation, in any locale."""
 
     id: OrganizationId
     name: str
     other_names: str
-    names: dict[str, str]
+    names: tuple[Name, ...]
+    sort: str
     kind: str
     status: str
     city: str
@@ -41,7 +59,8 @@ def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status:
         id=e.organization,
         name=e.name,
         other_names=" ".join(dict.fromkeys(e.names.values())),
-        names=e.names,
+        names=tuple(Name(language, text) for language, text in sorted(e.names.items())),
+        sort="".join(f"{weight:04x}" for weight in _collator.sort_key(e.name)),
         kind=e.kind,
         status=status,
         city=e.place.city,

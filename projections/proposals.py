@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
@@ -26,8 +27,22 @@ from domain.proposals import (
 from projections.core import PUBLIC, Row, office
 
 
+class Version(msgspec.Struct, frozen=True):
+    """What was submitted at a time; ``content`` is the SHA-256 of all of it."""
+
+    version: int
+    title: str
+    abstract: str
+    content: str
+    submitted_at: datetime
+
+
 class ProposalRow(
-    Row, table="proposal", search=("title", "abstract"), index=("call", "status", "lead", "investigator")
+    Row,
+    table="proposal",
+    search=("title", "abstract"),
+    fuzzy=("title",),
+    index=("call", "status", "lead", "investigator", "-changed_at"),
 ):
     """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all."""
 
@@ -42,6 +57,7 @@ class ProposalRow(
     revision: int
     risk: RiskAssessed | None
     content: str | None
+    versions: tuple[Version, ...]
     drafted_at: datetime
     changed_at: datetime
     submitted_at: datetime | None
@@ -69,6 +85,7 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         revision=1,
         risk=None,
         content=None,
+        versions=(),
         drafted_at=at,
         changed_at=at,
         submitted_at=None,
@@ -110,6 +127,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
         status="submitted",
         version=e.version,
         content=e.content,
+        versions=(*row.versions, Version(e.version, row.title, row.abstract, e.content, at)),
         submitted_at=at,
         changed_at=at,
         readers=_let(row, office(e.call)),
