@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from domain import proposals  # noqa: F401  every subject's commands are known here
 from domain.calls import CallOffices
 from domain.core import (
@@ -18,6 +20,7 @@ from domain.core import (
     admit,
     check_ids,
     every_command,
+    record_field,
     tagged_fields,
 )
 from domain.organizations import Offices, Organization
@@ -88,3 +91,52 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
             if each and kind.name in RECORDS and not model.get(RECORDS[kind.name], each).status:
                 raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)
     return list(command.decide(model, act))
+
+
+@dataclass(frozen=True)
+class Action:
+    """A command that an actor may give about a record: now, or as soon as ``refusal`` no longer holds."""
+
+    command: type[Command]
+    refusal: Refusal | None
+    needs: tuple[str, ...]
+
+
+def actions(model: Model, act: Act, id: str) -> list[Action]:
+    """What the actor may do with a record as it is; empty for who has no part in it.
+
+    A command that would record nothing is left out. One that needs no more than the record (or, from a partner's
+    officer, an organization of theirs) is tried, so that its refusal says what is missing.
+    """
+    kind = id.rpartition("_")[0]
+    if (state := RECORDS.get(kind)) is None:
+        return []
+    record, who = model.get(state, id), standing(model, act.actor)
+    roles, found = who.roles(record), []
+    for cls in every_command():
+        own = record_field(cls)
+        if cls.on is not state or own is None or not roles & cls.by:
+            continue
+        if cls.while_ is not None and record.status not in cls.while_:
+            continue
+        needs = tuple(f.name for f in msgspec.structs.fields(cls) if f.required and f.name != own)
+        others = [name for name in cls.__struct_fields__ if name != own]
+        if cls.by <= {Role.PARTNER_OFFICER} and others == ["organization"]:
+            tried = [cls(**{own: id, "organization": each}) for each in sorted(who.offices)]
+        else:
+            tried = [] if others else [cls(**{own: id})]
+        if not tried:
+            found.append(Action(cls, None, needs))
+            continue
+        refusals: list[Refusal] = []
+        does = False
+        for command in tried:
+            try:
+                does = does or bool(decide(command, model, act))
+            except Refusal as refusal:
+                refusals.append(refusal)
+        if does:
+            found.append(Action(cls, None, needs))
+        elif refusals and len(refusals) == len(tried) == 1:
+            found.append(Action(cls, refusals[0], needs))
+    return found

@@ -3,21 +3,25 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import asyncpg
 import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
-from domain.standing import decide
+from domain.standing import Action, actions, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
+from hub.identity import Identity
 from hub.log import Log, as_writer, make_databases
 from hub.models import Models, writing
 from hub.states import Key, Missing, States
 from hub.vault import Vault
 from hub.writer import Again, Pending, Receipt, Tracking, Writer
 
+T = TypeVar("T")
 _ROUNDS = 100
 
 
@@ -30,6 +34,7 @@ class Hub:
     models: Models
     writer: Writer
     vault: Vault
+    identity: Identity
     _keys: asyncpg.Pool
 
     @classmethod
@@ -40,7 +45,7 @@ class Hub:
         keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
         states, models = States(log), Models(log)
         await models.open()
-        hub = cls(log, states, models, Writer(log, states, models), await Vault.open(keys), keys)
+        hub = cls(log, states, models, Writer(log, states, models), await Vault.open(keys), Identity(log.pool), keys)
         await hub.writer.start()
         for erased in await log.read(types=["PersonErased"], limit=1_000_000):
             if isinstance(erased.event, PersonErased):
@@ -105,11 +110,19 @@ class Hub:
         self.models.drop()
         return events, time.perf_counter() - began
 
+    async def actions(self, actor: str, record: str) -> list[Action]:
+        """What an actor may do with a record as it is now."""
+        act = CommandAct(actor)
+        return (await self._consider(lambda model: actions(model, act, record), act))[0]
+
     async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State]]:
+        return await self._consider(lambda model: decide(command, model, act), act)
+
+    async def _consider(self, think: Callable[[Tracking], T], act: CommandAct) -> tuple[T, dict[Key, State]]:
         while True:
             model = Tracking(self._held)
             try:
-                return decide(command, model, act), model.read
+                return think(model), model.read
             except Missing as missing:
                 while not self.writer.adopt(missing.key, *await self.states.load(missing.key)):
                     pass
@@ -142,4 +155,5 @@ class Hub:
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked):
                 aliases.append(each.event.orcid_alias)
+        await self.identity.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)

@@ -41,7 +41,7 @@ class Log:
     async def open(cls, dsn: str, size: int = 8) -> "Log":
         """Connect, and make the log's tables where there are none yet."""
         await prepare(dsn)
-        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=as_writer)
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=size, init=_reader)
         return cls(pool, dsn)
 
     async def close(self) -> None:
@@ -99,6 +99,13 @@ async def as_writer(db: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -
     await db.execute(f"SET ROLE {WRITER}; SET timezone = 'UTC'")
 
 
+async def _reader(db: asyncpg.Connection) -> None:
+    # Finished JSON goes from the server to the socket as it is: nothing here decodes it.
+    await db.set_type_codec("json", encoder=str.encode, decoder=bytes, schema="pg_catalog", format="binary")
+    await as_writer(db)
+    await db.execute("SET statement_timeout = '30s'; SET pg_trgm.word_similarity_threshold = 0.5")
+
+
 async def prepare(dsn: str) -> None:
     """Make the log's tables, once, whoever comes first."""
     db = await asyncpg.connect(dsn)
@@ -107,7 +114,7 @@ async def prepare(dsn: str) -> None:
             await db.execute("SELECT pg_advisory_xact_lock(4715741)")
             if await db.fetchval("SELECT to_regclass('hub.event') IS NULL"):
                 await db.execute((Path(__file__).parent / "schema.sql").read_text())
-                await db.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+                await db.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public")
     finally:
         await db.close()
 

@@ -14,10 +14,10 @@ import msgspec
 
 from domain.core import every_event, every_state
 from hub.log import WRITER, Log, Recorded
-from projections import calls, organizations, people, proposals
+from projections import calls, history, organizations, people, proposals
 from projections.core import FoldFailed, Row, every_row, fold
 
-SUBJECTS = (organizations, people, calls, proposals)
+SUBJECTS = (organizations, people, calls, proposals, history)
 RowKey = tuple[str, tuple[str, ...]]
 """A table and the key of a row in it."""
 
@@ -56,7 +56,7 @@ def ddl(schema: str) -> str:
         f"CREATE SCHEMA {schema}",
         f"CREATE TABLE {schema}.position (at bigint NOT NULL)",
         f"INSERT INTO {schema}.position VALUES (0)",
-        f"CREATE TABLE {schema}.touched (\"table\" text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50)",
+        f'CREATE TABLE {schema}.touched ("table" text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50)',
         f"""CREATE TABLE {schema}.parked (
                 "table" text, key text[], position bigint NOT NULL, error text NOT NULL, PRIMARY KEY ("table", key))""",
     ]
@@ -136,27 +136,32 @@ class Batch:
     def __init__(self, find: Callable[[RowKey], Row | None], parked: Iterable[RowKey] = ()) -> None:
         self._find = find
         self.changed: dict[RowKey, Row | None] = {}
+        self.entries: list[history.EntryRow] = []
         self.parked: list[dict[str, Any]] = []
         self._parked = set(parked)
 
     def add(self, recorded: Recorded) -> None:
         """Fold an event into every row that it concerns. A fold that fails parks its record, and nothing else."""
+        concerned: list[tuple[str, ...]] = []
         for cls in FOLDING.get(type(recorded.event), ()):
             key = cls.table, cls.key_of(recorded.event)
             if key in self._parked:
                 continue
             row = self.changed[key] if key in self.changed else self._find(key)
             try:
-                self.changed[key] = fold(cls, row, recorded.event, recorded.at)
+                after = self.changed[key] = fold(cls, row, recorded.event, recorded.at)
+                if cls.within is None:
+                    concerned.append(getattr(after or row, "readers", ()))
             except FoldFailed as failure:
                 self._parked.add(key)
                 self.parked.append(
                     {"table": key[0], "key": key[1], "position": recorded.position, "error": str(failure)}
                 )
+        self.entries.append(history.entry(recorded.event, recorded.position, recorded.actor, recorded.at, concerned))
 
     def payload(self) -> str:
         """What the schema's ``write`` takes."""
-        tables: dict[str, list[Any]] = {}
+        tables: dict[str, list[Any]] = {"entry": list(self.entries)} if self.entries else {}
         for (table, key), row in self.changed.items():
             if row is None:
                 tables.setdefault("-" + table, []).append(dict(zip(TABLES[table].key, key, strict=True)))

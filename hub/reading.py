@@ -1,7 +1,9 @@
 """Who may read what: the only place where a viewer's principals are found and compared with a row's readers."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from domain.core import kind_named
 from hub.log import Log
@@ -29,17 +31,39 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
     return frozenset({PUBLIC, *(row[0] for row in rows)})
 
 
-def readable(schema: str, cls: type[Row], viewer: str = "$1", alias: str = "t") -> str:
-    """``FROM`` and ``WHERE`` for the rows of a type that the viewer (a bind parameter, text[]) may read.
+class Readable(NamedTuple):
+    """Rows that a viewer may read: what stands after ``FROM``, and what has to stand after ``WHERE``."""
 
-    No other place names a table that people read, so no query can forget the predicate.
+    source: str
+    predicate: str
+
+    def __str__(self) -> str:
+        return f"FROM {self.source} WHERE {self.predicate}"
+
+
+def readable(
+    schema: str,
+    cls: type[Row],
+    viewer: str = "$1",
+    alias: str = "t",
+    *,
+    sources: Mapping[str, str] = MappingProxyType({}),
+    reached: bool = False,
+) -> Readable:
+    """The rows of a type that the viewer (a bind parameter, text[]) may read.
+
+    No other place names a table that people read, so no query can forget the predicate. ``sources`` puts other rows
+    in the place of a table; ``reached`` says that the row that these are within was itself read here.
     """
-    source = f'FROM {schema}."{cls.table}" {alias}'
+    table = sources.get(cls.table) or f'{schema}."{cls.table}"'
+    source = f"{table} {alias}"
     if cls.within is None:
-        return f"{source} WHERE {alias}.readers && {viewer}"
+        return Readable(source, f"{alias}.readers && {viewer}")
+    if reached:
+        return Readable(source, "true")
     parent = cls.within
-    inner = readable(schema, parent, viewer, alias + "p")
-    return f'{source} WHERE EXISTS (SELECT {inner} AND {alias}p.id = {alias}."{parent.table}")'
+    inner = readable(schema, parent, viewer, alias + "p", sources=sources)
+    return Readable(source, f'EXISTS (SELECT {inner} AND {alias}p.id = {alias}."{parent.table}")')
 
 
 async def record(log: Log, models: Models, id: str, viewer: frozenset[str]) -> dict[str, Any] | None:

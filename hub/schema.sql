@@ -82,3 +82,17 @@ GRANT USAGE ON SCHEMA hub TO hub_writer;
 GRANT SELECT, INSERT ON hub.event, hub.tag TO hub_writer;
 GRANT SELECT, INSERT, UPDATE (seen) ON hub.answer TO hub_writer;
 GRANT SELECT, INSERT, DELETE ON hub.box TO hub_writer;
+
+-- Secrets that let somebody in, as hashes: one-time links, sessions, labs' tokens.
+CREATE TABLE hub.access (
+    hash    text        PRIMARY KEY,     -- SHA-256 of the secret
+    id      text        NOT NULL UNIQUE, -- how its owner names it
+    kind    text        NOT NULL CHECK (kind IN ('link', 'session', 'token')),
+    person  text        NOT NULL,
+    label   text        NOT NULL DEFAULT '',
+    scope   text[]      NOT NULL,        -- 'read', 'everything', or names of commands
+    made_at timestamptz NOT NULL DEFAULT now(),
+    ends_at timestamptz NOT NULL
+);
+CREATE INDEX ON hub.access (person);
+GRANT SELECT, INSERT, DELETE ON hub.access TO hub_writer;

@@ -6,6 +6,7 @@ so that a box opens to one plaintext only. Person and field are bound as additio
 
 import hashlib
 import os
+from collections.abc import Sequence
 
 import asyncpg
 from cryptography.exceptions import InvalidTag
@@ -92,13 +93,22 @@ class Vault:
         )
         return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
 
-    async def read(self, log: asyncpg.Pool, person: str, field: str, sealed: Sealed) -> str:
-        """A person's value in plain; raises ``Erased`` where key or box were destroyed."""
-        secret = await self._pool.fetchval("SELECT secret FROM key WHERE person = $1", person)
-        box = await log.fetchval("SELECT box FROM hub.box WHERE digest = $1", sealed.sealed)
-        if secret is None or box is None:
-            raise Erased(person)
-        return open_box(secret, person, field, box)
+    async def read(self, log: asyncpg.Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
+        """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed."""
+        people = list({person for person, _, _ in wanted})
+        rows = await self._pool.fetch("SELECT person, secret FROM key WHERE person = ANY($1)", people)
+        secrets = {row["person"]: row["secret"] for row in rows}
+        digests = [sealed.sealed for _, _, sealed in wanted]
+        found = await log.fetch("SELECT digest, box FROM hub.box WHERE digest = ANY($1)", digests)
+        boxes = {row["digest"]: row["box"] for row in found}
+        values: list[str | None] = []
+        for person, field, sealed in wanted:
+            secret, box = secrets.get(person), boxes.get(sealed.sealed)
+            try:
+                values.append(open_box(secret, person, field, box) if secret and box else None)
+            except Erased:
+                values.append(None)
+        return values
 
     async def forget(self, log: asyncpg.Pool, person: str, aliases: list[str]) -> None:
         """Destroy a person's key, boxes and aliases. Doing so again changes nothing."""

@@ -15,8 +15,10 @@ from domain.organizations import (
     OrganizationRegistered,
     OrganizationSuspended,
     OrganizationVerified,
+    SignatoryAuthorized,
+    SignatoryRevoked,
 )
-from projections.core import PUBLIC, Row, office
+from projections.core import CENTER, PUBLIC, Row, office
 
 _collator = Collator()
 
@@ -120,11 +122,37 @@ def appointed(e: OfficerAppointed, at: datetime) -> OfficerRow:
     """The office begins."""
     principal = office(e.organization)
     return OfficerRow(
-        organization=e.organization, person=e.person, since=at, principal=principal, readers=(e.person, principal)
+        organization=e.organization,
+        person=e.person,
+        since=at,
+        principal=principal,
+        readers=(CENTER, e.person, principal),
     )
 
 
 @OfficerRow.on(OfficerDismissed)
 def dismissed(row: OfficerRow, e: OfficerDismissed, at: datetime) -> None:
     """The office ends."""
+    return None
+
+
+class SignatoryRow(Row, table="signatory", key=("organization", "person"), index=("person",)):
+    """Somebody who may sign agreements for an organization."""
+
+    organization: OrganizationId
+    person: PersonId
+    since: datetime
+    readers: tuple[str, ...]
+
+
+@SignatoryRow.on(SignatoryAuthorized)
+def authorized(e: SignatoryAuthorized, at: datetime) -> SignatoryRow:
+    """The right begins."""
+    readers = (CENTER, e.person, office(e.organization))
+    return SignatoryRow(organization=e.organization, person=e.person, since=at, readers=readers)
+
+
+@SignatoryRow.on(SignatoryRevoked)
+def ended(row: SignatoryRow, e: SignatoryRevoked, at: datetime) -> None:
+    """The right ends."""
     return None

@@ -119,6 +119,12 @@ def shared(row: ProposalRow, e: PartnerInvited, at: datetime) -> ProposalRow:
     return replace(row, readers=_let(row, office(e.organization)), changed_at=at)
 
 
+@ProposalRow.on(PartnerConfirmed, PartnerDeclined)
+def answered(row: ProposalRow, e: PartnerConfirmed | PartnerDeclined, at: datetime) -> ProposalRow:
+    """An answer is news to all who take part."""
+    return replace(row, changed_at=at)
+
+
 @ProposalRow.on(ProposalSubmitted)
 def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalRow:
     """From now on the call's office reads it."""

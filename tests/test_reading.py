@@ -5,7 +5,13 @@ from datetime import date
 
 import pytest
 
-from domain.organizations import AppointOfficer, RegisterOrganization, SuspendOrganization, VerifyOrganization
+from domain.organizations import (
+    AppointOfficer,
+    AuthorizeSignatory,
+    RegisterOrganization,
+    SuspendOrganization,
+    VerifyOrganization,
+)
 from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
 from domain.proposals import DraftProposal, InvitePartner
 from hub.door import Hub
@@ -27,6 +33,7 @@ async def furnished(hub):
     officer, author, lead, call = await region(hub)
     other = await person(hub, "Aibek")
     await hub.do(AppointOfficer(organization=lead, person=other), officer)
+    await hub.do(AuthorizeSignatory(organization=lead, person=author), other)
     drafts = [(await hub.do(DraftProposal(call=call, lead=lead, title=f"Title {n}"), author)).record for n in range(5)]
     register = RegisterOrganization(name="University", kind="university", city="Bishkek", country="KG")
     partner = (await hub.do(register, author)).record

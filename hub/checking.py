@@ -1,0 +1,86 @@
+"""What people and programs send, made into commands; what does not fit is said in words, field by field."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from domain.core import N_, Command, Reason, Refusal
+
+
+def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]:
+    """What is wrong with each field; empty where a command can be made of it."""
+    found: dict[str, Refusal] = {}
+    for field in msgspec.structs.fields(cls):
+        value = given.get(field.name)
+        if value is None or value == "" or value == ():
+            if field.required:
+                found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
+            continue
+        if isinstance(value, str) and any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
+            found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
+            continue
+        try:
+            msgspec.convert(value, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            message, values = _words(inspect.type_info(field.type), value, error)
+            found[field.name] = Refusal(Reason.INVALID, message, field.name, **values)
+    for name in given:
+        if name not in cls.__struct_fields__:
+            found[name] = Refusal(Reason.INVALID, N_("There is no such field."), name)
+    return found
+
+
+def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
+    """The command; raises the ``Refusal`` of the first field that does not fit. Empty values count as not given."""
+    wrong = problems(cls, given)
+    if wrong:
+        raise next(iter(wrong.values()))
+    plain = {name: value for name, value in given.items() if value is not None}
+    for field in msgspec.structs.fields(cls):
+        if plain.get(field.name) == "" and not _takes_empty(field):
+            del plain[field.name]
+    try:
+        return msgspec.convert(plain, cls, strict=False)
+    except msgspec.ValidationError as error:
+        raise Refusal(Reason.INVALID, N_("This cannot be understood: %(why)s."), why=str(error)) from None
+
+
+def _takes_empty(field: msgspec.structs.FieldInfo) -> bool:
+    try:
+        msgspec.convert("", field.type)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[str, Any]]:
+    while isinstance(type, inspect.Metadata):
+        type = type.type
+    if isinstance(type, inspect.UnionType):
+        return _words(next(t for t in type.types if not isinstance(t, inspect.NoneType)), value, error)
+    match type:
+        case inspect.StrType() if isinstance(value, str):
+            if type.min_length and len(value) < type.min_length:
+                return N_("At least %(count)s characters are needed."), {"count": type.min_length}
+            if type.max_length and len(value) > type.max_length:
+                return (
+                    N_("At most %(count)s characters fit; these are %(found)s."),
+                    {"count": type.max_length, "found": len(value)},
+                )
+            return N_("This does not have the form that is asked for."), {}
+        case inspect.IntType() | inspect.FloatType():
+            bounds = {"low": type.ge if type.ge is not None else "−∞", "high": type.le if type.le is not None else "∞"}
+            return N_("A number from %(low)s to %(high)s is asked for."), bounds
+        case inspect.DateTimeType():
+            return N_("A date and time with its zone is asked for, as in 2027-03-01T09:00:00Z."), {}
+        case inspect.DateType():
+            return N_("A date is asked for, as in 2027-03-01."), {}
+        case inspect.BoolType():
+            return N_("Yes or no is asked for."), {}
+        case inspect.LiteralType():
+            return N_("One of these is asked for: %(values)s."), {"values": ", ".join(map(str, type.values))}
+        case inspect.EnumType():
+            return N_("One of these is asked for: %(values)s."), {"values": ", ".join(e.value for e in type.cls)}
+    return N_("This cannot be understood: %(why)s."), {"why": str(error)}

@@ -1,0 +1,133 @@
+"""Who is there: one-time links, sessions and labs' tokens; only their hashes are kept."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from hub.act import new_id
+
+LINK_LIVES = timedelta(days=3)
+SESSION_LIVES = timedelta(days=14)
+TOKEN_LIVES_AT_MOST = 366
+READ, EVERYTHING = "read", "everything"
+
+
+@dataclass(frozen=True)
+class Access:
+    """A secret that is valid now: whose it is and what it opens (``read``, ``everything``, or names of commands)."""
+
+    id: str
+    kind: str
+    person: str
+    label: str
+    scope: frozenset[str]
+    made_at: datetime
+    ends_at: datetime
+
+    def allows(self, command: str) -> bool:
+        """Whether this command may be given with it."""
+        return EVERYTHING in self.scope or command in self.scope
+
+
+def fingerprint(secret: str) -> str:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
+
+
+class Identity:
+    """Makes, finds and revokes secrets. Each is revoked at once: nothing about them is cached."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def link(self, person: str) -> str:
+        """A new secret for one signing in; the older links of the person end."""
+        async with self._pool.acquire() as db, db.transaction():
+            await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
+            return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
+
+    async def redeem(self, link: str) -> tuple[str, str] | None:
+        """A session for a link, with its person; the link is used up. ``None`` where it is not valid."""
+        async with self._pool.acquire() as db, db.transaction():
+            person = await db.fetchval(
+                "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
+                fingerprint(link),
+            )
+            if person is None:
+                return None
+            await db.execute("DELETE FROM hub.access WHERE ends_at < now()")
+            return await self._make(db, "hub_session_", "session", person, "", [EVERYTHING], SESSION_LIVES), person
+
+    async def session(self, person: str) -> str:
+        """A session without a link: for the demonstration only."""
+        async with self._pool.acquire() as db:
+            return await self._make(db, "hub_session_", "session", person, "", [EVERYTHING], SESSION_LIVES)
+
+    async def token(self, person: str, scope: Collection[str], label: str, days: int) -> str:
+        """A token for programs, shown this once; ``days`` from 1 to 366."""
+        if not 1 <= days <= TOKEN_LIVES_AT_MOST:
+            raise ValueError(f"a token lives from 1 to {TOKEN_LIVES_AT_MOST} days")
+        async with self._pool.acquire() as db:
+            return await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days))
+
+    async def find(self, secret: str) -> Access | None:
+        """What a session or token gives; ``None`` where it is not valid now."""
+        row = await self._pool.fetchrow(
+            "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
+            " WHERE hash = $1 AND kind <> 'link' AND ends_at > now()",
+            fingerprint(secret),
+        )
+        return None if row is None else _access(row)
+
+    async def tokens(self, person: str) -> list[Access]:
+        """The tokens of a person that are valid now, the newest first."""
+        rows = await self._pool.fetch(
+            "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
+            " WHERE person = $1 AND kind = 'token' AND ends_at > now() ORDER BY made_at DESC",
+            person,
+        )
+        return [_access(row) for row in rows]
+
+    async def revoke(self, person: str, id: str) -> bool:
+        """End a token or session of this person at once; whether there was one."""
+        done = await self._pool.execute("DELETE FROM hub.access WHERE person = $1 AND id = $2", person, id)
+        return done != "DELETE 0"
+
+    async def revoke_all(self, person: str) -> None:
+        """End everything that lets this person in."""
+        await self._pool.execute("DELETE FROM hub.access WHERE person = $1", person)
+
+    async def end(self, secret: str) -> None:
+        """End the session that this secret is."""
+        await self._pool.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(secret))
+
+    async def _make(
+        self,
+        db: asyncpg.pool.PoolConnectionProxy,
+        prefix: str,
+        kind: str,
+        person: str,
+        label: str,
+        scope: list[str],
+        lives: timedelta,
+    ) -> str:
+        secret = prefix + secrets.token_urlsafe(32)
+        await db.execute(
+            "INSERT INTO hub.access (hash, id, kind, person, label, scope, ends_at) VALUES ($1,$2,$3,$4,$5,$6,$7)",
+            fingerprint(secret),
+            new_id("access"),
+            kind,
+            person,
+            label,
+            scope,
+            datetime.now(UTC) + lives,
+        )
+        return secret
+
+
+def _access(row: asyncpg.Record) -> Access:
+    return Access(**{**dict(row), "scope": frozenset(row["scope"])})

@@ -1,0 +1,40 @@
+"""The events of records, as far as each reader may see them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from domain.core import Event, PersonId, tagged_fields
+from projections.core import Row
+
+
+class EntryRow(Row, table="entry", key=("position",), index=("record",)):
+    """An event in the history of its record. Its readers are those who could read what it changed, at that time."""
+
+    position: int
+    record: str
+    type: str
+    actor: PersonId
+    at: datetime
+    readers: tuple[str, ...]
+
+
+def record_of(event: Event) -> str:
+    """The id of the record in whose history an event stands."""
+    return next((getattr(event, name) for name, kind, _ in tagged_fields(type(event)) if not kind.claim), "")
+
+
+def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[Sequence[str]]) -> EntryRow:
+    """The entry of an event; ``concerned`` are the readers of each row that it was folded into.
+
+    Only who reads all of these rows sees the event; one that was folded into no row is seen by nobody.
+    """
+    sets = [set(readers) for readers in concerned]
+    readers = set.intersection(*sets) if sets else set()
+    return EntryRow(
+        position=position,
+        record=record_of(event),
+        type=event.type,
+        actor=actor,
+        at=at,
+        readers=tuple(sorted(readers)),
+    )

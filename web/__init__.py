@@ -1,0 +1,1 @@
+"""Shows what happens: the GraphQL API and the pages that consume it."""

@@ -1,0 +1,82 @@
+"""The web application: every route in one table."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.core import LANGUAGES
+from hub.door import Hub
+from web.graphql import Endpoint, sdl
+from web.live import Live
+from web.reads.executor import Reads
+from web.reads.viewer import Viewers
+from web.schema import schema
+
+_log = logging.getLogger("hub")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the hub is served: with the demonstration's "sign in as", or as it stood at a position."""
+
+    demo: bool = False
+    until: int | None = None
+
+
+class Languages:
+    """Finds the reader's language: what they chose, else what their browser asks for, else English."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            cookie = headers.get(b"cookie", b"").decode("latin-1")
+            chosen = next((c.partition("=")[2] for c in cookie.split("; ") if c.startswith("hub_language=")), "")
+            scope.setdefault("state", {})["language"] = preferred(chosen, headers.get(b"accept-language", b""))
+        await self._app(scope, receive, send)
+
+
+def preferred(chosen: str, accepted: bytes) -> str:
+    """One of the hub's languages."""
+    if chosen in LANGUAGES:
+        return chosen
+    for each in accepted.decode("latin-1").split(","):
+        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in LANGUAGES:
+            return found
+    return "en"
+
+
+def application(hub: Hub, settings: Settings | None = None) -> Starlette:
+    """The application over an open hub."""
+    settings = settings or Settings()
+    reads = Reads(hub, schema(), settings.until)
+    viewers, live = Viewers(hub), Live(hub.log)
+    endpoint = Endpoint(reads, viewers, live, _log.error)
+    app = Starlette(
+        routes=[
+            Route("/graphql", endpoint.http, methods=["GET", "POST"]),
+            WebSocketRoute("/graphql", endpoint.socket),
+            Route("/schema.graphql", sdl),
+        ],
+        middleware=[Middleware(Languages)],
+    )
+    app.state.endpoint, app.state.settings = endpoint, settings
+    return app
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str) -> AsyncIterator[Hub]:
+    """An open hub for as long as the application runs."""
+    hub = await Hub.open(dsn)
+    try:
+        yield hub
+    finally:
+        await hub.close()

@@ -1,0 +1,442 @@
+"""GraphQL over HTTP: queries, mutations, and subscriptions over server-sent events and ``graphql-transport-ws``."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+import msgspec
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute, subscribe
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from hub.log import Log
+from web.live import Live
+from web.reads.compiler import Compiler, Values
+from web.reads.executor import Prepared, Reads, etag, limited
+from web.reads.fallback import Context
+from web.reads.viewer import Viewer, Viewers
+from web.schema import published
+
+MAX_BODY = 1_000_000
+MAX_OPERATIONS = 50
+RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
+COOKIE = "hub_session"
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class Malformed(Exception):
+    """A request that is no GraphQL request; the message says what to send instead."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A well-formed request."""
+
+    query: str
+    operation: str | None
+    variables: dict[str, Any]
+
+
+def asked(body: Any) -> Asked:
+    """The request in a decoded body; raises ``Malformed``."""
+    if not isinstance(body, dict):
+        raise Malformed("Send one JSON object with a `query`.")
+    query, name, variables = body.get("query"), body.get("operationName"), body.get("variables")
+    if not isinstance(query, str):
+        raise Malformed("`query` has to be a string.")
+    if name is not None and not isinstance(name, str):
+        raise Malformed("`operationName` has to be a string.")
+    if variables is not None and not isinstance(variables, dict):
+        raise Malformed("`variables` has to be an object.")
+    if body.get("extensions") is not None and not isinstance(body["extensions"], dict):
+        raise Malformed("`extensions` has to be an object.")
+    return Asked(query, name, variables or {})
+
+
+def decoded(raw: bytes) -> Any:
+    """JSON, whatever was sent; raises ``Malformed``."""
+    try:
+        raw.decode()
+        return msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8.") from None
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Malformed(f"The body is not JSON: {error}") from None
+
+
+def secret_of(connection: HTTPConnection) -> str | None:
+    """The token or session that was shown."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return connection.cookies.get(COOKIE)
+
+
+def from_elsewhere(connection: HTTPConnection) -> bool:
+    """Whether a browser sends this for a page of another site."""
+    site = connection.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = connection.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != connection.headers.get("host")
+
+
+@dataclass
+class Answer:
+    """What an operation gave: ``data`` as bytes where it was compiled."""
+
+    data: bytes | None
+    errors: list[dict[str, Any]]
+    extensions: dict[str, Any]
+    began: bool = True
+
+    def body(self) -> bytes:
+        """The JSON of the response."""
+        parts = []
+        if self.errors:
+            parts.append(b'"errors":' + msgspec.json.encode(self.errors))
+        if self.began:
+            parts.append(b'"data":' + (self.data or b"null"))
+        if self.extensions:
+            parts.append(b'"extensions":' + msgspec.json.encode(self.extensions))
+        return b"{" + b",".join(parts) + b"}"
+
+
+class Endpoint:
+    """The one way into the schema: for clients over HTTP, and for the hub's own pages in-process."""
+
+    def __init__(
+        self, reads: Reads, viewers: Viewers, live: Live, said: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.reads, self.viewers, self.live, self._said = reads, viewers, live, said
+
+    def operation(self, ask: Asked) -> tuple[Prepared, OperationDefinitionNode, str]:
+        """The document and the operation that is meant; raises ``GraphQLError``s as one ``Failed``."""
+        prepared = self.reads.prepare(ask.query)
+        if prepared.errors:
+            raise Failed(prepared.errors)
+        name = ask.operation or ""
+        if not name and len(prepared.operations) == 1:
+            name = next(iter(prepared.operations))
+        if name not in prepared.operations or (not ask.operation and len(prepared.operations) > 1):
+            what = f"there is no operation named “{name}”" if ask.operation else "say with `operationName` which"
+            raise Failed([limited("BAD_INPUT", f"The operation to run is not clear: {what}.")])
+        return prepared, prepared.operations[name], name
+
+    def context(self, ask: Asked, viewer: Viewer, secret: str | None = None, key: str | None = None) -> Context:
+        """What an operation needs to run; raises ``Failed``."""
+        prepared, operation, name = self.operation(ask)
+        try:
+            variables = self.reads.variables(operation, ask.variables)
+        except GraphQLError as error:
+            raise Failed([error]) from None
+        values = Values(variables, viewer.person)
+        return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
+
+    async def run(
+        self, ask: Asked, viewer: Viewer, secret: str | None = None, key: str | None = None, reading: bool = False
+    ) -> Answer:
+        """Run a query or a mutation; nothing is raised."""
+        try:
+            context = self.context(ask, viewer, secret, key)
+        except Failed as failed:
+            return Answer(None, [_told(error) for error in failed.errors], {}, began=False)
+        kind = context.operation.operation
+        if reading and kind != OperationType.QUERY:
+            error = limited("METHOD", "Only queries may be sent with GET: send this with POST.")
+            return Answer(None, [_told(error)], {"status": 405}, began=False)
+        if kind == OperationType.SUBSCRIPTION:
+            error = limited("TRANSPORT", "Subscriptions are sent as text/event-stream, or over graphql-transport-ws.")
+            return Answer(None, [_told(error)], {}, began=False)
+        try:
+            if kind == OperationType.QUERY and not self._introspects(context):
+                plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
+                data = await self.reads.data(plan, context.values, viewer)
+                return Answer(data, [], {"cost": plan.cost(context.values)})
+            return await self._executed(context, ask)
+        except GraphQLError as error:
+            return Answer(None, [_told(error)], {}, began=True)
+        except Exception as error:
+            self._said(f"{type(error).__name__}: {error}")
+            return Answer(None, [_told(_unforeseen())], {}, began=True)
+
+    @staticmethod
+    def _introspects(context: Context) -> bool:
+        compiler = Compiler(context.reads.schema, "", context.prepared.fragments, context.values)
+        root = context.reads.schema.query_type
+        assert root is not None
+        fields = compiler.collect(root, [context.operation.selection_set])
+        return any(nodes[0].name.value in ("__schema", "__type") for nodes in fields.values())
+
+    async def _executed(self, context: Context, ask: Asked) -> Answer:
+        assert context.prepared.document is not None
+        done = execute(
+            context.reads.schema,
+            context.prepared.document,
+            context_value=context,
+            variable_values=ask.variables,
+            operation_name=context.name or None,
+        )
+        result = done if isinstance(done, ExecutionResult) else await done
+        return Answer(msgspec.json.encode(result.data), [self._safe(e) for e in result.errors or ()], {})
+
+    def _safe(self, error: GraphQLError) -> dict[str, Any]:
+        original = error.original_error
+        if original is not None and not isinstance(original, GraphQLError):
+            self._said(f"{type(original).__name__}: {original}")
+            return _told(_unforeseen(error))
+        return _told(error)
+
+    async def http(self, request: Request) -> Response:
+        """``/graphql``."""
+        media = _wanted(request.headers.get("accept", ""))
+        try:
+            ask = await self._asked(request)
+            key = request.headers.get("idempotency-key")
+            if key is not None and not _KEY.fullmatch(key):
+                raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
+            secret = secret_of(request)
+            viewer = await self.viewers.find(secret, request.state.language)
+            if "authorization" in request.headers and viewer.person is None:
+                raise Malformed("This token is not valid: it was revoked, or its time has passed.", 401)
+        except Malformed as error:
+            answer = Answer(None, [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}], {}, began=False)
+            headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+            return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
+        if media == EVENTS:
+            return StreamingResponse(
+                self._events(ask, viewer, secret, key), media_type=EVENTS, headers={"Cache-Control": "no-store"}
+            )
+        answer = await self.run(ask, viewer, secret, key, reading=request.method == "GET")
+        status = answer.extensions.pop("status", 0)
+        codes = {each.get("extensions", {}).get("code") for each in answer.errors}
+        headers = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
+        if codes & {"BUSY", "UNKNOWN"}:
+            status, headers["Retry-After"] = 503, "1"
+        elif not status:
+            status = 400 if not answer.began and media == RESPONSE else 200
+        body = answer.body()
+        if status == 200 and not answer.errors:
+            headers["ETag"] = etag(body)
+            if request.headers.get("if-none-match") == headers["ETag"]:
+                return Response(None, 304, headers)
+        return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
+
+    async def _asked(self, request: Request) -> Asked:
+        if request.method == "GET":
+            body: dict[str, Any] = dict(request.query_params)
+            for name in ("variables", "extensions"):
+                if body.get(name):
+                    body[name] = decoded(body[name].encode("utf-8", "surrogatepass"))
+                else:
+                    body.pop(name, None)
+            return asked(body)
+        if from_elsewhere(request) and COOKIE in request.cookies:
+            raise Malformed("Pages of other sites may not act in a visitor's name: send a token instead.", 403)
+        kind, _, parameters = request.headers.get("content-type", "").partition(";")
+        if kind.strip().lower() != JSON or ("charset" in parameters.lower() and "utf-8" not in parameters.lower()):
+            raise Malformed("Send the request as application/json in UTF-8.", 415)
+        raw = bytearray()
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                raise Malformed(f"The body is larger than {MAX_BODY:,} bytes.", 413)
+        return asked(decoded(bytes(raw)))
+
+    async def results(
+        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        """The bodies of an operation's responses: one, or for a subscription one per change."""
+        try:
+            context = self.context(ask, viewer, secret, key)
+            if context.operation.operation != OperationType.SUBSCRIPTION:
+                yield (await self.run(ask, viewer, secret, key)).body()
+                return
+            assert context.prepared.document is not None
+            begun = subscribe(
+                context.reads.schema,
+                context.prepared.document,
+                context_value=context,
+                variable_values=ask.variables,
+                operation_name=context.name or None,
+            )
+            stream: Any = await begun if isawaitable(begun) else begun
+            if isinstance(stream, ExecutionResult):
+                raise Failed(stream.errors or ())
+        except Failed as failed:
+            yield Answer(None, [_told(error) for error in failed.errors], {}, began=False).body()
+            return
+        try:
+            async for result in stream:
+                errors = [self._safe(error) for error in result.errors or ()]
+                yield Answer(msgspec.json.encode(result.data), errors, {}).body()
+        finally:
+            await stream.aclose()
+
+    async def _events(self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None) -> AsyncIterator[bytes]:
+        # A comment now and then: the server learns that the client has gone, the client that the server is there.
+        results = self.results(ask, viewer, secret, key)
+        waiting: asyncio.Future[bytes] | None = None
+        yield b":\n\n"
+        try:
+            while True:
+                waiting = waiting or asyncio.ensure_future(anext(results))
+                done, _ = await asyncio.wait([waiting], timeout=15)
+                if not done:
+                    yield b":\n\n"
+                    continue
+                try:
+                    yield b"event: next\ndata: " + waiting.result() + b"\n\n"
+                except StopAsyncIteration:
+                    yield b"event: complete\ndata:\n\n"
+                    return
+                waiting = None
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+            await results.aclose()
+
+    async def socket(self, websocket: WebSocket) -> None:
+        """``/graphql`` as a ``graphql-transport-ws`` socket."""
+        if "graphql-transport-ws" not in websocket.scope.get("subprotocols", ()):
+            await websocket.close(4406, "Subprotocol not acceptable")
+            return
+        if from_elsewhere(websocket) and COOKIE in websocket.cookies:
+            await websocket.close(4403, "Forbidden")
+            return
+        await websocket.accept("graphql-transport-ws")
+        await Socket(self, websocket).serve()
+
+
+class Failed(Exception):
+    """An operation that was not begun."""
+
+    def __init__(self, errors: Any) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+
+class Socket:
+    """One connection: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md"""
+
+    def __init__(self, endpoint: Endpoint, websocket: WebSocket) -> None:
+        self._endpoint, self._socket = endpoint, websocket
+        self._secret = secret_of(websocket)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ready = False
+
+    async def serve(self) -> None:
+        """Until either side leaves."""
+        try:
+            while True:
+                wait = None if self._ready else 10
+                async with asyncio.timeout(wait):
+                    text = await self._socket.receive_text()
+                if (close := await self._receive(text)) is not None:
+                    await self._socket.close(*close)
+                    return
+        except TimeoutError:
+            await self._socket.close(4408, "Connection initialisation timeout")
+        except (WebSocketDisconnect, KeyError, RuntimeError):
+            pass  # gone, or a frame that is no text
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _receive(self, text: str) -> tuple[int, str] | None:
+        if len(text) > MAX_BODY:
+            return 4400, "Message too large"
+        try:
+            message = decoded(text.encode("utf-8", "surrogatepass"))
+        except Malformed as error:
+            return 4400, str(error)[:120]
+        kind = message.get("type") if isinstance(message, dict) else None
+        match kind:
+            case "connection_init" if self._ready:
+                return 4429, "Too many initialisation requests"
+            case "connection_init":
+                given = message.get("payload")
+                if isinstance(given, dict) and isinstance(shown := given.get("Authorization"), str):
+                    self._secret = shown.partition(" ")[2].strip()
+                    if (await self._endpoint.viewers.find(self._secret)).person is None:
+                        return 4403, "Forbidden"
+                self._ready = True
+                await self._send({"type": "connection_ack"})
+            case "ping":
+                await self._send({"type": "pong"})
+            case "pong":
+                pass
+            case "complete" if isinstance(message.get("id"), str):
+                if (task := self._running.pop(message["id"], None)) is not None:
+                    task.cancel()
+            case "subscribe" if not self._ready:
+                return 4401, "Unauthorized"
+            case "subscribe" if isinstance(message.get("id"), str) and message["id"]:
+                id = message["id"]
+                if id in self._running:
+                    return 4409, f"Subscriber for {id[:80]} already exists"
+                if len(self._running) >= MAX_OPERATIONS:
+                    return 4400, "Too many operations on one connection"
+                try:
+                    ask = asked(message.get("payload"))
+                except Malformed as error:
+                    return 4400, str(error)[:120]
+                self._running[id] = asyncio.create_task(self._operate(id, ask))
+            case _:
+                return 4400, "Invalid message"
+        return None
+
+    async def _operate(self, id: str, ask: Asked) -> None:
+        viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
+        async for body in self._endpoint.results(ask, viewer, self._secret):
+            result = msgspec.json.decode(body)
+            if "data" not in result:
+                self._running.pop(id, None)
+                await self._send({"id": id, "type": "error", "payload": result["errors"]})
+                return
+            await self._send({"id": id, "type": "next", "payload": result})
+        self._running.pop(id, None)
+        await self._send({"id": id, "type": "complete"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+async def sdl(request: Request) -> Response:
+    """``/schema.graphql``."""
+    return PlainTextResponse(published(), media_type="application/graphql; charset=utf-8")
+
+
+def _wanted(accept: str) -> str:
+    # What is asked for first among what there is; a client that asks for nothing in particular gets JSON.
+    kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    for kind in kinds:
+        if kind in (RESPONSE, JSON, EVENTS):
+            return kind
+    return RESPONSE if any(kind in ("application/*", "*/*") for kind in kinds) and accept != "*/*" else JSON
+
+
+def _told(error: GraphQLError) -> dict[str, Any]:
+    told = error.formatted
+    code = "INVALID_DOCUMENT" if not told.get("extensions") else None
+    return {**told, "extensions": {**(told.get("extensions") or {}), **({"code": code} if code else {})}}
+
+
+def _unforeseen(error: GraphQLError | None = None) -> GraphQLError:
+    message = "This went wrong on the hub's side; nothing was lost. Try again, and tell the Center if it stays."
+    return GraphQLError(message, path=error.path if error else None, extensions={"code": "INTERNAL"})
+
+
+__all__ = ["Endpoint", "Log", "sdl"]

@@ -1,0 +1,61 @@
+"""New events as they come: one look at the log for all who wait."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+from graphql import GraphQLError
+
+from hub.log import Log, Recorded
+
+MOST, POLL, KEPT = 2_000, 0.1, 5_000
+
+
+class Live:
+    """Follows the log while somebody waits. Who falls behind reads the log itself, so nobody misses anything."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._recent: deque[Recorded] = deque(maxlen=KEPT)
+        self._head = 0
+        self._waiting = 0
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def follow(self, after: int | None = None) -> AsyncIterator[Recorded]:
+        """Every event after a position (or from now on), for ever."""
+        if self._waiting >= MOST:
+            raise GraphQLError("Too many are listening: try again in a moment.", extensions={"code": "BUSY"})
+        self._waiting += 1
+        try:
+            position = await self._log.head() if after is None else after
+            if self._task is None or self._task.done():
+                self._head = await self._log.head()
+                self._recent.clear()
+                self._task = asyncio.create_task(self._watch())
+            while True:
+                news = self._news
+                for recorded in await self._since(position):
+                    yield recorded
+                    position = recorded.position
+                if position >= self._head:
+                    await news.wait()
+        finally:
+            self._waiting -= 1
+
+    async def _since(self, position: int) -> list[Recorded]:
+        if self._recent and self._recent[0].position <= position + 1:
+            return [each for each in self._recent if each.position > position]
+        return await self._log.read(after=position) if position < self._head else []
+
+    async def _watch(self) -> None:
+        while self._waiting:
+            new = await self._log.read(after=self._head)
+            if new:
+                self._recent.extend(new)
+                self._head = new[-1].position
+                self._news.set()
+                self._news = asyncio.Event()
+            else:
+                await asyncio.sleep(POLL)
+        self._task = None

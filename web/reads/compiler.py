@@ -1,0 +1,715 @@
+"""From a validated operation to one SQL statement.
+
+An object is a record, a to-one a lateral join, a list an aggregate over a sorted subquery, a connection a narrow page
+of keys that the rest is joined to. ``$1`` is the viewer's principals. Every argument is a bind parameter; of the
+request only response keys enter the text: GraphQL names, at most 63 bytes, quoted.
+"""
+
+import base64
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+)
+from graphql.execution.values import VariableValues, get_argument_values, get_directive_values
+from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
+
+from hub.models import TABLES, columns
+from hub.reading import Readable, readable
+from projections.core import Row
+from web.reads.conditions import CONDITIONS
+from web.reads.mapping import Reading, condition, order, reading, snake, table_of
+
+MAX_FIRST, MAX_FOUND = 100, 50
+LIST_COSTS = 10
+LATE_COSTS = {"actions": 5, "asOf": 50}
+
+Selections = Sequence[SelectionSetNode]
+Cost = Callable[["Values"], int]
+
+
+class BadInput(GraphQLError):
+    """An argument that cannot be met; the message says which and what to do."""
+
+    def __init__(self, message: str, node: FieldNode | None = None) -> None:
+        super().__init__(message, node, extensions={"code": "BAD_INPUT"})
+
+
+class Values:
+    """The values of one request: its variables, and what each field was given."""
+
+    def __init__(self, variables: VariableValues | None, person: str | None = None, rows: Sequence[Any] = ()) -> None:
+        self.variables, self.person, self.rows = variables, person, rows
+        self._args: dict[int, dict[str, Any]] = {}
+
+    def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
+        """The coerced arguments of a field."""
+        if (known := self._args.get(id(node))) is None:
+            known = self._args[id(node)] = get_argument_values(definition, node, self.variables)
+        return known
+
+    def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
+        """How many a page shows."""
+        first = self.args(definition, node).get("first")
+        if first is None:
+            return min(20, most)
+        if not 0 <= first <= most:
+            raise BadInput(f"`first` is from 0 to {most}, not {first}.", node)
+        return first
+
+
+@dataclass(frozen=True)
+class Late:
+    """A value that the statement cannot know: SQL leaves a place for it, ``[number, what it needs …]``."""
+
+    name: str
+    parent: GraphQLObjectType
+    definition: GraphQLField
+    node: FieldNode
+    selections: Selections
+    fragments: Mapping[str, FragmentDefinitionNode]
+    plan: "Plan | None" = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled operation; the same for every viewer and for all values of its arguments but null ones."""
+
+    sql: str
+    binders: tuple[Callable[[Values], Any], ...]
+    late: tuple[Late, ...]
+    paths: frozenset[tuple[str, ...]]
+    tables: frozenset[str]
+    cost: Cost
+
+    @cached_property
+    def volatile(self) -> bool:
+        """Whether the answer depends on more than its tables: on the clock, or on the whole hub."""
+        return any(each.name in ("actions", "hub") or (each.plan and each.plan.volatile) for each in self.late)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What an item of a page shows, and how it is joined to its place on the page."""
+
+    fields: str
+    source: str
+    on: str
+    joins: str
+    cost: Cost
+
+
+def words(text: str) -> str | None:
+    """What a person typed as a full-text query: every word, also as the beginning of a longer one."""
+    found = re.findall(r"\w+", unicodedata.normalize("NFC", text[:200]))
+    return " & ".join(f"'{word}':*" for word in found) or None
+
+
+def encode_cursor(*values: Any) -> str:
+    """An opaque place in a list."""
+    return base64.b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
+
+
+def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:
+    """The values in a cursor; raises ``BadInput``."""
+    try:
+        values = json.loads(base64.b64decode(cursor, validate=True))
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list) or len(values) != count or not all(isinstance(v, str | int) for v in values):
+        raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node)
+    return values
+
+
+def _when(value: Any, node: FieldNode) -> datetime:
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node) from None
+
+
+def _sum(costs: Iterable[Cost]) -> Cost:
+    every = tuple(costs)
+    return lambda values: 1 + sum(cost(values) for cost in every)
+
+
+def _cursor(*expressions: str) -> str:
+    array = f"json_build_array({', '.join(expressions)})::text"
+    return f"translate(encode(convert_to({array}, 'UTF8'), 'base64'), E'\\n', '')"
+
+
+@dataclass
+class Compiler:
+    """Compiles one operation, or one of its parts. ``sources`` puts other rows in the place of tables."""
+
+    schema: GraphQLSchema
+    models: str
+    fragments: Mapping[str, FragmentDefinitionNode]
+    values: Values
+    sources: Mapping[str, str] = field(default_factory=dict)
+    named: bool = False
+    binders: list[Callable[[Values], Any]] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+    paths: set[tuple[str, ...]] = field(default_factory=set)
+    tables: set[str] = field(default_factory=set)
+    _aliases: int = 0
+
+    def operation(self, root: GraphQLObjectType, selections: Selections) -> Plan:
+        """The plan of a whole operation."""
+        fields, costs = [], []
+        for key, nodes in self.collect(root, selections).items():
+            sql, cost = self._field(root, key, nodes, None, ())
+            fields.append(f'{sql} AS "{key}"')
+            costs.append(cost)
+        # The viewer is bound even where nothing that needs one is asked for.
+        chosen = f"SELECT {', '.join(fields)} WHERE $1::text[] IS NOT NULL"
+        return self._plan(f"SELECT row_to_json(r) FROM ({chosen}) r", _sum(costs))
+
+    def standing(self, type: GraphQLObjectType, selections: Selections) -> Plan:
+        """The plan of one row of this type, the first of the values' rows being its key."""
+        cls = table_of(type)
+        assert cls is not None
+        id = self.bind(lambda values: values.rows[0], columns(cls)[cls.key[0]][0])
+        sql, cost = self._get(type, selections, id, ())
+        return self._plan(f"SELECT {sql}", cost)
+
+    def happening(self, definition: GraphQLField, node: FieldNode, table: str) -> Plan:
+        """Whether the viewer may see the event at a position, and its record fits the field's filter."""
+        entry, alias = self.rows("entry", "happened"), self._alias()
+        rows = self.rows(table, alias)
+        id = self.bind(lambda values: values.rows[0], "text")
+        position = self.bind(lambda values: values.rows[1], "bigint")
+        where = " AND ".join(
+            (rows.predicate, f"{alias}.id = {id}", *self._filters(definition, node, alias, TABLES[table]))
+        )
+        seen = f"EXISTS (SELECT {entry} AND happened.position = {position})"
+        return self._plan(f"SELECT {seen} AND EXISTS (SELECT FROM {rows.source} WHERE {where})", _sum(()))
+
+    def _plan(self, sql: str, cost: Cost) -> Plan:
+        used = frozenset(self.tables)
+        return Plan(sql, tuple(self.binders), tuple(self.late), frozenset(self.paths), used, cost)
+
+    def bind(self, value: Callable[[Values], Any], type: str) -> str:
+        """A parameter of the statement."""
+        self.binders.append(value)
+        return f"${len(self.binders) + 1}::{type}"
+
+    def collect(self, type: GraphQLObjectType, selections: Selections) -> dict[str, list[FieldNode]]:
+        """The fields that are selected on a type, by response key, in the order of the document."""
+        found: dict[str, list[FieldNode]] = {}
+        self._collect(type, selections, found, set())
+        return found
+
+    def _collect(
+        self, type: GraphQLObjectType, selections: Selections, found: dict[str, list[FieldNode]], seen: set[str]
+    ) -> None:
+        for selection in (each for chosen in selections for each in chosen.selections):
+            skip = get_directive_values(GraphQLSkipDirective, selection, self.values.variables)
+            include = get_directive_values(GraphQLIncludeDirective, selection, self.values.variables)
+            if (skip and any(skip.values())) or (include and not all(include.values())):
+                continue
+            if isinstance(selection, FieldNode):
+                key = (selection.alias or selection.name).value
+                if len(key) > 63:
+                    raise BadInput(f"An alias has at most 63 characters: {key[:20]}… has {len(key)}.", selection)
+                found.setdefault(key, []).append(selection)
+            elif isinstance(selection, InlineFragmentNode):
+                if self._applies(type, selection.type_condition.name.value if selection.type_condition else None):
+                    self._collect(type, [selection.selection_set], found, seen)
+            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
+                seen.add(selection.name.value)
+                fragment = self.fragments[selection.name.value]
+                if self._applies(type, fragment.type_condition.name.value):
+                    self._collect(type, [fragment.selection_set], found, seen)
+
+    def _applies(self, type: GraphQLObjectType, condition: str | None) -> bool:
+        if condition is None or condition == type.name:
+            return True
+        other = self.schema.type_map[condition]
+        return isinstance(other, GraphQLInterfaceType) and self.schema.is_sub_type(other, type)
+
+    def rows(self, table: str, alias: str, reached: bool = False) -> Readable:
+        """The readable rows of a table."""
+        self.tables.add(table)
+        cls: type[Row] | None = TABLES[table]
+        while cls := cls.within if cls else None:
+            self.tables.add(cls.table)
+        return readable(self.models, TABLES[table], alias=alias, sources=self.sources, reached=reached)
+
+    def _alias(self) -> str:
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def _object(
+        self, type: GraphQLObjectType, selections: Selections, alias: str, path: tuple[str, ...]
+    ) -> tuple[str, str, Cost]:
+        """The columns of a record, the joins that they need, and their cost."""
+        fields, joins, costs = [], [], []
+        collected = self.collect(type, selections)
+        if self.named:
+            fields.append(f"'{type.name}' AS \"__typename\"")
+            collected.pop("__typename", None)
+        for key, nodes in collected.items():
+            kind = "column" if nodes[0].name.value == "__typename" else reading(type.fields[nodes[0].name.value]).kind
+            sql, cost = self._field(type, key, nodes, alias, path)
+            if kind in ("one", "node"):
+                joined = f"j{self._alias()}"
+                joins.append(f"LEFT JOIN LATERAL (SELECT {sql} AS j) {joined} ON true")
+                sql = f"{joined}.j"
+            fields.append(f'{sql} AS "{key}"')
+            costs.append(cost)
+        return ", ".join(fields), " ".join(joins), _sum(costs)
+
+    def _field(
+        self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], alias: str | None, path: tuple[str, ...]
+    ) -> tuple[str, Cost]:
+        name = nodes[0].name.value
+        if name == "__typename":
+            return f"'{parent.name}'", lambda values: 0
+        definition = parent.fields[name]
+        how = reading(definition)
+        chosen = [node.selection_set for node in nodes if node.selection_set]
+        type, here = get_named_type(definition.type), (*path, key)
+        match how.kind:
+            case "column":
+                return self._column(type, name, how, str(alias)), lambda values: 0
+            case "embedded":
+                value = f'{alias}."{how.name or snake(name)}"'
+                return self._embedded(definition.type, chosen, value), lambda values: 1
+            case "one":
+                return self._get(type, chosen, f'{alias}."{how.by}"', here)
+            case "get":
+                id = self.bind(lambda values: values.args(definition, nodes[0])["id"], "text")
+                return self._get(type, chosen, id, here)
+            case "me":
+                return self._get(type, chosen, self.bind(lambda values: values.person, "text"), here)
+            case "node":
+                by = how.by
+                id = (
+                    f'{alias}."{by}"'
+                    if by
+                    else self.bind(lambda values: values.args(definition, nodes[0])["id"], "text")
+                )
+                return self._node(type, chosen, id, here)
+            case "many":
+                return self._many(type, chosen, how, str(alias), here, parent)
+            case "connection":
+                on = f'"{how.on}" = {alias}.id' if how.on else None
+                return self._connection(definition, nodes[0], type, chosen, on, here)
+            case "search":
+                return self._search(definition, nodes[0], type, chosen, here)
+            case "late":
+                return self._late(parent, definition, nodes[0], how, chosen, alias, here)
+        raise TypeError(f"{parent.name}.{name} has no reading")
+
+    def _column(self, type: GraphQLNamedType, name: str, how: Reading, alias: str) -> str:
+        if how.sql:
+            return how.sql.format(t=alias)
+        column = f'{alias}."{how.name or snake(name)}"'
+        return f"upper({column})" if isinstance(type, GraphQLEnumType) else column
+
+    def _embedded(self, type: Any, selections: Selections, value: str) -> str:
+        if isinstance(type, GraphQLNonNull):
+            type = type.of_type
+        named, item = get_named_type(type), f"e{self._alias()}"
+        assert isinstance(named, GraphQLObjectType)
+        fields = []
+        for key, nodes in self.collect(named, selections).items():
+            name = nodes[0].name.value
+            if name == "__typename":
+                fields.append(f"'{named.name}' AS \"{key}\"")
+                continue
+            of = get_named_type(named.fields[name].type)
+            raw = f"{item}.v->'{snake(name)}'"
+            text = f"({item}.v->>'{snake(name)}')"
+            if isinstance(of, GraphQLEnumType):
+                raw = f"upper{text}"
+            elif of.name == "DateTime":
+                raw = f"{text}::timestamptz"
+            fields.append(f'{raw} AS "{key}"')
+        record = f"(SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r)"
+        if isinstance(type, GraphQLList):
+            every = f"json_array_elements({value}) WITH ORDINALITY AS {item}(v, n)"
+            return f"(SELECT coalesce(json_agg({record} ORDER BY {item}.n), '[]'::json) FROM {every})"
+        return f"(SELECT {record} FROM (SELECT {value} AS v) {item} WHERE {item}.v IS NOT NULL)"
+
+    def _get(self, type: GraphQLNamedType, selections: Selections, id: str, path: tuple[str, ...]) -> tuple[str, Cost]:
+        assert isinstance(type, GraphQLObjectType)
+        cls, alias = table_of(type), self._alias()
+        assert cls is not None
+        rows = self.rows(cls.table, alias)
+        fields, joins, cost = self._object(type, selections, alias, path)
+        where = f'{rows.predicate} AND {alias}."{cls.key[0]}" = {id}'
+        return self._record(f"SELECT {fields} FROM {rows.source} {joins} WHERE {where}"), cost
+
+    @staticmethod
+    def _record(select: str) -> str:
+        return f"(SELECT row_to_json(r) FROM ({select}) r)"
+
+    def _node(self, type: GraphQLNamedType, selections: Selections, id: str, path: tuple[str, ...]) -> tuple[str, Cost]:
+        assert isinstance(type, GraphQLInterfaceType)
+        found, costs = [], []
+        for possible in self.schema.get_possible_types(type):
+            if (cls := table_of(possible)) is not None and cls.key == ("id",):
+                sql, cost = self._get(possible, selections, id, path)
+                found.append(sql)
+                costs.append(cost)
+        return f"COALESCE({', '.join(found)})", lambda values: max(cost(values) for cost in costs)
+
+    def _many(
+        self,
+        type: GraphQLNamedType,
+        selections: Selections,
+        how: Reading,
+        parent: str,
+        path: tuple[str, ...],
+        owner: GraphQLObjectType,
+    ) -> tuple[str, Cost]:
+        assert isinstance(type, GraphQLObjectType)
+        cls, alias, over = table_of(type), self._alias(), table_of(owner)
+        assert cls is not None
+        rows = self.rows(cls.table, alias, reached=cls.within is not None and cls.within is over)
+        fields, joins, cost = self._object(type, selections, alias, path)
+        keys = ", ".join(f'{alias}."{name}"' for name in cls.key)
+        inner = (
+            f'SELECT {fields} FROM {rows.source} {joins} WHERE {rows.predicate} AND {alias}."{how.on}" = {parent}.id'
+            f" ORDER BY {keys}"
+        )
+        return f"(SELECT coalesce(json_agg(r), '[]'::json) FROM ({inner}) r)", lambda values: LIST_COSTS * cost(values)
+
+    def _filters(self, definition: GraphQLField, node: FieldNode, alias: str, cls: type[Row]) -> Iterator[str]:
+        given = self.values.args(definition, node).get("where")
+        argument = definition.args.get("where")
+        if not given or argument is None:
+            return
+        type = get_named_type(argument.type)
+        assert isinstance(type, GraphQLInputObjectType)
+
+        def value(name: str) -> Callable[[Values], Any]:
+            return lambda values: values.args(definition, node)["where"][name]
+
+        def rows(table: str, alias: str) -> str:
+            return str(self.rows(table, alias))
+
+        for name, filtered in type.fields.items():
+            if given.get(name) is None:
+                continue
+            how, of, get = condition(filtered), get_named_type(filtered.type), value(name)
+            sql_type = {"Boolean": "boolean", "Int": "bigint"}.get(of.name, "text")
+            if how.kind == "text":
+                yield self._found(cls, alias, get)
+            elif how.kind == "condition":
+                yield CONDITIONS[how.name](alias, self.bind(get, sql_type), rows)
+            elif isinstance(of, GraphQLEnumType):
+                lowered = lambda values, get=get: [each.lower() for each in get(values)]  # noqa: E731
+                yield f'{alias}."{how.name or snake(name)}" = ANY({self.bind(lowered, "text[]")})'
+            elif isinstance(filtered.type, GraphQLList):
+                yield f'{alias}."{how.name or snake(name)}" = ANY({self.bind(get, sql_type + "[]")})'
+            else:
+                yield f'{alias}."{how.name or snake(name)}" = {self.bind(get, sql_type)}'
+
+    def _found(self, cls: type[Row], alias: str, text: Callable[[Values], str]) -> str:
+        query = self.bind(lambda values: words(text(values)), "text")
+        typed = self.bind(lambda values: _typed(text(values)), "text")
+        like = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
+        return f"({alias}.search @@ {query}::tsquery OR {like})"
+
+    def _connection(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        type: GraphQLNamedType,
+        selections: Selections,
+        on: str | None,
+        path: tuple[str, ...],
+    ) -> tuple[str, Cost]:
+        assert isinstance(type, GraphQLObjectType)
+        of = get_named_type(type.fields["nodes"].type)
+        assert isinstance(of, GraphQLObjectType)
+        cls = table_of(of)
+        assert cls is not None
+        by = definition.args.get("orderBy")
+        column, descends = (cls.key[0], cls.table == "entry")
+        if by is not None:
+            orders = get_named_type(by.type)
+            assert isinstance(orders, GraphQLEnumType)
+            chosen = self.values.args(definition, node)["orderBy"]
+            column, descends = order(orders.values[chosen])
+        key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
+        rows = self.rows(cls.table, alias)
+        where = " AND ".join(
+            (rows.predicate, *([f"{alias}.{on}"] if on else []), *self._filters(definition, node, alias, cls))
+        )
+        first = self.bind(lambda values: values.first(definition, node), "bigint")
+        after = ""
+        if self.values.args(definition, node).get("after") is not None:
+            after = f" AND {self._after(definition, node, cls, alias, column, key, descends)}"
+        direction = "DESC" if descends else "ASC"
+        ordered = f'{alias}."{column}" {direction}' + (f', {alias}."{key}" {direction}' if column != key else "")
+        kept = ", ".join(f'{alias}."{name}" AS k{n}' for n, name in enumerate(dict.fromkeys((key, column))))
+        cursor = ", ".join(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0)))
+        inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
+        with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
+        total = f"(SELECT count(*) FROM {rows.source} WHERE {where})"
+        sql, cost = self._page(
+            type, of, selections, page, _cursor(*cursor.split(", ")), first, total, bool(after), path, cls, key
+        )
+        return f"({with_page} {sql})", lambda values: 1 + values.first(definition, node) * cost(values)
+
+    def _after(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        cls: type[Row],
+        alias: str,
+        column: str,
+        key: str,
+        descends: bool,
+    ) -> str:
+        own = columns(cls)
+
+        def part(n: int, type: str) -> Callable[[Values], Any]:
+            def value(values: Values) -> Any:
+                found = decode_cursor(values.args(definition, node)["after"], node)[n]
+                if type == "timestamptz":
+                    return _when(found, node)
+                if isinstance(found, int) != (type == "bigint") or (type == "bigint" and abs(found) >= 2**63):
+                    raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node)
+                return found
+
+            return value
+
+        type = own[column][0]
+        beyond = "<" if descends else ">"
+        if column == key:
+            return f'{alias}."{key}" {beyond} {self.bind(part(0, type), type)}'
+        pair = f"({self.bind(part(0, type), type)}, {self.bind(part(1, 'text'), 'text')})"
+        return f'({alias}."{column}", {alias}."{key}") {beyond} {pair}'
+
+    def _page(
+        self,
+        type: GraphQLObjectType,
+        of: GraphQLObjectType,
+        selections: Selections,
+        page: str,
+        cursor: str,
+        first: str,
+        total: str,
+        after: bool,
+        path: tuple[str, ...],
+        cls: type[Row] | None,
+        key: str,
+    ) -> tuple[str, Cost]:
+        fields, costs = [], []
+        for response, nodes in self.collect(type, selections).items():
+            name, chosen = nodes[0].name.value, [node.selection_set for node in nodes if node.selection_set]
+            here = (*path, response)
+            match name:
+                case "__typename":
+                    sql = f"'{type.name}'"
+                case "totalCount":
+                    sql = total
+                case "pageInfo":
+                    sql = self._page_info(type, chosen, page, cursor, first, after)
+                case "nodes":
+                    item = self._item(of, chosen, page, cls, key, here)
+                    costs.append(item.cost)
+                    sql = (
+                        f"(SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT {item.fields} FROM {page}"
+                        f" JOIN {item.source} ON {item.on} {item.joins} WHERE {page}.n <= {first} ORDER BY {page}.n) r)"
+                    )
+                case "edges":
+                    sql, cost = self._edges(type, of, chosen, page, cursor, first, here, cls, key)
+                    costs.append(cost)
+                case _:
+                    raise TypeError(f"{type.name}.{name} has no reading")
+            fields.append(f'{sql} AS "{response}"')
+        return f"SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r", _sum(costs)
+
+    def _item(
+        self,
+        of: GraphQLObjectType,
+        selections: Selections,
+        page: str,
+        cls: type[Row] | None,
+        key: str,
+        path: tuple[str, ...],
+    ) -> "_Item":
+        if cls is None:
+            fields, joins, cost = self._object(of, selections, page, path)
+            return _Item(fields, "(SELECT 1) one", "true", joins, cost)
+        alias = self._alias()
+        fields, joins, cost = self._object(of, selections, alias, path)
+        # The page was readable: its keys alone say what is joined here.
+        source = self.rows(cls.table, alias).source
+        return _Item(fields, source, f'{alias}."{key}" = {page}.k0', joins, cost)
+
+    def _edges(
+        self,
+        type: GraphQLObjectType,
+        of: GraphQLObjectType,
+        selections: Selections,
+        page: str,
+        cursor: str,
+        first: str,
+        path: tuple[str, ...],
+        cls: type[Row] | None,
+        key: str,
+    ) -> tuple[str, Cost]:
+        edge = get_named_type(type.fields["edges"].type)
+        assert isinstance(edge, GraphQLObjectType)
+        fields, joins, costs = [], [], []
+        for response, nodes in self.collect(edge, selections).items():
+            name, chosen = nodes[0].name.value, [node.selection_set for node in nodes if node.selection_set]
+            if name == "__typename":
+                fields.append(f"'{edge.name}' AS \"{response}\"")
+            elif name == "cursor":
+                fields.append(f'{cursor} AS "{response}"')
+            else:
+                item, joined = self._item(of, chosen, page, cls, key, (*path, response)), f"j{self._alias()}"
+                select = f"SELECT {item.fields} FROM {item.source} {item.joins} WHERE {item.on}"
+                joins.append(f"JOIN LATERAL (SELECT row_to_json(r) AS j FROM ({select}) r) {joined} ON true")
+                fields.append(f'{joined}.j AS "{response}"')
+                costs.append(item.cost)
+        sql = (
+            f"(SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT {', '.join(fields)} FROM {page}"
+            f" {' '.join(joins)} WHERE {page}.n <= {first} ORDER BY {page}.n) r)"
+        )
+        return sql, _sum(costs)
+
+    def _page_info(
+        self, type: GraphQLObjectType, selections: Selections, page: str, cursor: str, first: str, after: bool
+    ) -> str:
+        info = get_named_type(type.fields["pageInfo"].type)
+        assert isinstance(info, GraphQLObjectType)
+        fields = []
+        for response, nodes in self.collect(info, selections).items():
+            sql = {
+                "__typename": f"'{info.name}'",
+                "hasNextPage": f"(SELECT count(*) > {first} FROM {page})",
+                "hasPreviousPage": "true" if after else "false",
+                "startCursor": f"(SELECT {cursor} FROM {page} WHERE {page}.n = 1 AND {first} > 0)",
+                "endCursor": f"(SELECT {cursor} FROM {page} WHERE {page}.n <= {first} ORDER BY {page}.n DESC LIMIT 1)",
+            }[nodes[0].name.value]
+            fields.append(f'{sql} AS "{response}"')
+        return self._record(f"SELECT {', '.join(fields)}")
+
+    def _search(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        type: GraphQLNamedType,
+        selections: Selections,
+        path: tuple[str, ...],
+    ) -> tuple[str, Cost]:
+        assert isinstance(type, GraphQLObjectType)
+        of = get_named_type(type.fields["nodes"].type)
+        assert isinstance(of, GraphQLObjectType)
+
+        def text(values: Values) -> str:
+            return values.args(definition, node)["text"]
+
+        def skipped(values: Values) -> int:
+            after = values.args(definition, node).get("after")
+            found = decode_cursor(after, node, 1)[0] if after is not None else 0
+            if not isinstance(found, int) or not 0 <= found <= 10_000:
+                raise BadInput("`after` is no cursor of this search.", node)
+            return found
+
+        query, typed = (
+            self.bind(lambda values: words(text(values)), "text"),
+            self.bind(lambda v: _typed(text(v)), "text"),
+        )
+        kinds = self.bind(lambda values: values.args(definition, node).get("kinds"), "text[]")
+        first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
+        skip = self.bind(skipped, "bigint")
+        hits = []
+        for cls in TABLES.values():
+            if not cls.search:
+                continue
+            alias = self._alias()
+            rows = self.rows(cls.table, alias)
+            like = [f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy]
+            close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
+            kind = cls.table.upper()
+            hits.append(
+                f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title,"
+                f" coalesce(ts_rank({alias}.search, {query}::tsquery), 0) + greatest({', '.join(like)}) AS rank"
+                f" FROM {rows.source} WHERE {rows.predicate} AND ({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
+                f" AND ({alias}.search @@ {query}::tsquery OR {close})"
+            )
+        page = f"p{self._alias()}"
+        found = f"SELECT * FROM ({' UNION ALL '.join(hits)}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
+        with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({found}) p)"
+        after = self.values.args(definition, node).get("after") is not None
+        sql, cost = self._page(
+            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
+        )
+        return f"({with_page} {sql})", lambda values: 10 + values.first(definition, node, MAX_FOUND) * cost(values)
+
+    def _late(
+        self,
+        parent: GraphQLObjectType,
+        definition: GraphQLField,
+        node: FieldNode,
+        how: Reading,
+        selections: Selections,
+        alias: str | None,
+        path: tuple[str, ...],
+    ) -> tuple[str, Cost]:
+        name, plan, costs = node.name.value, None, LATE_COSTS.get(node.name.value, 1)
+        cost: Cost = lambda values: costs  # noqa: E731
+        if name == "asOf":
+            # The record as it stood: the same selection over rows that were folded anew, in the place of the tables.
+            of = get_named_type(definition.type)
+            assert isinstance(of, GraphQLObjectType)
+            cls = table_of(of)
+            assert cls is not None
+            part = Compiler(self.schema, self.models, self.fragments, self.values, named=self.named)
+            part.bind(lambda values: values.rows[0], "text")
+            sources = {}
+            for n, table in enumerate(as_of_tables(cls), start=1):
+                rows = part.bind(lambda values, n=n: values.rows[n], "text")  # type: ignore[misc]
+                sources[table.table] = f'json_populate_recordset(NULL::{self.models}."{table.table}", {rows}::json)'
+            part.sources = sources
+            sql, inner = part._get(of, selections, "$2::text", ())
+            plan = part._plan(f"SELECT {sql}", inner)
+            cost = lambda values: costs + inner(values)  # noqa: E731
+            self.tables |= part.tables
+        # Whatever else the value is made of: a name of a person's row, a former row of the events of its record.
+        self.tables |= {"asOf": {"entry"}, "investigatorName": {"person"}, "actorName": {"person"}}.get(name, set())
+        self.paths.add(path)
+        self.late.append(Late(name, parent, definition, node, selections, self.fragments, plan))
+        needs = ", ".join(("", *(f'{alias}."{each}"' for each in how.needs or ())))
+        return f"json_build_array({len(self.late) - 1}{needs})", cost
+
+
+def as_of_tables(cls: type[Row]) -> list[type[Row]]:
+    """The tables that a record is folded into: its own, and those within it."""
+    return [cls, *(each for each in TABLES.values() if each.within is cls)]
+
+
+def _typed(text: str) -> str:
+    return unicodedata.normalize("NFC", text[:200]).replace("\0", "")

@@ -1,0 +1,42 @@
+"""Conditions of filters that are more than "this column equals": named in the schema's files, written here.
+
+Each gives SQL over the row ``t``; ``$1`` are the viewer's principals, ``{value}`` the filter's value, and a table is
+named only through ``rows``.
+"""
+
+from collections.abc import Callable
+
+Rows = Callable[[str, str], str]
+"""``rows("partner", "p")``: ``FROM … WHERE …`` over the readable rows of a table, under an alias."""
+
+
+def partner(t: str, value: str, rows: Rows) -> str:
+    """An organization was asked to take part."""
+    return f"EXISTS (SELECT {rows('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
+
+
+def mine(t: str, value: str, rows: Rows) -> str:
+    """The viewer wrote it, or acts for its lead."""
+    return f"({t}.investigator = ANY($1) OR {t}.lead || '/office' = ANY($1)) = {value}"
+
+
+def awaits_my_answer(t: str, value: str, rows: Rows) -> str:
+    """A partner that the viewer acts for has been asked and has not answered, and still can."""
+    asked = f"{rows('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
+    waiting = f"EXISTS (SELECT {asked} AND p.organization || '/office' = ANY($1))"
+    return f"({t}.status IN ('draft', 'returned') AND {waiting}) = {value}"
+
+
+def in_my_calls(t: str, value: str, rows: Rows) -> str:
+    """The viewer is an officer of its call."""
+    return f"({t}.call || '/office' = ANY($1)) = {value}"
+
+
+def i_act_for(t: str, value: str, rows: Rows) -> str:
+    """The viewer is an officer of the organization."""
+    return f"({t}.id || '/office' = ANY($1)) = {value}"
+
+
+CONDITIONS: dict[str, Callable[[str, str, Rows], str]] = {
+    each.__name__: each for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for)
+}

@@ -1,0 +1,295 @@
+"""Runs compiled operations: documents and plans are cached, answers are kept for as long as nothing changed."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_named_type,
+    parse,
+    type_from_ast,
+    validate,
+)
+from graphql.execution.values import VariableValues, get_variable_values
+
+from hub.door import Hub
+from web.reads.compiler import Compiler, Plan, Values
+from web.reads.viewer import Viewer
+
+K = TypeVar("K")
+V = TypeVar("V")
+MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
+TIMEOUT = 5.0
+
+
+class Bounded(Generic[K, V]):
+    """The values that were used last, as many as fit."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._total = size, 0
+        self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, if it is here."""
+        if (found := self._held.get(key)) is None:
+            return None
+        self._held.move_to_end(key)
+        return found[0]
+
+    def put(self, key: K, value: V, weight: int = 1) -> None:
+        """Keep a value; the one unused for longest gives way."""
+        if (old := self._held.pop(key, None)) is not None:
+            self._total -= old[1]
+        self._held[key] = value, weight
+        self._total += weight
+        while self._total > self._size:
+            _, (_, gone) = self._held.popitem(last=False)
+            self._total -= gone
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document that was parsed and validated; ``errors`` says what is wrong with it."""
+
+    text: str
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...]
+    parsed: bool
+    operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
+    fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
+
+
+def limited(code: str, message: str) -> GraphQLError:
+    """An excess: which, and how much is allowed."""
+    return GraphQLError(message, extensions={"code": code})
+
+
+def within_cost(cost: int) -> None:
+    """Refuse what would read too much, before anything is read."""
+    if cost > MAX_COST:
+        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {MAX_COST:,} is allowed: ask for fewer at once.")
+
+
+class Reads:
+    """One per process: the schema, its cached documents, plans and answers."""
+
+    def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 64_000_000) -> None:
+        self.hub, self.schema, self.until = hub, schema, until
+        self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
+        self._plans: Bounded[Any, Plan] = Bounded(2_000)
+        self._answers: Bounded[Any, bytes] = Bounded(answers)
+        self._flights: dict[Any, asyncio.Future[bytes]] = {}
+
+    def prepare(self, text: str) -> Prepared:
+        """Parse and validate a document, once."""
+        if (known := self._documents.get(text)) is None:
+            known = self._prepare(text)
+            self._documents.put(text, known, len(text) + 1_000)
+        return known
+
+    def _prepare(self, text: str) -> Prepared:
+        try:
+            document = parse(text, max_tokens=MAX_TOKENS, allow_empty_selection_sets=False)
+        except GraphQLError as error:
+            return Prepared(text, None, (error,), parsed=False)
+        except RecursionError:
+            return Prepared(text, None, (limited("TOO_DEEP", "The document is nested too deeply."),), parsed=False)
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        operations = {
+            d.name.value if d.name else "": d for d in document.definitions if isinstance(d, OperationDefinitionNode)
+        }
+        try:
+            errors = tuple(validate(self.schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
+            errors = errors or tuple(_excess(operations.values(), fragments))
+        except RecursionError:
+            errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
+        return Prepared(text, document, errors, True, operations, fragments)
+
+    def variables(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues:
+        """The coerced variables; raises the first ``GraphQLError``."""
+        coerced = get_variable_values(self.schema, operation.variable_definitions or (), given, max_errors=MAX_ERRORS)
+        if isinstance(coerced, list):
+            for error in coerced:
+                error.extensions = {**(error.extensions or {}), "code": "BAD_INPUT"}
+            raise coerced[0]
+        return coerced
+
+    def plan(
+        self, prepared: Prepared, operation: OperationDefinitionNode, name: str, values: Values, only: str = ""
+    ) -> Plan:
+        """The plan of an operation (or of one of its root fields), compiled where it is not known yet."""
+        assert values.variables is not None
+        types = {each.variable.name.value: each.type for each in operation.variable_definitions or ()}
+        shapes = tuple(
+            (name, self._shape(type_from_ast(self.schema, types[name]), value))
+            for name, value in sorted(values.variables.coerced.items())
+        )
+        key = prepared.text, name, shapes, only
+        if (plan := self._plans.get(key)) is None:
+            compiler = Compiler(self.schema, self.hub.models.schema, prepared.fragments, values, named=bool(only))
+            root = self.schema.query_type
+            assert root is not None
+            selections = [operation.selection_set]
+            if only:
+                nodes = compiler.collect(root, selections)[only]
+                selections = [SelectionSetNode(selections=tuple(nodes))]
+            plan = compiler.operation(root, selections)
+            self._plans.put(key, plan)
+        return plan
+
+    def _shape(self, type: Any, value: Any) -> Any:
+        # What the text of a statement depends on: which values are null, booleans (@skip), enums (the order).
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, dict):
+            inner = getattr(get_named_type(type), "fields", {})
+            return tuple(
+                (name, self._shape(inner[name].type if name in inner else None, each))
+                for name, each in sorted(value.items())
+            )
+        if isinstance(value, list):
+            return ()
+        return value if isinstance(get_named_type(type), GraphQLEnumType) else ""
+
+    async def data(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
+        """The finished JSON of ``data``."""
+        within_cost(plan.cost(values))
+        bound = [bind(values) for bind in plan.binders]
+        if plan.volatile:
+            return await self._fetch(plan, bound, values, viewer)
+        key = plan.sql, msgspec.json.encode(bound), viewer.key, viewer.position(plan.tables)
+        if (known := self._answers.get(key)) is not None:
+            return known
+        if (flight := self._flights.get(key)) is not None:
+            return await asyncio.shield(flight)
+        flight = self._flights[key] = asyncio.ensure_future(self._fetch(plan, bound, values, viewer))
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                answer = await asyncio.shield(flight)
+        except TimeoutError:
+            raise limited("TOO_SLOW", f"This took longer than {TIMEOUT:.0f} seconds: ask for less at once.") from None
+        finally:
+            del self._flights[key]
+        self._answers.put(key, answer, len(answer) + 500)
+        return answer
+
+    async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> bytes:
+        raw = await self.hub.log.pool.fetchval(plan.sql, viewer.list, *bound, timeout=TIMEOUT)
+        if not plan.late:
+            return raw
+        filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values)
+        return msgspec.json.encode(filled)
+
+
+@dataclass
+class Reading:
+    """One answer in the making."""
+
+    reads: Reads
+    viewer: Viewer
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that is read."""
+        return self.reads.hub
+
+    @property
+    def schema(self) -> GraphQLSchema:
+        """The schema that is answered."""
+        return self.reads.schema
+
+    @property
+    def until(self) -> int | None:
+        """The position at which the hub is shown, where it is not now."""
+        return self.reads.until
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the hub is shown as it stood."""
+        return self.reads.until is not None
+
+    async def run(self, plan: Plan, values: Values) -> Any:
+        """Run a part of an answer."""
+        bound = [bind(values) for bind in plan.binders]
+        raw = await self.hub.log.pool.fetchval(plan.sql, self.viewer.list, *bound, timeout=TIMEOUT)
+        if raw is None:
+            return None
+        return await self.fill(plan, msgspec.json.decode(raw), values)
+
+    async def fill(self, plan: Plan, data: Any, values: Values) -> Any:
+        """Put the late values in their places."""
+        from web.reads.late import LOADERS
+
+        places: dict[int, list[tuple[Any, str, list[Any]]]] = {}
+        for path in plan.paths:
+            for holder in _holders(data, path[:-1]):
+                placed = holder.get(path[-1])
+                if isinstance(placed, list) and placed and isinstance(placed[0], int):
+                    places.setdefault(placed[0], []).append((holder, path[-1], placed[1:]))
+        for number, found in places.items():
+            late = plan.late[number]
+            filled = await LOADERS[late.node.name.value](self, late, [needs for _, _, needs in found], values)
+            for (holder, key, _), value in zip(found, filled, strict=True):
+                holder[key] = value
+        return data
+
+
+def _holders(data: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    if isinstance(data, list):
+        for each in data:
+            yield from _holders(each, path)
+    elif isinstance(data, dict):
+        if not path:
+            yield data
+        elif path[0] in data:
+            yield from _holders(data[path[0]], path[1:])
+
+
+def _excess(operations: Any, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[GraphQLError]:
+    for operation in operations:
+        depth, aliases = _measured(operation.selection_set, fragments, {})
+        if depth > MAX_DEPTH:
+            yield limited("TOO_DEEP", f"Fields are nested {depth} deep; at most {MAX_DEPTH} is allowed.")
+        if aliases > MAX_ALIASES:
+            yield limited("TOO_MANY_ALIASES", f"There are {aliases} aliases; at most {MAX_ALIASES} are allowed.")
+
+
+def _measured(
+    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, tuple[int, int]]
+) -> tuple[int, int]:
+    deepest, aliases = 0, 0
+    for each in selections.selections:
+        below, more = 0, 0
+        if isinstance(each, FragmentSpreadNode):
+            name = each.name.value
+            if name not in known:
+                known[name] = _measured(fragments[name].selection_set, fragments, known)
+            below, more = known[name]
+        elif isinstance(each, InlineFragmentNode):
+            below, more = _measured(each.selection_set, fragments, known)
+        elif isinstance(each, FieldNode):
+            if each.selection_set and not each.name.value.startswith("__"):
+                below, more = _measured(each.selection_set, fragments, known)
+            below += 1
+            more += each.alias is not None
+        deepest, aliases = max(deepest, below), aliases + more
+    return deepest, aliases
+
+
+def etag(data: bytes) -> str:
+    """The tag of an answer: equal for equal bytes."""
+    return '"' + hashlib.blake2b(data, digest_size=16).hexdigest() + '"'

@@ -1,0 +1,237 @@
+"""What is not one SQL statement: mutations, subscriptions and introspection, on graphql-core.
+
+Their rows come from the same compiler: a root field is compiled whole, and what it answered is walked by response key.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from graphql import (
+    GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLScalarType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_named_type,
+)
+
+from domain.core import Command, Refusal, kind_named
+from hub.checking import command as checked
+from hub.door import Hub
+from hub.writer import Busy, Unknown
+from projections.history import record_of
+from web.live import Live
+from web.reads.compiler import Compiler, Values
+from web.reads.executor import Prepared, Reading, Reads, within_cost
+from web.reads.mapping import table_of
+from web.reads.viewer import Viewer, Viewers
+from web.schema.mutations import camel, commands, plain
+from web.words import translated
+
+
+@dataclass(frozen=True)
+class Context:
+    """One request, as resolvers see it."""
+
+    reads: Reads
+    viewers: Viewers
+    viewer: Viewer
+    secret: str | None
+    prepared: Prepared
+    operation: OperationDefinitionNode
+    name: str
+    values: Values
+    key: str | None = None
+    live: Live | None = None
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that is asked."""
+        return self.reads.hub
+
+
+class Made(dict[str, Any]):
+    """A value that was made here: its keys are fields, not response keys."""
+
+
+def wire(schema: GraphQLSchema) -> GraphQLSchema:
+    """Give every field of the schema its resolver, and the scalars their meaning."""
+    mutations = commands()
+    for type in schema.type_map.values():
+        if isinstance(type, GraphQLInterfaceType):
+            type.resolve_type = _type_of
+        if isinstance(type, GraphQLObjectType) and not type.name.startswith("__"):
+            for field in type.fields.values():
+                field.resolve = _by_key
+    assert schema.query_type and schema.mutation_type and schema.subscription_type
+    for field in schema.query_type.fields.values():
+        field.resolve = _root
+    for name, field in schema.mutation_type.fields.items():
+        field.resolve = _carries_out(mutations[name])
+        _link(field.type)
+    for name, field in schema.subscription_type.fields.items():
+        field.subscribe = _changes(name)
+        field.resolve = _change
+        _link(field.type)
+    for name, parse in (("DateTime", _date_time), ("Date", _date)):
+        scalar = schema.type_map[name]
+        assert isinstance(scalar, GraphQLScalarType)
+        scalar.parse_value = parse  # type: ignore[method-assign]
+    return schema
+
+
+def _link(payload: Any) -> None:
+    type = get_named_type(payload)
+    assert isinstance(type, GraphQLObjectType)
+    for field in type.fields.values():
+        of = get_named_type(field.type)
+        if isinstance(of, GraphQLInterfaceType) or table_of(of) is not None:
+            field.resolve = _linked
+
+
+def _type_of(value: Any, *_: Any) -> str:
+    return str(value["__typename"])
+
+
+def _by_key(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
+    if isinstance(source, Made):
+        return source[info.field_name]
+    return source.get(info.path.key)
+
+
+def _date_time(value: Any) -> datetime:
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise GraphQLError(f"{value!r} is no date and time, as in 2027-03-01T09:00:00Z.") from None
+    if found.tzinfo is None:
+        raise GraphQLError(f"{value!r} has no time zone: add Z for UTC.")
+    return found
+
+
+def _date(value: Any) -> date:
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise GraphQLError(f"{value!r} is no date, as in 2027-03-01.") from None
+
+
+async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
+    context: Context = info.context
+    key = str(info.path.key)
+    plan = context.reads.plan(context.prepared, context.operation, context.name, context.values, only=key)
+    return msgspec.json.decode(await context.reads.data(plan, context.values, context.viewer))[key]
+
+
+async def _read(context: Context, info: GraphQLResolveInfo, type: GraphQLObjectType, id: Any, viewer: Viewer) -> Any:
+    reads = context.reads
+    values = Values(context.values.variables, viewer.person, (id,))
+    compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=True)
+    plan = compiler.standing(type, [node.selection_set for node in info.field_nodes if node.selection_set])
+    within_cost(plan.cost(values))
+    return await Reading(reads, viewer).run(plan, values)
+
+
+def refused(refusal: Refusal, language: str) -> Made:
+    """A refusal in the reader's language; its field by the name that it has in the input."""
+    field = refusal.field and camel(refusal.field)
+    message = translated(refusal.message, language, refusal.values)
+    return Made(code=refusal.reason.value, message=message, field=field)
+
+
+def _carries_out(cls: type[Command]) -> Any:
+    kind = cls.on.kind.name
+    mutation = camel_of(cls)
+
+    async def resolve(source: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Made:
+        context: Context = info.context
+        viewer = context.viewer
+        if viewer.person is None:
+            raise GraphQLError(
+                "Sign in, or send a token: only who has joined can do this.",
+                info.field_nodes,
+                extensions={"code": "UNAUTHENTICATED"},
+            )
+        if not viewer.allows(mutation):
+            raise GraphQLError(
+                f"This token was not made for `{mutation}`.", info.field_nodes, extensions={"code": "OUT_OF_SCOPE"}
+            )
+        if context.reads.until is not None:
+            raise GraphQLError(
+                "The hub is shown as it stood: nothing can be changed here.",
+                info.field_nodes,
+                extensions={"code": "READ_ONLY"},
+            )
+        key = f"{context.key}/{info.path.key}" if context.key else None
+        try:
+            receipt = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
+        except Refusal as refusal:
+            return Made(receipt=None, refusal=refused(refusal, viewer.language), **{kind: None})
+        except Busy:
+            raise GraphQLError(
+                "Too many commands are waiting: send this again in a moment.",
+                info.field_nodes,
+                extensions={"code": "BUSY"},
+            ) from None
+        except Unknown:
+            raise GraphQLError(
+                "Whether this was recorded is not known: send it again with the same Idempotency-Key to find out.",
+                info.field_nodes,
+                extensions={"code": "UNKNOWN"},
+            ) from None
+        made = Made(position=receipt.position, at=receipt.at.isoformat(), record=receipt.record, events=receipt.events)
+        return Made(receipt=made, refusal=None, **{kind: receipt.record})
+
+    return resolve
+
+
+def camel_of(cls: type[Command]) -> str:
+    """The name of a command's mutation."""
+    return cls.__name__[0].lower() + cls.__name__[1:]
+
+
+async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
+    # Read anew, by whoever the viewer is now: the change shows, and rights that were lost count.
+    id = source.get(info.field_name)
+    if id is None:
+        return None
+    context: Context = info.context
+    viewer = source.get("viewer") or await context.viewers.person(context.viewer.person, context.viewer.language)
+    type = get_named_type(info.return_type)
+    if isinstance(type, GraphQLInterfaceType):
+        type = info.schema.type_map[kind_named(id).capitalize()]
+    assert isinstance(type, GraphQLObjectType)
+    return await _read(context, info, type, id, viewer)
+
+
+def _changes(name: str) -> Any:
+    kind = name.removesuffix("Changed")
+
+    async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
+        context: Context = info.context
+        assert context.live is not None
+        field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
+        async for recorded in context.live.follow(args.get("after")):
+            about = record_of(recorded.event)
+            if about != args["id"] if kind == "record" else kind_named(about) != kind:
+                continue
+            viewer = await context.viewers.find(context.secret, context.viewer.language)
+            if context.viewer.person and viewer.person != context.viewer.person:
+                return  # what let them in has ended
+            values = Values(context.values.variables, viewer.person, (about, recorded.position))
+            compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
+            plan = compiler.happening(field, info.field_nodes[0], kind_named(about))
+            bound = [bind(values) for bind in plan.binders]
+            if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
+                yield Made(event=recorded.position, viewer=viewer, **{kind: about})
+
+    return subscribe
+
+
+def _change(source: Made, info: GraphQLResolveInfo, **args: Any) -> Made:
+    return source

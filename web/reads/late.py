@@ -1,0 +1,202 @@
+"""Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
+
+from domain.core import Sealed, every_event, record_field, sentence
+from hub.log import Recorded
+from hub.models import TABLES, Batch, RowKey
+from projections.core import PUBLIC, Row
+from web.reads.compiler import BadInput, Compiler, Late, Values, as_of_tables
+from web.words import translated
+
+if TYPE_CHECKING:
+    from web.reads.executor import Reading
+
+ERASED = "erased"
+Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
+LOADERS: dict[str, Loader] = {}
+_SAYS = {event.type: (event.__doc__ or "").strip().partition("\n")[0] for event in every_event()}
+for _event in every_event():
+    _SAYS.update(dict.fromkeys(_event.was, _SAYS[_event.type]))
+
+
+def loads(*names: str) -> Callable[[Loader], Loader]:
+    """Load these late fields: one call for all places in an answer."""
+
+    def register(loader: Loader) -> Loader:
+        for name in names:
+            LOADERS[name] = loader
+        return loader
+
+    return register
+
+
+@loads("name", "email", "orcid")
+async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """A personal value in plain; what was erased says so."""
+    field = late.node.name.value
+    wanted = [(id, field, msgspec.convert(sealed, Sealed)) for id, sealed in items if sealed is not None]
+    found = iter(await reading.hub.vault.read(reading.hub.log.pool, wanted))
+    absent = ERASED if field == "name" else None
+    return [absent if sealed is None else (next(found) or ERASED) for _, sealed in items]
+
+
+async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
+    # Past the readers of the person's own row: whoever calls this has made sure that the viewer may know the name.
+    rows = await reading.hub.log.pool.fetch(
+        f"SELECT id, name::text FROM {reading.hub.models.schema}.person WHERE id = ANY($1)", list(set(ids))
+    )
+    held = [(row["id"], "name", msgspec.json.decode(row["name"], type=Sealed)) for row in rows if row["name"]]
+    found = await reading.hub.vault.read(reading.hub.log.pool, held)
+    return {id: name or ERASED for (id, _, _), name in zip(held, found, strict=True)}
+
+
+@loads("investigatorName")
+async def investigator_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """Who may read a proposal may know who leads it."""
+    names = await _names(reading, [id for (id,) in items])
+    return [names.get(id, ERASED) for (id,) in items]
+
+
+@loads("actorName")
+async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """Who takes part in a record may know who acted in it; the public may not."""
+    own = reading.viewer.principals - {PUBLIC}
+    known = [actor for actor, readers in items if own.intersection(readers)]
+    names = await _names(reading, known) if known else {}
+    return [
+        None if not own.intersection(readers) or actor == "hub" else names.get(actor, ERASED)
+        for actor, readers in items
+    ]
+
+
+@loads("words")
+async def words(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """What an event says, in the viewer's language."""
+    return [translated(_SAYS.get(type, type), reading.viewer.language) for (type,) in items]
+
+
+@loads("actions")
+async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """What the viewer may do with each record."""
+    person, language = reading.viewer.person, reading.viewer.language
+    of = get_named_type(late.definition.type)
+    found: list[Any] = []
+    for (id,) in items:
+        may = await reading.hub.actions(person, id) if person and not reading.read_only else []
+        every = []
+        for action in may:
+            name = action.command.__name__
+            refusal = action.refusal
+            made = {
+                "mutation": name[0].lower() + name[1:],
+                "title": translated((action.command.__doc__ or sentence(name)).strip(), language),
+                "available": refusal is None,
+                "reason": refusal and translated(refusal.message, language, refusal.values),
+                "code": refusal and refusal.reason.value,
+                "needs": [_camel(each) for each in action.needs if each != record_field(action.command)],
+            }
+            every.append(project(reading, of, late, made, values))
+        found.append(every)
+    return found
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+@loads("hub")
+async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """The hub as it runs now."""
+    pool, schema = reading.hub.log.pool, reading.hub.models.schema
+    row = await pool.fetchrow(
+        f"""SELECT (SELECT coalesce(max(position), 0) FROM hub.event) AS head, version() AS engine,
+                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked"""
+    )
+    assert row is not None
+    made = {
+        "head": row["at"] if reading.read_only else row["head"],
+        "version": version("central-asia-ai-hub"),
+        "readOnly": reading.read_only,
+        "engine": " ".join(row["engine"].split()[:2]),
+        "readModelsAt": row["at"],
+        "parked": row["parked"],
+    }
+    return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
+
+
+@loads("asOf")
+async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """Records as they stood: folded from their own events, read through the same selection and the same predicate."""
+    args = values.args(late.definition, late.node)
+    position, at = args.get("position"), args.get("at")
+    if (position is None) == (at is None):
+        raise BadInput("Give either `position` or `at`.", late.node)
+    of = get_named_type(late.definition.type)
+    cls = TABLES[of.name.lower()]
+    assert late.plan is not None
+    found = []
+    for (id,) in items:
+        rows = await _stood(reading, cls, id, position, at)
+        text = [msgspec.json.encode(each).decode() for each in rows]
+        inner = Values(values.variables, values.person, (id, *text))
+        found.append(await reading.run(late.plan, inner))
+    return found
+
+
+async def _stood(
+    reading: "Reading", cls: type[Row], id: str, position: int | None, at: datetime | None
+) -> list[list[Row]]:
+    held: dict[RowKey, Row | None] = {}
+    batch = Batch(held.get)
+    after, tables = 0, as_of_tables(cls)
+    types = sorted({name for table in tables for event in table.folds for name in (event.type, *event.was)})
+    while chunk := await reading.hub.log.read(after=after, tag=id, types=types, limit=5_000):
+        for each in chunk:
+            if _later(each, position, at, reading.until):
+                break
+            batch.add(each)
+        after = chunk[-1].position
+    return [
+        [row for (table, key), row in batch.changed.items() if table == each.table and key[0] == id and row is not None]
+        for each in tables
+    ]
+
+
+def _later(each: Recorded, position: int | None, at: datetime | None, until: int | None) -> bool:
+    return (
+        (position is not None and each.position > position)
+        or (at is not None and each.at > at)
+        or (until is not None and each.position > until)
+    )
+
+
+def project(reading: "Reading", type: Any, late: Late, made: dict[str, Any], values: Values) -> dict[str, Any]:
+    """The selected part of a value that was made here, under the keys of the response."""
+    compiler = Compiler(reading.schema, "", late.fragments, values)
+    return _projected(compiler, type, late.selections, made)
+
+
+def _projected(compiler: Compiler, type: Any, selections: Any, made: Any) -> Any:
+    while isinstance(type, GraphQLNonNull):
+        type = type.of_type
+    if isinstance(type, GraphQLList):
+        return [_projected(compiler, type.of_type, selections, each) for each in made]
+    if not isinstance(type, GraphQLObjectType) or made is None:
+        return made
+    found = {}
+    for key, nodes in compiler.collect(type, selections).items():
+        name = nodes[0].name.value
+        inner = [node.selection_set for node in nodes if node.selection_set]
+        if name == "__typename":
+            found[key] = type.name
+        else:
+            found[key] = _projected(compiler, type.fields[name].type, inner, made[name])
+    return found

@@ -1,0 +1,79 @@
+"""How each field of the schema is read: its directive, beside it in the schema's own files.
+
+A field without a directive is the column of its name in snake case. The directives are ours alone: the schema that
+is published does not show them.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from graphql import GraphQLEnumType, GraphQLEnumValue, GraphQLField, GraphQLInputField, GraphQLNamedType, ListValueNode
+
+from hub.models import TABLES
+from projections.core import Row
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The kind of a reading (``column``, ``one``, ``many``, ``connection``, ``late`` …) and its settings."""
+
+    kind: str
+    settings: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.settings.get(name)
+
+
+def snake(name: str) -> str:
+    """``submittedAt`` in the words of SQL: ``submitted_at``."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
+
+
+def _directives(element: Any) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for directive in (element.ast_node and element.ast_node.directives) or ():
+        settings: dict[str, Any] = {}
+        for argument in directive.arguments or ():
+            value: Any = argument.value
+            if isinstance(value, ListValueNode):
+                settings[argument.name.value] = tuple(each.value for each in value.values)  # type: ignore[attr-defined]
+            else:
+                settings[argument.name.value] = value.value
+        found[directive.name.value] = settings
+    return found
+
+
+_READINGS: dict[int, tuple[GraphQLField, Reading]] = {}
+
+
+def reading(field: GraphQLField) -> Reading:
+    """How a field is read."""
+    known = _READINGS.get(id(field))
+    if known is None:
+        own = {name: settings for name, settings in _directives(field).items() if name not in ("deprecated",)}
+        kind, settings = next(iter(own.items()), ("column", {}))
+        known = _READINGS[id(field)] = field, Reading(kind, settings)
+    return known[1]
+
+
+def condition(field: GraphQLInputField) -> Reading:
+    """How a field of a filter is met: ``column`` (equal, or any of), ``text`` or ``condition``."""
+    kind, settings = next(iter(_directives(field).items()), ("column", {}))
+    return Reading(kind, settings)
+
+
+def order(value: GraphQLEnumValue) -> tuple[str, bool]:
+    """The column that an order means, and whether it descends."""
+    by = _directives(value)["by"]
+    return by["column"], bool(by.get("descending"))
+
+
+@cache
+def table_of(type: GraphQLNamedType) -> type[Row] | None:
+    """The rows that a type shows."""
+    if isinstance(type, GraphQLEnumType) or type.ast_node is None:
+        return None
+    named = _directives(type).get("table")
+    return TABLES[named["name"]] if named else None

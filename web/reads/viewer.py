@@ -1,0 +1,86 @@
+"""Who reads: their principals, their language, and the position of every table when they came."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import msgspec
+
+from hub.door import Hub
+from hub.identity import EVERYTHING, Access, fingerprint
+from hub.reading import principals
+from projections.core import PUBLIC
+
+_GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """A viewer at one moment. ``positions`` were read before anything else: an answer is never older than they say."""
+
+    person: str | None
+    principals: frozenset[str]
+    positions: dict[str, int]
+    language: str = "en"
+    access: Access | None = None
+
+    @cached_property
+    def list(self) -> "list[str]":
+        """The principals as a parameter."""
+        return sorted(self.principals)
+
+    @cached_property
+    def key(self) -> tuple[str | None, str, frozenset[str]]:
+        """What an answer depends on, apart from its position."""
+        return self.person, self.language, self.principals
+
+    def position(self, tables: Iterable[str]) -> int:
+        """The position at which these tables changed last."""
+        return max((self.positions.get(table, 0) for table in tables), default=0)
+
+    def allows(self, command: str) -> bool:
+        """Whether a command may be given with the secret that was shown."""
+        return self.access is not None and self.access.allows(command)
+
+
+@dataclass
+class Viewers:
+    """Finds viewers. A secret and the positions are read in one round trip, principals only when they may differ."""
+
+    hub: Hub
+    _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+
+    async def find(self, secret: str | None, language: str = "en") -> Viewer:
+        """The viewer who shows this secret; a secret that is not valid now is none."""
+        row = await self.hub.log.pool.fetchrow(
+            f"""SELECT (SELECT json_object_agg("table", at) FROM {self.hub.models.schema}.touched) AS positions,
+                       (SELECT row_to_json(a) FROM (
+                            SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
+                            WHERE hash = $1 AND kind <> 'link' AND ends_at > now()) a) AS access""",
+            fingerprint(secret) if secret else "",
+        )
+        assert row is not None
+        positions = msgspec.json.decode(row["positions"])
+        access = msgspec.json.decode(row["access"], type=Access) if row["access"] else None
+        person = access.person if access else None
+        return Viewer(person, await self._principals(person, positions), positions, language, access)
+
+    async def person(self, person: str | None, language: str = "en") -> Viewer:
+        """The viewer that a person is, without a secret: for what the hub shows by itself."""
+        found = await self.find(None, language)
+        return Viewer(person, await self._principals(person, found.positions), found.positions, language)
+
+    async def _principals(self, person: str | None, positions: dict[str, int]) -> frozenset[str]:
+        if person is None:
+            return frozenset({PUBLIC})
+        at = max(positions[table] for table in _GIVE_PRINCIPALS)
+        known = self._known.get(person)
+        if known is None or known[0] != at:
+            known = at, await principals(self.hub.log, self.hub.models, person)
+            if len(self._known) > 50_000:
+                self._known.clear()
+            self._known[person] = known
+        return known[1]
+
+
+__all__ = ["EVERYTHING", "Viewer", "Viewers"]
