@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import asyncpg
@@ -58,8 +59,10 @@ class Hub:
         await self.log.close()
         await self._keys.close()
 
-    async def do(self, command: Command, actor: str = HUB, key: str | None = None) -> Receipt:
-        """Carry a command out.
+    async def do(
+        self, command: Command, actor: str = HUB, key: str | None = None, *, at: datetime | None = None
+    ) -> Receipt:
+        """Carry a command out. ``at`` is for telling the demonstration: everything else happens now.
 
         ``key`` makes a retry safe: the same key and command give the same answer, once recorded; the key with
         another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
@@ -70,7 +73,7 @@ class Hub:
         except UnicodeEncodeError:
             raise Refusal(Reason.INVALID, N_("A text holds half a character: type it again.")) from None
         digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + body).hexdigest()
-        act = CommandAct(actor)
+        act = CommandAct(actor, at)
         request = key or new_id("request")
         for _ in range(_ROUNDS):
             if key is not None and (answer := await self._answered(actor, key, digest)):
