@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test check bench clean
+.PHONY: run test check bench clean
 
 $(VENV)/ready: pyproject.toml
 	@echo "Setting up $(VENV) (once; a minute or two)"
@@ -10,6 +10,9 @@ $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, install python3-venv"; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]' || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
 	@touch $@
+
+run: $(VENV)/ready
+	@exec $(BIN)/hub serve --demo
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest

@@ -7,64 +7,24 @@ be had.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import asyncpg
 import click
 import msgspec
-from rich.console import Console
 from rich.progress import track
 
-from domain.core import HUB, Command, Refusal, every_command, kind_of, sentence
-from domain.people import ErasePerson, InvitePerson
+from domain.core import Refusal
+from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
+from hub.checking import command as checked
+from hub.console import address, err, opened, shown
+from hub.doing import do
 from hub.door import Hub
 from hub.log import Recorded
 from hub.models import digest, verify
-from hub.postgres import Unavailable, database, default_home
+from hub.serving import at, link, serve, token
 from hub.writer import Receipt
-
-T = TypeVar("T")
-_err = Console(stderr=True, highlight=False)
-
-
-def opened(story: Callable[[Hub], Awaitable[T]]) -> T:
-    """Run a story on the open hub; what fails says what to do and leaves with its exit code."""
-
-    async def run(dsn: str) -> T:
-        hub = await Hub.open(dsn)
-        try:
-            return await story(hub)
-        finally:
-            await hub.close()
-
-    try:
-        with database(default_home(), lambda text: _err.print(text, style="dim")) as dsn:
-            return asyncio.run(run(dsn))
-    except Unavailable as error:
-        _err.print(str(error))
-        sys.exit(3)
-    except asyncpg.DataError as error:
-        _err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")
-        sys.exit(2)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        _err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
-        sys.exit(3)
-    except Refusal as refusal:
-        _err.print(f"Refused ({refusal.reason}): {refusal}" + (f" [field: {refusal.field}]" if refusal.field else ""))
-        sys.exit(1)
-
-
-def shown(receipt: Receipt, as_json: bool) -> None:
-    """Print what became of a command."""
-    if as_json:
-        click.echo(msgspec.json.encode(receipt))
-    elif receipt.events:
-        click.echo(f"Recorded at position {receipt.position}: {receipt.record}")
-    else:
-        click.echo(f"Nothing had to be done: {receipt.record}")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +52,7 @@ def import_ror(file: Path, as_json: bool) -> None:
     try:
         found = ror.records(file)
     except ror.Unreadable as error:
-        _err.print(str(error))
+        err.print(str(error))
         sys.exit(2)
 
     async def story(hub: Hub) -> dict[str, int]:
@@ -108,10 +68,10 @@ def import_ror(file: Path, as_json: bool) -> None:
                     counts["recorded" if receipt.events else "unchanged"] += 1
                 except (ValueError, Refusal) as error:
                     counts["malformed"] += 1
-                    _err.print(f"record {index}: {error}")
+                    err.print(f"record {index}: {error}")
 
         tasks = [asyncio.create_task(one(*each)) for each in ror.commands(found)]
-        for task in track(tasks, "Importing", console=_err, disable=not _err.is_terminal):
+        for task in track(tasks, "Importing", console=err, disable=not err.is_terminal):
             await task
         return counts
 
@@ -120,85 +80,27 @@ def import_ror(file: Path, as_json: bool) -> None:
     sys.exit(2 if counts["malformed"] else 0)
 
 
-@main.group("do")
-def do() -> None:
-    """Give a command in somebody's name; it is checked as it is everywhere else."""
-
-
-def _derived(cls: type[Command]) -> click.Command:
-    fields = msgspec.structs.fields(cls)
-
-    def run(as_: str, key: str | None, as_json: bool, **given: Any) -> None:
-        plain = {name: value for name, value in given.items() if value is not None and value != ()}
-        if "criteria" in plain:
-            plain["criteria"] = [_criterion(each) for each in plain["criteria"]]
-        try:
-            command = msgspec.convert(plain, cls, strict=False)
-        except msgspec.ValidationError as error:
-            raise click.UsageError(str(error)) from None
-        shown(opened(lambda hub: hub.do(command, as_, key)), as_json)
-
-    options: list[click.Parameter] = [
-        click.Option(
-            ["--" + field.name.replace("_", "-"), field.name],
-            required=field.required,
-            multiple="tuple" in str(field.type),
-            help=_help(field),
-        )
-        for field in fields
-    ]
-    options += [
-        click.Option(["--as", "as_"], required=True, help=f"The id of the person who gives it, or “{HUB}”."),
-        click.Option(["--key"], help="Makes a retry safe: the same key gives the same answer."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
-    ]
-    who = ", ".join(sorted(role.value for role in cls.by))
-    when = f" While the record is {', '.join(sorted(cls.while_))}." if cls.while_ else ""
-    name = sentence(cls.__name__).lower().replace(" ", "-")
-    return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\nFor {who}.{when}")
-
-
-def _criterion(text: str) -> dict[str, Any]:
-    name, colon, weight = text.rpartition(":")
-    if not colon or not weight.strip().isdecimal():
-        raise click.UsageError("--criteria: write each as “name: percent”.")
-    return {"name": name.strip(), "weight": int(weight)}
-
-
-def _help(field: msgspec.structs.FieldInfo) -> str:
-    kind = kind_of(field.type)
-    words = [f"The id of a {kind[0].name}."] if kind and not kind[0].claim else []
-    for extra in getattr(field.type, "__metadata__", ()):
-        if isinstance(extra, msgspec.Meta):
-            words += [text for text in (extra.title, extra.description) if text]
-    return " ".join(words)
-
-
-for _cls in every_command():
-    if not any(isinstance(field.type, type) and field.type is dict for field in msgspec.structs.fields(_cls)):
-        do.add_command(_derived(_cls))
-
-
 @main.command()
 @click.argument("email")
 @click.option("--name", required=True, help="The person's full name.")
 @click.option("--center-officer", is_flag=True, help="Make them an officer of the Center.")
 def invite(email: str, name: str, center_officer: bool) -> None:
-    """Invite a person in the hub's own name: the first one, for instance."""
-    from domain.people import GrantRole
-
+    """Invite a person in the hub's own name (the first one, for instance), and print the link that lets them in."""
     try:
-        command = msgspec.convert({"email": email, "name": name}, InvitePerson)
-    except msgspec.ValidationError as error:
-        raise click.UsageError(str(error)) from None
+        command = checked(InvitePerson, {"email": email, "name": name})
+    except Refusal as refusal:
+        raise click.UsageError(str(refusal)) from None
 
-    async def story(hub: Hub) -> Receipt:
+    async def story(hub: Hub) -> tuple[Receipt, str]:
         receipt = await hub.do(command)
-        if center_officer and receipt.record:
+        assert receipt.record is not None
+        if center_officer:
             await hub.do(GrantRole(person=receipt.record, role="center_officer"))
-        return receipt
+        return receipt, await hub.identity.link(receipt.record)
 
-    shown(opened(story), as_json=False)
+    receipt, secret = opened(story)
+    shown(receipt, as_json=False)
+    click.echo(f"Their link, for one signing in within three days: {address()}/sign-in/{secret}")
 
 
 @main.command()
@@ -266,7 +168,7 @@ def show(record: str, as_: str | None) -> None:
 
     found = opened(story)
     if found is None:
-        _err.print("There is no such record, or you may not read it.")
+        err.print("There is no such record, or you may not read it.")
         sys.exit(1)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
@@ -318,6 +220,10 @@ def doctor(as_json: bool) -> None:
         for name, value in found.items():
             click.echo(f"{name:>15}  {value if value != [] else 'none'}")
     sys.exit(1 if found["parked"] else 0)
+
+
+for _command in (do, serve, at, token, link):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -39,14 +39,19 @@ class Hub:
     _keys: asyncpg.Pool
 
     @classmethod
-    async def open(cls, dsn: str) -> "Hub":
-        """Open the hub over this database, making what is missing; finish erasures that a crash left half done."""
+    async def open(cls, dsn: str, until: int | None = None) -> "Hub":
+        """Open the hub over this database, making what is missing; finish erasures that a crash left half done.
+
+        With ``until`` it is opened as it stood at that position, for reading only.
+        """
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
         keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
-        states, models = States(log), Models(log)
+        states, models = States(log), Models(log, until=until)
         await models.open()
         hub = cls(log, states, models, Writer(log, states, models), await Vault.open(keys), Identity(log.pool), keys)
+        if until is not None:
+            return hub
         await hub.writer.start()
         for erased in await log.read(types=["PersonErased"], limit=1_000_000):
             if isinstance(erased.event, PersonErased):

@@ -192,8 +192,9 @@ def keys_of(recorded: Iterable[Recorded]) -> dict[RowKey, bool]:
 class Models:
     """The read models of this code in one schema, and the rows that were used last in memory."""
 
-    def __init__(self, log: Log, schema: str | None = None, size: int = 100_000) -> None:
-        self.log, self.schema, self._size = log, schema or digest(), size
+    def __init__(self, log: Log, schema: str | None = None, size: int = 100_000, until: int | None = None) -> None:
+        self.log, self._size, self._until = log, size, until
+        self.schema = schema or digest() + (f"_at_{until}" if until is not None else "")
         self._rows: OrderedDict[RowKey, Row | None] = OrderedDict()
         self._parked: set[RowKey] = set()
 
@@ -220,7 +221,8 @@ class Models:
         while True:
             async with db.transaction():
                 at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
-                chunk = await self.log.read(after=at, limit=10_000)
+                most = 10_000 if self._until is None else min(10_000, self._until - at)
+                chunk = await self.log.read(after=at, limit=most) if most > 0 else []
                 if not chunk:
                     return
                 batch = await self.folded(chunk)

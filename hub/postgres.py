@@ -223,13 +223,18 @@ def _is_postgres_of(pid: int, data: Path) -> bool:
 
 
 @contextmanager
-def database(home: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
-    """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one."""
+def database(home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False) -> Iterator[str]:
+    """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one.
+
+    ``alone`` raises ``Unavailable`` where another hub runs on ``home``.
+    """
     if url := os.environ.get("HUB_DATABASE_URL"):
         yield url
         return
     embedded = Embedded(home)
     if not embedded.own():
+        if alone:
+            raise Unavailable(f"Another hub runs on {home}: stop it first, or set HUB_HOME to another folder.")
         if not embedded.accepts():
             raise Unavailable(f"Another hub is starting or stopping on {home}: try again in a moment.")
         yield embedded.dsn

@@ -1,8 +1,10 @@
 """The web application: every route in one table."""
 
-import contextlib
+import asyncio
+import gc
+import json
 import logging
-from collections.abc import AsyncIterator
+import os
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -12,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from domain.core import LANGUAGES
 from hub.door import Hub
+from hub.rounds import keep
 from web.graphql import Endpoint, sdl
 from web.live import Live
 from web.reads.executor import Reads
@@ -72,11 +75,33 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     return app
 
 
-@contextlib.asynccontextmanager
-async def opened(dsn: str) -> AsyncIterator[Hub]:
-    """An open hub for as long as the application runs."""
-    hub = await Hub.open(dsn)
-    try:
-        yield hub
-    finally:
+class Served:
+    """The application of one process: it opens its hub when the server starts, and closes it when the server ends."""
+
+    def __init__(self, dsn: str, settings: Settings) -> None:
+        self._dsn, self._settings = dsn, settings
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            assert self._app is not None
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        hub = await Hub.open(self._dsn, self._settings.until)
+        rounds = None if self._settings.until is not None else asyncio.create_task(keep(hub))
+        self._app = application(hub, self._settings)
+        gc.freeze()
+        gc.set_threshold(50_000)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if rounds is not None:
+            rounds.cancel()
         await hub.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def served() -> Served:
+    """What ``hub serve`` runs in each of its processes."""
+    told = json.loads(os.environ["HUB_SERVING"])
+    return Served(told.pop("dsn"), Settings(**told))

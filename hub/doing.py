@@ -1,0 +1,70 @@
+"""``hub do``: every command, derived."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from domain.core import HUB, Command, Refusal, every_command, kind_of, sentence
+from hub.checking import command as checked
+from hub.console import opened, shown
+
+
+@click.group("do")
+def do() -> None:
+    """Give a command in somebody's name; it is checked as it is everywhere else."""
+
+
+def _derived(cls: type[Command]) -> click.Command:
+    fields = msgspec.structs.fields(cls)
+
+    def run(as_: str, key: str | None, as_json: bool, **given: Any) -> None:
+        plain = {name: value for name, value in given.items() if value is not None and value != ()}
+        if "criteria" in plain:
+            plain["criteria"] = [_criterion(each) for each in plain["criteria"]]
+        try:
+            command = checked(cls, plain)
+        except Refusal as refusal:
+            field = f"--{refusal.field.replace('_', '-')}: " if refusal.field else ""
+            raise click.UsageError(f"{field}{refusal}") from None
+        shown(opened(lambda hub: hub.do(command, as_, key)), as_json)
+
+    options: list[click.Parameter] = [
+        click.Option(
+            ["--" + field.name.replace("_", "-"), field.name],
+            required=field.required,
+            multiple="tuple" in str(field.type),
+            help=_help(field),
+        )
+        for field in fields
+    ]
+    options += [
+        click.Option(["--as", "as_"], required=True, help=f"The id of the person who gives it, or “{HUB}”."),
+        click.Option(["--key"], help="Makes a retry safe: the same key gives the same answer."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
+    ]
+    who = ", ".join(sorted(role.value for role in cls.by))
+    when = f" While the record is {', '.join(sorted(cls.while_))}." if cls.while_ else ""
+    name = sentence(cls.__name__).lower().replace(" ", "-")
+    return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\nFor {who}.{when}")
+
+
+def _criterion(text: str) -> dict[str, Any]:
+    name, colon, weight = text.rpartition(":")
+    if not colon or not weight.strip().isdecimal():
+        raise click.UsageError("--criteria: write each as “name: percent”.")
+    return {"name": name.strip(), "weight": int(weight)}
+
+
+def _help(field: msgspec.structs.FieldInfo) -> str:
+    kind = kind_of(field.type)
+    words = [f"The id of a {kind[0].name}."] if kind and not kind[0].claim else []
+    for extra in getattr(field.type, "__metadata__", ()):
+        if isinstance(extra, msgspec.Meta):
+            words += [text for text in (extra.title, extra.description) if text]
+    return " ".join(words)
+
+
+for _cls in every_command():
+    if not any(isinstance(field.type, type) and field.type is dict for field in msgspec.structs.fields(_cls)):
+        do.add_command(_derived(_cls))

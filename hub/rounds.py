@@ -1,0 +1,37 @@
+"""Rounds open and close when they are due, by events: a fact of the log, not a look at the clock."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from domain.calls import CloseRound, OpenRound
+from domain.core import Refusal
+from hub.door import Hub
+from hub.writer import Busy, Unknown
+
+LOOK = 5.0
+_log = logging.getLogger("hub")
+
+
+async def due(hub: Hub, now: datetime) -> list[OpenRound | CloseRound]:
+    """What has to be done by now, the oldest first; after a pause nothing is missing."""
+    rows = await hub.log.pool.fetch(
+        f"""SELECT id, 'open' AS what, opens_at AS at FROM {hub.models.schema}.call
+                WHERE status = 'published' AND opens_at <= $1 AND closes_at > $1
+            UNION ALL
+            SELECT id, 'close', closes_at FROM {hub.models.schema}.call WHERE status = 'open' AND closes_at <= $1
+            ORDER BY at""",
+        now,
+    )
+    return [(OpenRound if row["what"] == "open" else CloseRound)(call=row["id"]) for row in rows]
+
+
+async def keep(hub: Hub) -> None:
+    """Open and close rounds for ever. Several hubs may do so at once: each command changes something only once."""
+    while True:
+        try:
+            for command in await due(hub, datetime.now(UTC)):
+                await hub.do(command)
+        except (Refusal, Busy, Unknown, OSError) as error:
+            _log.warning("a round that is due waits: %s", error)
+        await asyncio.sleep(LOOK)

@@ -1,0 +1,145 @@
+"""``hub serve``, ``hub at``, ``hub token``, ``hub link``."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+
+import click
+
+from hub.console import address, err, failing, opened
+from hub.door import Hub
+from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST
+from hub.postgres import database, default_home
+from hub.region import NotEmpty, tell
+
+APPLICATION = "web.app:served"
+
+
+def _run(dsn: str, host: str, port: int, workers: int, demo: bool, until: int | None) -> None:
+    import uvicorn
+
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, "demo": demo, "until": until})
+    # No access log: addresses of one-time links are secrets.
+    uvicorn.run(
+        APPLICATION,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        ws_max_size=1_000_000,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+
+
+_port = click.option("--port", envvar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535))
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+
+
+@click.command()
+@_host
+@_port
+@click.option(
+    "--demo", is_flag=True, help="Tell an empty hub the demonstration region, and let anybody sign in as anybody."
+)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that serve.")
+def serve(host: str, port: int, demo: bool, workers: int) -> None:
+    """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
+
+    async def prepare(dsn: str) -> None:
+        hub = await Hub.open(dsn)
+        try:
+            if demo:
+                with suppress(NotEmpty):
+                    err.print(f"The demonstration region was told in {await tell(hub)} events", style="dim")
+        finally:
+            await hub.close()
+
+    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
+        asyncio.run(prepare(dsn))
+        err.print(f"The hub is open at http://{host}:{port} — Ctrl-C ends it")
+        _run(dsn, host, port, workers, demo, None)
+    err.print("The hub is closed.", style="dim")
+
+
+@click.command()
+@click.argument("when")
+@_host
+@_port
+def at(when: str, host: str, port: int) -> None:
+    """Serve the hub as it stood at a position of the log, or at the end of a day (UTC); nothing can be changed."""
+
+    async def find(dsn: str) -> int:
+        hub = await Hub.open(dsn, until=0)
+        try:
+            head = await hub.log.head()
+            if when.isdecimal() and len(when) < 19:
+                return min(int(when), head)
+            day = datetime.combine(date.fromisoformat(when) + timedelta(days=1), datetime.min.time())
+            found = await hub.log.pool.fetchval(
+                "SELECT coalesce(max(position), 0) FROM hub.event WHERE at < $1::timestamp AT TIME ZONE 'UTC'", day
+            )
+            return int(found)
+        finally:
+            await hub.close()
+
+    async def replay(dsn: str, until: int) -> None:
+        await (await Hub.open(dsn, until=until)).close()
+
+    with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
+        try:
+            until = asyncio.run(find(dsn))
+        except (ValueError, OverflowError):
+            err.print(f"“{when}” is neither a position nor a day, as in 2027-03-01.")
+            sys.exit(2)
+        asyncio.run(replay(dsn, until))
+        err.print(f"The hub as it stood at position {until} is open at http://{host}:{port} — Ctrl-C ends it")
+        _run(dsn, host, port, 1, False, until)
+
+
+@click.command()
+@click.argument("person")
+@click.option("--scope", multiple=True, default=[READ], show_default=True, help="“read”, “everything”, or a mutation.")
+@click.option("--label", default="", help="What it is for; its owner sees it on their page.")
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
+def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
+    """Make a token for programs that act as a person, and print it: it is shown this once."""
+    from domain.core import every_command
+
+    known = {READ, EVERYTHING, *(name[0].lower() + name[1:] for name in (c.__name__ for c in every_command()))}
+    for each in scope:
+        if each not in known:
+            raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, nor a mutation.")
+
+    async def story(hub: Hub) -> str | None:
+        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", person)
+        return await hub.identity.token(person, scope, label, days) if status == "joined" else None
+
+    made = opened(story)
+    if made is None:
+        err.print("Nobody of this id has joined.")
+        sys.exit(1)
+    click.echo(made)
+
+
+@click.command()
+@click.argument("person")
+def link(person: str) -> None:
+    """Print a link with which a person signs in, once, within three days; their older links end."""
+
+    async def story(hub: Hub) -> str | None:
+        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", person)
+        return await hub.identity.link(person) if status in ("invited", "joined") else None
+
+    made = opened(story)
+    if made is None:
+        err.print("There is nobody of this id.")
+        sys.exit(1)
+    click.echo(f"{address()}/sign-in/{made}")
