@@ -6,20 +6,27 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import LANGUAGES
 from hub.door import Hub
 from hub.rounds import keep
+from web.forms import Forms
 from web.graphql import Endpoint, sdl
 from web.live import Live
+from web.pages import SITE, Site, Unanswered, document
 from web.reads.executor import Reads
 from web.reads.viewer import Viewers
 from web.schema import schema
+from web.signing import Signing
 
 _log = logging.getLogger("hub")
 
@@ -30,6 +37,32 @@ class Settings:
 
     demo: bool = False
     until: int | None = None
+
+
+_HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        b"base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+]
+
+
+class Headers:
+    """What a browser is told with every answer: nothing comes from elsewhere, nothing is framed, nothing guessed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
 class Languages:
@@ -63,16 +96,42 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     reads = Reads(hub, schema(), settings.until)
     viewers, live = Viewers(hub), Live(hub.log)
     endpoint = Endpoint(reads, viewers, live, _log.error)
-    app = Starlette(
-        routes=[
-            Route("/graphql", endpoint.http, methods=["GET", "POST"]),
-            WebSocketRoute("/graphql", endpoint.socket),
-            Route("/schema.graphql", sdl),
-        ],
-        middleware=[Middleware(Languages)],
+    site = Site(endpoint, settings.demo, settings.until)
+    forms, signing = Forms(site), Signing(site)
+    routes: list[BaseRoute] = [
+        Route("/graphql", endpoint.http, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", endpoint.socket),
+        Route("/schema.graphql", sdl),
+        Route("/pages/{name}.graphql", document),
+        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        Route("/do/{mutation}", forms.show, methods=["GET", "POST"]),
+        Route("/language", signing.language, methods=["POST"]),
+        *(site.page(page) for page in SITE),
+    ]
+    if settings.until is None:
+        routes += [
+            Route("/sign-in", signing.sign_in),
+            Route("/sign-in/{link}", signing.link, methods=["GET", "POST"]),
+            Route("/sign-out", signing.sign_out, methods=["POST"]),
+            Route("/profile", signing.profile),
+            Route("/tokens", signing.tokens, methods=["POST"]),
+        ]
+    if settings.demo:
+        routes.insert(0, Route("/sign-in/as", signing.sign_in_as, methods=["POST"]))
+
+    async def missing(request: Request, error: Exception) -> Response:
+        return site.missing(request, await site.viewer(request))
+
+    async def wrong(request: Request, error: Exception) -> Response:
+        _log.exception("a page failed", exc_info=error)
+        viewer = await site.viewer(request)
+        return site.unanswered(request, viewer, Unanswered([]))
+
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Languages), Middleware(Headers)],
+        exception_handlers={404: missing, 500: wrong},
     )
-    app.state.endpoint, app.state.settings = endpoint, settings
-    return app
 
 
 class Served:

@@ -1,0 +1,390 @@
+"""Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
+from msgspec import inspect
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from domain.core import N_, Command, Refusal, Role, kind_of, record_field, sentence
+from hub.act import new_id
+from hub.checking import problems
+from web.graphql import MAX_BODY, from_elsewhere
+from web.pages import Site, Unanswered, label, path_of
+from web.reads.mapping import reading
+from web.reads.viewer import Viewer
+from web.schema import schema
+from web.schema.mutations import _bare, camel, commands, fields, record_type
+from web.words import translated
+
+_CHOICES = {
+    "organization": """query($after: String) {
+        found: organizations(first: 100, after: $after, where: {status: [VERIFIED]}) {
+        nodes { id name country } pageInfo { hasNextPage endCursor } } }""",
+    "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
+        nodes { id name: title } pageInfo { hasNextPage endCursor } } }""",
+    "person": """query($after: String) { found: people(first: 100, after: $after, where: {status: [JOINED]}) {
+        nodes { id name } pageInfo { hasNextPage endCursor } } }""",
+}
+_ASKED = """query($id: ID!) {
+    me { offices { organization { id } } }
+    proposal(id: $id) { partners { organization { id name country } } } }"""
+_WORKS_AT = "{ me { affiliations { until organization { id } } } }"
+_MOST_CHOICES = 2_000
+
+
+class TooLarge(Exception):
+    """More was sent than a form holds."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a form, as its template shows it."""
+
+    name: str
+    label: str
+    help: str
+    widget: str
+    required: bool
+    value: Any
+    was: str | None = None
+    choices: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+    most: int | None = None
+    rows: int = 6
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent; raises ``TooLarge``. The last of several of one name counts."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise TooLarge
+    pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=None)
+    # Browsers send line ends as CR LF; what is recorded has LF.
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+class Forms:
+    """``/do/MUTATION``: any command as a form, filled from its record and from the address."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._commands = commands()
+
+    async def show(self, request: Request) -> Response:
+        """The form; sent, the mutation, and then the page that shows the change."""
+        viewer = await self._site.viewer(request)
+        cls = self._commands.get(request.path_params["mutation"])
+        if cls is None or self._site.at is not None:
+            return self._site.missing(request, viewer)
+        if viewer.person is None:
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/sign-in?next={_quoted(target)}", 303)
+        if request.method == "GET":
+            return await self._form(request, viewer, cls, dict(request.query_params), {}, new_id("request"))
+        if from_elsewhere(request):
+            message = N_("This form was sent from another site: open it here and send it again.")
+            return self._site.problem(request, viewer, 403, N_("Not taken"), message)
+        try:
+            sent = await posted(request)
+        except TooLarge:
+            message = N_("This is more than a form holds: go back, shorten it, and send it again.")
+            return self._site.problem(request, viewer, 413, N_("Too large"), message)
+        return await self._carry_out(request, viewer, cls, {**request.query_params, **sent})
+
+    async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
+        key = sent.get("!key") or new_id("request")
+        given = dict(_given(cls, sent))
+        wrong = problems(cls, given)
+        if wrong:
+            return await self._form(request, viewer, cls, sent, wrong, key)
+        name = cls.__name__
+        mutation = name[0].lower() + name[1:]
+        text = (
+            f"mutation($input: {name}Input!) {{ done: {mutation}(input: $input) {{"
+            " receipt { record position } refusal { code message field } } }"
+        )
+        try:
+            values = {"input": _input(cls, given)}
+            done = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
+        except Unanswered as unanswered:
+            told = unanswered.errors[0]["message"] if unanswered.errors else ""
+            return await self._form(request, viewer, cls, sent, {}, key, told, 503)
+        if (refusal := done["refusal"]) is not None:
+            field = fields(cls).get(refusal["field"] or "")
+            shown = field in cls.__struct_fields__ and field != record_field(cls)
+            wrong = {field: Refusal(refusal["code"], refusal["message"], field)} if field and shown else {}
+            return await self._form(
+                request, viewer, cls, sent, wrong, new_id("request"), "" if wrong else refusal["message"]
+            )
+        record, position = done["receipt"]["record"], done["receipt"]["position"]
+        about = record if record and path_of(record) != "/" else ""
+        return RedirectResponse(f"{path_of(about)}?done={position}", 303)
+
+    async def _form(
+        self,
+        request: Request,
+        viewer: Viewer,
+        cls: type[Command],
+        given: Mapping[str, str],
+        wrong: Mapping[str, Refusal],
+        key: str,
+        problem: str = "",
+        status: int = 200,
+    ) -> Response:
+        language = request.state.language
+        record = given.get(record_field(cls) or "")
+        was, about = await self._record(viewer, cls, record) if record else ({}, None)
+        if record and about is None:
+            return self._site.missing(request, viewer)
+        self._site.set_language(request)
+        made = [
+            await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
+        ]
+        if wrong and not problem:
+            problem = translated(N_("Something is missing or does not fit: see the fields below."), language)
+        heading = translated((cls.__doc__ or sentence(cls.__name__)).strip(), language)
+        return self._site.render(
+            request,
+            "form",
+            viewer,
+            status if status != 200 or not (wrong or problem) else 422,
+            heading=heading.rstrip("."),
+            button=translated(sentence(cls.__name__), language),
+            about=about,
+            problem=problem,
+            fields=made,
+            key=key,
+        )
+
+    async def _field(
+        self,
+        viewer: Viewer,
+        cls: type[Command],
+        field: msgspec.structs.FieldInfo,
+        given: Mapping[str, str],
+        was: Mapping[str, str],
+        wrong: Mapping[str, Refusal],
+        language: str,
+    ) -> Field:
+        type = _bare(inspect.type_info(field.type))
+        meta = _meta(field.type)
+        widget = str(meta.get("widget", "")) or _widget(type)
+        kind = kind_of(field.type)
+        choices: tuple[tuple[str, str], ...] = ()
+        if field.name == record_field(cls) or (kind and kind[0].name not in _CHOICES):
+            widget = "hidden"
+        elif kind and not kind[0].claim:
+            widget = "select"
+            if cls.by <= {Role.PARTNER_OFFICER}:
+                choices = await self._asked(viewer, given.get(record_field(cls) or "", ""))
+            else:
+                choices = await self._choices(viewer, kind[0].name)
+        elif isinstance(type, inspect.LiteralType):
+            choices = tuple((str(value), label(str(value).upper())) for value in type.values)
+        value = given.get(field.name, was.get(field.name, _default(field)))
+        if not value and widget == "select" and field.required and len(choices) == 1:
+            value = choices[0][0]
+        if not value and field.name == "lead" and "!key" not in given:
+            value = await self._works_at(viewer)
+        if widget == "checkbox" and "!key" in given:
+            value = given.get(field.name, "")
+        help = translated(str(meta.get("description", "")), language)
+        refusal = wrong.get(field.name)
+        return Field(
+            name=field.name,
+            label=translated(str(meta.get("title", "")) or sentence(field.name).replace("_", " "), language),
+            help=help,
+            widget=widget,
+            required=field.required and widget != "checkbox",
+            value=value,
+            was=was.get(field.name) if not field.required and widget != "hidden" else None,
+            choices=choices,
+            problem=translated(refusal.message, language, refusal.values) if refusal else "",
+            most=getattr(type, "max_length", None),
+            rows=14 if (getattr(type, "max_length", None) or 0) > 5_000 else 5,
+        )
+
+    async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:
+        found = await self._site.ask(_ASKED, viewer, {"id": proposal})
+        offices = {each["organization"]["id"] for each in found["me"]["offices"]}
+        partners = ((found["proposal"] or {}).get("partners")) or ()
+        organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
+        return tuple((each["id"], f"{each['name']} ({each['country']})") for each in organizations)
+
+    async def _works_at(self, viewer: Viewer) -> str:
+        affiliations = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]["affiliations"]
+        return next((each["organization"]["id"] for each in affiliations if each["until"] is None), "")
+
+    async def _choices(self, viewer: Viewer, kind: str) -> tuple[tuple[str, str], ...]:
+        found: list[tuple[str, str]] = []
+        after = None
+        while len(found) < _MOST_CHOICES:
+            page = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
+            for node in page["nodes"]:
+                country = f" ({node['country']})" if "country" in node else ""
+                found.append((node["id"], node["name"] + country))
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+            after = page["pageInfo"]["endCursor"]
+        return tuple(found)
+
+    async def _record(
+        self, viewer: Viewer, cls: type[Command], id: str
+    ) -> tuple[dict[str, str], dict[str, str] | None]:
+        type = schema().type_map[record_type(cls)]
+        assert isinstance(type, GraphQLObjectType)
+        titled = "title" if "title" in type.fields else "name"
+        selected, nested = _selected(cls, type)
+        wanted = f"id shown: {titled} {' '.join(selected)}"
+        text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
+        found = (await self._site.ask(text, viewer, {"id": id}))["node"]
+        if not found or "shown" not in found:
+            return {}, None
+        held = {**found, **((found.get(nested) or {}) if nested else {})}
+        enums = {name for name, f in type.fields.items() if isinstance(get_named_type(f.type), GraphQLEnumType)}
+        was = {}
+        for name, own in fields(cls).items():
+            if own != record_field(cls) and (value := held.get(name)) is not None:
+                was[own] = _shown(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
+        return was, {"path": path_of(id), "title": found["shown"]}
+
+
+def _selected(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
+    # What the record has already under the names of the command's fields; or one part of it that has them all.
+    wanted = [name for name, own in fields(cls).items() if own != record_field(cls)]
+    found, nested = [], ""
+    for name in wanted:
+        field = type.fields.get(name)
+        if field is None:
+            continue
+        of = get_named_type(field.type)
+        if not isinstance(of, GraphQLObjectType) and reading(field).kind == "column":
+            found.append(name)
+        elif isinstance(of, GraphQLObjectType) and reading(field).kind == "embedded":
+            found.append(f"{name} {{ {' '.join(of.fields)} }}")
+    for name, field in type.fields.items():
+        of = get_named_type(field.type)
+        whole = isinstance(of, GraphQLObjectType) and set(wanted) <= set(of.fields)
+        if reading(field).kind == "embedded" and wanted and whole:
+            nested = name
+            found.append(f"{name} {{ {' '.join(wanted)} }}")
+    return found, nested
+
+
+def _shown(value: Any, enum: object = False) -> str:
+    if isinstance(value, list):
+        return "\n".join(f"{each['name']}: {each['weight']}" for each in value)
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if isinstance(value, str) and enum:
+        return value.lower()
+    if isinstance(value, str) and value.endswith("+00:00") and "T" in value:
+        return value.partition("+")[0].partition(".")[0]
+    return str(value)
+
+
+def _meta(annotation: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        if hasattr(inner, "__metadata__"):
+            found |= _meta(inner)
+    for extra in getattr(annotation, "__metadata__", ()):
+        if isinstance(extra, msgspec.Meta):
+            found |= {name: value for name in ("title", "description") if (value := getattr(extra, name))}
+            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k == "widget"}
+    return found
+
+
+def _widget(type: inspect.Type) -> str:
+    match type:
+        case inspect.BoolType():
+            return "checkbox"
+        case inspect.IntType() | inspect.FloatType():
+            return "number"
+        case inspect.DateTimeType():
+            return "datetime-local"
+        case inspect.DateType():
+            return "date"
+        case inspect.LiteralType() | inspect.EnumType():
+            return "select"
+        case inspect.VarTupleType():
+            return "textarea"
+    return "text"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required or field.default in (None, msgspec.NODEFAULT):
+        return ""
+    return _shown(field.default)
+
+
+def _given(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for field in msgspec.structs.fields(cls):
+        type = _bare(inspect.type_info(field.type))
+        value: Any = sent.get(field.name, "")
+        if isinstance(type, inspect.BoolType):
+            yield field.name, value == "true"
+            continue
+        if value == sent.get(f"!was.{field.name}") and not field.required:
+            continue  # as it was: nothing to change
+        if value == "" and f"!was.{field.name}" not in sent and not (field.required):
+            continue
+        if isinstance(type, inspect.DateTimeType) and value:
+            yield field.name, _utc(value)
+        elif isinstance(type, inspect.VarTupleType):
+            yield field.name, tuple(_lines(value))
+        else:
+            yield field.name, value
+
+
+def _utc(value: str) -> str:
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
+
+
+def _lines(value: str) -> Iterator[dict[str, Any]]:
+    for line in value.splitlines():
+        if line.strip():
+            name, _, weight = line.rpartition(":")
+            number = weight.strip().removesuffix("%").strip()
+            yield {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
+
+
+def _input(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(cls):
+        if field.name not in given or (given[field.name] in ("", None) and field.default is None):
+            continue
+        value, type = given[field.name], _bare(inspect.type_info(field.type))
+        if isinstance(type, inspect.LiteralType | inspect.EnumType):
+            value = value.upper()
+        elif isinstance(type, inspect.IntType):
+            value = int(value)
+        elif isinstance(type, inspect.FloatType):
+            value = float(value)
+        elif isinstance(value, tuple):
+            value = [dict(each) for each in value]
+        found[camel(field.name)] = value
+    return found
+
+
+def _plain(key: str) -> bool:
+    return 0 < len(key) <= 200 and key.isascii() and key.isprintable() and " " not in key
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
