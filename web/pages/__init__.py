@@ -172,6 +172,7 @@ def environment() -> Environment:
         "country": _country,
         "language": _language_name,
         "path": path_of,
+        "title_only": lambda text: text.rstrip("."),
         "markdown": lambda text: Markup(markdown.render(text)),
     }
     made.globals |= {

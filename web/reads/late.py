@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 ERASED = "erased"
 Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
 LOADERS: dict[str, Loader] = {}
-_SAYS = {event.type: (event.__doc__ or "").strip().partition("\n")[0] for event in every_event()}
+# What a docstring adds after a semicolon is for developers.
+_SAYS = {
+    event.type: (event.__doc__ or "").strip().partition("\n")[0].partition(";")[0].rstrip(".") + "."
+    for event in every_event()
+}
 for _event in every_event():
     _SAYS.update(dict.fromkeys(_event.was, _SAYS[_event.type]))
 
