@@ -41,3 +41,36 @@ def dsn(server):
 
     asyncio.run(create())
     return server.dsn.replace("/hub?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def told_once(server):
+    """A database in which the region has been told: its name, to be copied."""
+    from hub.door import Hub
+    from hub.region import tell
+
+    async def make():
+        admin = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+        await admin.execute("CREATE DATABASE told")
+        await admin.close()
+        hub = await Hub.open(server.dsn.replace("/hub?", "/told?"))
+        await tell(hub)
+        await hub.close()
+
+    asyncio.run(make())
+    return "told"
+
+
+@pytest.fixture
+def region_dsn(server, told_once):
+    """The address of a copy of the told region: a test may change it."""
+    name = f"test{next(_count)}"
+
+    async def copy():
+        db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+        for suffix in ("", "_keys"):
+            await db.execute(f"CREATE DATABASE {name}{suffix} TEMPLATE {told_once}{suffix}")
+        await db.close()
+
+    asyncio.run(copy())
+    return server.dsn.replace("/hub?", f"/{name}?")

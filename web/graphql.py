@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
+import asyncpg
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute, subscribe
 from starlette.requests import HTTPConnection, Request
@@ -165,6 +166,9 @@ class Endpoint:
                 return Answer(data, [], {"cost": plan.cost(context.values)})
             return await self._executed(context, ask)
         except GraphQLError as error:
+            return Answer(None, [_told(error)], {}, began=True)
+        except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError):
+            error = limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
             return Answer(None, [_told(error)], {}, began=True)
         except Exception as error:
             self._said(f"{type(error).__name__}: {error}")

@@ -546,7 +546,8 @@ class Compiler:
                 case _:
                     raise TypeError(f"{type.name}.{name} has no reading")
             fields.append(f'{sql} AS "{response}"')
-        return f"SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r", _sum(costs)
+        each = tuple(costs)
+        return f"SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r", lambda v: sum(cost(v) for cost in each)
 
     def _item(
         self,

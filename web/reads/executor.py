@@ -171,7 +171,9 @@ class Reads:
         bound = [bind(values) for bind in plan.binders]
         if plan.volatile:
             return await self._fetch(plan, bound, values, viewer)
-        key = plan.sql, msgspec.json.encode(bound), viewer.key, viewer.position(plan.tables)
+        # A late value may depend on arguments that the statement does not bind.
+        given = bound if not plan.late else [bound, values.variables.coerced if values.variables else None]
+        key = plan.sql, msgspec.json.encode(given), viewer.key, viewer.position(plan.tables)
         if (known := self._answers.get(key)) is not None:
             return known
         if (flight := self._flights.get(key)) is not None:

@@ -82,6 +82,7 @@ def wire(schema: GraphQLSchema) -> GraphQLSchema:
         scalar = schema.type_map[name]
         assert isinstance(scalar, GraphQLScalarType)
         scalar.parse_value = parse  # type: ignore[method-assign]
+        scalar.coerce_input_value = parse
     return schema
 
 

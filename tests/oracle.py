@@ -1,0 +1,271 @@
+"""An independent reading of the schema: rows in memory, filtered and sorted in Python, executed by graphql-core."""
+
+import base64
+import json
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    build_ast_schema,
+    execute_sync,
+    get_named_type,
+    parse,
+)
+
+from domain.core import kind_named
+from hub.models import TABLES
+from web.reads.mapping import order, reading, snake, table_of
+from web.schema import document
+
+
+def bare():
+    """The schema without the product's resolvers."""
+    return build_ast_schema(document(), assume_valid_sdl=True)
+
+
+async def rows_of(hub):
+    """Every row of every table, as JSON has it."""
+    found = {}
+    for table, cls in TABLES.items():
+        names = ", ".join(f't."{name}"' for name in cls.__struct_fields__)
+        sql = f"SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {names} FROM {hub.models.schema}.\"{table}\" t) r"
+        found[table] = json.loads(await hub.log.pool.fetchval(sql))
+    data = await hub.log.pool.fetch("SELECT position, data::text FROM hub.event")
+    found["data"] = {row["position"]: json.loads(row["data"]) for row in data}
+    return found
+
+
+class Oracle:
+    """Answers operations for one viewer."""
+
+    def __init__(self, schema, rows, principals, person):
+        self.schema, self.rows, self.principals, self.person = schema, rows, set(principals), person
+
+    def readable(self, table):
+        cls = TABLES[table]
+        if cls.within is None:
+            return [row for row in self.rows[table] if set(row["readers"]) & self.principals]
+        parents = {row["id"] for row in self.readable(cls.within.table)}
+        return [row for row in self.rows[table] if row[cls.within.table] in parents]
+
+    def execute(self, text, variables=None):
+        done = execute_sync(
+            self.schema,
+            parse(text),
+            variable_values=variables or {},
+            field_resolver=self.resolve,
+            type_resolver=lambda value, info, type: kind_named(value["id"]).capitalize(),
+        )
+        assert not done.errors, done.errors
+        return done.data
+
+    def resolve(self, source, info, **args):
+        field = info.parent_type.fields[info.field_name]
+        if isinstance(source, dict) and info.field_name in source.get("!made", ()):
+            return source["!made"][info.field_name]
+        how, type = reading(field), get_named_type(field.type)
+        match how.kind:
+            case "column":
+                return self.column(source, info.field_name, how, type)
+            case "embedded":
+                return source[how.name or snake(info.field_name)]
+            case "one" | "get" | "me" | "node":
+                id = {"one": lambda: source[how.by], "get": lambda: args["id"], "me": lambda: self.person}.get(
+                    how.kind, lambda: source[how.by] if how.by else args["id"]
+                )()
+                table = kind_named(id or "") if isinstance(type, GraphQLInterfaceType) else table_of(type).table
+                if table not in TABLES or "id" not in TABLES[table].__struct_fields__:
+                    return None
+                return next((row for row in self.readable(table) if row["id"] == id), None)
+            case "many":
+                cls = table_of(type)
+                found = [row for row in self.readable(cls.table) if row[how.on] == source["id"]]
+                return sorted(found, key=lambda row: [row[name] for name in cls.key])
+            case "connection":
+                return self.connection(source, info, field, how, type, args)
+        raise AssertionError(how)
+
+    def column(self, source, name, how, type):
+        if how.sql:
+            return self.rows["data"][source["position"]]
+        value = source[how.name or snake(name)]
+        if isinstance(type, GraphQLEnumType) and value is not None:
+            return value.upper()
+        if type.name == "DateTime" and value is not None:
+            return value.replace("Z", "+00:00")
+        return value
+
+    def connection(self, source, info, field, how, type, args):
+        cls = table_of(get_named_type(type.fields["nodes"].type))
+        found = self.readable(cls.table)
+        if how.on:
+            found = [row for row in found if row[how.on] == source["id"]]
+        found = [row for row in found if self.fits(cls.table, row, args.get("where") or {})]
+        column, descends = cls.key[0], cls.table == "entry"
+        if "orderBy" in args:
+            orders = get_named_type(field.args["orderBy"].type)
+            column, descends = order(orders.values[args["orderBy"]])
+        found.sort(key=lambda row: (row[column], row[cls.key[0]]), reverse=descends)
+        total = len(found)
+        key = cls.key[0]
+
+        def cursor(row):
+            values = [row[column], row[key]] if column != key else [row[key], row[key]]
+            return base64.b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
+
+        after = args.get("after")
+        if after:
+            found = found[[cursor(row) for row in found].index(after) + 1 :]
+        shown = found[: args["first"]]
+        nodes = [{**row, "!made": {}} for row in shown]
+        return {
+            "!made": {
+                "totalCount": total,
+                "nodes": nodes,
+                "edges": [
+                    {"!made": {"cursor": cursor(row), "node": node}} for row, node in zip(shown, nodes, strict=True)
+                ],
+                "pageInfo": {
+                    "!made": {
+                        "hasNextPage": len(found) > len(shown),
+                        "hasPreviousPage": bool(after),
+                        "startCursor": cursor(shown[0]) if shown else None,
+                        "endCursor": cursor(shown[-1]) if shown else None,
+                    }
+                },
+            }
+        }
+
+    def fits(self, table, row, where):
+        asked = [p for p in self.readable("partner") if table == "proposal" and p["proposal"] == row["id"]]
+        special = {
+            "partner": lambda v: any(p["organization"] == v for p in asked),
+            "mine": lambda v: (
+                v
+                == (
+                    row["id"] + "/office" in self.principals
+                    if table == "organization"
+                    else row["investigator"] in self.principals or row["lead"] + "/office" in self.principals
+                )
+            ),
+            "awaitsMyAnswer": lambda v: (
+                v
+                == (
+                    row["status"] in ("draft", "returned")
+                    and any(
+                        p["status"] == "invited" and p["organization"] + "/office" in self.principals for p in asked
+                    )
+                )
+            ),
+            "inMyCalls": lambda v: v == (row["call"] + "/office" in self.principals),
+        }
+        for name, value in where.items():
+            if value is None:
+                continue
+            if name in special:
+                if not special[name](value):
+                    return False
+            elif isinstance(value, list):
+                if row[snake(name)] not in [str(v).lower() if name in ("status", "kind") else v for v in value]:
+                    return False
+            elif row[snake(name)] != value:
+                return False
+        return True
+
+
+class Author:
+    """Writes valid operations at random: fields, arguments, aliases, fragments, directives, variables."""
+
+    def __init__(self, schema, chance, ids):
+        self.schema, self.chance, self.ids = schema, chance, ids
+        self.fragments = []
+        self.variables = {}
+
+    def operation(self):
+        """The text of an operation and its variables."""
+        body = self.selection(self.schema.query_type, 0)
+        declared = ", ".join(f"${name}: {type}" for name, (type, _) in self.variables.items())
+        text = f"query Q{f'({declared})' if declared else ''} {body}\n" + "\n".join(self.fragments)
+        return text, {name: value for name, (_, value) in self.variables.items()}
+
+    def variable(self, type, value):
+        name = f"v{len(self.variables)}"
+        self.variables[name] = type, value
+        return f"${name}"
+
+    def selection(self, type, depth, aliased=False):
+        chance, parts = self.chance, []
+        if isinstance(type, GraphQLInterfaceType):
+            parts.append("__typename id")
+            possible = self.schema.get_possible_types(type)
+            for each in chance.sample(list(possible), chance.randint(1, len(possible))):
+                parts.append(f"... on {each.name} {self.selection(each, depth + 1, aliased=True)}")
+            return "{ " + " ".join(parts) + " }"
+        names = [name for name, field in type.fields.items() if self.usable(type, field, depth)]
+        for name in chance.sample(names, chance.randint(1, min(len(names), 6))):
+            parts.append(self.field(type, name, depth, aliased))
+        if chance.random() < 0.2 or not any(parts):
+            parts.append("__typename")
+        if chance.random() < 0.15 and not type.name.startswith("Query"):
+            name = f"F{len(self.fragments)}"
+            self.fragments.append("")
+            mark = len(self.fragments) - 1
+            self.fragments[mark] = f"fragment {name} on {type.name} {{ __typename }}"
+            parts.append(f"...{name}")
+        return "{ " + " ".join(parts) + " }"
+
+    def usable(self, type, field, depth):
+        if type.name in ("PageInfo",) or type.name.endswith(("Edge", "Connection")):
+            return True
+        if reading(field).kind in ("late", "search"):
+            return False
+        composite = isinstance(get_named_type(field.type), GraphQLObjectType | GraphQLInterfaceType)
+        return depth < 4 or not composite
+
+    def field(self, type, name, depth, aliased):
+        chance, field = self.chance, type.fields[name]
+        given = [f"{key}: {value}" for key, value in self.arguments(field)]
+        of = get_named_type(field.type)
+        text = f"a{chance.randint(0, 10**9)}: {name}" if chance.random() < 0.3 or given or aliased else name
+        if given:
+            text += f"({', '.join(given)})"
+        if chance.random() < 0.1:
+            on = self.variable("Boolean!", chance.random() < 0.5)
+            text += f" @{chance.choice(['include', 'skip'])}(if: {on})"
+        if isinstance(of, GraphQLObjectType | GraphQLInterfaceType):
+            deeper = depth if type.name.endswith(("Connection", "Edge")) else depth + 1
+            text += " " + self.selection(of, deeper)
+        return text
+
+    def arguments(self, field):
+        chance = self.chance
+        for name, argument in field.args.items():
+            if name == "id":
+                yield name, self.variable("ID!", chance.choice(self.ids))
+            elif name == "first":
+                first = str(chance.randint(0, 7))
+                yield name, first if chance.random() < 0.5 else self.variable("Int", int(first))
+            elif name == "orderBy" and chance.random() < 0.5:
+                yield name, chance.choice(list(get_named_type(argument.type).values))
+            elif name == "where" and chance.random() < 0.5:
+                yield name, self.filter(get_named_type(argument.type))
+
+    def filter(self, type):
+        chance, parts = self.chance, []
+        for name, field in type.fields.items():
+            if chance.random() < 0.7 or name == "text":
+                continue
+            of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+            named = get_named_type(of)
+            if isinstance(named, GraphQLEnumType):
+                parts.append(f"{name}: [{', '.join(chance.sample(list(named.values), 2))}]")
+            elif isinstance(of, GraphQLList):
+                parts.append(f"{name}: {self.variable('[String!]', chance.choice([None, ['TJ'], ['KZ', 'UZ']]))}")
+            elif named.name == "Boolean":
+                parts.append(f"{name}: {self.variable('Boolean', chance.choice([True, False, None]))}")
+            else:
+                parts.append(f"{name}: {self.variable(str(of), chance.choice([*self.ids, None]))}")
+        return "{" + ", ".join(parts) + "}"

@@ -1,0 +1,384 @@
+"""The API as labs meet it: commands, tokens, retries, live changes, limits, and whatever else is sent."""
+
+import asyncio
+import json
+
+import pytest
+from starlette.testclient import TestClient
+
+from domain.people import InvitePerson, JoinHub
+from domain.proposals import ReviseProposal, WithdrawProposal
+from tests.test_log import told
+from tests.web import people_of, serving
+from web.schema.mutations import commands
+
+REVISE = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
+    receipt { position at record events } refusal { code message field } proposal { title revision } } }"""
+
+
+async def draft_of(hub, person):
+    """A draft of somebody's."""
+    return await hub.log.pool.fetchval(
+        f"SELECT id FROM {hub.models.schema}.proposal WHERE investigator = $1 AND status = 'draft' ORDER BY id", person
+    )
+
+
+def test_a_proposal_from_draft_to_submission(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, officer = await client(people["karimova"]), await client(people["toktogulov"])
+            call = (await author.data("{ calls(where: {status: [OPEN]}) { nodes { id } } }"))["calls"]["nodes"][0]["id"]
+            named = "query($ror: String!) { organizations(where: {ror: $ror}) { nodes { id } } }"
+            lead, partner = [
+                (await author.data(named, ror=ror))["organizations"]["nodes"][0]["id"]
+                for ror in ("02004hr86", "01c9f4y89")
+            ]
+
+            async def give(who, name, **input):
+                title = name[0].upper() + name[1:]
+                text = f"""mutation($input: {title}Input!) {{ done: {name}(input: $input) {{
+                    receipt {{ record position }} refusal {{ code field message }}
+                    proposal {{ status actions {{ mutation available code }} }} }} }}"""
+                return (await who.data(text, input=input))["done"]
+
+            drafted = await give(
+                author, "draftProposal", call=call, lead=lead, title="Speech", abstract="We ask. " * 20
+            )
+            id = drafted["receipt"]["record"]
+            asked = await give(author, "invitePartner", proposal=id, organization=partner, contribution="Recordings")
+            may = {each["mutation"]: each for each in asked["proposal"]["actions"]}
+            assert may["submitProposal"] == {"mutation": "submitProposal", "available": False, "code": "INCOMPLETE"}
+            assert "confirmPartner" not in may
+            risk = {
+                "level": "LIMITED",
+                "personalData": False,
+                "harms": "A wrong word",
+                "safeguards": "A person decides",
+            }
+            await give(author, "assessRisk", proposal=id, **risk)
+            early = await give(author, "submitProposal", proposal=id)
+            assert early["refusal"]["code"] == "PARTNERS_UNCONFIRMED" and early["receipt"] is None
+            waiting = "{ proposals(where: {awaitsMyAnswer: true}) { nodes { id } } }"
+            assert id in {each["id"] for each in (await officer.data(waiting))["proposals"]["nodes"]}
+            assert (await give(officer, "confirmPartner", proposal=id, organization=partner))["receipt"]
+            assert id not in {each["id"] for each in (await officer.data(waiting))["proposals"]["nodes"]}
+            done = await give(author, "submitProposal", proposal=id)
+            assert done["proposal"]["status"] == "SUBMITTED"
+            again = await give(author, "submitProposal", proposal=id)
+            assert again["receipt"]["position"] == 0
+
+    told(story())
+
+
+def test_a_retry_with_its_key_changes_nothing_and_says_the_same(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = await client(people["karimova"]), await draft_of(hub, people["karimova"])
+            head = await hub.log.head()
+            input = {"proposal": id, "title": "A better title"}
+            answers = await asyncio.gather(
+                *(author.answer(REVISE, {"idempotency-key": "k1"}, input=input) for _ in range(20))
+            )
+            assert len({each.text for each in answers}) == 1
+            assert await hub.log.head() == head + 1
+            other = await author.data(REVISE, {"idempotency-key": "k1"}, input={**input, "title": "Another"})
+            assert other["reviseProposal"]["refusal"]["code"] == "KEY_REUSED"
+            assert (await author.answer(REVISE, {"idempotency-key": "two words"}, input=input)).status_code == 400
+
+    told(story())
+
+
+def test_what_does_not_fit_is_refused_in_words_at_its_field(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = await client(people["karimova"]), await draft_of(hub, people["karimova"])
+
+            async def refusal(**input):
+                return (await author.data(REVISE, input={"proposal": id, **input}))["reviseProposal"]["refusal"]
+
+            short = await refusal(title="A")
+            assert short == {"code": "INVALID", "message": "At least 3 characters are needed.", "field": "title"}
+            assert (await refusal(title="x" * 301))["message"] == "At most 300 characters fit; these are 301."
+            assert (await refusal(title="nul \0 here"))["code"] == "INVALID"
+            assert (await refusal(revision=99, title="Theirs"))["code"] == "CHANGED_MEANWHILE"
+            wrong = (await author.data(REVISE, input={"proposal": "me", "title": "Title"}))["reviseProposal"]["refusal"]
+            assert (wrong["code"], wrong["field"]) == ("INVALID", "proposal")
+
+    told(story())
+
+
+def test_a_token_does_what_it_was_made_for_until_it_is_revoked(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = people["karimova"], await draft_of(hub, people["karimova"])
+            input = {"proposal": id, "title": "Mine to change"}
+            reader = await client(author, ["read"])
+            assert (await reader.data("{ me { id } }"))["me"]["id"] == author
+            assert await reader.code(REVISE, input=input) == "OUT_OF_SCOPE"
+            other = await client(author, ["submitProposal"])
+            assert await other.code(REVISE, input=input) == "OUT_OF_SCOPE"
+            reviser = await client(author, ["reviseProposal"])
+            assert (await reviser.data(REVISE, input=input))["reviseProposal"]["receipt"]["events"] == 1
+            assert await (await client()).code(REVISE, input=input) == "UNAUTHENTICATED"
+            for each in await hub.identity.tokens(author):
+                await hub.identity.revoke(author, each.id)
+            gone = await reviser.answer("{ me { id } }")
+            assert (gone.status_code, gone.headers["www-authenticate"]) == (401, "Bearer")
+            secrets = await hub.log.pool.fetch("SELECT hash FROM hub.access")
+            assert all(len(row["hash"]) == 64 for row in secrets)
+
+    told(story())
+
+
+def test_a_one_time_link_signs_in_once(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            person = (await people_of(hub))["karimova"]
+            older, link = await hub.identity.link(person), await hub.identity.link(person)
+            assert await hub.identity.redeem(older) is None
+            assert await hub.identity.find(link) is None
+            session, who = await hub.identity.redeem(link)
+            assert who == person and (await hub.identity.find(session)).person == person
+            assert await hub.identity.redeem(link) is None
+            await hub.identity.end(session)
+            assert await hub.identity.find(session) is None
+
+    told(story())
+
+
+BODIES = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "no UTF-8": b'{"query": "\xff"}',
+    "deep": b"[" * 200_000,
+    "a large number": b'{"query": "{ __typename }", "variables": {"a": ' + b"9" * 6_000 + b"}}",
+    "a list": b"[]",
+    "no query": b"{}",
+    "a number for a query": b'{"query": 7}',
+    "variables that are none": b'{"query": "{ __typename }", "variables": 7}',
+    "a half character": b'{"query": "{ search(text: \\"\\ud800\\") { nodes { id } } }"}',
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_a_malformed_body_is_told_so(region_dsn, what):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            http = (await client()).http
+            answer = await http.post(
+                "/graphql",
+                content=BODIES[what],
+                headers={"content-type": "application/json", "accept": "application/graphql-response+json"},
+            )
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["errors"][0]["message"]
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ me { " * 15 + "id" + "}" * 30, None),
+        ("{ organizations(first: 100) { nodes { leads(first: 100) { nodes { id } } } } }", "TOO_COSTLY"),
+        ("{ " + " ".join(f"a{n}: __typename" for n in range(61)) + " }", "TOO_MANY_ALIASES"),
+        ("{ " + "x " * 5_000 + "}", "INVALID_DOCUMENT"),
+        ("{ organizations(first: 9999999999) { totalCount } }", "INVALID_DOCUMENT"),
+        ("{ " + "a" * 70 + ": __typename }", "BAD_INPUT"),
+        ('{ proposals(where: {call: "\\u0000"}) { totalCount } }', "BAD_INPUT"),
+        ("query A { __typename } query B { __typename }", "BAD_INPUT"),
+        ("{ __typename @skip(if: 3) }", "INVALID_DOCUMENT"),
+        ("fragment F on Query { ...F } { ...F }", "INVALID_DOCUMENT"),
+    ],
+)
+def test_an_excess_is_refused_before_anything_is_read(region_dsn, query, code):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            answer = await (await client()).answer(query)
+            assert answer.status_code in (200, 400)
+            found = answer.json()["errors"][0]
+            assert code is None or found["extensions"]["code"] == code, found
+            assert not any(word in answer.text for word in ("Traceback", "SELECT", "asyncpg", "hub."))
+
+    told(story())
+
+
+def test_the_cost_is_told_and_deep_nesting_refused(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            answer = (await anybody.answer("{ organizations(first: 10) { nodes { name } } }")).json()
+            assert answer["extensions"]["cost"] == 13
+            deep = "{ proposals { nodes " + "{ call { proposals { nodes " * 6 + "{ id }" + " } } }" * 6 + " } }"
+            assert await anybody.code(deep) == "TOO_DEEP"
+
+    told(story())
+
+
+def test_large_bodies_other_sites_and_other_methods(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            anybody = await client()
+            large = await anybody.http.post(
+                "/graphql", content=b" " * 1_000_001, headers={"content-type": "application/json"}
+            )
+            assert large.status_code == 413
+            form = await anybody.http.post("/graphql", data={"query": "{ __typename }"})
+            assert form.status_code == 415
+            got = await anybody.http.get("/graphql", params={"query": "{ __typename }"})
+            assert got.json()["data"] == {"__typename": "Query"}
+            mutation = 'mutation { joinHub(input: {person: "x"}) { receipt { position } } }'
+            assert (await anybody.http.get("/graphql", params={"query": mutation})).status_code == 405
+            session = await hub.identity.session((await people_of(hub))["karimova"])
+            headers = {"cookie": f"hub_session={session}", "sec-fetch-site": "cross-site"}
+            assert (await anybody.http.post("/graphql", json={"query": mutation}, headers=headers)).status_code == 403
+
+    told(story())
+
+
+def test_an_answer_is_kept_until_something_that_it_shows_changes(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = await client(people["karimova"]), await draft_of(hub, people["karimova"])
+            query = "query($id: ID!) { proposal(id: $id) { title } }"
+            first = await author.answer(query, id=id)
+            same = await author.answer(query, {"if-none-match": first.headers["etag"]}, id=id)
+            assert (same.status_code, same.content) == (304, b"")
+            await hub.do(ReviseProposal(proposal=id, title="Now different"), people["karimova"])
+            changed = await author.answer(query, {"if-none-match": first.headers["etag"]}, id=id)
+            assert changed.json()["data"]["proposal"]["title"] == "Now different"
+            await hub.do(WithdrawProposal(proposal=id, reason="No time"), people["karimova"])
+            stranger = await client(people["osmonov"])
+            assert (await stranger.data(query, id=id))["proposal"] is None
+
+    told(story())
+
+
+def test_an_erased_name_is_shown_nowhere(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            from domain.people import ErasePerson
+
+            people = await people_of(hub)
+            officer = await client(people["rahimova"])
+            query = """query($id: ID!) { person(id: $id) { name email status }
+                proposals(first: 100) { nodes { investigatorName history(first: 50) { nodes { actorName } } } } }"""
+            assert "Айжан" in (await officer.answer(query, id=people["serikova"])).text
+            await hub.do(ErasePerson(person=people["serikova"]), people["serikova"])
+            after = await officer.answer(query, id=people["serikova"])
+            assert "Айжан" not in after.text
+            assert after.json()["data"]["person"] == {"name": "erased", "email": None, "status": "ERASED"}
+            assert "erased" in {each["investigatorName"] for each in after.json()["data"]["proposals"]["nodes"]}
+
+    told(story())
+
+
+SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
+    event { position type } record { id ... on Proposal { title } } } }"""
+
+
+def test_changes_come_live_to_whom_they_concern(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            from web.graphql import Asked
+
+            people = await people_of(hub)
+            person, id = people["karimova"], await draft_of(hub, people["karimova"])
+            endpoint = app.routes[0].endpoint.__self__
+            secret = await hub.identity.token(person, ["read"], "t", 1)
+            theirs = await hub.identity.token(people["osmonov"], ["read"], "t", 1)
+            heard = {}
+
+            async def listen(name, secret, count):
+                viewer = await endpoint.viewers.find(secret)
+                ask = Asked(SUBSCRIBE, None, {"id": id})
+                async for body in endpoint.results(ask, viewer, secret):
+                    heard.setdefault(name, []).append(json.loads(body))
+                    if len(heard[name]) == count:
+                        return
+
+            waiting = asyncio.create_task(listen("author", secret, 2))
+            stranger = asyncio.create_task(listen("stranger", theirs, 1))
+            await asyncio.sleep(0.3)
+            for title in ("First change", "Second change"):
+                await hub.do(ReviseProposal(proposal=id, title=title), person)
+            await asyncio.wait_for(waiting, 10)
+            titles = [each["data"]["recordChanged"]["record"]["title"] for each in heard["author"]]
+            assert titles[-1] == "Second change"
+            positions = [each["data"]["recordChanged"]["event"]["position"] for each in heard["author"]]
+            assert positions == sorted(set(positions))
+            await asyncio.sleep(0.3)
+            assert "stranger" not in heard
+            stranger.cancel()
+            # Whoever was away picks up where they left off.
+            viewer = await endpoint.viewers.find(secret)
+            ask = Asked(SUBSCRIBE, None, {"id": id, "after": positions[0] - 1})
+            stream = endpoint.results(ask, viewer, secret)
+            assert json.loads(await anext(stream))["data"]["recordChanged"]["event"]["position"] == positions[0]
+            # A revoked token hears nothing more.
+            for each in await hub.identity.tokens(person):
+                await hub.identity.revoke(person, each.id)
+            with pytest.raises(StopAsyncIteration):
+                await asyncio.wait_for(anext(stream), 10)
+
+    told(story())
+
+
+def test_server_sent_events_and_sockets(region_dsn):
+    from hub.door import Hub
+    from web.app import Served, Settings
+
+    async def prepared():
+        hub = await Hub.open(region_dsn)
+        person = (await people_of(hub))["karimova"]
+        id, secret = await draft_of(hub, person), await hub.identity.token(person, ["everything"], "t", 1)
+        head = await hub.log.head()
+        await hub.do(ReviseProposal(proposal=id, title="Seen by all"), person)
+        await hub.close()
+        return id, secret, head
+
+    id, secret, head = told(prepared())
+    bearer = {"authorization": f"Bearer {secret}"}
+    with TestClient(Served(region_dsn, Settings())) as client:
+        body = {"query": "{ me { id } }"}
+        events = client.post("/graphql", json=body, headers={**bearer, "accept": "text/event-stream"}).text
+        assert "event: next\ndata: " in events and events.endswith("event: complete\ndata:\n\n")
+        with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=bearer) as socket:
+            socket.send_json({"type": "ping"})
+            assert socket.receive_json() == {"type": "pong"}
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+            payload = {"query": SUBSCRIBE, "variables": {"id": id, "after": head}}
+            socket.send_json({"type": "subscribe", "id": "1", "payload": payload})
+            change = socket.receive_json()["payload"]["data"]["recordChanged"]
+            assert change["record"]["title"] == "Seen by all" and change["event"]["position"] == head + 1
+            socket.send_json({"type": "complete", "id": "1"})
+            socket.send_json({"type": "subscribe", "id": "2", "payload": {"query": "{ nope }"}})
+            assert socket.receive_json()["type"] == "error"
+            socket.send_json({"type": "subscribe", "id": "3", "payload": body})
+            assert socket.receive_json()["payload"]["data"]["me"]
+            assert socket.receive_json() == {"type": "complete", "id": "3"}
+            socket.send_text("[" * 10_000)
+            assert socket.receive()["code"] == 4400
+
+
+def test_every_command_of_people_is_a_mutation_and_no_other():
+    assert "closeRound" not in commands() and "importOrganization" not in commands()
+    assert len(commands()) > 35
+
+
+def test_a_person_who_is_only_invited_reads_as_anybody(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            invited = (await hub.do(InvitePerson(name="Newcomer", email="new@hub.example"))).record
+            newcomer = await client(invited)
+            assert (await newcomer.data("{ me { id } }"))["me"] is None
+            await hub.do(JoinHub(person=invited), invited)
+            assert (await newcomer.data("{ me { name } }"))["me"]["name"] == "Newcomer"
+
+    told(story())

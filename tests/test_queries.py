@@ -1,0 +1,253 @@
+"""Compiled answers equal those of an independent executor, for every viewer."""
+
+import random
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, parse, validate
+
+from domain.core import every_event
+from projections.history import record_of
+from tests.oracle import Author, Oracle, bare, rows_of
+from tests.test_log import told
+from tests.web import people_of, serving
+from web.labels import LABELS
+from web.pages import SITE, text
+from web.reads.conditions import CONDITIONS
+from web.schema import published, schema
+
+
+async def agree(client, oracle, text, variables):
+    """Both say the same."""
+    response = await client.answer(text, **variables)
+    answer = response.json()
+    if answer.get("errors"):
+        assert {each["extensions"]["code"] for each in answer["errors"]} <= {"TOO_COSTLY", "TOO_MANY_ALIASES"}, answer
+        return False
+    assert answer["data"] == oracle.execute(text, variables), text
+    return True
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_generated_operations_agree_with_the_oracle(region_dsn, seed):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            chance, rows, plain = random.Random(seed), await rows_of(hub), bare()
+            ids = [row["id"] for table in ("proposal", "organization", "call", "person") for row in rows[table]]
+            people, agreed = await people_of(hub), 0
+            for person in [None, *chance.sample(sorted(people.values()), 4)]:
+                viewers = await client(person)
+                viewer = await serving_viewer(hub, person)
+                oracle = Oracle(plain, rows, viewer, person)
+                for _ in range(40):
+                    operation, variables = Author(plain, chance, chance.sample(ids, 12)).operation()
+                    agreed += await agree(viewers, oracle, operation, variables)
+            assert agreed > 100
+
+    told(story())
+
+
+async def serving_viewer(hub, person):
+    from hub.reading import principals
+
+    return await principals(hub.log, hub.models, person)
+
+
+def test_the_oracle_notices_a_row_too_many(region_dsn):
+    """The positive control: a viewer with one principal more is told something else."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            rows, person = await rows_of(hub), (await people_of(hub))["karimova"]
+            right = await serving_viewer(hub, person)
+            calls = {f"{row['id']}/office" for row in rows["call"]}
+            query = "{ proposals(first: 100) { totalCount nodes { id title } } }"
+            with pytest.raises(AssertionError):
+                await agree(await client(person), Oracle(bare(), rows, right | calls, person), query, {})
+            assert await agree(await client(person), Oracle(bare(), rows, right, person), query, {})
+
+    told(story())
+
+
+def test_pages_of_a_list_join_without_a_gap(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody, found, after = await client(), [], None
+            query = """query($after: String, $first: Int) { organizations(first: $first, after: $after) {
+                nodes { id name } pageInfo { hasNextPage hasPreviousPage endCursor } } }"""
+            while True:
+                page = (await anybody.data(query, after=after, first=7))["organizations"]
+                found += page["nodes"]
+                assert page["pageInfo"]["hasPreviousPage"] == (after is not None)
+                if not page["pageInfo"]["hasNextPage"]:
+                    break
+                after = page["pageInfo"]["endCursor"]
+            whole = (await anybody.data(query, first=100))["organizations"]["nodes"]
+            assert found == whole and len(found) == len({each["id"] for each in found}) == 43
+            assert await anybody.code(query, after="nonsense", first=7) == "BAD_INPUT"
+            assert await anybody.code(query, after="WyJ4IiwgMSwgMl0=", first=7) == "BAD_INPUT"
+            assert await anybody.code(query, first=101) == "BAD_INPUT"
+
+    told(story())
+
+
+def test_a_hidden_record_looks_like_an_absent_one(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            rows = await hub.log.pool.fetch(
+                f"SELECT id FROM {hub.models.schema}.proposal WHERE status = 'draft' ORDER BY id"
+            )
+            hidden, absent = rows[0]["id"], "proposal_01m85zsk9pe6qs7d1aevp9da2g"
+            query = """query($id: ID!) { proposal(id: $id) { id } node(id: $id) { id }
+                activity(first: 100) { nodes { record { id } } } }"""
+            mutation = """mutation($input: WithdrawProposalInput!) { withdrawProposal(input: $input) {
+                receipt { position } refusal { code message field } proposal { id } } }"""
+            stranger = await client((await people_of(hub))["osmonov"])
+            for each in (await client(), stranger):
+                there, not_there = await each.answer(query, id=hidden), await each.answer(query, id=absent)
+                assert there.text == not_there.text and hidden not in there.text
+            tries = [
+                await stranger.answer(mutation, input={"proposal": id, "reason": "None of mine"})
+                for id in (hidden, absent)
+            ]
+            assert tries[0].text == tries[1].text and "NOT_PERMITTED" in tries[0].text
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("glacier", "Forecasting glacial lake outburst floods"),
+        ("outburst flo", "Forecasting glacial lake outburst floods"),
+        ("glacial lake outbrust", "Forecasting glacial lake outburst floods"),
+        ("кӯҳию металлургии", "Mining and Metallurgical Institute"),
+        ("АКАДЕМИЯИ МИЛЛИИ", "Academy of Sciences of the Republic of Tajikistan"),
+        ("Әл-Фараби", "Al-Farabi Kazakh National University"),
+        ("көчкү", "Жер көчкүлөрдү"),
+        ("Amudaryo havz", "Amudaryo havzasi"),
+        ("Oʻzbekiston Respublikasi", "Academy of Sciences Republic of Uzbekistan"),
+        ("университети", "Osh Technological University"),
+    ],
+)
+def test_search_finds_words_as_they_are_typed(region_dsn, typed, wanted):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            officer = await client((await people_of(hub))["rahimova"])
+            query = "query($text: String!) { search(text: $text, first: 50) { nodes { title } } }"
+            found = [each["title"] for each in (await officer.data(query, text=typed))["search"]["nodes"]]
+            assert any(title.startswith(wanted) for title in found), found
+
+    told(story())
+
+
+def test_search_shows_what_the_viewer_may_read_and_survives_anything(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            query = "query($text: String!) { search(text: $text, first: 50) { nodes { kind record { id } } } }"
+            author = await client((await people_of(hub))["asanova"])
+            mine = (await author.data(query, text="жардамчы"))["search"]["nodes"]
+            assert [each["kind"] for each in mine] == ["PROPOSAL"]
+            assert (await (await client()).data(query, text="жардамчы"))["search"]["nodes"] == []
+            for text in ("", "'", "a' & 'b", "\\", "!!!", ":*", "é" * 5_000, "%", "\0", "(((", "<->"):
+                await (await client()).data(query, text=text)
+
+    told(story())
+
+
+def test_a_record_as_it_stood(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            id = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.proposal WHERE status = 'returned'")
+            author, officer = await client(people["nazarov"]), await client(people["rahimova"])
+            history = "query($id: ID!) { proposal(id: $id) { history(first: 50) { nodes { position type at } } } }"
+            told_to = {
+                name: (await each.data(history, id=id))["proposal"]["history"]["nodes"]
+                for name, each in (("author", author), ("officer", officer))
+            }
+            first = told_to["author"][-1]
+            # The office of the call reads it from its submission on; what came before stays the authors'.
+            assert first["type"] == "ProposalDrafted"
+            assert told_to["officer"][-1]["type"] == "ProposalSubmitted"
+            past = """query($id: ID!, $position: Int, $at: DateTime) { proposal(id: $id) { status
+                asOf(position: $position, at: $at) { status version partners { status } investigatorName } } }"""
+            stood = (await author.data(past, id=id, position=first["position"]))["proposal"]
+            assert stood == {
+                "status": "RETURNED",
+                "asOf": {"status": "DRAFT", "version": 1, "partners": [], "investigatorName": "Фаррух Назаров"},
+            }
+            assert (await officer.data(past, id=id, position=first["position"]))["proposal"]["asOf"] is None
+            by_time = (await author.data(past, id=id, at=first["at"]))["proposal"]["asOf"]
+            assert by_time["status"] == "DRAFT"
+            assert (await author.data(past, id=id, position=0))["proposal"]["asOf"] is None
+            assert await author.code(past, id=id) == "BAD_INPUT"
+
+    told(story())
+
+
+def test_history_readers_are_those_of_every_row_that_an_event_changed(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            recorded = {each.position: each for each in await hub.log.read(limit=10_000)}
+            entries = await hub.log.pool.fetch(f"SELECT * FROM {hub.models.schema}.entry")
+            assert {row["position"] for row in entries} == set(recorded)
+            for row in entries:
+                assert row["record"] == record_of(recorded[row["position"]].event)
+                if row["type"] in ("ProposalDrafted", "AffiliationDeclared", "OfficerAppointed", "CallDrafted"):
+                    assert "public" not in row["readers"], row
+                assert row["readers"], row
+
+    told(story())
+
+
+def test_every_document_of_the_pages_is_valid():
+    for page in [*(page.name for page in SITE), "profile"]:
+        assert validate(schema(), parse(text(page))) == [], page
+    assert validate(schema(), parse("{ nothing }"))
+
+
+def test_the_committed_schema_is_the_published_one():
+    from pathlib import Path
+
+    assert (Path(__file__).parent.parent / "schema.graphql").read_text() == published()
+
+
+def test_every_type_field_and_argument_that_is_not_plain_says_what_it_is():
+    undescribed = []
+    for type in schema().type_map.values():
+        if type.name.startswith("__") or type.name in ("String", "Int", "Float", "Boolean", "ID"):
+            continue
+        plain = type.name.endswith(("Connection", "Edge", "Order", "Status", "Kind", "Name"))
+        if not type.description and not plain:
+            undescribed.append(type.name)
+    assert undescribed == []
+
+
+def test_every_value_of_an_enum_has_words():
+    shown = {
+        value
+        for type in schema().type_map.values()
+        if isinstance(type, GraphQLEnumType) and not type.name.startswith("__")
+        if not type.name.endswith("Order") and type.name not in ("RefusalCode", "Language")
+        for value in type.values
+    }
+    assert shown <= set(LABELS), shown - set(LABELS)
+
+
+def test_every_condition_is_used():
+    used = {
+        argument.value.value
+        for type in schema().type_map.values()
+        if isinstance(type, GraphQLInputObjectType) and type.ast_node
+        for field in type.fields.values()
+        for directive in field.ast_node.directives or ()
+        if directive.name.value == "condition"
+        for argument in directive.arguments
+    }
+    assert used == set(CONDITIONS)
+
+
+def test_every_event_has_words_for_readers():
+    from web.reads.late import _SAYS
+
+    assert all(_SAYS[event.type].endswith(".") and len(_SAYS[event.type]) > 10 for event in every_event())
