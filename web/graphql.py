@@ -168,8 +168,8 @@ class Endpoint:
         except GraphQLError as error:
             return Answer(None, [_told(error)], {}, began=True)
         except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError):
-            error = limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
-            return Answer(None, [_told(error)], {}, began=True)
+            unfit = limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
+            return Answer(None, [_told(unfit)], {}, began=True)
         except Exception as error:
             self._said(f"{type(error).__name__}: {error}")
             return Answer(None, [_told(_unforeseen())], {}, began=True)
