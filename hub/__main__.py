@@ -84,7 +84,8 @@ def import_ror(file: Path, as_json: bool) -> None:
 @click.argument("email")
 @click.option("--name", required=True, help="The person's full name.")
 @click.option("--center-officer", is_flag=True, help="Make them an officer of the Center.")
-def invite(email: str, name: str, center_officer: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt and the link as JSON.")
+def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
     """Invite a person in the hub's own name (the first one, for instance), and print the link that lets them in."""
     try:
         command = checked(InvitePerson, {"email": email, "name": name})
@@ -99,8 +100,12 @@ def invite(email: str, name: str, center_officer: bool) -> None:
         return receipt, await hub.identity.link(receipt.record)
 
     receipt, secret = opened(story)
-    shown(receipt, as_json=False)
-    click.echo(f"Their link, for one signing in within three days: {address()}/sign-in/{secret}")
+    link = f"{address()}/sign-in/{secret}"
+    if as_json:
+        click.echo(msgspec.json.encode({"receipt": receipt, "link": link}))
+    else:
+        shown(receipt, as_json=False)
+        click.echo(f"Their link, for one signing in within three days: {link}")
 
 
 @main.command()

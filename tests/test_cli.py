@@ -83,9 +83,10 @@ def test_what_is_no_dump_is_said_to_be_none(hub, tmp_path, text):
 
 
 def test_from_the_first_person_to_a_call(hub):
-    code, out, _ = hub("invite", "officer@example.org", "--name", "Officer", "--center-officer")
-    person = out.split()[-1]
-    assert code == 0
+    code, out, _ = hub("invite", "officer@example.org", "--name", "Officer", "--center-officer", "--json")
+    invited = json.loads(out)
+    person = invited["receipt"]["record"]
+    assert code == 0 and "/sign-in/" in invited["link"]
     assert hub("do", "join-hub", "--person", person, "--as", person)[0] == 0
     assert "Nothing had to be done" in hub("do", "join-hub", "--person", person, "--as", person)[1]
     draft = ["do", "draft-call", "--title", "Water", "--summary", "Water and ice together"]

@@ -55,7 +55,7 @@ def test_a_proposal_from_draft_to_submission(region_dsn):
                 "harms": "A wrong word",
                 "safeguards": "A person decides",
             }
-            await give(author, "assessRisk", proposal=id, level="LIMITED", **risk)
+            await give(author, "assessRisk", proposal=id, **risk)
             early = await give(author, "submitProposal", proposal=id)
             assert early["refusal"]["code"] == "PARTNERS_UNCONFIRMED" and early["receipt"] is None
             waiting = "{ proposals(where: {awaitsMyAnswer: true}) { nodes { id } } }"

@@ -2,7 +2,7 @@
 
 import contextlib
 
-import httpx
+import httpx2
 
 from hub.door import Hub
 from web.app import Settings, application
@@ -23,8 +23,8 @@ class Client:
 
     def __init__(self, app, secret=None):
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
-        transport = httpx.ASGITransport(app=app)
-        self.http = httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers)
+        transport = httpx2.ASGITransport(app=app)
+        self.http = httpx2.AsyncClient(transport=transport, base_url=BASE, headers=headers)
 
     async def answer(self, query, headers=None, **variables):
         return await self.http.post("/graphql", json={"query": query, "variables": variables}, headers=headers or {})
