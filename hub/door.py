@@ -16,7 +16,7 @@ from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
 from domain.standing import Action, actions, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.identity import Identity
-from hub.log import Log, as_writer, make_databases
+from hub.log import Log, make_databases
 from hub.models import Models, writing
 from hub.states import Key, Missing, States
 from hub.vault import Vault
@@ -102,8 +102,8 @@ class Hub:
         """
         began = time.perf_counter()
         fresh = Models(self.log, self.models.schema + "_new")
-        async with self.log.pool.acquire() as guard:
-            await guard.execute("RESET ROLE")
+        guard = await asyncpg.connect(self.log.dsn)
+        try:
             await guard.execute(f"DROP SCHEMA IF EXISTS {fresh.schema} CASCADE")
             await fresh.open()
             async with guard.transaction():
@@ -114,7 +114,8 @@ class Hub:
                 await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")
                 await guard.execute(f"ALTER SCHEMA {fresh.schema} RENAME TO {self.models.schema}")
                 await guard.execute(writing(self.models.schema))
-            await as_writer(guard)
+        finally:
+            await guard.close()
         self.models.drop()
         return events, time.perf_counter() - began
 

@@ -216,6 +216,14 @@ class Models:
         finally:
             await db.close()
 
+    async def remove(self) -> None:
+        """Drop these read models: a replay makes them again."""
+        db = await asyncpg.connect(self.log.dsn)
+        try:
+            await db.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+        finally:
+            await db.close()
+
     async def bring_up(self, db: asyncpg.Connection, say: Callable[[int], None] = lambda _: None) -> None:
         """Fold and write what these models have not seen yet; two processes that do so take turns."""
         while True:

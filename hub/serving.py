@@ -13,6 +13,7 @@ import click
 from hub.console import address, err, failing, opened
 from hub.door import Hub
 from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST
+from hub.log import Log, make_databases
 from hub.postgres import database, default_home
 from hub.region import NotEmpty, tell
 
@@ -77,21 +78,26 @@ def at(when: str, host: str, port: int) -> None:
     """Serve the hub as it stood at a position of the log, or at the end of a day (UTC); nothing can be changed."""
 
     async def find(dsn: str) -> int:
-        hub = await Hub.open(dsn, until=0)
+        log = await Log.open((await make_databases(dsn))[0])
         try:
-            head = await hub.log.head()
+            head = await log.head()
             if when.isdecimal() and len(when) < 19:
                 return min(int(when), head)
             day = datetime.combine(date.fromisoformat(when) + timedelta(days=1), datetime.min.time())
-            found = await hub.log.pool.fetchval(
+            found = await log.pool.fetchval(
                 "SELECT coalesce(max(position), 0) FROM hub.event WHERE at < $1::timestamp AT TIME ZONE 'UTC'", day
             )
             return int(found)
         finally:
-            await hub.close()
+            await log.close()
 
     async def replay(dsn: str, until: int) -> None:
         await (await Hub.open(dsn, until=until)).close()
+
+    async def remove(dsn: str, until: int) -> None:
+        hub = await Hub.open(dsn, until=until)
+        await hub.models.remove()
+        await hub.close()
 
     with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
         try:
@@ -101,7 +107,10 @@ def at(when: str, host: str, port: int) -> None:
             sys.exit(2)
         asyncio.run(replay(dsn, until))
         err.print(f"The hub as it stood at position {until} is open at http://{host}:{port} — Ctrl-C ends it")
-        _run(dsn, host, port, 1, False, until)
+        try:
+            _run(dsn, host, port, 1, False, until)
+        finally:
+            asyncio.run(remove(dsn, until))
 
 
 @click.command()

@@ -61,16 +61,17 @@ def told_once(server):
     return "told"
 
 
+async def copied(server, template):
+    """The address of a copy of a database and of its keys."""
+    name = f"test{next(_count)}"
+    db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+    for suffix in ("", "_keys"):
+        await db.execute(f"CREATE DATABASE {name}{suffix} TEMPLATE {template}{suffix}")
+    await db.close()
+    return server.dsn.replace("/hub?", f"/{name}?")
+
+
 @pytest.fixture
 def region_dsn(server, told_once):
     """The address of a copy of the told region: a test may change it."""
-    name = f"test{next(_count)}"
-
-    async def copy():
-        db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
-        for suffix in ("", "_keys"):
-            await db.execute(f"CREATE DATABASE {name}{suffix} TEMPLATE {told_once}{suffix}")
-        await db.close()
-
-    asyncio.run(copy())
-    return server.dsn.replace("/hub?", f"/{name}?")
+    return asyncio.run(copied(server, told_once))

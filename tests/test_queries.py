@@ -120,6 +120,8 @@ def test_a_hidden_record_looks_like_an_absent_one(region_dsn):
         ("glacier", "Forecasting glacial lake outburst floods"),
         ("outburst flo", "Forecasting glacial lake outburst floods"),
         ("glacial lake outbrust", "Forecasting glacial lake outburst floods"),
+        ("glaicers", "Mass balance of Central Asian glaciers"),
+        ("Назарбаев унивирситети", "Nazarbayev University"),
         ("кӯҳию металлургии", "Mining and Metallurgical Institute"),
         ("АКАДЕМИЯИ МИЛЛИИ", "Academy of Sciences of the Republic of Tajikistan"),
         ("Әл-Фараби", "Al-Farabi Kazakh National University"),

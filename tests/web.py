@@ -64,15 +64,15 @@ async def serving(dsn, demo=False):
 
 
 @contextlib.contextmanager
-def opened(dsn, *words):
-    """The address of ``hub serve`` over this database, in a process of its own."""
+def opened(dsn, *words, command="serve"):
+    """The address of ``hub serve`` (or ``hub at``) over this database, in a process of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     env = {**os.environ, "HUB_DATABASE_URL": dsn}
-    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), *words]
+    given = [sys.executable, "-m", "hub", command, "--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, env=env, stdout=said, stderr=said)
+        process = subprocess.Popen(given, env=env, stdout=said, stderr=said)
         try:
             deadline = time.monotonic() + 60
             while True:
@@ -86,6 +86,8 @@ def opened(dsn, *words):
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(30)
+            said.seek(0)
+            print(said.read())  # shown where the test fails
 
 
 def node(script, *words):

@@ -419,8 +419,8 @@ class Socket:
 
 
 async def sdl(request: Request) -> Response:
-    """``/schema.graphql``."""
-    return PlainTextResponse(published(), media_type="application/graphql; charset=utf-8")
+    """``/schema.graphql``, as text that a browser shows."""
+    return PlainTextResponse(published())
 
 
 def _wanted(accept: str) -> str:

@@ -646,24 +646,28 @@ class Compiler:
         kinds = self.bind(lambda values: values.args(definition, node).get("kinds"), "text[]")
         first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
         skip = self.bind(skipped, "bigint")
-        hits = []
+        exact, close = [], []
+        as_typed = f"x{self._alias()}"
         for cls in TABLES.values():
             if not cls.search:
                 continue
             alias = self._alias()
-            rows = self.rows(cls.table, alias)
-            like = [f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy]
-            close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
-            kind = cls.table.upper()
-            hits.append(
-                f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title,"
-                f" coalesce(ts_rank({alias}.search, {query}::tsquery), 0) + greatest({', '.join(like)}) AS rank"
-                f" FROM {rows.source} WHERE {rows.predicate} AND ({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
-                f" AND ({alias}.search @@ {query}::tsquery OR {close})"
+            rows, kind = self.rows(cls.table, alias), cls.table.upper()
+            hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
+            among = f"{rows} AND ({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
+            fits = f"{alias}.search @@ {query}::tsquery"
+            exact.append(f"{hit}, 1 + ts_rank({alias}.search, {query}::tsquery) AS rank {among} AND {fits}")
+            like = ", ".join(f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy)
+            any_close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
+            # Misspelled words come last, so they are looked for only where the rest does not fill the page.
+            few = f"(SELECT count(*) FROM {as_typed}) <= {first} + {skip}"
+            close.append(
+                f"{hit}, greatest({like}) AS rank {among} AND {few} AND ({any_close}) AND ({fits}) IS NOT TRUE"
             )
         page = f"p{self._alias()}"
-        found = f"SELECT * FROM ({' UNION ALL '.join(hits)}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
-        with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({found}) p)"
+        hits = f"SELECT * FROM {as_typed} UNION ALL {' UNION ALL '.join(close)}"
+        found = f"SELECT * FROM ({hits}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
+        with_page = f"WITH {as_typed} AS MATERIALIZED ({' UNION ALL '.join(exact)}), {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({found}) p)"
         after = self.values.args(definition, node).get("after") is not None
         sql, cost = self._page(
             type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"

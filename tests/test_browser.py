@@ -1,0 +1,183 @@
+"""The pages in headless Chromium, as the people of the region use them; scripts are off, for pages work without."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+from urllib.parse import urljoin
+
+import pytest
+
+from tests.conftest import copied
+from tests.web import opened
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium")
+
+
+@pytest.fixture(scope="module")
+def region_url(server, told_once):
+    """The address of a demonstration that serves; what one test changes, the next one sees."""
+    with opened(asyncio.run(copied(server, told_once)), "--demo") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def plain_dsn(server, told_once):
+    """The same region where the demonstration was not asked for."""
+    return asyncio.run(copied(server, told_once))
+
+
+@pytest.fixture(scope="module")
+def chromium(region_url, plain_dsn):
+    """The browser; it comes last, since while it runs this thread is its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium, region_url):
+    """Makes a page of a phone; whatever the browser complains of fails the test."""
+    contexts, complaints = [], []
+
+    def make(width=390, scripts=False, base_url=region_url):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800}, java_script_enabled=scripts, base_url=base_url
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("requestfailed", lambda request: complaints.append(f"{request.url}: {request.failure}"))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    # A refusal shows its page with a status that says so; the browser notes that, and nothing else may be noted.
+    assert [text for text in complaints if "the server responded with a status of 4" not in text] == []
+
+
+def sign_in(page, name, to="/"):
+    """Sign in as somebody of the demonstration."""
+    page.goto(f"/sign-in?next={to}")
+    page.get_by_role("button", name=name).click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def test_a_researcher_in_dushanbe_submits_with_a_university_in_bishkek(visitor):
+    author, officer = visitor(), visitor()
+    sign_in(author, "Зарина Каримова")
+    author.get_by_role("link", name="AI for health and languages").click()
+    author.get_by_role("link", name="Begin a proposal").click()
+    author.get_by_label("Title").fill("Нутқи тоҷикӣ")
+    author.get_by_label("Abstract").fill("We record how people of three valleys speak. " * 6)
+    author.get_by_role("button", name="Draft proposal").click()
+    assert author.get_by_role("heading", level=1).inner_text() == "Нутқи тоҷикӣ draft"
+    address = author.url.partition("?")[0]
+
+    author.get_by_role("link", name="Ask an organization").click()
+    author.get_by_label("Organization").select_option(label="Kyrgyz State Technical University (KG)")
+    author.get_by_label("Contribution").fill("Recordings from Naryn")
+    author.get_by_role("button", name="Invite partner").click()
+    assert "Not yet" in author.get_by_role("region", name="What you may do").inner_text()
+
+    author.get_by_role("link", name=re.compile("risk", re.IGNORECASE)).first.click()
+    author.get_by_label("Level of risk").select_option("limited")
+    author.get_by_label("Who could be harmed").fill("Whoever is understood wrongly")
+    author.get_by_label("What you do against it").fill("A person decides")
+    author.get_by_role("button", name="Assess risk").click()
+
+    sign_in(officer, "Айбек Токтогулов")
+    officer.get_by_role("link", name="Нутқи тоҷикӣ").click()
+    officer.get_by_role("link", name="Confirm", exact=True).click()
+    officer.get_by_role("button", name="Confirm partner").click()
+    assert "confirmed" in officer.get_by_role("row", name="Kyrgyz State Technical University").inner_text()
+
+    author.goto(address)
+    author.get_by_role("link", name="Submit").click()
+    author.get_by_role("button", name="Submit proposal").click()
+    assert author.get_by_role("heading", level=1).inner_text() == "Нутқи тоҷикӣ submitted"
+    assert author.get_by_role("status").inner_text().startswith("Recorded")
+    assert "A version was submitted." in author.get_by_role("list").last.inner_text()
+    # Whoever takes no part is told the same as of a proposal that does not exist.
+    stranger = visitor()
+    sign_in(stranger, "Gülnara Mämmedowa")
+    refused = stranger.goto(address)
+    assert refused.status == 404
+    told = stranger.get_by_role("main").inner_text()
+    assert stranger.goto(address[:-1] + ("0" if address[-1] != "0" else "1")).status == 404
+    assert stranger.get_by_role("main").inner_text() == told
+
+
+def test_what_was_typed_stays_and_the_error_stands_at_its_field(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, "Dilshod", to="/calls")
+    page.get_by_role("link", name="AI for health and languages").click()
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.get_by_label("Abstract").fill("Суръат ва сифат")
+    page.get_by_label("Title").fill("ab")
+    page.get_by_role("button", name="Draft proposal").click()
+    assert page.get_by_label("Abstract").input_value() == "Суръат ва сифат"
+    assert "At least 3 characters" in page.locator(".wrong").inner_text()
+    assert page.locator(".wrong").get_by_role("textbox").input_value() == "ab"
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("name", [None, "Зарина Каримова", "Нилуфар Раҳимова"])
+def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, width, name):
+    page = visitor(width, scripts=True)
+    if name:
+        sign_in(page, name)
+    page.goto("/")
+    seen, waiting = {region_url + "/"}, [region_url + "/"]
+    kinds = {}
+    while waiting:
+        address = waiting.pop()
+        kind = re.sub(r"(organization|person|proposal|call)_\w+|\?.*", "…", address)
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if kinds[kind] > 2:
+            continue
+        answer = page.goto(address)
+        assert answer.status == 200, address
+        if "text/html" not in answer.headers["content-type"]:
+            continue
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        for each in page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))"):
+            target = urljoin(address, each).partition("#")[0]
+            if target.startswith(region_url) and target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    assert len(kinds) > 8
+
+
+def test_a_one_time_link_signs_in_on_a_phone_once(visitor, plain_dsn):
+    with opened(plain_dsn) as url:
+        env = {"HUB_DATABASE_URL": plain_dsn, "HUB_URL": url}
+        invite = [sys.executable, "-m", "hub", "invite", "new@example.org", "--name", "Ситора Ҳасанова"]
+        made = subprocess.run(invite, env=env, capture_output=True, text=True, check=True).stdout
+        link = made.split()[-1]
+        page = visitor(base_url=url)
+        page.goto("/sign-in")
+        assert page.get_by_role("main").get_by_role("button").count() == 0
+        page.goto(link)
+        page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        assert page.get_by_role("heading", level=1).inner_text() == "Good to see you, Ситора Ҳасанова"
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("link", name="Sign in").wait_for()
+        page.goto(link)
+        page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        assert "This link was used" in page.get_by_role("alert").inner_text()

@@ -1,0 +1,102 @@
+"""The same code on other PostgreSQL servers, and the hub as it stood at an earlier position."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from hub.door import Hub
+from hub.models import verify
+from hub.postgres import Embedded
+from hub.region import tell
+from tests.test_log import told
+from tests.web import opened, serving
+from web.pages import SITE
+
+SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+
+
+@pytest.fixture(scope="module")
+def system_dsn():
+    """A database on the PostgreSQL that the machine has."""
+    if not SYSTEM:
+        pytest.skip("no PostgreSQL of the system here: on Debian, install the package postgresql")
+    home = Path(tempfile.mkdtemp(prefix="hub-system-"))
+    home.chmod(0o711)
+    before = os.environ.get("HUB_POSTGRES_BIN")
+    os.environ["HUB_POSTGRES_BIN"] = str(SYSTEM[-1].parent)
+    server = Embedded(home)
+    try:
+        assert server.own()
+        server.start()
+        yield server.dsn
+    finally:
+        server.stop()
+        os.environ.pop("HUB_POSTGRES_BIN")
+        if before:
+            os.environ["HUB_POSTGRES_BIN"] = before
+        shutil.rmtree(home, ignore_errors=True)
+
+
+FOUND = "query($text: String!) { search(text: $text) { nodes { title } } }"
+
+
+def test_the_region_is_told_found_and_verified_on_the_systems_postgresql(system_dsn):
+    async def story():
+        hub = await Hub.open(system_dsn)
+        assert await tell(hub) > 200
+        assert (await verify(hub.log, hub.models))[1] is None
+        await hub.rebuild()
+        await hub.close()
+        async with serving(system_dsn) as (_, _, client):
+            anybody = await client()
+            for text, title in (
+                ("Амударё", None),
+                ("glacia", "Forecasting glacial lake outburst floods in the Pamir and Tien Shan"),
+                ("glaicers", "Mass balance of Central Asian glaciers from open satellite data"),
+                ("Nazarbayev", "Nazarbayev University"),
+            ):
+                titles = {each["title"] for each in (await anybody.data(FOUND, text=text))["search"]["nodes"]}
+                assert title in titles if title else not titles, (text, titles)
+
+    told(story())
+
+
+def test_the_hub_as_it_stood_says_so_on_every_page_and_changes_nothing(region_dsn):
+    async def look():
+        async with serving(region_dsn) as (hub, _, client):
+            anybody = await client()
+            query = "{ proposals(first: 100) { totalCount } hub { head } calls { nodes { id status } } }"
+            return await hub.log.head(), await anybody.data(query)
+
+    head, now = told(look())
+    assert now["proposals"]["totalCount"] > 0
+    with opened(region_dsn, "100", command="at") as url, httpx2.Client(base_url=url) as http:
+        query = (
+            "{ proposals(first: 100) { totalCount } hub { head readOnly } organizations(first: 1) { nodes { id } } }"
+        )
+        then = http.post("/graphql", json={"query": query}).json()["data"]
+        assert (then["hub"], then["proposals"]["totalCount"]) == ({"head": 100, "readOnly": True}, 0)
+        organization = then["organizations"]["nodes"][0]["id"]
+        addresses = [page.path for page in SITE if "{" not in page.path] + [f"/organizations/{organization}"]
+        for address in addresses:
+            answer = http.get(address, params={"text": "x"})
+            assert answer.status_code == 200 and "as it stood at position 100" in answer.text, address
+            assert not re.search('href="/(do|sign-in)', answer.text)
+        assert http.get("/do/draftProposal").status_code == 404
+        assert http.get("/sign-in").status_code == 404
+        mutation = 'mutation { joinHub(input: {person: "x"}) { receipt { position } } }'
+        refused = http.post("/graphql", json={"query": mutation}).json()["errors"][0]
+        assert refused["extensions"]["code"] in ("READ_ONLY", "UNAUTHENTICATED")
+
+    async def after():
+        hub = await Hub.open(region_dsn)
+        schemas = await hub.log.pool.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'read_%_at_%'")
+        assert await hub.log.head() == head and schemas == []
+        await hub.close()
+
+    told(after())
