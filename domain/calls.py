@@ -25,6 +25,7 @@ from domain.core import (
     State,
     Title,
 )
+from domain.people import HubRole, Person
 
 Blindness = Literal["open", "single_blind", "double_blind"]
 
@@ -68,6 +69,13 @@ class CallAmended(Event):
     conflict_years: int | None = None
 
 
+class CallOfficerAppointed(Event):
+    """A person may run the call, beside those who do already."""
+
+    call: CallId
+    officer: PersonId
+
+
 class CallPublished(Event):
     """A call became public."""
 
@@ -101,7 +109,16 @@ class CallArchived(Event):
 class Call(
     State,
     kind=Kind("call"),
-    on=(CallDrafted, CallAmended, CallPublished, RoundOpened, RoundClosed, ResultsPublished, CallArchived),
+    on=(
+        CallDrafted,
+        CallAmended,
+        CallOfficerAppointed,
+        CallPublished,
+        RoundOpened,
+        RoundClosed,
+        ResultsPublished,
+        CallArchived,
+    ),
 ):
     """``draft → published → open → closed → decided → archived``."""
 
@@ -133,6 +150,8 @@ class Call(
                     criteria=event.criteria if event.criteria is not None else self.criteria,
                     countries=event.countries if event.countries is not None else self.countries,
                 )
+            case CallOfficerAppointed():
+                return msgspec.structs.replace(self, officers=self.officers | {event.officer})
             case CallPublished():
                 return msgspec.structs.replace(self, status="published")
             case RoundOpened():
@@ -150,12 +169,17 @@ class Call(
         if self.id in actor.calls:
             yield Role.CALL_OFFICER
 
+    @property
+    def mentionable(self) -> bool:
+        """A draft is its officers' alone."""
+        return self.status not in ("", "draft")
+
     def accepts(self, at: datetime) -> bool:
         """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
         return self.status == "open" and at < self.closes_at
 
 
-class CallOffices(State, kind=Kind("person"), on=(CallDrafted,)):
+class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed)):
     """The calls whose officer a person is."""
 
     calls: frozenset[str] = frozenset()
@@ -163,7 +187,7 @@ class CallOffices(State, kind=Kind("person"), on=(CallDrafted,)):
     def evolve(self, event: Event) -> Self:
         """The calls after the event."""
         match event:
-            case CallDrafted():
+            case CallDrafted() | CallOfficerAppointed():
                 return msgspec.structs.replace(self, calls=self.calls | {event.call})
         return self
 
@@ -259,6 +283,25 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
         }
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)
+
+
+class AppointCallOfficer(
+    Command,
+    on=Call,
+    by=(Role.CALL_OFFICER, Role.CENTER_OFFICER),
+    while_={"draft", "published", "open", "closed", "decided"},
+):
+    """Let another officer of the Center run this call too."""
+
+    call: CallId
+    officer: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else."""
+        if (HubRole.CENTER_OFFICER, "") not in model.get(Person, self.officer).hub_roles:
+            raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
+        if self.officer not in model.get(Call, self.call).officers:
+            yield CallOfficerAppointed(call=self.call, officer=self.officer)
 
 
 class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):

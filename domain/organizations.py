@@ -327,7 +327,9 @@ class VerifyOrganization(
         organization = model.get(Organization, self.organization)
         if organization.status == "verified":
             return
-        if act.actor in organization.officers or model.get(Person, act.actor).works_at(self.organization):
+        if act.actor in organization.officers or model.get(Person, act.actor).works_at(
+            self.organization, act.at.date()
+        ):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
         yield OrganizationVerified(organization=self.organization)
 

@@ -124,6 +124,10 @@ class Affiliation:
     until: date | None
     confirmed: bool
 
+    def lasts(self, on: date) -> bool:
+        """Whether it has not ended before that day."""
+        return self.until is None or self.until >= on
+
 
 class Person(
     State,
@@ -184,9 +188,13 @@ class Person(
         if any(each.organization in actor.offices for each in self.affiliations.values()):
             yield Role.OFFICER
 
-    def works_at(self, organization: str) -> bool:
-        """Whether they name this organization, confirmed or not, as one where they still work."""
-        return any(a.organization == organization and a.until is None for a in self.affiliations.values())
+    def works_at(self, organization: str, on: date) -> bool:
+        """Whether they name this organization, confirmed or not, as one where they work on that day or later."""
+        return any(a.organization == organization and a.lasts(on) for a in self.affiliations.values())
+
+    def confirmed_at(self, organization: str, on: date) -> bool:
+        """Whether the organization has confirmed that they work there on that day or later."""
+        return any(a.organization == organization and a.confirmed and a.lasts(on) for a in self.affiliations.values())
 
 
 class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked,)):
@@ -311,7 +319,10 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         """An affiliation that is current already is not declared again; it never ends before it begins."""
         if self.until and self.until < self.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
-        if self.until is None and model.get(Person, self.person).works_at(self.organization):
+        person = model.get(Person, self.person)
+        same = Affiliation(self.organization, self.since, self.until, confirmed=False)
+        known = (Affiliation(a.organization, a.since, a.until, confirmed=False) for a in person.affiliations.values())
+        if same in known or (self.until is None and person.works_at(self.organization, act.at.date())):
             return
         yield AffiliationDeclared(
             person=self.person,
@@ -330,7 +341,7 @@ def _affiliation(model: Model, person: str, affiliation: str) -> Affiliation:
     return found
 
 
-class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}):
+class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
     """Confirm, for your organization, that this person works there."""
 
     person: PersonId
@@ -348,7 +359,7 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"})
             yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
 
 
-class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"joined"}):
+class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"joined"}, office="organization"):
     """Say when an affiliation ended."""
 
     person: PersonId

@@ -30,6 +30,7 @@ from domain.core import (
     Title,
 )
 from domain.organizations import Organization
+from domain.people import Person
 
 RiskLevel = Literal["minimal", "limited", "high", "unacceptable"]
 
@@ -198,6 +199,7 @@ class Proposal(
     version: int = 1
     revision: int = 0
     until: datetime | None = None
+    submitted: bool = False
     offered: bool = False
 
     def evolve(self, event: Event) -> Self:
@@ -234,7 +236,7 @@ class Proposal(
                 old = self.partners[event.organization]
                 return self._partner(event.organization, to(old, status="declined"))
             case ProposalSubmitted():
-                return to(self, status="submitted", version=event.version)
+                return to(self, status="submitted", version=event.version, submitted=True)
             case ProposalReturned():
                 return to(self, status="returned", version=self.version + 1, until=event.until)
             case EligibilityConfirmed():
@@ -262,7 +264,9 @@ class Proposal(
             yield Role.AUTHOR
         if self.lead in actor.offices:
             yield Role.LEAD_OFFICER
-        if self.call in actor.calls and (self.status != "draft" or self.version > 1):
+        behind = {self.lead, *(id for id, each in self.partners.items() if each.status != "declined")}
+        # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
+        if self.call in actor.calls and self.submitted and actor.id != self.investigator and not behind & actor.offices:
             yield Role.CALL_OFFICER
         if any(each in actor.offices for each in self.partners):
             yield Role.PARTNER_OFFICER
@@ -299,7 +303,9 @@ Contribution = Annotated[
         extra_json_schema={"widget": "textarea"},
     ),
 ]
-Revision = Annotated[int, Meta(title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})]
+Revision = Annotated[
+    int, Meta(ge=1, le=1_000_000, title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})
+]
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 EDITABLE = {"draft", "returned"}
 
@@ -317,8 +323,6 @@ class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """In a call that is public and not over, led by a verified organization."""
         call = model.get(Call, self.call)
-        if call.status in ("", "draft"):
-            raise Refusal(Reason.NOT_FOUND, N_("There is no such call."), "call")
         if call.status not in ("published", "open") or act.at >= call.closes_at:
             raise Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is closed."), "call")
         if model.get(Organization, self.lead).status != "verified":
@@ -339,9 +343,7 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     proposal: ProposalId
     title: ProposalTitle | None = None
     abstract: Abstract | None = None
-    revision: (
-        Annotated[int, Meta(title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})] | None
-    ) = None
+    revision: Revision | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not over a change that the writer has not seen."""
@@ -364,8 +366,8 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     proposal: ProposalId
     level: Annotated[RiskLevel, Meta(title=N_("Level of risk"), description=N_("The highest that applies to any use."))]
     personal_data: Annotated[bool, Meta(title=N_("Personal data are used"))]
-    harms: Annotated[LongText, Meta(min_length=10, title=N_("Who could be harmed, and how"))]
-    safeguards: Annotated[LongText, Meta(min_length=10, title=N_("What you do against it"))]
+    harms: Annotated[LongText, Meta(min_length=10, max_length=5_000, title=N_("Who could be harmed, and how"))]
+    safeguards: Annotated[LongText, Meta(min_length=10, max_length=5_000, title=N_("What you do against it"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The same assessment again changes nothing."""
@@ -408,7 +410,7 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
         )
 
 
-class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE):
+class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
     """Confirm that your organization takes part in this proposal."""
 
     proposal: ProposalId
@@ -416,12 +418,12 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Each partner is confirmed by its own officer."""
-        partner = _asked(model, act, self.proposal, self.organization)
+        partner = _asked(model, self.proposal, self.organization)
         if partner.status != "confirmed":
             yield PartnerConfirmed(proposal=self.proposal, organization=self.organization)
 
 
-class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE):
+class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
     """Say that your organization does not take part."""
 
     proposal: ProposalId
@@ -430,18 +432,15 @@ class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A confirmation may be taken back until the proposal is submitted."""
-        partner = _asked(model, act, self.proposal, self.organization)
+        partner = _asked(model, self.proposal, self.organization)
         if partner.status != "declined":
             yield PartnerDeclined(proposal=self.proposal, organization=self.organization, reason=self.reason)
 
 
-def _asked(model: Model, act: Act, proposal: str, organization: str) -> Partner:
+def _asked(model: Model, proposal: str, organization: str) -> Partner:
     partner = model.get(Proposal, proposal).partners.get(organization)
     if partner is None:
         raise Refusal(Reason.NOT_FOUND, N_("This organization was not asked to be a partner."), "organization")
-    officers = model.get(Organization, organization).officers
-    if act.actor not in officers:
-        raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of this organization can do this."), "organization")
     return partner
 
 
@@ -465,6 +464,11 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
             raise Refusal(Reason.INCOMPLETE, N_("The assessment of AI risk is missing."), "risk")
         if proposal.risk.level == "unacceptable":
             raise Refusal(Reason.RISK_UNACCEPTABLE, N_("What poses an unacceptable risk cannot be submitted."), "risk")
+        person, lead = model.get(Person, proposal.investigator), model.get(Organization, proposal.lead)
+        if proposal.investigator not in lead.officers and not person.confirmed_at(proposal.lead, act.at.date()):
+            raise Refusal(
+                Reason.INCOMPLETE, N_("The lead organization has not confirmed yet that you work there."), "lead"
+            )
         asked = {id: each for id, each in proposal.partners.items() if each.status != "declined"}
         if any(each.status != "confirmed" for each in asked.values()):
             raise Refusal(
@@ -476,7 +480,7 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
         for organization in (proposal.lead, *asked):
             if model.get(Organization, organization).status != "verified":
                 raise Refusal(Reason.NOT_VERIFIED, N_("One of the organizations is not verified now."), "partners")
-        countries = {each.country for each in asked.values()} | {model.get(Organization, proposal.lead).country}
+        countries = {each.country for each in asked.values()} | {lead.country}
         if not asked or len(countries) < call.countries:
             raise Refusal(
                 Reason.TOO_FEW_COUNTRIES,
@@ -501,6 +505,8 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         """With time enough to answer."""
         if self.until <= act.at:
             raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
+        if model.get(Call, model.get(Proposal, self.proposal).call).status in ("decided", "archived"):
+            raise Refusal(Reason.WRONG_STATUS, N_("The results of this call have been published."))
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
 

@@ -62,33 +62,42 @@ def standing(model: Model, actor: str) -> Standing:
         return Standing(HUB)
     person = model.get(Person, actor)
     offices = model.get(Offices, actor).organizations
+    of_the_center = (HubRole.CENTER_OFFICER, "") in person.hub_roles
     return Standing(
         id=actor,
         status=person.status,
         offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
-        calls=model.get(CallOffices, actor).calls,
+        calls=model.get(CallOffices, actor).calls if of_the_center else frozenset(),
         hub_roles=person.hub_roles,
     )
 
 
+OF_AN_OFFICE = frozenset({Role.OFFICER, Role.LEAD_OFFICER, Role.PARTNER_OFFICER})
 RECORDS: dict[str, type[State]] = {cls.on.kind.name: cls.on for cls in every_command()}
 """The state that stands for a record of each kind."""
 
 
 def decide(command: Command, model: Model, act: Act) -> list[Event]:
-    """The events that a command records, after both whitelists and the ids; raises ``Refusal``.
+    """The events that a command records, after the whitelists and the ids; raises ``Refusal``.
 
     Whatever else a command mentions has to exist. A refusal never depends on whether a record exists that the
     actor has no part in.
     """
+    cls = type(command)
     check_ids(command)
     who = standing(model, act.actor)
-    record = model.get(type(command).on, command.record) if command.record is not None else None
-    admit(command, record, who.roles(record))
-    for name, kind, many in tagged_fields(type(command)):
+    record = model.get(cls.on, command.record) if command.record is not None else None
+    roles = who.roles(record)
+    admit(command, record, roles)
+    by_office = cls.office is not None and not roles & (cls.by - OF_AN_OFFICE | {Role.HUB})
+    if cls.office is not None and by_office and getattr(command, cls.office) not in who.offices:
+        raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of this organization can do this."), cls.office)
+    for name, kind, many in tagged_fields(cls):
         value = getattr(command, name)
         for each in value if many else [value]:
-            if each and kind.name in RECORDS and not model.get(RECORDS[kind.name], each).status:
+            if not each or kind.name not in RECORDS or name == record_field(cls):
+                continue
+            if not model.get(RECORDS[kind.name], each).mentionable:
                 raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)
     return list(command.decide(model, act))
 

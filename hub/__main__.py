@@ -113,7 +113,11 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
 @click.confirmation_option(prompt="This destroys the person's name, e-mail and ORCID iD for good. Go on?")
 def forget(person: str) -> None:
     """Erase a person's personal data; what they did stays under their id, and everything still replays."""
-    shown(opened(lambda hub: hub.do(ErasePerson(person=person))), as_json=False)
+    try:
+        command = checked(ErasePerson, {"person": person})
+    except Refusal as refusal:
+        raise click.UsageError(f"PERSON: {refusal}") from None
+    shown(opened(lambda hub: hub.do(command)), as_json=False)
 
 
 def _printed(recorded: Recorded, as_json: bool) -> None:

@@ -1,19 +1,33 @@
 """What people and programs send, made into commands; what does not fit is said in words, field by field."""
 
+import unicodedata
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from domain.core import N_, Command, Reason, Refusal
+from domain.core import N_, Command, Reason, Refusal, kind_of
+
+
+def tidy(value: Any) -> Any:
+    """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen."""
+    if isinstance(value, str):
+        value = unicodedata.normalize("NFC", value).strip()
+        return value if any(_seen(letter) for letter in value) else ""
+    return value
+
+
+def _seen(letter: str) -> bool:
+    return not letter.isspace() and unicodedata.category(letter) not in ("Cf", "Mn")
 
 
 def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]:
     """What is wrong with each field; empty where a command can be made of it."""
     found: dict[str, Refusal] = {}
     for field in msgspec.structs.fields(cls):
-        value = given.get(field.name)
+        value = tidy(given.get(field.name))
         if value is None or value == "" or value == ():
             if field.required:
                 found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
@@ -21,8 +35,15 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
         if isinstance(value, str) and any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
             found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
             continue
+        kind = kind_of(field.type)
+        if kind and isinstance(value, str) and not kind[0].admits(value):
+            words = N_("This is not the id of a %(kind)s.")
+            found[field.name] = Refusal(Reason.INVALID, words, field.name, kind=kind[0].name)
+            continue
         try:
-            msgspec.convert(value, field.type, strict=False)
+            converted = msgspec.convert(value, field.type, strict=False)
+            if isinstance(converted, date) and not 1900 <= converted.year < 2200:
+                found[field.name] = Refusal(Reason.INVALID, N_("A year from 1900 to 2199 is asked for."), field.name)
         except msgspec.ValidationError as error:
             message, values = _words(inspect.type_info(field.type), value, error)
             found[field.name] = Refusal(Reason.INVALID, message, field.name, **values)
@@ -37,12 +58,14 @@ def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
     wrong = problems(cls, given)
     if wrong:
         raise next(iter(wrong.values()))
-    plain = {name: value for name, value in given.items() if value is not None}
+    plain = {name: tidy(value) for name, value in given.items() if value is not None}
     for field in msgspec.structs.fields(cls):
         if plain.get(field.name) == "" and not _takes_empty(field):
             del plain[field.name]
     try:
-        return msgspec.convert(plain, cls, strict=False)
+        made = msgspec.convert(plain, cls, strict=False)
+        times = {name: value for name in cls.__struct_fields__ if isinstance(value := getattr(made, name), datetime)}
+        return msgspec.structs.replace(made, **{name: time.astimezone(UTC) for name, time in times.items()})
     except msgspec.ValidationError as error:
         raise Refusal(Reason.INVALID, N_("This cannot be understood: %(why)s."), why=str(error)) from None
 

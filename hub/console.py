@@ -15,7 +15,7 @@ from rich.console import Console
 from domain.core import Refusal
 from hub.door import Hub
 from hub.postgres import Unavailable, database, default_home
-from hub.writer import Receipt
+from hub.writer import Busy, Receipt, Unknown
 
 T = TypeVar("T")
 err = Console(stderr=True, highlight=False)
@@ -45,8 +45,18 @@ def failing() -> Iterator[None]:
     """What fails says what to do, and leaves with its exit code."""
     try:
         yield
+    except BrokenPipeError:
+        # Whoever read has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except Unavailable as error:
         err.print(str(error))
+        sys.exit(3)
+    except Busy:
+        err.print("Too many commands are waiting: try again in a moment.")
+        sys.exit(3)
+    except Unknown as error:
+        err.print(f"Whether this was recorded is not known ({error}): ask again with the same --key to find out.")
         sys.exit(3)
     except asyncpg.DataError as error:
         err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")

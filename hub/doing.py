@@ -1,5 +1,6 @@
 """``hub do``: every command, derived."""
 
+import re
 from typing import Any
 
 import click
@@ -40,7 +41,7 @@ def _derived(cls: type[Command]) -> click.Command:
     ]
     options += [
         click.Option(["--as", "as_"], required=True, help=f"The id of the person who gives it, or “{HUB}”."),
-        click.Option(["--key"], help="Makes a retry safe: the same key gives the same answer."),
+        click.Option(["--key"], callback=_key, help="Makes a retry safe: the same key gives the same answer."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
     ]
     who = ", ".join(sorted(role.value for role in cls.by))
@@ -49,9 +50,15 @@ def _derived(cls: type[Command]) -> click.Command:
     return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\nFor {who}.{when}")
 
 
+def _key(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
+        raise click.BadParameter("1 to 200 visible ASCII characters are asked for.")
+    return value
+
+
 def _criterion(text: str) -> dict[str, Any]:
     name, colon, weight = text.rpartition(":")
-    if not colon or not weight.strip().isdecimal():
+    if not colon or not weight.strip().isdecimal() or len(weight.strip()) > 3:
         raise click.UsageError("--criteria: write each as “name: percent”.")
     return {"name": name.strip(), "weight": int(weight)}
 

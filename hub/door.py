@@ -83,13 +83,18 @@ class Hub:
         for _ in range(_ROUNDS):
             if key is not None and (answer := await self._answered(actor, key, digest)):
                 return answer
-            events, read = await self._prepare(command, act)
-            pending = Pending(command, act, request, key, digest, events, read)
+            events, read, decided = await self._prepare(command, act)
+            pending = Pending(command, act, request, key, digest, events, read, decided)
             self.writer.put(pending)
             try:
                 receipt = await asyncio.shield(pending.done)
             except Again:
                 continue
+            except Refusal:
+                # The same request may have been carried out meanwhile: then its answer is the answer.
+                if key is not None and (answer := await self._answered(actor, key, digest)):
+                    return answer
+                raise
             if isinstance(command, ErasePerson):
                 await self._destroy(command.person)
             return receipt
@@ -119,13 +124,18 @@ class Hub:
         self.models.drop()
         return events, time.perf_counter() - began
 
-    async def actions(self, actor: str, record: str) -> list[Action]:
-        """What an actor may do with a record as it is now."""
+    async def actions(self, actor: str, record: str, position: int = 0) -> list[Action]:
+        """What an actor may do with a record as it is now, at this position of the log or after it."""
+        await self.writer.reach(position)
         act = CommandAct(actor)
         return (await self._consider(lambda model: actions(model, act, record), act))[0]
 
-    async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State]]:
-        return await self._consider(lambda model: decide(command, model, act), act)
+    async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State], bool]:
+        try:
+            return *await self._consider(lambda model: decide(command, model, act), act), True
+        except Refusal:
+            # Memory may be behind another process: the writer, which looks at the log itself, has the last word.
+            return [], {}, False
 
     async def _consider(self, think: Callable[[Tracking], T], act: CommandAct) -> tuple[T, dict[Key, State]]:
         while True:

@@ -101,7 +101,7 @@ class Log:
 
 async def as_writer(db: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:
     """Give up every right but those of the hub's own role: the log can only grow."""
-    await db.execute(f"SET ROLE {WRITER}; SET timezone = 'UTC'")
+    await db.execute(f"SET ROLE {WRITER}; SET timezone = 'UTC'; SET client_min_messages = warning")
 
 
 async def _reader(db: asyncpg.Connection) -> None:
@@ -110,7 +110,7 @@ async def _reader(db: asyncpg.Connection) -> None:
     await as_writer(db)
 
 
-async def _unchanged(db: asyncpg.pool.PoolConnectionProxy) -> None:
+async def _unchanged(db: asyncpg.Connection) -> None:
     # Nobody who borrows a connection changes its session, so there is nothing to reset: a round trip less a query.
     pass
 

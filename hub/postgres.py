@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PORT = 5432
 _START, _STOP = 60.0, 30.0
@@ -222,6 +223,16 @@ def _is_postgres_of(pid: int, data: Path) -> bool:
     return str(data).encode() in words
 
 
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and parts.port != 0:
+            return url
+    except ValueError:
+        pass
+    raise Unavailable("HUB_DATABASE_URL is no address of a database: postgresql://USER@HOST:PORT/NAME is asked for.")
+
+
 @contextmanager
 def database(home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False) -> Iterator[str]:
     """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one.
@@ -229,7 +240,7 @@ def database(home: Path, say: Callable[[str], None] = lambda _: None, *, alone: 
     ``alone`` raises ``Unavailable`` where another hub runs on ``home``.
     """
     if url := os.environ.get("HUB_DATABASE_URL"):
-        yield url
+        yield _checked(url)
         return
     embedded = Embedded(home)
     if not embedded.own():

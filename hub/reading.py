@@ -14,7 +14,8 @@ from projections.core import PUBLIC, Row
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
     """What a viewer is: ``public``, themselves, their hub-wide roles, and their offices.
 
-    Only who has joined is more than ``public``; an office in an unverified organization opens nothing.
+    Only who has joined is more than ``public``; an office in an unverified organization opens nothing, nor does an
+    office of a call that has outlived the role in the Center.
     """
     if person is None:
         return frozenset({PUBLIC})
@@ -25,7 +26,8 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
             UNION SELECT principal FROM {schema}.role JOIN viewer ON person = viewer.id
             UNION SELECT principal FROM {schema}.officer f JOIN viewer ON person = viewer.id
                 JOIN {schema}.organization o ON o.id = f.organization AND o.status = 'verified'
-            UNION SELECT c.id || '/office' FROM {schema}.call c JOIN viewer ON officer = viewer.id""",
+            UNION SELECT c.id || '/office' FROM {schema}.call c JOIN viewer ON viewer.id = ANY(c.officers)
+                JOIN {schema}.role r ON r.person = viewer.id AND r.role = 'center_officer'""",
         person,
     )
     return frozenset({PUBLIC, *(row[0] for row in rows)})

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def records(path: Path) -> list[Any]:
         else:
             data = path.read_bytes()
         found = json.loads(data)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise Unreadable(f"{path} cannot be read: {error}") from None
     if not isinstance(found, list):
         raise Unreadable(f"{path} is no JSON array of records: is it ROR's dump?")
@@ -75,6 +76,9 @@ def command(record: Any) -> ImportOrganization:
             "established": record.get("established"),
             "modified": record["admin"]["last_modified"]["date"],
         }
+        for name, most in (("latitude", 90), ("longitude", 180)):
+            if plain[name] is not None and not abs(plain[name]) <= most:
+                raise ValueError(f"its {name} is no place on Earth")
         return msgspec.convert(plain, ImportOrganization)
     except StopIteration:
         raise ValueError("it has no name that ROR displays") from None

@@ -5,9 +5,7 @@ import logging
 from datetime import UTC, datetime
 
 from domain.calls import CloseRound, OpenRound
-from domain.core import Refusal
 from hub.door import Hub
-from hub.writer import Busy, Unknown
 
 LOOK = 5.0
 _log = logging.getLogger("hub")
@@ -30,8 +28,14 @@ async def keep(hub: Hub) -> None:
     """Open and close rounds for ever. Several hubs may do so at once: each command changes something only once."""
     while True:
         try:
-            for command in await due(hub, datetime.now(UTC)):
+            waiting = await due(hub, datetime.now(UTC))
+        except Exception as error:
+            _log.warning("which rounds are due cannot be read: %s", error)
+            waiting = []
+        for command in waiting:
+            # One call that cannot go on holds up no other.
+            try:
                 await hub.do(command)
-        except (Refusal, Busy, Unknown, OSError) as error:
-            _log.warning("a round that is due waits: %s", error)
+            except Exception as error:
+                _log.warning("a round that is due waits: %s", error)
         await asyncio.sleep(LOOK)

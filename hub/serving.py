@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import sys
 from contextlib import suppress
 from datetime import date, datetime, timedelta
@@ -18,6 +19,15 @@ from hub.postgres import database, default_home
 from hub.region import NotEmpty, tell
 
 APPLICATION = "web.app:served"
+
+
+def _free(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        err.print(f"Port {port} of {host} cannot be had: {error.strerror}. Choose another one with PORT=… or --port.")
+        sys.exit(2)
 
 
 def _run(dsn: str, host: str, port: int, workers: int, demo: bool, until: int | None) -> None:
@@ -63,6 +73,7 @@ def serve(host: str, port: int, demo: bool, workers: int) -> None:
         finally:
             await hub.close()
 
+    _free(host, port)
     with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
         asyncio.run(prepare(dsn))
         err.print(f"The hub is open at http://{host}:{port} — Ctrl-C ends it")
@@ -99,6 +110,7 @@ def at(when: str, host: str, port: int) -> None:
         await hub.models.remove()
         await hub.close()
 
+    _free(host, port)
     with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
         try:
             until = asyncio.run(find(dsn))

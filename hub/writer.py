@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from hub.log import Log, Recorded, as_writer
 from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
 
+_NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 MAX_BATCH = 512
 MAX_WAITING = 10_000
 MAX_DATA = 60_000
@@ -63,7 +65,7 @@ class Tracking:
 
 @dataclass
 class Pending:
-    """A command in the queue, with what was decided before it came to its turn."""
+    """A command in the queue, with what was decided before it came to its turn; what was refused is decided anew."""
 
     command: Command
     act: CommandAct
@@ -72,6 +74,7 @@ class Pending:
     hash: str
     events: list[Event]
     read: dict[Key, State]
+    decided: bool = True
     done: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     refusal: Refusal | None = None
     receipt: Receipt | None = None
@@ -92,6 +95,7 @@ class Writer:
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self._queue: deque[Pending] = deque()
         self._alone: deque[Pending] = deque()
+        self._looks: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
         self._db: asyncpg.Connection | None = None
@@ -120,6 +124,14 @@ class Writer:
         self._queue.append(pending)
         self._wake.set()
 
+    async def reach(self, position: int) -> None:
+        """Return when what is in memory has seen this position of the log, whoever appended it."""
+        if position > self.head:
+            looked = asyncio.get_running_loop().create_future()
+            self._looks.append(looked)
+            self._wake.set()
+            await asyncio.shield(looked)
+
     def adopt(self, key: Key, state: State, position: int) -> bool:
         """Keep a state that was just loaded, brought to this writer's head; ``False`` if it is too old for that."""
         if position < self.head:
@@ -147,14 +159,15 @@ class Writer:
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
         await self.models.bring_up(self._db)
 
-    def _warning(self, _: object, message: object) -> None:
+    def _warning(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
         # "committed locally, but might not have been replicated": durable here is not durable everywhere.
-        self._warned = True
+        self._warned |= message.severity_en == "WARNING"
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._look()
             while self._queue or self._alone:
                 if self._alone:
                     batch = [self._alone.popleft()]
@@ -175,6 +188,18 @@ class Writer:
                         pending.fail(Unknown(str(error)))
                     await self._reconnect()
 
+    async def _look(self) -> None:
+        looks, self._looks = self._looks, []
+        if not looks:
+            return
+        try:
+            await self._catch_up()
+        except (OSError, asyncpg.PostgresError):
+            await self._reconnect()
+        for each in looks:
+            if not each.done():
+                each.set_result(None)
+
     async def _reconnect(self) -> None:
         while True:
             try:
@@ -189,7 +214,11 @@ class Writer:
             batch = [pending for pending in batch if not pending.done.done()]
             keyed = [p for p in batch if p.key is not None and p.refusal is None]
             if not recorded and not keyed:
-                break
+                # A refusal, too, is judged by the log as it is: another process may have appended.
+                if await self._db_head() == self.head:
+                    break
+                await self._catch_up()
+                continue
             rows = await self.models.folded(recorded)
             try:
                 found = await self._append(recorded, batch, keyed, rows)
@@ -212,6 +241,10 @@ class Writer:
                 pending.done.set_result(pending.receipt)
         self._warned = False
 
+    async def _db_head(self) -> int:
+        assert self._db is not None
+        return await self._db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
+
     def _decide_all(self, batch: list[Pending], overlay: dict[Key, State]) -> list[Recorded]:
         def find(key: Key) -> State:
             if key in overlay:
@@ -232,10 +265,10 @@ class Writer:
                     continue
                 keys.add((pending.act.actor, pending.key))
             try:
-                if any(find(key) is not state for key, state in pending.read.items()):
+                if not pending.decided or any(find(key) is not state for key, state in pending.read.items()):
                     model = Tracking(find)
                     pending.events = decide(pending.command, model, pending.act)
-                    pending.read = model.read
+                    pending.read, pending.decided = model.read, True
                 at = max(at, pending.act.at)
                 new = self._record(pending, self.head + len(recorded), at)
             except Missing:
@@ -262,7 +295,7 @@ class Writer:
         for n, event in enumerate(pending.events, start=1):
             salt = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
             data = self.log.codec.encode(event, salt)
-            if b"\\u0000" in data:
+            if _NULL.search(data):
                 raise Refusal(Reason.INVALID, N_("A text holds a null character: remove it."))
             if len(data) > MAX_DATA:
                 raise Refusal(Reason.TOO_LARGE, N_("This is too long to be recorded: shorten its texts."))

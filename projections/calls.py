@@ -8,21 +8,22 @@ from domain.calls import (
     CallAmended,
     CallArchived,
     CallDrafted,
+    CallOfficerAppointed,
     CallPublished,
     Criterion,
     ResultsPublished,
     RoundClosed,
     RoundOpened,
 )
-from domain.core import CallId, PersonId
+from domain.core import CallId
 from projections.core import PUBLIC, Row
 
 
 class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), index=("status", "closes_at")):
-    """A call: its officer reads the draft, everybody what was published."""
+    """A call: its officers read the draft, everybody what was published."""
 
     id: CallId
-    officer: PersonId
+    officers: tuple[str, ...]
     title: str
     summary: str
     status: str
@@ -38,10 +39,10 @@ class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), 
 
 @CallRow.on(CallDrafted)
 def drafted(e: CallDrafted, at: datetime) -> CallRow:
-    """Only its officer sees it."""
+    """Only who began it sees it."""
     return CallRow(
         id=e.call,
-        officer=e.officer,
+        officers=(e.officer,),
         title=e.title,
         summary=e.summary,
         status="draft",
@@ -61,6 +62,12 @@ def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
     """What is null stays."""
     names = (name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
     return replace(row, **{name: value for name in names if (value := getattr(e, name)) is not None})
+
+
+@CallRow.on(CallOfficerAppointed)
+def joined(row: CallRow, e: CallOfficerAppointed, at: datetime) -> CallRow:
+    """One officer more."""
+    return replace(row, officers=(*row.officers, e.officer), readers=tuple(sorted({*row.readers, e.officer})))
 
 
 @CallRow.on(CallPublished)

@@ -1,10 +1,17 @@
 """A small region that the stories share: three people, three organizations, one open call."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from domain.calls import CallDrafted, CallPublished, Criterion, RoundOpened
 from domain.organizations import OfficerAppointed, OrganizationRegistered, OrganizationVerified, Place
-from domain.people import HubRole, PersonInvited, PersonJoined, RoleGranted
+from domain.people import (
+    AffiliationConfirmed,
+    AffiliationDeclared,
+    HubRole,
+    PersonInvited,
+    PersonJoined,
+    RoleGranted,
+)
 from tests.stories import id_, sealed
 
 OFFICER, ZARINA, AIBEK, STRANGER = (id_("person", n) for n in (1, 2, 3, 4))
@@ -42,6 +49,13 @@ ORGANIZATIONS = [
     OfficerAppointed(organization=BISHKEK, person=AIBEK),
     OfficerAppointed(organization=KHUJAND, person=AIBEK),
 ]
+AT_DUSHANBE = id_("affiliation", 1)
+WORKS = [
+    AffiliationDeclared(
+        person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE, position="Researcher", since=date(2020, 1, 1)
+    ),
+    AffiliationConfirmed(person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE),
+]
 DRAFTED_CALL = CallDrafted(
     call=CALL,
     officer=OFFICER,
@@ -56,4 +70,4 @@ DRAFTED_CALL = CallDrafted(
     conflict_years=3,
 )
 OPEN_CALL = [DRAFTED_CALL, CallPublished(call=CALL), RoundOpened(call=CALL)]
-REGION = [*PEOPLE, *ORGANIZATIONS, *OPEN_CALL]
+REGION = [*PEOPLE, *ORGANIZATIONS, *WORKS, *OPEN_CALL]

@@ -6,9 +6,11 @@ import pytest
 
 from domain.calls import (
     AmendCall,
+    AppointCallOfficer,
     ArchiveCall,
     CallAmended,
     CallArchived,
+    CallOfficerAppointed,
     CallPublished,
     CloseRound,
     Criterion,
@@ -21,6 +23,7 @@ from domain.calls import (
     RoundOpened,
 )
 from domain.core import Reason
+from domain.people import HubRole, RoleGranted
 from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE
 from tests.stories import given, id_
 
@@ -92,3 +95,14 @@ def test_results_and_archive():
     given(*closed).when(PublishResults(call=CALL), by=AIBEK).refused(Reason.NOT_PERMITTED)
     given(*closed).when(ArchiveCall(call=CALL), by=OFFICER).refused(Reason.WRONG_STATUS)
     given(*closed, ResultsPublished(call=CALL)).when(ArchiveCall(call=CALL), by=OFFICER).then(CallArchived(call=CALL))
+
+
+def test_another_officer_of_the_center_joins_a_call():
+    appoint = AppointCallOfficer(call=CALL, officer=AIBEK)
+    given(*PEOPLE, *OPEN_CALL).when(appoint, by=OFFICER).refused(Reason.NOT_PERMITTED, "officer")
+    role = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    appointed = CallOfficerAppointed(call=CALL, officer=AIBEK)
+    given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=OFFICER).then(appointed)
+    given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=AIBEK).then(appointed)
+    given(*PEOPLE, role, *OPEN_CALL, appointed).when(appoint, by=OFFICER).then()
+    given(*PEOPLE, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)

@@ -17,12 +17,18 @@ import pytest
 
 from domain.calls import Criterion, DraftCall, PublishCall
 from domain.core import Reason, Refusal
-from domain.organizations import AppointOfficer, ImportOrganization, RegisterOrganization, VerifyOrganization
-from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid
-from domain.proposals import DraftProposal, ReviseProposal
+from domain.organizations import (
+    AppointOfficer,
+    ImportOrganization,
+    RegisterOrganization,
+    SuspendOrganization,
+    VerifyOrganization,
+)
+from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
+from domain.proposals import DraftProposal, ReviseProposal, WithdrawProposal
 from hub.door import Hub
 from hub.models import verify
-from hub.writer import MAX_WAITING, Busy
+from hub.writer import MAX_WAITING, Busy, Unknown
 
 
 def told(story):
@@ -169,6 +175,109 @@ def test_one_key_sent_to_two_hubs_at_once_is_carried_out_once(dsn):
         assert sum(row.type == "ProposalDrafted" for row in rows) == 20
         for hub in hubs:
             await hub.close()
+
+    told(story())
+
+
+def test_one_key_sent_twice_at_once_gives_one_answer_whatever_the_command_changes(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        for n in range(6):
+            invite = InvitePerson(name="Once", email=f"once{n}@example.org")
+            answers = await asyncio.gather(*(hub.do(invite, author, f"invite-{n}") for _ in range(6)))
+            assert len({each.record for each in answers}) == 1
+            proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Start"), author)).record
+            withdraw = WithdrawProposal(proposal=proposal, reason="No time")
+            answers = await asyncio.gather(*(hub.do(withdraw, author, f"withdraw-{n}") for _ in range(6)))
+            assert len({each.position for each in answers}) == 1
+        await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_a_refusal_and_nothing_to_do_are_judged_by_the_log_not_by_memory(dsn):
+    async def story():
+        one, other = await Hub.open(dsn), await Hub.open(dsn)
+        officer, author, lead, _ = await region(one)
+        await other.do(RevokeRole(person=author, role="auditor"), officer)
+        await one.do(GrantRole(person=author, role="auditor"), officer)
+        assert (await other.do(RevokeRole(person=author, role="auditor"), officer)).events == 1
+        newcomer = (await other.do(InvitePerson(name="Newcomer", email="new@example.org"), author)).record
+        appoint = AppointOfficer(organization=lead, person=newcomer)
+        with pytest.raises(Refusal):
+            await other.do(appoint, officer)
+        await one.do(JoinHub(person=newcomer), newcomer)
+        assert (await other.do(appoint, officer)).events == 1
+        # What may be done is told at the position that the viewer has seen.
+        receipt = await one.do(SuspendOrganization(organization=lead, reason="Inquiry"), officer)
+        may = await other.actions(officer, lead, receipt.position)
+        assert {each.command.__name__ for each in may} >= {"VerifyOrganization"}
+        await check_log(one)
+        for hub in (one, other):
+            await hub.close()
+
+    told(story())
+
+
+def test_a_commit_that_a_standby_has_not_confirmed_is_unknown_until_asked_again(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer._append
+
+        async def warned(*args):
+            found = await append(*args)
+            await hub.writer._db.execute("SET client_min_messages = notice; DO $$ BEGIN RAISE WARNING 'local'; END $$")
+            return found
+
+        hub.writer._append = warned
+        with pytest.raises(Unknown):
+            await hub.do(draft, author, "key-1")
+        hub.writer._append = append
+        receipt = await hub.do(draft, author, "key-1")
+        assert (await hub.do(draft, author, "key-1")) == receipt
+        rows = await check_log(hub)
+        assert sum(row.type == "ProposalDrafted" for row in rows) == 1
+        await hub.close()
+
+    told(story())
+
+
+def test_a_connection_that_breaks_while_committing_is_unknown_and_the_writer_goes_on(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer._append
+
+        async def broken(*args):
+            await append(*args)
+            hub.writer._db.terminate()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+        hub.writer._append = broken
+        with pytest.raises(Unknown):
+            await hub.do(draft, author, "key-1")
+        hub.writer._append = append
+        receipt = await hub.do(draft, author, "key-1")
+        rows = await check_log(hub)
+        assert [row.event.proposal for row in rows if row.type == "ProposalDrafted"] == [receipt.record]
+        await hub.close()
+
+    told(story())
+
+
+def test_a_word_too_long_to_be_indexed_and_a_written_backslash_are_recorded_as_any_other(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        texts = ["data:" + "x" * 3_000, "ж" * 20_000, "written: \\u0000 and \\\\u0000"]
+        drafts = [DraftProposal(call=call, lead=lead, title="Long words", abstract=text) for text in texts]
+        receipts = await asyncio.gather(*(hub.do(each, author) for each in drafts))
+        assert all(each.events == 1 for each in receipts)
+        await check_log(hub)
+        await hub.close()
 
     told(story())
 

@@ -101,6 +101,8 @@ def test_somebody_else_verifies():
         since=NOW.date(),
     )
     given(*REGION, own).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+    for_now = msgspec.structs.replace(own, until=NOW.date())
+    given(*REGION, for_now).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
 
 
 def test_an_authority_verifies_in_its_own_country_only():

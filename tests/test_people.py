@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import msgspec
 import pytest
 
 from domain.core import Reason, orcid_is_valid
@@ -26,7 +27,7 @@ from domain.people import (
     RoleGranted,
     RoleRevoked,
 )
-from tests.region import AIBEK, BISHKEK, OFFICER, PEOPLE, REGION, STRANGER, ZARINA
+from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, ZARINA
 from tests.stories import given, id_, sealed
 
 NEW = id_("person", 101)
@@ -111,6 +112,20 @@ def test_an_affiliation_is_refused_backwards_unknown_and_from_strangers():
     confirm = ConfirmAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
     given(*REGION, DECLARED).when(confirm, by=STRANGER).refused(Reason.NOT_PERMITTED)
     given(*REGION, DECLARED).when(confirm, by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_an_office_elsewhere_confirms_and_ends_nothing():
+    at_dushanbe = AffiliationDeclared(
+        person=STRANGER, affiliation=AFFILIATION, organization=DUSHANBE, position="Dean", since=date(2024, 1, 1)
+    )
+    at_bishkek = msgspec.structs.replace(at_dushanbe, affiliation=id_("affiliation", 8), organization=BISHKEK)
+    named = [*REGION, at_dushanbe, at_bishkek]
+    confirm = ConfirmAffiliation(person=STRANGER, affiliation=AFFILIATION, organization=DUSHANBE)
+    given(*named).when(confirm, by=AIBEK).refused(Reason.NOT_PERMITTED, "organization")
+    end = EndAffiliation(person=STRANGER, affiliation=AFFILIATION, organization=DUSHANBE, until=date(2025, 1, 1))
+    given(*named).when(end, by=AIBEK).refused(Reason.NOT_PERMITTED, "organization")
+    borrowed = msgspec.structs.replace(confirm, organization=BISHKEK)
+    given(*named).when(borrowed, by=AIBEK).refused(Reason.NOT_FOUND, "affiliation")
 
 
 def test_roles_come_from_the_center():

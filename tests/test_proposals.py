@@ -5,9 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from domain.calls import RoundClosed
+from domain.calls import CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import Reason
 from domain.organizations import OfficerAppointed, OrganizationSuspended
+from domain.people import AffiliationEnded, HubRole, RoleGranted, RoleRevoked
 from domain.proposals import (
     AcceptAward,
     AssessRisk,
@@ -45,6 +46,7 @@ from domain.proposals import (
 )
 from tests.region import (
     AIBEK,
+    AT_DUSHANBE,
     BISHKEK,
     CALL,
     CLOSES,
@@ -95,8 +97,9 @@ def test_a_proposal_is_drafted_in_a_public_call_by_a_verified_organization():
 
 def test_a_call_that_is_still_a_draft_looks_like_none_at_all():
     secret = msgspec.structs.replace(DRAFTED_CALL, call=id_("call", 5))
-    draft = DraftProposal(call=id_("call", 5), lead=DUSHANBE, title="Glaciers")
-    given(*REGION, secret).when(draft, by=ZARINA).refused(Reason.NOT_FOUND, "call")
+    for lead in (DUSHANBE, id_("organization", 99)):
+        draft = DraftProposal(call=id_("call", 5), lead=lead, title="Glaciers")
+        given(*REGION, secret).when(draft, by=ZARINA).refused(Reason.NOT_FOUND, "call")
 
 
 def test_text_is_revised_but_never_over_an_unseen_change():
@@ -120,6 +123,29 @@ def test_to_a_stranger_a_draft_looks_like_no_record():
 
 def test_a_draft_is_hidden_from_the_officer_of_the_call():
     given(*READY).when(ConfirmEligibility(proposal=P), by=OFFICER).refused(Reason.NOT_PERMITTED)
+    withdrawn = ProposalWithdrawn(proposal=P, reason="No time")
+    given(*READY, withdrawn).when(ConfirmEligibility(proposal=P), by=OFFICER).refused(Reason.NOT_PERMITTED)
+
+
+def test_who_stands_behind_a_proposal_does_not_judge_it():
+    judge = ConfirmEligibility(proposal=P)
+    for organization in (DUSHANBE, BISHKEK):
+        office = OfficerAppointed(organization=organization, person=OFFICER)
+        given(*READY, SUBMITTED, office).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    own = msgspec.structs.replace(DRAFTED, investigator=OFFICER)
+    given(*REGION, own, ASSESSED, INVITED, CONFIRMED, SUBMITTED).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    given(*READY, SUBMITTED).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
+
+
+def test_a_call_is_run_by_officers_of_the_center_only():
+    gone = RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER)
+    given(*READY, SUBMITTED, gone).when(ConfirmEligibility(proposal=P), by=OFFICER).refused(Reason.NOT_PERMITTED)
+    second = RoleGranted(person=STRANGER, role=HubRole.CENTER_OFFICER)
+    appointed = CallOfficerAppointed(call=CALL, officer=STRANGER)
+    given(*READY, SUBMITTED, second).when(ConfirmEligibility(proposal=P), by=STRANGER).refused(Reason.NOT_PERMITTED)
+    given(*READY, SUBMITTED, second, appointed).when(ConfirmEligibility(proposal=P), by=STRANGER).then(
+        EligibilityConfirmed(proposal=P)
+    )
 
 
 def test_a_partner_is_invited_and_answers_for_itself():
@@ -147,6 +173,15 @@ def test_an_officer_answers_for_their_own_organization_only():
     other = PartnerInvited(proposal=P, organization=DUSHANBE, contribution="Data", country="TJ")
     confirm = ConfirmPartner(proposal=P, organization=DUSHANBE)
     given(*REGION, DRAFTED, INVITED, other).when(confirm, by=AIBEK).refused(Reason.NOT_PERMITTED, "organization")
+
+
+def test_an_office_in_a_suspended_organization_confirms_nothing():
+    suspended = OrganizationSuspended(organization=BISHKEK, reason="Inquiry")
+    other = PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ")
+    confirm = ConfirmPartner(proposal=P, organization=BISHKEK)
+    given(*REGION, DRAFTED, INVITED, other, suspended).when(confirm, by=AIBEK).refused(
+        Reason.NOT_PERMITTED, "organization"
+    )
 
 
 def test_risk_is_assessed():
@@ -201,6 +236,19 @@ def test_what_is_not_ready_is_not_submitted(events, reason, field):
     given(*REGION, *events).when(SubmitProposal(proposal=P), by=ZARINA).refused(reason, field)
 
 
+def test_nobody_submits_in_the_name_of_an_organization_that_has_not_confirmed_them():
+    submit = SubmitProposal(proposal=P)
+    foreign = msgspec.structs.replace(DRAFTED, lead=KHUJAND)
+    events = [*REGION, foreign, ASSESSED, INVITED, CONFIRMED]
+    given(*events).when(submit, by=ZARINA).refused(Reason.INCOMPLETE, "lead")
+    ended = AffiliationEnded(
+        person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE, until=(NOW - timedelta(days=1)).date()
+    )
+    given(*READY, ended).when(submit, by=ZARINA).refused(Reason.INCOMPLETE, "lead")
+    office = OfficerAppointed(organization=DUSHANBE, person=ZARINA)
+    given(*READY, ended, office).when(submit, by=ZARINA).then(SUBMITTED)
+
+
 def test_the_deadline_holds_even_before_the_closing_is_recorded():
     submit = SubmitProposal(proposal=P)
     given(*READY).when(submit, by=ZARINA, at=CLOSES - SECOND).then(SUBMITTED)
@@ -215,6 +263,8 @@ def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
     given(*READY, SUBMITTED).when(give_back, by=OFFICER).then(returned)
     given(*READY, SUBMITTED).when(give_back, by=ZARINA).refused(Reason.NOT_PERMITTED)
     given(*READY, SUBMITTED).when(give_back, by=OFFICER, at=until).refused(Reason.INVALID, "until")
+    over = [RoundClosed(call=CALL), ResultsPublished(call=CALL)]
+    given(*READY, SUBMITTED, *over).when(give_back, by=OFFICER).refused(Reason.WRONG_STATUS)
     after = given(*READY, SUBMITTED, returned, RoundClosed(call=CALL))
     second = ProposalSubmitted(proposal=P, version=2, content=SUBMITTED.content, call=CALL)
     after.when(SubmitProposal(proposal=P), by=ZARINA, at=until - SECOND).then(second)

@@ -16,11 +16,11 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.core import LANGUAGES
+from domain.core import LANGUAGES, N_
 from hub.door import Hub
 from hub.rounds import keep
 from web.forms import Forms
-from web.graphql import Endpoint, sdl
+from web.graphql import UNFIT, Endpoint, sdl
 from web.live import Live
 from web.pages import SITE, Site, Unanswered, document
 from web.reads.executor import Reads
@@ -127,10 +127,14 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
         viewer = await site.viewer(request)
         return site.unanswered(request, viewer, Unanswered([]))
 
+    async def unfit(request: Request, error: Exception) -> Response:
+        message = N_("This address or form holds something that no record can hold: open the page anew.")
+        return site.problem(request, await site.viewer(request), 400, N_("Not understood"), message)
+
     return Starlette(
         routes=routes,
         middleware=[Middleware(Languages), Middleware(Headers)],
-        exception_handlers={404: missing, 500: wrong},
+        exception_handlers={404: missing, 500: wrong, **dict.fromkeys(UNFIT, unfit)},
     )
 
 

@@ -88,6 +88,15 @@ class Forms:
         if viewer.person is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={_quoted(target)}", 303)
+        try:
+            return await self._answer(request, viewer, cls)
+        except Unanswered as unanswered:
+            # An address with a value that no record has: nothing is there.
+            if {error.get("extensions", {}).get("code") for error in unanswered.errors} == {"BAD_INPUT"}:
+                return self._site.missing(request, viewer)
+            return self._site.unanswered(request, viewer, unanswered)
+
+    async def _answer(self, request: Request, viewer: Viewer, cls: type[Command]) -> Response:
         if request.method == "GET":
             return await self._form(request, viewer, cls, dict(request.query_params), {}, new_id("request"))
         if from_elsewhere(request):
@@ -116,8 +125,9 @@ class Forms:
             values = {"input": _input(cls, given)}
             done = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
         except Unanswered as unanswered:
-            told = unanswered.errors[0]["message"] if unanswered.errors else ""
-            return await self._form(request, viewer, cls, sent, {}, key, told, 503)
+            error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
+            status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
+            return await self._form(request, viewer, cls, sent, {}, key, error["message"], status)
         if (refusal := done["refusal"]) is not None:
             field = fields(cls).get(refusal["field"] or "")
             shown = field in cls.__struct_fields__ and field != record_field(cls)
@@ -370,10 +380,8 @@ def _input(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
         value, type = given[field.name], _bare(inspect.type_info(field.type))
         if isinstance(type, inspect.LiteralType | inspect.EnumType):
             value = value.upper()
-        elif isinstance(type, inspect.IntType):
-            value = int(value)
-        elif isinstance(type, inspect.FloatType):
-            value = float(value)
+        elif isinstance(type, inspect.IntType | inspect.FloatType):
+            value = msgspec.convert(value, field.type, strict=False)
         elif isinstance(value, tuple):
             value = [dict(each) for each in value]
         found[camel(field.name)] = value

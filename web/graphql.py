@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from hub.log import Log
 from web.live import Live
 from web.reads.compiler import Compiler, Values
-from web.reads.executor import Prepared, Reads, etag, limited
+from web.reads.executor import Prepared, Reads, etag, limited, within_cost
 from web.reads.fallback import Context
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
@@ -26,6 +26,8 @@ MAX_BODY = 1_000_000
 MAX_OPERATIONS = 50
 RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
 COOKIE = "hub_session"
+UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
+"""What PostgreSQL's client raises for a value that no column can hold."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -160,27 +162,42 @@ class Endpoint:
             error = limited("TRANSPORT", "Subscriptions are sent as text/event-stream, or over graphql-transport-ws.")
             return Answer(None, [_told(error)], {}, began=False)
         try:
-            if kind == OperationType.QUERY and not self._introspects(context):
+            if kind == OperationType.QUERY and self._introspects(context):
+                within_cost(self._cost_of_roots(context))
+            elif kind == OperationType.QUERY:
                 plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
                 data = await self.reads.data(plan, context.values, viewer)
                 return Answer(data, [], {"cost": plan.cost(context.values)})
             return await self._executed(context, ask)
         except GraphQLError as error:
             return Answer(None, [_told(error)], {}, began=True)
-        except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError):
-            unfit = limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
-            return Answer(None, [_told(unfit)], {}, began=True)
         except Exception as error:
-            self._said(f"{type(error).__name__}: {error}")
-            return Answer(None, [_told(_unforeseen())], {}, began=True)
+            return Answer(None, [_told(self._fault(error))], {}, began=True)
+
+    def _fault(self, error: Exception, path: GraphQLError | None = None) -> GraphQLError:
+        # What an error that is none of the schema's own becomes for whoever asked: their value, or our fault.
+        if isinstance(error, UNFIT):
+            return limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
+        self._said(f"{type(error).__name__}: {error}")
+        return _unforeseen(path)
 
     @staticmethod
-    def _introspects(context: Context) -> bool:
+    def _roots(context: Context) -> dict[str, str]:
         compiler = Compiler(context.reads.schema, "", context.prepared.fragments, context.values)
         root = context.reads.schema.query_type
         assert root is not None
         fields = compiler.collect(root, [context.operation.selection_set])
-        return any(nodes[0].name.value in ("__schema", "__type") for nodes in fields.values())
+        return {key: nodes[0].name.value for key, nodes in fields.items()}
+
+    def _introspects(self, context: Context) -> bool:
+        return any(name in ("__schema", "__type") for name in self._roots(context).values())
+
+    def _cost_of_roots(self, context: Context) -> int:
+        own = [key for key, name in self._roots(context).items() if not name.startswith("__")]
+        plans = [
+            self.reads.plan(context.prepared, context.operation, context.name, context.values, only=key) for key in own
+        ]
+        return sum(plan.cost(context.values) for plan in plans)
 
     async def _executed(self, context: Context, ask: Asked) -> Answer:
         assert context.prepared.document is not None
@@ -197,8 +214,7 @@ class Endpoint:
     def _safe(self, error: GraphQLError) -> dict[str, Any]:
         original = error.original_error
         if original is not None and not isinstance(original, GraphQLError):
-            self._said(f"{type(original).__name__}: {original}")
-            return _told(_unforeseen(error))
+            return _told(self._fault(original, error))
         return _told(error)
 
     async def http(self, request: Request) -> Response:
@@ -219,7 +235,9 @@ class Endpoint:
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:
             return StreamingResponse(
-                self._events(ask, viewer, secret, key), media_type=EVENTS, headers={"Cache-Control": "no-store"}
+                self._events(ask, viewer, secret, key, reading=request.method == "GET"),
+                media_type=EVENTS,
+                headers={"Cache-Control": "no-store"},
             )
         answer = await self.run(ask, viewer, secret, key, reading=request.method == "GET")
         status = answer.extensions.pop("status", 0)
@@ -232,7 +250,7 @@ class Endpoint:
         body = answer.body()
         if status == 200 and not answer.errors:
             headers["ETag"] = etag(body)
-            if request.headers.get("if-none-match") == headers["ETag"]:
+            if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
                 return Response(None, 304, headers)
         return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
 
@@ -258,13 +276,15 @@ class Endpoint:
         return asked(decoded(bytes(raw)))
 
     async def results(
-        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None = None
+        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None = None, reading: bool = False
     ) -> AsyncGenerator[bytes]:
         """The bodies of an operation's responses: one, or for a subscription one per change."""
         try:
             context = self.context(ask, viewer, secret, key)
             if context.operation.operation != OperationType.SUBSCRIPTION:
-                yield (await self.run(ask, viewer, secret, key)).body()
+                answer = await self.run(ask, viewer, secret, key, reading)
+                answer.extensions.pop("status", 0)
+                yield answer.body()
                 return
             assert context.prepared.document is not None
             begun = subscribe(
@@ -284,12 +304,18 @@ class Endpoint:
             async for result in stream:
                 errors = [self._safe(error) for error in result.errors or ()]
                 yield Answer(msgspec.json.encode(result.data), errors, {}).body()
+        except GraphQLError as error:
+            yield Answer(None, [_told(error)], {}, began=False).body()
+        except Exception as error:
+            yield Answer(None, [_told(self._fault(error))], {}, began=False).body()
         finally:
             await stream.aclose()
 
-    async def _events(self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None) -> AsyncIterator[bytes]:
+    async def _events(
+        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None, reading: bool
+    ) -> AsyncIterator[bytes]:
         # A comment now and then: the server learns that the client has gone, the client that the server is there.
-        results = self.results(ask, viewer, secret, key)
+        results = self.results(ask, viewer, secret, key, reading)
         waiting: asyncio.Future[bytes] | None = None
         yield b":\n\n"
         try:
@@ -337,6 +363,7 @@ class Socket:
     def __init__(self, endpoint: Endpoint, websocket: WebSocket) -> None:
         self._endpoint, self._socket = endpoint, websocket
         self._secret = secret_of(websocket)
+        self._token = "authorization" in websocket.headers
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ready = False
 
@@ -373,7 +400,7 @@ class Socket:
             case "connection_init":
                 given = message.get("payload")
                 if isinstance(given, dict) and isinstance(shown := given.get("Authorization"), str):
-                    self._secret = shown.partition(" ")[2].strip()
+                    self._secret, self._token = shown.partition(" ")[2].strip(), True
                     if (await self._endpoint.viewers.find(self._secret)).person is None:
                         return 4403, "Forbidden"
                 self._ready = True
@@ -404,6 +431,9 @@ class Socket:
 
     async def _operate(self, id: str, ask: Asked) -> None:
         viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
+        if self._token and viewer.person is None:
+            await self._socket.close(4403, "Forbidden")
+            return
         async for body in self._endpoint.results(ask, viewer, self._secret):
             result = msgspec.json.decode(body)
             if "data" not in result:
@@ -421,6 +451,10 @@ class Socket:
 async def sdl(request: Request) -> Response:
     """``/schema.graphql``, as text that a browser shows."""
     return PlainTextResponse(published())
+
+
+def _matches(tags: str, own: str) -> bool:
+    return any(each.strip().removeprefix("W/") in (own, "*") for each in tags.split(","))
 
 
 def _wanted(accept: str) -> str:

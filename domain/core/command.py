@@ -55,7 +55,7 @@ class Act(Protocol):
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class CommandMeta(msgspec.StructMeta):
-    """Keeps the two whitelists, who and when, as data on the command's class."""
+    """Keeps the whitelists, who and when, as data on the command's class."""
 
     def __new__(
         mcs,
@@ -66,25 +66,29 @@ class CommandMeta(msgspec.StructMeta):
         on: type[State] = State,
         by: Role | tuple[Role, ...] = (),
         while_: set[str] | None = None,
+        office: str | None = None,
         **options: Any,
     ) -> "CommandMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
         setattr(cls, "on", on)
         setattr(cls, "by", frozenset({by} if isinstance(by, Role) else by))
         setattr(cls, "while_", frozenset(while_) if while_ is not None else None)
+        setattr(cls, "office", office)
         return cls
 
 
 class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     """A request to change something. ``on`` is the record it is about, ``by`` who may give it, ``while_`` when.
 
-    Both whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
+    ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
+    The whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
     A command without a field of its record's kind makes a new record.
     """
 
     on: ClassVar[type[State]] = State
     by: ClassVar[frozenset[Role]] = frozenset()
     while_: ClassVar[frozenset[str] | None] = None
+    office: ClassVar[str | None] = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The events that carrying this out records; none where there is nothing to do. May raise ``Refusal``."""

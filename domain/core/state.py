@@ -30,7 +30,8 @@ class Actor(Protocol):
     """Whoever gives a command, as far as roles depend on them.
 
     ``offices`` are the verified organizations they act for: an office in any other gives no power.
-    ``calls`` are the calls whose officer they are, ``authority_of`` the countries whose national authority they are.
+    ``calls`` are the calls whose officer they are, while they are one of the Center too; ``authority_of`` are the
+    countries whose national authority they are.
     """
 
     @property
@@ -81,6 +82,11 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
     def evolve(self, event: Event) -> Self:
         """This state after the event."""
         raise NotImplementedError
+
+    @property
+    def mentionable(self) -> bool:
+        """Whether a command about another record may name this one; a hidden record looks like an absent one."""
+        return bool(self.status)
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """What the actor is to this record."""

@@ -257,6 +257,8 @@ class Site:
 
         async def show(request: Request) -> Response:
             viewer = await self.viewer(request)
+            if not all(str(value).isprintable() for value in request.path_params.values()):
+                return self.missing(request, viewer)
             given = variables(page.name, request)
             if page.name == "home":
                 given["signedIn"] = viewer.person is not None

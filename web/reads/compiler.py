@@ -6,6 +6,7 @@ request only response keys enter the text: GraphQL names, at most 63 bytes, quot
 """
 
 import base64
+import itertools
 import json
 import re
 import unicodedata
@@ -103,6 +104,7 @@ class Plan:
     paths: frozenset[tuple[str, ...]]
     tables: frozenset[str]
     cost: Cost
+    number: int = field(default_factory=itertools.count(1).__next__)
 
     @cached_property
     def volatile(self) -> bool:
@@ -138,9 +140,15 @@ def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:
         values = json.loads(base64.b64decode(cursor, validate=True))
     except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, list) or len(values) != count or not all(isinstance(v, str | int) for v in values):
+    if not isinstance(values, list) or len(values) != count or not all(map(_bindable, values)):
         raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node)
     return values
+
+
+def _bindable(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" not in value and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)
+    return isinstance(value, int) and abs(value) < 2**63
 
 
 def _when(value: Any, node: FieldNode) -> datetime:
@@ -667,7 +675,10 @@ class Compiler:
         page = f"p{self._alias()}"
         hits = f"SELECT * FROM {as_typed} UNION ALL {' UNION ALL '.join(close)}"
         found = f"SELECT * FROM ({hits}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
-        with_page = f"WITH {as_typed} AS MATERIALIZED ({' UNION ALL '.join(exact)}), {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({found}) p)"
+        numbered = f"SELECT *, row_number() OVER () AS n FROM ({found}) p"
+        with_page = (
+            f"WITH {as_typed} AS MATERIALIZED ({' UNION ALL '.join(exact)}), {page} AS MATERIALIZED ({numbered})"
+        )
         after = self.values.args(definition, node).get("after") is not None
         sql, cost = self._page(
             type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
@@ -700,7 +711,9 @@ class Compiler:
                 sources[table.table] = f'json_populate_recordset(NULL::{self.models}."{table.table}", {rows}::json)'
             part.sources = sources
             sql, inner = part._get(of, selections, "$2::text", ())
-            plan = part._plan(f"SELECT {sql}", inner)
+            # All rows are bound, also those of a table that nothing of is asked for.
+            bound = " AND ".join(f"${n + 1}::text IS NOT NULL" for n in range(1, len(part.binders) + 1))
+            plan = part._plan(f"SELECT {sql} WHERE {bound}", inner)
             cost = lambda values: costs + inner(values)  # noqa: E731
             self.tables |= part.tables
         # Whatever else the value is made of: a name of a person's row, a former row of the events of its record.

@@ -171,9 +171,14 @@ class Reads:
         bound = [bind(values) for bind in plan.binders]
         if plan.volatile:
             return await self._fetch(plan, bound, values, viewer)
-        # A late value may depend on arguments that the statement does not bind.
+        # A late value may depend on the document and on arguments that the statement does not bind.
         given = bound if not plan.late else [bound, values.variables.coerced if values.variables else None]
-        key = plan.sql, msgspec.json.encode(given), viewer.key, viewer.position(plan.tables)
+        key = (
+            plan.number if plan.late else plan.sql,
+            msgspec.json.encode(given),
+            viewer.key,
+            viewer.position(plan.tables),
+        )
         if (known := self._answers.get(key)) is not None:
             return known
         if (flight := self._flights.get(key)) is not None:

@@ -92,8 +92,9 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
     person, language = reading.viewer.person, reading.viewer.language
     of = get_named_type(late.definition.type)
     found: list[Any] = []
+    newest = max(reading.viewer.positions.values(), default=0)
     for (id,) in items:
-        may = await reading.hub.actions(person, id) if person and not reading.read_only else []
+        may = await reading.hub.actions(person, id, newest) if person and not reading.read_only else []
         every = []
         for action in may:
             name = action.command.__name__
