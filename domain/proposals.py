@@ -306,6 +306,7 @@ Contribution = Annotated[
 Revision = Annotated[
     int, Meta(ge=1, le=1_000_000, title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})
 ]
+RiskText = Annotated[str, Meta(min_length=10, max_length=5_000, extra_json_schema={"widget": "textarea"})]
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 EDITABLE = {"draft", "returned"}
 
@@ -366,8 +367,8 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     proposal: ProposalId
     level: Annotated[RiskLevel, Meta(title=N_("Level of risk"), description=N_("The highest that applies to any use."))]
     personal_data: Annotated[bool, Meta(title=N_("Personal data are used"))]
-    harms: Annotated[LongText, Meta(min_length=10, max_length=5_000, title=N_("Who could be harmed, and how"))]
-    safeguards: Annotated[LongText, Meta(min_length=10, max_length=5_000, title=N_("What you do against it"))]
+    harms: Annotated[RiskText, Meta(title=N_("Who could be harmed, and how"))]
+    safeguards: Annotated[RiskText, Meta(title=N_("What you do against it"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The same assessment again changes nothing."""

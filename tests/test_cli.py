@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.web import free_port
+
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-asia.json"
 
 
@@ -89,8 +91,7 @@ def test_from_the_first_person_to_a_call(hub):
     assert code == 0 and "/sign-in/" in invited["link"]
     assert hub("do", "join-hub", "--person", person, "--as", person)[0] == 0
     assert "Nothing had to be done" in hub("do", "join-hub", "--person", person, "--as", person)[1]
-    draft = ["do", "draft-call", "--title", "Water", "--summary", "Water and ice together"]
-    draft += ["--opens-at", "2027-01-01T00:00:00Z", "--closes-at", "2027-02-01T00:00:00Z", "--as", person]
+    draft = [*DRAFT_CALL, "--as", person]
     code, out, _ = hub(*draft, "--criteria", "Excellence: 60", "--criteria", "Impact: 40", "--json")
     assert code == 0 and json.loads(out)["record"].startswith("call_")
     code, _, err = hub(*draft, "--criteria", "Excellence: 60")
@@ -153,4 +154,87 @@ def test_the_embedded_server_comes_back_after_kill_nine_of_hub_and_server(hub):
                 time.sleep(0.1)
             assert code == 0 and out.count("PersonInvited") == 1, err
     finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["garbage", "http://x/y", " x", "postgresql://127.0.0.1:99999/x", "postgresql://127.0.0.1/", "postgresql://"]
+)
+def test_an_address_that_is_none_says_what_is_asked_for(url):
+    env = {**os.environ, "HUB_DATABASE_URL": url}
+    done = subprocess.run([sys.executable, "-m", "hub", "doctor"], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 3 and "postgresql://USER@HOST" in done.stderr and "Traceback" not in done.stderr
+
+
+DRAFT_CALL = ["do", "draft-call", "--title", "Water", "--summary", "Water and ice together"]
+DRAFT_CALL += ["--opens-at", "2027-01-01T00:00:00Z", "--closes-at", "2027-02-01T00:00:00Z"]
+
+
+def test_what_is_malformed_is_a_wrong_usage(hub):
+    invite = ["do", "invite-person", "--name", "Anna", "--email", "a@b.org", "--as", "hub"]
+    for words in (
+        [*invite, "--key", "x" * 12_000],
+        [*invite, "--key", "two words"],
+        ["do", "submit-proposal", "--proposal", "x", "--as", "hub"],
+        ["forget", "x", "--yes"],
+        ["invite", "no-address", "--name", "Anna"],
+        ["do", "invite-person", "--name", " ", "--email", "a@b.org", "--as", "hub"],
+        [*DRAFT_CALL, "--criteria", "Excellence: " + "9" * 5_000, "--as", "hub"],
+    ):
+        code, _, err = hub(*words)
+        assert code == 2 and err, words
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"PK\x03\x04 broken", b"PK\x05\x06" + b"\0" * 18])
+def test_a_broken_dump_is_said_to_be_one(hub, tmp_path, content):
+    file = tmp_path / "dump.zip"
+    file.write_bytes(content)
+    code, _, err = hub("import", "ror", file)
+    assert code == 2 and "dump.zip" in err
+
+
+def test_a_place_that_is_none_is_malformed(hub, tmp_path):
+    file = tmp_path / "dump.json"
+    place = {"geonames_details": {"name": "Dushanbe", "country_code": "TJ", "lat": float("nan"), "lng": 68.78}}
+    file.write_text(json.dumps([record(locations=[place])]))
+    code, _, err = hub("import", "ror", file)
+    assert code == 2 and "latitude" in err
+
+
+def test_who_reads_only_the_first_line_is_no_error(hub, dsn):
+    hub("invite", "a@b.org", "--name", "Anna")
+    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    log = subprocess.Popen(
+        [sys.executable, "-m", "hub", "log", "--follow"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    log.stdout.readline()
+    log.stdout.close()
+    hub("invite", "c@d.org", "--name", "Carl")
+    assert log.wait(30) == 0 and log.stderr.read() == b""
+    log.stderr.close()
+
+
+def test_the_second_hub_on_one_data_directory_says_so_and_ends():
+    home = Path(tempfile.mkdtemp(prefix="hub-two-"))
+    os.chmod(home, 0o711)
+    env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
+    port, other = free_port(), free_port()
+    env |= {"HUB_HOME": str(home), "PORT": str(port)}
+    serve = [sys.executable, "-m", "hub", "serve"]
+    first = subprocess.Popen(serve, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        while f"is open at http://127.0.0.1:{port}" not in (line := first.stderr.readline()):
+            assert line, "the hub did not open"
+        second = subprocess.run([*serve, "--port", str(other)], env=env, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 3 and "Another hub runs on" in second.stderr
+        deadline = time.monotonic() + 20
+        while True:
+            third = subprocess.run(serve, env=env, capture_output=True, text=True, timeout=60)
+            if third.returncode == 2 or time.monotonic() > deadline:
+                break
+        assert third.returncode == 2 and f"Port {port}" in third.stderr
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.wait(30)
+        first.stderr.close()
         shutil.rmtree(home, ignore_errors=True)

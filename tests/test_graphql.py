@@ -384,3 +384,126 @@ def test_a_person_who_is_only_invited_reads_as_anybody(region_dsn):
             assert (await newcomer.data("{ me { name } }"))["me"]["name"] == "Newcomer"
 
     told(story())
+
+
+def test_nothing_is_changed_by_get_in_whatever_form_the_answer_is_asked(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            session, head = await hub.identity.session(person), await hub.log.head()
+            mutation = 'mutation { invitePerson(input: {name: "Eve", email: "e@x.org"}) { receipt { position } } }'
+            for accept in ("text/event-stream", "application/json", "*/*"):
+                headers = {"cookie": f"hub_session={session}", "accept": accept}
+                answer = await (await client()).http.get("/graphql", params={"query": mutation}, headers=headers)
+                assert "METHOD" in answer.text, accept
+            assert await hub.log.head() == head
+
+    told(story())
+
+
+def test_a_record_as_it_stood_is_answered_as_asked_each_time(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = await client(people["karimova"]), await draft_of(hub, people["karimova"])
+            head = await hub.log.head()
+            await hub.do(ReviseProposal(proposal=id, title="Another title"), people["karimova"])
+
+            async def asked(position, what):
+                query = f'{{ proposal(id: "{id}") {{ asOf(position: {position}) {{ {what} }} }} }}'
+                return (await author.data(query))["proposal"]["asOf"]
+
+            assert await asked(head, "title revision") != await asked(head + 1, "title revision")
+            assert await asked(head, "revision") == {"revision": 1}
+            assert await asked(head + 1, "revision") == {"revision": 2}
+            assert await asked(1, "revision") is None and await asked(-5, "revision") is None
+
+    told(story())
+
+
+def test_an_excess_is_not_hidden_behind_introspection(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            one = "organizations(first: 100) { nodes { id leads(first: 20) { nodes { id } } } }"
+            many = " ".join(f"a{n}: {one}" for n in range(50))
+            assert await anybody.code(f"{{ {many} }}") == "TOO_COSTLY"
+            assert await anybody.code(f'{{ __type(name: "Call") {{ name }} {many} }}') == "TOO_COSTLY"
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    "after", ['["\\ud800", "\\ud800"]', '["a\\u0000", "b"]', "[1e400, 1]", "[99999999999999999999, 1]", "[]", "7"]
+)
+def test_a_cursor_that_no_list_gave_is_told_so(region_dsn, after):
+    async def story():
+        import base64
+
+        async with serving(region_dsn) as (_, _, client):
+            cursor = base64.b64encode(after.encode()).decode()
+            query = "query($after: String) { organizations(after: $after) { totalCount } }"
+            assert await (await client()).code(query, after=cursor) == "BAD_INPUT"
+
+    told(story())
+
+
+def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            from domain.organizations import RegisterOrganization
+            from web.graphql import Asked
+
+            endpoint, person = app.routes[0].endpoint.__self__, (await people_of(hub))["karimova"]
+            text = 'subscription { organizationChanged(where: {ror: "\\u0000"}) { event { position } } }'
+            stream = endpoint.results(Asked(text, None, {}), await endpoint.viewers.find(None), None)
+            waiting = asyncio.create_task(anext(stream))
+            await asyncio.sleep(0.3)
+            await hub.do(RegisterOrganization(name="New one", kind="other", city="Osh", country="KG"), person)
+            told_ = json.loads(await asyncio.wait_for(waiting, 10))
+            assert told_["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+            await stream.aclose()
+
+    told(story())
+
+
+def test_an_answer_that_the_client_has_is_recognized_in_every_form_of_its_tag(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody, query = await client(), "{ organizations { totalCount } }"
+            tag = (await anybody.answer(query)).headers["etag"]
+            for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+                assert (await anybody.answer(query, {"if-none-match": given})).status_code == 304, given
+            assert (await anybody.answer(query, {"if-none-match": '"other"'})).status_code == 200
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("opensAt", "0001-01-01T00:00:00+14:00"),
+        ("closesAt", "9999-12-31T23:59:59-14:00"),
+        ("title", "   "),
+        ("title", "\u200b\u200b\u200b\u200b"),
+    ],
+)
+def test_what_no_record_should_hold_is_refused_at_its_field(region_dsn, field, value):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            officer = await client((await people_of(hub))["rahimova"])
+            input = {
+                "title": "Water",
+                "summary": "Water and ice together",
+                "opensAt": "2027-01-01T05:00:00+05:00",
+                "closesAt": "2027-02-01T00:00:00Z",
+                "criteria": [{"name": "Excellence", "weight": 100}],
+            }
+            text = """mutation($input: DraftCallInput!) { draftCall(input: $input) {
+                refusal { code field } call { opensAt } } }"""
+            refused = (await officer.data(text, input={**input, field: value}))["draftCall"]["refusal"]
+            assert refused == {"code": "INVALID", "field": field}
+            taken = (await officer.data(text, input=input))["draftCall"]
+            assert taken["call"]["opensAt"] == "2027-01-01T00:00:00+00:00"
+
+    told(story())

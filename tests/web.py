@@ -63,12 +63,17 @@ async def serving(dsn, demo=False):
         await hub.close()
 
 
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextlib.contextmanager
 def opened(dsn, *words, command="serve"):
     """The address of ``hub serve`` (or ``hub at``) over this database, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn}
     given = [sys.executable, "-m", "hub", command, "--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as said:

@@ -1,0 +1,109 @@
+"""Pages and forms over HTTP, with whatever a browser or anything else may send."""
+
+import pytest
+
+from tests.test_graphql import draft_of
+from tests.test_log import told
+from tests.web import Client, people_of, serving
+
+SENT = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def as_(hub, app, person, scope=None):
+    """A client with a session of a person's, or with a token of theirs."""
+    if scope:
+        return Client(app, await hub.identity.token(person, [scope], "test", 1)).http
+    client = Client(app).http
+    client.cookies.set("hub_session", await hub.identity.session(person))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/do/submitProposal?proposal=%00", None, 404),
+        ("GET", "/do/confirmPartner?proposal=%00", None, 404),
+        ("GET", "/do/endAffiliation?person=%00", None, 404),
+        ("POST", "/do/submitProposal", "proposal=%00", 404),
+        ("POST", "/do/draftCall", "title=Water&quorum=1e0", 422),
+        ("POST", "/tokens", "revoke=%00", 400),
+        ("GET", "/proposals/%00", None, 404),
+        ("GET", "/organizations?country=%00", None, 400),
+        ("GET", "/organizations?after=%00", None, 400),
+        ("GET", "/do/nothing", None, 404),
+        ("GET", "/do/closeRound", None, 404),
+        ("POST", "/sign-in/as", "person=%00", 400),
+        ("GET", "/search?text=%00", None, 200),
+        ("POST", "/do/invitePerson", "name=%F0%28%8C%28&email=%FF", 422),
+    ],
+)
+def test_nothing_that_is_sent_is_our_fault(region_dsn, method, path, body, status):
+    async def story():
+        async with serving(region_dsn, demo=True) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["rahimova"])
+            answer = await client.request(method, path, content=body, headers=SENT if body else {})
+            assert answer.status_code == status
+            assert "Traceback" not in answer.text
+
+    told(story())
+
+
+@pytest.mark.parametrize(("revision", "status"), [("1.0", 303), ("1e0", 303), ("99999999999", 422), ("x", 422)])
+def test_a_number_is_taken_in_every_form_or_refused_at_its_field(region_dsn, revision, status):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            sent = {"proposal": id, "title": "A number in a form", "revision": revision, "!key": "k1"}
+            answer = await client.post("/do/reviseProposal", data=sent)
+            assert answer.status_code == status
+            assert status == 303 or "A number in a form" in answer.text
+
+    told(story())
+
+
+def test_a_token_for_reading_is_told_so_on_a_form(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person, "read"), await draft_of(hub, person)
+            answer = await client.post("/do/reviseProposal", data={"proposal": id, "title": "Mine to write"})
+            assert answer.status_code == 403 and "was not made for" in answer.text and "Mine to write" in answer.text
+
+    told(story())
+
+
+def test_a_form_sent_twice_is_carried_out_once(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            client, head = await as_(hub, app, (await people_of(hub))["karimova"]), await hub.log.head()
+            sent = {"name": "Sitora", "email": "sitora@example.org", "language": "tg", "!key": "form-1"}
+            places = {(await client.post("/do/invitePerson", data=sent)).headers["location"] for _ in range(2)}
+            assert len(places) == 1 and await hub.log.head() == head + 1
+
+    told(story())
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[x](javascript:alert(1))",
+    "![x](http://elsewhere.example/p.png)",
+    "<svg/onload=alert(1)>",
+    "{{ 7*7 }}",
+    "[x](data:text/html,hi)",
+]
+
+
+def test_what_people_write_is_shown_as_text(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            sent = {"proposal": id, "title": " ".join(HOSTILE), "abstract": "\n\n".join(HOSTILE)}
+            assert (await client.post("/do/reviseProposal", data=sent)).status_code == 303
+            shown = (await client.get(f"/proposals/{id}")).text
+            assert "{{ 7*7 }}" in shown
+            for forbidden in ("<script", "<svg", "<img", 'href="javascript', 'href="data:text', ">49<"):
+                assert forbidden not in shown, forbidden
+
+    told(story())
