@@ -295,7 +295,7 @@ class Writer:
         for n, event in enumerate(pending.events, start=1):
             salt = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
             data = self.log.codec.encode(event, salt)
-            if _NULL.search(data):
+            if b"\\u0000" in data and _NULL.search(data):
                 raise Refusal(Reason.INVALID, N_("A text holds a null character: remove it."))
             if len(data) > MAX_DATA:
                 raise Refusal(Reason.TOO_LARGE, N_("This is too long to be recorded: shorten its texts."))
