@@ -22,8 +22,9 @@ from hub.console import address, err, opened, shown
 from hub.doing import do
 from hub.door import Hub
 from hub.log import Recorded
-from hub.models import digest, verify
+from hub.models import verify
 from hub.serving import at, link, serve, token
+from hub.tables import digest
 from hub.writer import Receipt
 
 

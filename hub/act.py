@@ -9,12 +9,13 @@ from domain.core import Sealed
 from hub.vault import Vault, close_box
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 
 def new_id(kind: str) -> str:
     """A TypeID: the kind, and a UUIDv7 in 26 characters of Crockford's base32."""
     number = uuid7().int
-    return kind + "_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return kind + "_" + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 class NeedsKey(Exception):

@@ -17,8 +17,9 @@ from domain.standing import Action, actions, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.identity import Identity
 from hub.log import Log, make_databases
-from hub.models import Models, writing
+from hub.models import Models
 from hub.states import Key, Missing, States
+from hub.tables import writing
 from hub.vault import Vault
 from hub.writer import Again, Pending, Receipt, Tracking, Writer
 

@@ -2,19 +2,27 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import asyncpg
+import msgspec
 
 from domain.core import Codec, Event
 
 WRITER = "hub_writer"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Happened(msgspec.Struct, frozen=True):
+    """An event as far as read models depend on it."""
+
+    position: int
+    actor: str
+    at: datetime
+    event: Event
+
+
+class Recorded(msgspec.Struct, frozen=True):
     """An event as the log holds it; ``data`` are its exact bytes."""
 
     position: int
@@ -55,18 +63,8 @@ class Log:
 
     def recorded(self, row: asyncpg.Record) -> Recorded:
         """A row of the log with its event decoded."""
-        data = row["data"]
-        event = self.codec.decode(row["type"], data)
-        return Recorded(
-            row["position"],
-            row["type"],
-            tuple(row["tags"].split()),
-            row["actor"],
-            row["at"],
-            row["request"],
-            data,
-            event,
-        )
+        position, type, tags, actor, at, request, data = row
+        return Recorded(position, type, tuple(tags.split()), actor, at, request, data, self.codec.decode(type, data))
 
     async def head(self) -> int:
         """The newest position; 0 where the log is empty."""
@@ -87,6 +85,15 @@ class Log:
                           ORDER BY position LIMIT $3) ORDER BY position"""
             rows = await self.pool.fetch(sql, after, types, limit, tag)
         return [self.recorded(row) for row in rows]
+
+    async def happened(self, after: int, limit: int) -> list[Happened]:
+        """The next events after a position, in order, for a replay."""
+        sql = (
+            "SELECT position, actor, at, type, data::text FROM hub.event WHERE position > $1 ORDER BY position LIMIT $2"
+        )
+        rows = await self.pool.fetch(sql, after, limit)
+        decode = self.codec.decode
+        return [Happened(position, actor, at, decode(type, data)) for position, actor, at, type, data in rows]
 
     async def follow(self, after: int = 0, poll: float = 0.5) -> AsyncIterator[Recorded]:
         """Every event after a position, for ever, as they come; nothing is missed and nothing comes twice."""

@@ -1,133 +1,35 @@
-"""The engine of the read models: their schema, the rows of a batch, rebuild and verification."""
+"""The engine of the read models: the rows of a batch, replay and verification."""
 
+import asyncio
+import gc
 import hashlib
-import inspect
-import types as python
-import typing
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
 
-from domain.core import every_event, every_state
-from hub.log import WRITER, Log, Recorded
-from projections import calls, history, organizations, people, proposals
+from domain.core import Event
+from hub.log import Happened, Log, Recorded
+from hub.tables import TABLES, ddl, digest, first_difference, indexes
+from projections import history
 from projections.core import FoldFailed, Row, every_row, fold
+from projections.words import vector
 
-SUBJECTS = (organizations, people, calls, proposals, history)
 RowKey = tuple[str, tuple[str, ...]]
 """A table and the key of a row in it."""
 
-_SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", datetime: "timestamptz", date: "date"}
+CHUNK = 10_000
+"""How many events are folded at once in a replay."""
+LARGE = 1_000
+"""From how many events on they are folded beside the event loop, not on it."""
+_ENTRY = history.EntryRow
+_astuple = msgspec.structs.astuple
+ABSENT: Any = object()
+"""A row that is not in memory: whether there is one has to be looked up."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-
-
-def digest() -> str:
-    """The name of this code's read models: a digest of the folds and of the domain that they read."""
-    modules = {inspect.getmodule(cls) for cls in (*every_row(), *every_event(), *every_state())}
-    sources = sorted(inspect.getsource(module) for module in modules if module is not None)
-    return "read_" + hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
-
-
-def column(annotation: Any) -> tuple[str, bool]:
-    """The SQL type of a field, and whether it may be null."""
-    args = typing.get_args(annotation)
-    if typing.get_origin(annotation) in (typing.Union, python.UnionType):
-        return column(next(arg for arg in args if arg is not type(None)))[0], type(None) in args
-    if typing.get_origin(annotation) is typing.Annotated:
-        return column(args[0])
-    if annotation == tuple[str, ...]:
-        return "text[]", False
-    return _SQL.get(annotation, "json"), False
-
-
-def columns(cls: type[Row]) -> dict[str, tuple[str, bool]]:
-    """The columns of a row type, in the order of its fields."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {name: column(hints[name]) for name in cls.__struct_fields__}
-
-
-def ddl(schema: str) -> str:
-    """The tables of all row types, and the function that writes them."""
-    statements = [
-        f"CREATE SCHEMA {schema}",
-        f"CREATE TABLE {schema}.position (at bigint NOT NULL)",
-        f"INSERT INTO {schema}.position VALUES (0)",
-        f'CREATE TABLE {schema}.touched ("table" text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50)',
-        f"""CREATE TABLE {schema}.parked (
-                "table" text, key text[], position bigint NOT NULL, error text NOT NULL, PRIMARY KEY ("table", key))""",
-    ]
-    for cls in every_row():
-        table, own = f'{schema}."{cls.table}"', columns(cls)
-        defined = [f'"{name}" {type}{"" if null else " NOT NULL"}' for name, (type, null) in own.items()]
-        if cls.search:
-            text = " || ' ' || ".join(f'"{name}"' for name in cls.search)
-            defined.append(f"search tsvector GENERATED ALWAYS AS (to_tsvector('simple', normalize({text}))) STORED")
-        keys = ", ".join(f'"{name}"' for name in cls.key)
-        statements.append(f"CREATE TABLE {table} ({', '.join(defined)}, PRIMARY KEY ({keys}))")
-        statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
-    statements.append(writing(schema))
-    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
-    statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
-    return ";\n".join(statements)
-
-
-def indexes(schema: str) -> list[str]:
-    """The statements that index the tables; made after a replay they cost a fraction of what they cost during it."""
-    statements = []
-    for cls in every_row():
-        on = f'INDEX IF NOT EXISTS "{cls.table}_by_%s" ON {schema}."{cls.table}"'
-        if cls.search:
-            statements.append(f"CREATE {on % 'search'} USING gin (search)")
-        if "readers" in cls.__struct_fields__:
-            statements.append(f"CREATE {on % 'readers'} USING gin (readers)")
-        statements += [f'CREATE {on % f"like_{name}"} USING gin ("{name}" gin_trgm_ops)' for name in cls.fuzzy]
-        for name in cls.index:
-            wanted = f'"{name[1:]}" DESC, id DESC' if name.startswith("-") else f'"{name}"'
-            statements.append(f"CREATE {on % name.lstrip('-')} ({wanted})")
-    return statements
-
-
-def writing(schema: str) -> str:
-    """The function that writes rows and position together; its body names the schema that it stands in."""
-    writes = []
-    for cls in every_row():
-        table, own = f'{schema}."{cls.table}"', columns(cls)
-        keys = ", ".join(f'"{name}"' for name in cls.key)
-        names = ", ".join(f'"{name}"' for name in own)
-        rest = ", ".join(f'"{name}" = excluded."{name}"' for name in own if name not in cls.key)
-        same = " AND ".join(f't."{name}" = gone."{name}"' for name in cls.key)
-        writes.append(f"""
-                WHEN '{cls.table}' THEN
-                    INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, part.value)
-                        ON CONFLICT ({keys}) DO UPDATE SET {rest};
-                    UPDATE {schema}.touched SET at = $3 WHERE "table" = '{cls.table}';
-                WHEN '-{cls.table}' THEN
-                    DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, part.value) gone
-                        WHERE {same};
-                    UPDATE {schema}.touched SET at = $3 WHERE "table" = '{cls.table}';""")
-    # One pass over the document: asking it for each table in turn would parse all of it each time.
-    return f"""
-        CREATE OR REPLACE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$
-        DECLARE
-            part record;
-        BEGIN
-            UPDATE {schema}.position SET at = $3 WHERE at = $2;
-            IF NOT FOUND THEN
-                RAISE EXCEPTION 'these read models are not at position %', $2 USING ERRCODE = 'HB001';
-            END IF;
-            FOR part IN SELECT key, value FROM json_each($1) LOOP
-                CASE part.key{"".join(writes)}
-                WHEN '!parked' THEN
-                    INSERT INTO {schema}.parked
-                        SELECT * FROM json_populate_recordset(NULL::{schema}.parked, part.value)
-                        ON CONFLICT DO NOTHING;
-                END CASE;
-            END LOOP;
-        END $$"""
 
 
 class Batch:
@@ -135,57 +37,104 @@ class Batch:
 
     def __init__(self, find: Callable[[RowKey], Row | None], parked: Iterable[RowKey] = ()) -> None:
         self._find = find
+        self._before: dict[RowKey, Row | None] = {}
         self.changed: dict[RowKey, Row | None] = {}
         self.entries: list[history.EntryRow] = []
         self.parked: list[dict[str, Any]] = []
         self._parked = set(parked)
 
-    def add(self, recorded: Recorded) -> None:
-        """Fold an event into every row that it concerns. A fold that fails parks its record, and nothing else."""
+    def add_all(self, happened: Sequence[Happened | Recorded], begin: int) -> int:
+        """Fold these events from one of them on; answers which is the first that has to wait for a row."""
+        for n in range(begin, len(happened)):
+            if not self.add(happened[n]):
+                return n
+        return len(happened)
+
+    def add(self, happened: Happened | Recorded) -> bool:
+        """Fold an event into every row that it concerns; ``False``, and nothing done, where a row has to be read first.
+
+        A fold that fails parks its record, and nothing else.
+        """
+        event = happened.event
+        keyed: list[tuple[Step, RowKey, Row | None]] = []
+        for step in FOLDING.get(type(event), ()):
+            key = step.key(event)
+            row = None if step.makes else self.changed[key] if key in self.changed else self._find(key)
+            if row is ABSENT:
+                return False
+            keyed.append((step, key, row))
         concerned: list[tuple[str, ...]] = []
-        for cls in FOLDING.get(type(recorded.event), ()):
-            key = cls.table, cls.key_of(recorded.event)
+        for step, key, row in keyed:
             if key in self._parked:
                 continue
-            row = self.changed[key] if key in self.changed else self._find(key)
+            if key not in self.changed:
+                self._before[key] = row
             try:
-                after = self.changed[key] = fold(cls, row, recorded.event, recorded.at)
-                if cls.within is None:
+                after = self.changed[key] = fold(step.cls, row, event, happened.at)
+                if step.whole:
                     concerned.append(getattr(after or row, "readers", ()))
             except FoldFailed as failure:
                 self._parked.add(key)
                 self.parked.append(
-                    {"table": key[0], "key": key[1], "position": recorded.position, "error": str(failure)}
+                    {"table": key[0], "key": key[1], "position": happened.position, "error": str(failure)}
                 )
-        self.entries.append(history.entry(recorded.event, recorded.position, recorded.actor, recorded.at, concerned))
+        self.entries.append(history.entry(event, happened.position, happened.actor, happened.at, concerned))
+        return True
 
-    def payload(self) -> str:
-        """What the schema's ``write`` takes."""
-        tables: dict[str, list[Any]] = {"entry": list(self.entries)} if self.entries else {}
+    def payload(self, entries: bool = True) -> str:
+        """What the schema's ``write`` takes; without the ``entries`` where they are copied."""
+        tables: dict[str, list[Any]] = {"entry": list(self.entries)} if entries and self.entries else {}
         for (table, key), row in self.changed.items():
             if row is None:
                 tables.setdefault("-" + table, []).append(dict(zip(TABLES[table].key, key, strict=True)))
             else:
-                tables.setdefault(table, []).append(row)
+                tables.setdefault(table, []).append(self._worded(table, key, row))
         if self.parked:
             tables["!parked"] = self.parked
         return _ENCODER.encode(tables).decode()
 
+    def _worded(self, table: str, key: tuple[str, ...], row: Row) -> Row | msgspec.Raw:
+        # The row with the words that it is found by, unless the table has them already.
+        names = TABLES[table].search
+        texts = [getattr(row, name) for name in names]
+        if not names or ((old := self._before[table, key]) and texts == [getattr(old, name) for name in names]):
+            return row
+        return msgspec.Raw(b'{"search":' + _ENCODER.encode(vector(*texts)) + b"," + _ENCODER.encode(row)[1:])
 
-TABLES = {cls.table: cls for cls in every_row()}
-FOLDING: dict[type, list[type[Row]]] = {}
+
+class Step(NamedTuple):
+    """One of the rows that an event is folded into: which, whether it is made anew, whether it has readers."""
+
+    cls: type[Row]
+    key: Callable[[Event], RowKey]
+    makes: bool
+    whole: bool
+
+
+FOLDING: dict[type, list[Step]] = {}
 for _cls in every_row():
-    for _event in _cls.folds:
-        FOLDING.setdefault(_event, []).append(_cls)
+    for _event, (_, _makes) in _cls.folds.items():
+        FOLDING.setdefault(_event, []).append(Step(_cls, _cls.keyed(), _makes, _cls.within is None))
 
 
-def keys_of(recorded: Iterable[Recorded]) -> dict[RowKey, bool]:
+@contextmanager
+def _without_cycles() -> Iterator[None]:
+    # Folding makes no reference cycles: looking for them among a hundred thousand rows takes a fifth of the time.
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+def keys_of(recorded: Iterable[Happened | Recorded]) -> dict[RowKey, bool]:
     """The rows that these events are folded into, and whether the first of the events makes the row anew."""
     keys: dict[RowKey, bool] = {}
     for each in recorded:
-        event = each.event
-        for cls in FOLDING.get(type(event), ()):
-            keys.setdefault((cls.table, cls.key_of(event)), cls.folds[type(event)][1])
+        for step in FOLDING.get(type(each.event), ()):
+            keys.setdefault(step.key(each.event), step.makes)
     return keys
 
 
@@ -225,28 +174,63 @@ class Models:
             await db.close()
 
     async def bring_up(self, db: asyncpg.Connection, say: Callable[[int], None] = lambda _: None) -> None:
-        """Fold and write what these models have not seen yet; two processes that do so take turns."""
-        while True:
-            async with db.transaction():
-                at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
-                most = 10_000 if self._until is None else min(10_000, self._until - at)
-                chunk = await self.log.read(after=at, limit=most) if most > 0 else []
-                if not chunk:
-                    return
-                batch = await self.folded(chunk)
-                await db.execute(f"SELECT {self.schema}.write($1, $2, $3)", batch.payload(), at, chunk[-1].position)
-            self.keep(batch)
-            say(chunk[-1].position)
+        """Fold and write what these models have not seen yet; two processes that do so take turns.
 
-    async def folded(self, recorded: Sequence[Recorded]) -> Batch:
-        """The rows after these events; what is not in memory is read first."""
-        wanted = [key for key, made in keys_of(recorded).items() if not made and key not in self._rows]
-        if wanted:
-            await self._load(wanted)
-        batch = Batch(self._rows.get, self._parked)
-        for each in recorded:
-            batch.add(each)
+        The next events are read, and the rows of the last ones written, while these are folded.
+        """
+        async with db.transaction():
+            at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
+            reading, writing = asyncio.create_task(self._next(at)), None
+            with _without_cycles():
+                while chunk := await reading:
+                    reading = asyncio.create_task(self._next(chunk[-1].position))
+                    batch = await self.folded(chunk, db, writing)
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(self._write(db, batch, at, chunk[-1].position))
+                    at = chunk[-1].position
+                    self.keep(batch)
+                    say(at)
+                if writing is not None:
+                    await writing
+
+    async def _next(self, after: int) -> list[Happened]:
+        most = CHUNK if self._until is None else min(CHUNK, self._until - after)
+        return await self.log.happened(after, most) if most > 0 else []
+
+    async def _write(self, db: asyncpg.Connection, batch: Batch, at: int, position: int) -> None:
+        payload = await asyncio.to_thread(batch.payload, False)
+        await db.execute(f"SELECT {self.schema}.write($1, $2, $3)", payload, at, position)
+        await db.copy_records_to_table(
+            "entry", schema_name=self.schema, records=map(_astuple, batch.entries), columns=_ENTRY.__struct_fields__
+        )
+
+    async def folded(
+        self,
+        happened: Sequence[Happened | Recorded],
+        db: asyncpg.Connection | None = None,
+        writing: asyncio.Task[None] | None = None,
+    ) -> Batch:
+        """The rows after these events; what is not in memory is read first: all of it at once, when first needed.
+
+        It is read over ``db``, where that is given, once it has finished ``writing``: only there it is seen before the
+        commit.
+        """
+        batch, done = Batch(self._found, self._parked), 0
+        while done < len(happened):
+            if len(happened) < LARGE:
+                done = batch.add_all(happened, done)
+            else:
+                done = await asyncio.to_thread(batch.add_all, happened, done)
+            if done < len(happened):
+                if writing is not None:
+                    await writing
+                keys = keys_of(happened).items()
+                await self._load([key for key, made in keys if not made and key not in self._rows], db)
         return batch
+
+    def _found(self, key: RowKey) -> Row | None:
+        return self._rows.get(key, ABSENT)
 
     def keep(self, batch: Batch) -> None:
         """Take over the rows of a batch that was committed."""
@@ -266,7 +250,7 @@ class Models:
         """Forget all rows: the next batch reads them anew."""
         self._rows.clear()
 
-    async def _load(self, wanted: Sequence[RowKey]) -> None:
+    async def _load(self, wanted: Sequence[RowKey], db: asyncpg.Connection | None) -> None:
         by_table: dict[str, list[tuple[str, ...]]] = {}
         for table, key in wanted:
             by_table.setdefault(table, []).append(key)
@@ -275,7 +259,7 @@ class Models:
             names = ", ".join(f'"{name}"' for name in cls.__struct_fields__)
             given = ", ".join(f"${n}::text[]" for n in range(1, len(cls.key) + 1))
             own = ", ".join(f'"{name}"' for name in cls.key)
-            rows = await self.log.pool.fetch(
+            rows = await (db or self.log.pool).fetch(
                 f"""SELECT row_to_json(r)::text FROM (
                         SELECT {names} FROM {self.schema}."{table}"
                         WHERE ({own}) IN (SELECT * FROM unnest({given}))) r""",
@@ -286,23 +270,6 @@ class Models:
             for (text,) in rows:
                 row = msgspec.json.decode(text, type=cls)
                 self._rows[table, tuple(getattr(row, name) for name in cls.key)] = row
-
-
-async def first_difference(db: asyncpg.Connection, one: str, other: str) -> tuple[str, str] | None:
-    """The table and key of the first row in which two schemas differ; ``None`` where they are identical."""
-    for cls in every_row():
-        fields = ", ".join(
-            f'"{name}"::text' if type == "json" else f'"{name}"' for name, (type, _) in columns(cls).items()
-        )
-        keys = " || ' ' || ".join(f'"{name}"' for name in cls.key)
-        halves = [f'SELECT {keys} AS key, ROW({fields})::text AS row FROM {s}."{cls.table}"' for s in (one, other)]
-        found = await db.fetchval(
-            f"""SELECT coalesce(a.key, b.key) FROM ({halves[0]}) a FULL JOIN ({halves[1]}) b USING (key)
-                WHERE a.row IS DISTINCT FROM b.row ORDER BY 1 LIMIT 1"""
-        )
-        if found is not None:
-            return cls.table, found
-    return None
 
 
 async def verify(log: Log, models: Models, say: Callable[[int], None] = lambda _: None) -> tuple[int, Any]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from domain.core import kind_named
 from hub.log import Log
-from hub.models import TABLES, Models
+from hub.models import Models
+from hub.tables import TABLES
 from projections.core import PUBLIC, Row
 
 

@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -11,6 +12,8 @@ import msgspec
 from domain.core import Event
 
 Fold = Callable[..., Any]
+KeyOf = Callable[[Any], tuple[str, tuple[str, ...]]]
+"""From an event to the table and the key of a row."""
 F = TypeVar("F", bound=Fold)
 
 PUBLIC = "public"
@@ -73,9 +76,14 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
         return register
 
     @classmethod
-    def key_of(cls, event: Event) -> tuple[str, ...]:
-        """The key of the row that this event is folded into."""
-        return tuple(getattr(event, cls.table if name == "id" else name) for name in cls.key)
+    def keyed(cls) -> KeyOf:
+        """Finds the table and the key of the row that an event is folded into."""
+        names = [cls.table if name == "id" else name for name in cls.key]
+        table = cls.table
+        get: Callable[[Any], Any] = attrgetter(*names)
+        if len(names) == 1:
+            return lambda event: (table, (get(event),))
+        return lambda event: (table, get(event))
 
 
 class FoldFailed(Exception):

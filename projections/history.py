@@ -18,9 +18,16 @@ class EntryRow(Row, table="entry", key=("position",), index=("record",)):
     readers: tuple[str, ...]
 
 
+_FIELDS: dict[type[Event], str | None] = {}
+
+
 def record_of(event: Event) -> str:
     """The id of the record in whose history an event stands."""
-    return next((getattr(event, name) for name, kind, _ in tagged_fields(type(event)) if not kind.claim), "")
+    cls = type(event)
+    if cls not in _FIELDS:
+        _FIELDS[cls] = next((name for name, kind, _ in tagged_fields(cls) if not kind.claim), None)
+    name = _FIELDS[cls]
+    return getattr(event, name) if name else ""
 
 
 def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[Sequence[str]]) -> EntryRow:
@@ -28,8 +35,8 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
 
     Only who reads all of these rows sees the event; one that was folded into no row is seen by nobody.
     """
-    sets = [set(readers) for readers in concerned]
-    readers = set.intersection(*sets) if sets else set()
+    sets = [*map(frozenset, concerned)]
+    readers = frozenset.intersection(*sets) if sets else ()
     return EntryRow(
         position=position,
         record=record_of(event),

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from msgspec.structs import replace
 
-from domain.core import AffiliationId, Event, OrganizationId, PersonId, Sealed
+from domain.core import AffiliationId, OrganizationId, PersonId, Sealed
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -17,7 +17,7 @@ from domain.people import (
     RoleGranted,
     RoleRevoked,
 )
-from projections.core import CENTER, Row, office
+from projections.core import CENTER, KeyOf, Row, office
 
 
 class PersonRow(Row, table="person", index=("status",)):
@@ -120,10 +120,9 @@ class RoleRow(Row, table="role", key=("person", "role", "country")):
     readers: tuple[str, ...]
 
     @classmethod
-    def key_of(cls, event: Event) -> tuple[str, ...]:
+    def keyed(cls) -> KeyOf:
         """Person, role, and the country or an empty text."""
-        assert isinstance(event, RoleGranted | RoleRevoked)
-        return event.person, event.role.value, event.country or ""
+        return lambda event: ("role", (event.person, event.role.value, event.country or ""))
 
 
 @RoleRow.on(RoleGranted)

@@ -16,7 +16,7 @@ from graphql import (
 )
 
 from domain.core import kind_named
-from hub.models import TABLES
+from hub.tables import TABLES
 from web.reads.mapping import order, reading, snake, table_of
 from web.schema import document
 

@@ -15,8 +15,8 @@ from domain.organizations import (
 from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
 from domain.proposals import DraftProposal, InvitePartner
 from hub.door import Hub
-from hub.models import TABLES
 from hub.reading import principals, readable, record
+from hub.tables import TABLES
 from tests.test_log import person, region, told
 
 

@@ -8,7 +8,6 @@ request only response keys enter the text: GraphQL names, at most 63 bytes, quot
 import base64
 import itertools
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +36,9 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values, get_directive_values
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
-from hub.models import TABLES, columns
 from hub.reading import Readable, readable
+from hub.tables import TABLES, columns
+from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
@@ -121,12 +121,6 @@ class _Item:
     on: str
     joins: str
     cost: Cost
-
-
-def words(text: str) -> str | None:
-    """What a person typed as a full-text query: every word, also as the beginning of a longer one."""
-    found = re.findall(r"\w+", unicodedata.normalize("NFC", text[:200]))
-    return " & ".join(f"'{word}':*" for word in found) or None
 
 
 def encode_cursor(*values: Any) -> str:
@@ -439,7 +433,7 @@ class Compiler:
                 yield f'{alias}."{how.name or snake(name)}" = {self.bind(get, sql_type)}'
 
     def _found(self, cls: type[Row], alias: str, text: Callable[[Values], str]) -> str:
-        query = self.bind(lambda values: words(text(values)), "text")
+        query = self.bind(lambda values: words.query(text(values)), "text")
         typed = self.bind(lambda values: _typed(text(values)), "text")
         like = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
         return f"({alias}.search @@ {query}::tsquery OR {like})"
@@ -648,7 +642,7 @@ class Compiler:
             return found
 
         query, typed = (
-            self.bind(lambda values: words(text(values)), "text"),
+            self.bind(lambda values: words.query(text(values)), "text"),
             self.bind(lambda v: _typed(text(v)), "text"),
         )
         kinds = self.bind(lambda values: values.args(definition, node).get("kinds"), "text[]")
@@ -730,4 +724,4 @@ def as_of_tables(cls: type[Row]) -> list[type[Row]]:
 
 
 def _typed(text: str) -> str:
-    return unicodedata.normalize("NFC", text[:200]).replace("\0", "")
+    return unicodedata.normalize("NFC", text[: words.LOOKED_FOR]).replace("\0", "")

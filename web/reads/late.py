@@ -10,7 +10,8 @@ from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_ty
 
 from domain.core import Sealed, every_event, record_field, sentence
 from hub.log import Recorded
-from hub.models import TABLES, Batch, RowKey
+from hub.models import Batch, RowKey
+from hub.tables import TABLES
 from projections.core import PUBLIC, Row
 from web.reads.compiler import BadInput, Compiler, Late, Values, as_of_tables
 from web.words import translated

@@ -11,7 +11,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLEnumValue, GraphQLField, GraphQLInputField, GraphQLNamedType, ListValueNode
 
-from hub.models import TABLES
+from hub.tables import TABLES
 from projections.core import Row
 
 

@@ -1,0 +1,150 @@
+"""The tables of the read models: columns, indexes and the function that writes them, derived from the row types."""
+
+import hashlib
+import inspect
+import sys
+import types as python
+import typing
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+
+from domain.core import every_event, every_state
+from hub.log import WRITER
+from projections import calls, history, organizations, people, proposals, words
+from projections.core import Row, every_row
+
+SUBJECTS = (organizations, people, calls, proposals, history)
+
+_SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", datetime: "timestamptz", date: "date"}
+
+
+def digest() -> str:
+    """The name of this code's read models: a digest of the folds, of the domain that they read, and of this file."""
+    modules = {inspect.getmodule(cls) for cls in (*every_row(), *every_event(), *every_state(), Row)}
+    modules |= {words, sys.modules[__name__]}
+    sources = sorted(inspect.getsource(module) for module in modules if module is not None)
+    return "read_" + hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+
+
+def column(annotation: Any) -> tuple[str, bool]:
+    """The SQL type of a field, and whether it may be null."""
+    args = typing.get_args(annotation)
+    if typing.get_origin(annotation) in (typing.Union, python.UnionType):
+        return column(next(arg for arg in args if arg is not type(None)))[0], type(None) in args
+    if typing.get_origin(annotation) is typing.Annotated:
+        return column(args[0])
+    if annotation == tuple[str, ...]:
+        return "text[]", False
+    return _SQL.get(annotation, "json"), False
+
+
+def columns(cls: type[Row]) -> dict[str, tuple[str, bool]]:
+    """The columns of a row type, in the order of its fields."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {name: column(hints[name]) for name in cls.__struct_fields__}
+
+
+def ddl(schema: str) -> str:
+    """The tables of all row types, and the function that writes them."""
+    statements = [
+        f"CREATE SCHEMA {schema}",
+        f"CREATE TABLE {schema}.position (at bigint NOT NULL)",
+        f"INSERT INTO {schema}.position VALUES (0)",
+        f'CREATE TABLE {schema}.touched ("table" text PRIMARY KEY, at bigint NOT NULL) WITH (fillfactor = 50)',
+        f"""CREATE TABLE {schema}.parked (
+                "table" text, key text[], position bigint NOT NULL, error text NOT NULL, PRIMARY KEY ("table", key))""",
+    ]
+    for cls in every_row():
+        table, own = f'{schema}."{cls.table}"', columns(cls)
+        defined = [f'"{name}" {type}{"" if null else " NOT NULL"}' for name, (type, null) in own.items()]
+        if cls.search:
+            defined.append("search tsvector")
+        keys = ", ".join(f'"{name}"' for name in cls.key)
+        statements.append(f"CREATE TABLE {table} ({', '.join(defined)}, PRIMARY KEY ({keys}))")
+        statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
+    statements.append(writing(schema))
+    statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
+    statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
+    return ";\n".join(statements)
+
+
+def indexes(schema: str) -> list[str]:
+    """The statements that index the tables; made after a replay they cost a fraction of what they cost during it."""
+    statements = []
+    for cls in every_row():
+        on = f'INDEX IF NOT EXISTS "{cls.table}_by_%s" ON {schema}."{cls.table}"'
+        if cls.search:
+            statements.append(f"CREATE {on % 'search'} USING gin (search)")
+        if "readers" in cls.__struct_fields__:
+            statements.append(f"CREATE {on % 'readers'} USING gin (readers)")
+        statements += [f'CREATE {on % f"like_{name}"} USING gin ("{name}" gin_trgm_ops)' for name in cls.fuzzy]
+        for name in cls.index:
+            wanted = f'"{name[1:]}" DESC, id DESC' if name.startswith("-") else f'"{name}"'
+            statements.append(f"CREATE {on % name.lstrip('-')} ({wanted})")
+    return statements
+
+
+def writing(schema: str) -> str:
+    """The function that writes rows and position together; its body names the schema that it stands in."""
+    writes = []
+    for cls in every_row():
+        table, own = f'{schema}."{cls.table}"', columns(cls)
+        keys = ", ".join(f'"{name}"' for name in cls.key)
+        names = ", ".join(f'"{name}"' for name in (*own, *(["search"] if cls.search else [])))
+        rest = ", ".join(f'"{name}" = excluded."{name}"' for name in own if name not in cls.key)
+        # Where the words have not changed they are not sent.
+        rest += ", search = coalesce(excluded.search, t.search)" if cls.search else ""
+        same = " AND ".join(f't."{name}" = gone."{name}"' for name in cls.key)
+        writes.append(f"""
+                WHEN '{cls.table}' THEN
+                    INSERT INTO {table} AS t ({names})
+                        SELECT {names} FROM json_populate_recordset(NULL::{table}, part.value)
+                        ON CONFLICT ({keys}) DO UPDATE SET {rest};
+                WHEN '-{cls.table}' THEN
+                    DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, part.value) gone
+                        WHERE {same};""")
+    # One pass over the document: asking it for each table in turn would parse all of it each time.
+    return f"""
+        CREATE OR REPLACE FUNCTION {schema}.write(json, bigint, bigint) RETURNS void LANGUAGE plpgsql AS $$
+        DECLARE
+            part record;
+            written text[] := '{{}}';
+        BEGIN
+            UPDATE {schema}.position SET at = $3 WHERE at = $2;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION 'these read models are not at position %', $2 USING ERRCODE = 'HB001';
+            END IF;
+            FOR part IN SELECT key, value FROM json_each($1) LOOP
+                written := written || ltrim(part.key, '-');
+                CASE part.key{"".join(writes)}
+                WHEN '!parked' THEN
+                    INSERT INTO {schema}.parked
+                        SELECT * FROM json_populate_recordset(NULL::{schema}.parked, part.value)
+                        ON CONFLICT DO NOTHING;
+                END CASE;
+            END LOOP;
+            UPDATE {schema}.touched SET at = $3 WHERE "table" = ANY(written);
+        END $$"""
+
+
+TABLES = {cls.table: cls for cls in every_row()}
+"""Every row type by the name of its table."""
+
+
+async def first_difference(db: asyncpg.Connection, one: str, other: str) -> tuple[str, str] | None:
+    """The table and key of the first row in which two schemas differ; ``None`` where they are identical."""
+    for cls in every_row():
+        fields = ", ".join(
+            f'"{name}"::text' if type == "json" else f'"{name}"' for name, (type, _) in columns(cls).items()
+        ) + (", search" if cls.search else "")
+        keys = " || ' ' || ".join(f'"{name}"' for name in cls.key)
+        halves = [f'SELECT {keys} AS key, ROW({fields})::text AS row FROM {s}."{cls.table}"' for s in (one, other)]
+        found = await db.fetchval(
+            f"""SELECT coalesce(a.key, b.key) FROM ({halves[0]}) a FULL JOIN ({halves[1]}) b USING (key)
+                WHERE a.row IS DISTINCT FROM b.row ORDER BY 1 LIMIT 1"""
+        )
+        if found is not None:
+            return cls.table, found
+    return None

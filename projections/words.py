@@ -1,0 +1,29 @@
+"""Words as the search knows them: the same for what is stored and for what is looked for."""
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"\w{1,100}")
+# One letter of Uzbek, many ways to type its mark: none of them parts a word.
+_MARKS = "ʻʼ’‘`'"
+LOOKED_FOR = 200
+"""How many characters of a query count."""
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in their order: composed, without case; a longer one parts after 100 letters."""
+    text = unicodedata.normalize("NFC", text).casefold()
+    for mark in _MARKS:
+        text = text.replace(mark, "")
+    return _WORD.findall(text)
+
+
+def vector(*texts: str) -> str:
+    """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes."""
+    found = set(words(" ".join(texts)))
+    return "'" + "' '".join(sorted(found)) + "'" if found else ""
+
+
+def query(text: str) -> str | None:
+    """What a person typed as PostgreSQL writes a tsquery: every word, also as the beginning of a longer one."""
+    return " & ".join(f"'{word}':*" for word in words(text[:LOOKED_FOR])) or None
