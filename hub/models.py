@@ -158,10 +158,14 @@ class Models:
             self._parked = {
                 (row["table"], tuple(row["key"])) for row in await db.fetch(f"SELECT * FROM {self.schema}.parked")
             }
-            await self.bring_up(db, say)
+            replayed = await self.bring_up(db, say)
             async with db.transaction():
                 await db.execute("SELECT pg_advisory_xact_lock(4715743)")
                 await db.execute(";".join(indexes(self.schema)))
+            if replayed > LARGE:
+                # The planner knows nothing of what was just written, and an index alone answers only what was vacuumed.
+                for table in TABLES:
+                    await db.execute(f'VACUUM (ANALYZE) {self.schema}."{table}"')
         finally:
             await db.close()
 
@@ -173,13 +177,13 @@ class Models:
         finally:
             await db.close()
 
-    async def bring_up(self, db: asyncpg.Connection, say: Callable[[int], None] = lambda _: None) -> None:
-        """Fold and write what these models have not seen yet; two processes that do so take turns.
+    async def bring_up(self, db: asyncpg.Connection, say: Callable[[int], None] = lambda _: None) -> int:
+        """Fold and write what these models have not seen yet, and answer how much; two processes take turns.
 
         The next events are read, and the rows of the last ones written, while these are folded.
         """
         async with db.transaction():
-            at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
+            began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
             reading, writing = asyncio.create_task(self._next(at)), None
             with _without_cycles():
                 while chunk := await reading:
@@ -193,6 +197,7 @@ class Models:
                     say(at)
                 if writing is not None:
                     await writing
+        return at - began
 
     async def _next(self, after: int) -> list[Happened]:
         most = CHUNK if self._until is None else min(CHUNK, self._until - after)

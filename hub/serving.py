@@ -30,11 +30,13 @@ def _free(host: str, port: int) -> None:
         sys.exit(2)
 
 
-def _run(dsn: str, host: str, port: int, workers: int, demo: bool, until: int | None) -> None:
+def _run(
+    dsn: str, host: str, port: int, workers: int = 1, demo: bool = False, until: int | None = None, answers: int = 64
+) -> None:
     import uvicorn
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, "demo": demo, "until": until})
+    os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, "demo": demo, "until": until, "answers": answers})
     # No access log: addresses of one-time links are secrets.
     uvicorn.run(
         APPLICATION,
@@ -61,7 +63,14 @@ _host = click.option("--host", default="127.0.0.1", show_default=True, help="The
     "--demo", is_flag=True, help="Tell an empty hub the demonstration region, and let anybody sign in as anybody."
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that serve.")
-def serve(host: str, port: int, demo: bool, workers: int) -> None:
+@click.option(
+    "--answers",
+    default=64,
+    show_default=True,
+    type=click.IntRange(0, 65_536),
+    help="Memory of each process for answers that have not changed, in MB; 0 keeps none.",
+)
+def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
     async def prepare(dsn: str) -> None:
@@ -77,7 +86,7 @@ def serve(host: str, port: int, demo: bool, workers: int) -> None:
     with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
         asyncio.run(prepare(dsn))
         err.print(f"The hub is open at http://{host}:{port} — Ctrl-C ends it")
-        _run(dsn, host, port, workers, demo, None)
+        _run(dsn, host, port, workers, demo, None, answers)
     err.print("The hub is closed.", style="dim")
 
 
@@ -120,7 +129,7 @@ def at(when: str, host: str, port: int) -> None:
         asyncio.run(replay(dsn, until))
         err.print(f"The hub as it stood at position {until} is open at http://{host}:{port} — Ctrl-C ends it")
         try:
-            _run(dsn, host, port, 1, False, until)
+            _run(dsn, host, port, until=until)
         finally:
             asyncio.run(remove(dsn, until))
 

@@ -33,10 +33,14 @@ _log = logging.getLogger("hub")
 
 @dataclass(frozen=True)
 class Settings:
-    """How the hub is served: with the demonstration's "sign in as", or as it stood at a position."""
+    """How the hub is served: with the demonstration's "sign in as", or as it stood at a position.
+
+    ``answers`` is the memory for answers that have not changed, in MB.
+    """
 
     demo: bool = False
     until: int | None = None
+    answers: int = 64
 
 
 _HEADERS = [
@@ -93,7 +97,7 @@ def preferred(chosen: str, accepted: bytes) -> str:
 def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     """The application over an open hub."""
     settings = settings or Settings()
-    reads = Reads(hub, schema(), settings.until)
+    reads = Reads(hub, schema(), settings.until, settings.answers * 1_000_000)
     viewers, live = Viewers(hub), Live(hub.log)
     endpoint = Endpoint(reads, viewers, live, _log.error)
     site = Site(endpoint, settings.demo, settings.until)

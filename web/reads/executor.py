@@ -87,7 +87,7 @@ def within_cost(cost: int) -> None:
 class Reads:
     """One per process: the schema, its cached documents, plans and answers."""
 
-    def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 64_000_000) -> None:
+    def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 0) -> None:
         self.hub, self.schema, self.until = hub, schema, until
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
