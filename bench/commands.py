@@ -1,27 +1,24 @@
 """Durable commands per second, read models included, beside the library's own Postgres DCB recorder.
 
 Both write to one embedded PostgreSQL with fsync on, in turns, in one run: read the ratios, not the figures.
-``python -m bench.commands [SECONDS] [REPLAYED]``: seconds a cell (default 2), events to replay (default 100,000).
+``python -m bench.commands [SECONDS]``: seconds a cell (default 2).
 """
 
 import asyncio
-import shutil
-import statistics
+import json
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import asyncpg
 from eventsourcing.dcb.api import DCBAppendCondition, DCBEvent, DCBQuery, DCBQueryItem
 from eventsourcing.dcb.postgres_tt import PostgresDCBRecorderTT
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.postgres import PostgresDatastore
-from rich.console import Console
-from rich.table import Table
 
+from bench.measure import hub as serving
+from bench.measure import load, p50, p99, post, requests, server, shown
 from domain.calls import Criterion, DraftCall, PublishCall
 from domain.organizations import RegisterOrganization, VerifyOrganization
 from domain.people import GrantRole, InvitePerson, JoinHub
@@ -59,22 +56,6 @@ async def region(hub: Hub) -> tuple[str, str, str]:
     return author, lead, call
 
 
-async def load(clients: int, seconds: float, once: Callable[[int, int], Awaitable[object]]) -> list[float]:
-    """The latencies of what so many clients did, one after another each, in these seconds."""
-    latencies: list[float] = []
-    end = time.perf_counter() + seconds
-
-    async def client(n: int) -> None:
-        k = 0
-        while (began := time.perf_counter()) < end:
-            await once(n, k)
-            latencies.append(time.perf_counter() - began)
-            k += 1
-
-    await asyncio.gather(*(client(n) for n in range(clients)))
-    return latencies
-
-
 def peer(server: Embedded, clients: int, seconds: float, hot: bool) -> list[float]:
     """The same appends by the library's recorder: one event, conditional on its record not having moved."""
     store = PostgresDatastore(
@@ -109,12 +90,20 @@ def peer(server: Embedded, clients: int, seconds: float, hot: bool) -> list[floa
     return latencies
 
 
-def per_second(latencies: list[float], seconds: float) -> float:
-    """How many were done in a second."""
-    return len(latencies) / seconds
+DRAFT = """mutation($input: DraftProposalInput!) { draftProposal(input: $input) {
+    receipt { position record } refusal { code message } } }"""
+REVISE = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
+    receipt { position } refusal { code message } } }"""
+Row = tuple[object, ...]
 
 
-async def story(server: Embedded, seconds: float, replayed: int) -> None:
+def row(what: str, clients: int, ours: list[float], theirs: list[float], seconds: float) -> Row:
+    """A line of the table."""
+    a, b = len(ours) / seconds, len(theirs) / seconds
+    return what, str(clients), f"{a:,.0f}", p50(ours), p99(ours), f"{b:,.0f}", f"{a / max(b, 1):.1f}"
+
+
+async def story(server: Embedded, seconds: float) -> None:
     """Measure and print."""
     hub = await Hub.open(server.dsn)
     author, lead, call = await region(hub)
@@ -127,57 +116,59 @@ async def story(server: Embedded, seconds: float, replayed: int) -> None:
         await hub.do(DraftProposal(call=call, lead=lead, title=f"Title {n} {k}", abstract=ABSTRACT), author)
 
     async def revise(n: int, k: int) -> None:
-        await hub.do(ReviseProposal(proposal=drafts[n], title=f"Title {k} {seconds}"), author)
+        await hub.do(ReviseProposal(proposal=drafts[n], title=f"Title {k} {time.time_ns()}"), author)
 
     async def hot(n: int, k: int) -> None:
-        await hub.do(ReviseProposal(proposal=drafts[0], title=f"Hot {n} {k}"), author)
+        await hub.do(ReviseProposal(proposal=drafts[0], title=f"Hot {n} {k} {time.time_ns()}"), author)
 
     await load(16, 1, draft)
-    table = Table("what", "clients", "commands/s", "p50 ms", "p99 ms", "peer/s", "ratio", title="Durable commands")
-    for name, once, peer_hot in (("draft", draft, False), ("revise", revise, False), ("one record", hot, True)):
+    rows: list[Row] = []
+    kept: dict[tuple[str, int], list[float]] = {}
+    for name, once in (("draft", draft), ("revise", revise), ("one record", hot)):
         for clients in CLIENTS:
             ours = await load(clients, seconds, once)
             # More threads than connections only wait: the peer is given its best, 16.
-            theirs = await asyncio.to_thread(peer, server, min(clients, 16), seconds, peer_hot)
-            a, b = per_second(ours, seconds), per_second(theirs, seconds)
-            p50, p99 = statistics.median(ours) * 1e3, statistics.quantiles(ours, n=100)[98] * 1e3
-            table.add_row(
-                name, str(clients), f"{a:,.0f}", f"{p50:.2f}", f"{p99:.2f}", f"{b:,.0f}", f"{a / max(b, 1):.1f}"
+            theirs = kept[name, clients] = await asyncio.to_thread(
+                peer, server, min(clients, 16), seconds, name == "one record"
             )
-    Console().print(table)
-    n = 0
-    while await hub.log.head() < replayed:
-        await asyncio.gather(*(draft(k, n) for k in range(500)))
-        n += 1
-    for _ in range(3):
-        events, took = await hub.rebuild()
-        print(f"rebuild: {events:,} events in {took:.2f} s, {events / took:,.0f} events/s")
+            rows.append(row(name, clients, ours, theirs, seconds))
+    token = await hub.identity.token(author, ["everything"], "bench", 1)
     await hub.close()
+    with serving(server.dsn) as port:
+
+        def drafting(n: int, k: int) -> bytes:
+            input = {"call": call, "lead": lead, "title": f"Title {n} {k}", "abstract": ABSTRACT}
+            return mutation(token, DRAFT, input)
+
+        def revising(n: int, k: int) -> bytes:
+            return mutation(token, REVISE, {"proposal": drafts[n], "title": f"Title {k} {time.time_ns()}"})
+
+        for name, sent in (("draft", drafting), ("revise", revising)):
+            for clients in CLIENTS[:3]:
+                ours = await requests(port, clients, seconds, sent)
+                rows.append(row(f"{name}, over HTTP", clients, ours, kept[name, clients], seconds))
+    columns = ("what", "clients", "commands/s", "p50 ms", "p99 ms", "recorder/s", "ratio")
+    shown("Durable commands, beside the library's recorder", columns, rows)
+
+
+def mutation(token: str, query: str, input: dict[str, object]) -> bytes:
+    """A command as a lab sends it."""
+    body = json.dumps({"query": query, "variables": {"input": input}}).encode()
+    return post("/graphql", body, Authorization=f"Bearer {token}")
 
 
 def main() -> None:
     """Start a server of its own, measure, and remove it."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
-    replayed = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
-    home = Path(tempfile.mkdtemp(prefix="hub-bench-"))
-    home.chmod(0o711)
-    server = Embedded(home)
-    server.own()
-    server.start()
 
-    async def make_peer() -> None:
-        import asyncpg
-
-        db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+    async def make_peer(dsn: str) -> None:
+        db = await asyncpg.connect(dsn.replace("/hub?", "/postgres?"))
         await db.execute("CREATE DATABASE peer")
         await db.close()
 
-    try:
-        asyncio.run(make_peer())
-        asyncio.run(story(server, seconds, replayed))
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+    with server() as embedded:
+        asyncio.run(make_peer(embedded.dsn))
+        asyncio.run(story(embedded, seconds))
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ TEXT = (
     "пиряхҳо об забон саломатӣ зилзила кишоварзӣ энергия мактаб суу мөңгү тил ден соолук су мұздық тіл денсаулық "
     "muzlik suv til sogʻliq zilzila paxta suw dil saglyk method open measurement uncertainty evaluation partner region"
 )
-ENDINGS = "a e i o u ar er ir or ur an en in on un al el il ol ul as es is os us at et it ot ut".split()
-WORDS = [word + ending for word in TEXT.split() for ending in ("", *ENDINGS, *(e + "lar" for e in ENDINGS))]
+ENDINGS = [a + b for a in "aeiou" for b in ("", "r", "n", "l", "s", "t")]
+WORDS = [word + ending for word in TEXT.split() for ending in ("", *ENDINGS, *(each + "lar" for each in ENDINGS))]
 COUNTRIES = ("TJ", "KG", "KZ", "UZ", "TM")
 ORGANIZATIONS, PEOPLE, CALLS = 60, 200, 5
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -113,15 +113,17 @@ def postgraphile(dsn: str, schema: str) -> Iterator[int | None]:
 async def related(dsn: str, schema: str) -> None:
     """Tell PostGraphile what belongs together, and give it a search."""
     db = await asyncpg.connect(dsn)
-    for table, keys in {
-        "proposal": "@foreignKey (lead) references organization (id)\n@foreignKey (call) references call (id)",
-        "partner": "@foreignKey (proposal) references proposal (id)\n"
-        "@foreignKey (organization) references organization (id)",
-        "entry": "@foreignKey (record) references proposal (id)",
-    }.items():
-        await db.execute(f"COMMENT ON TABLE {schema}.{table} IS E'{keys!r}'".replace("'@", "@").replace("''", "'"))
+    belongs = {
+        "proposal": {"lead": "organization", "call": "call"},
+        "partner": {"proposal": "proposal", "organization": "organization"},
+        "entry": {"record": "proposal"},
+    }
+    for table, keys in belongs.items():
+        said = "\n".join(f"@foreignKey ({own}) references {other} (id)" for own, other in keys.items())
+        await db.execute(f"COMMENT ON TABLE {schema}.{table} IS '{said}'")
     await db.execute(
-        f"""CREATE FUNCTION {schema}.search_proposals(query text) RETURNS SETOF {schema}.proposal LANGUAGE sql STABLE AS $$
+        f"""CREATE FUNCTION {schema}.search_proposals(query text) RETURNS SETOF {schema}.proposal
+            LANGUAGE sql STABLE AS $$
             SELECT * FROM {schema}.proposal WHERE search @@ query::tsquery
             ORDER BY 1 + ts_rank(search, query::tsquery) DESC, id $$"""
     )

@@ -7,6 +7,7 @@ be had.
 import asyncio
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +185,15 @@ def show(record: str, as_: str | None) -> None:
 
 
 @main.command()
-def rebuild() -> None:
+@click.option(
+    "--drop-others", is_flag=True, help="Drop those of other versions of the software, which no longer serve."
+)
+def rebuild(drop_others: bool) -> None:
     """Make the read models anew from the log, and say how fast."""
 
     async def story(hub: Hub) -> tuple[int, float]:
+        if drop_others:
+            await hub.models.remove_others()
         return await hub.rebuild()
 
     events, seconds = opened(story)
@@ -211,15 +217,25 @@ def verify_() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(as_json: bool) -> None:
-    """Say how the hub is: versions, head, read models, parked records."""
+    """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
+
+    Exit 1 where a record is parked: its fold failed, and people do not see what happened to it since.
+    """
 
     async def story(hub: Hub) -> dict[str, Any]:
         parked = await hub.log.pool.fetch(f"SELECT * FROM {hub.models.schema}.parked ORDER BY position")
+        head = await hub.log.head()
+        at = await hub.log.pool.fetchval(f"SELECT at FROM {hub.models.schema}.position")
+        others = await hub.log.pool.fetch(
+            "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1 ORDER BY 1", hub.models.schema
+        )
         return {
+            "version": version("central-asia-ai-hub"),
             "engine": await hub.log.pool.fetchval("SELECT version()"),
-            "head": await hub.log.head(),
+            "head": head,
             "read models": digest(),
-            "read models at": await hub.log.pool.fetchval(f"SELECT at FROM {hub.models.schema}.position"),
+            "behind by": {"read models": head - at},
+            "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
         }
 
@@ -227,8 +243,9 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
     else:
+        found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
         for name, value in found.items():
-            click.echo(f"{name:>15}  {value if value != [] else 'none'}")
+            click.echo(f"{name:>30}  {value if value != [] else 'none'}")
     sys.exit(1 if found["parked"] else 0)
 
 

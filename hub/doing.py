@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from domain.core import HUB, Command, Refusal, every_command, kind_of, sentence
+from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
 from hub.checking import command as checked
 from hub.console import opened, shown
 
@@ -23,6 +23,8 @@ def _derived(cls: type[Command]) -> click.Command:
         plain = {name: value for name, value in given.items() if value is not None and value != ()}
         if "criteria" in plain:
             plain["criteria"] = [_criterion(each) for each in plain["criteria"]]
+        if "names" in plain:
+            plain["names"] = dict(_named(each) for each in plain["names"])
         try:
             command = checked(cls, plain)
         except Refusal as refusal:
@@ -34,7 +36,7 @@ def _derived(cls: type[Command]) -> click.Command:
         click.Option(
             ["--" + field.name.replace("_", "-"), field.name],
             required=field.required,
-            multiple="tuple" in str(field.type),
+            multiple=any(each in str(field.type) for each in ("tuple", "dict")),
             help=_help(field),
         )
         for field in fields
@@ -56,6 +58,13 @@ def _key(context: click.Context, option: click.Parameter, value: str | None) -> 
     return value
 
 
+def _named(text: str) -> tuple[str, str]:
+    language, equals, name = text.partition("=")
+    if not equals or language not in LANGUAGES or not name.strip():
+        raise click.UsageError("--names: write each as “tg=…”, with one of " + ", ".join(LANGUAGES) + ".")
+    return language, name.strip()
+
+
 def _criterion(text: str) -> dict[str, Any]:
     name, colon, weight = text.rpartition(":")
     if not colon or not weight.strip().isdecimal() or len(weight.strip()) > 3:
@@ -73,5 +82,4 @@ def _help(field: msgspec.structs.FieldInfo) -> str:
 
 
 for _cls in every_command():
-    if not any(isinstance(field.type, type) and field.type is dict for field in msgspec.structs.fields(_cls)):
-        do.add_command(_derived(_cls))
+    do.add_command(_derived(_cls))

@@ -177,6 +177,17 @@ class Models:
         finally:
             await db.close()
 
+    async def remove_others(self) -> None:
+        """Drop the read models of other versions of the code; while one of them still serves, it fails."""
+        db = await asyncpg.connect(self.log.dsn)
+        try:
+            for row in await db.fetch(
+                "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1", self.schema
+            ):
+                await db.execute(f'DROP SCHEMA "{row["nspname"]}" CASCADE')
+        finally:
+            await db.close()
+
     async def bring_up(self, db: asyncpg.Connection, say: Callable[[int], None] = lambda _: None) -> int:
         """Fold and write what these models have not seen yet, and answer how much; two processes take turns.
 

@@ -18,6 +18,7 @@ from hub.act import CommandAct
 from hub.log import Log, Recorded, as_writer
 from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
+from projections.history import record_of
 
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 MAX_BATCH = 512
@@ -287,6 +288,7 @@ class Writer:
                         overlay[key] = state.evolve(each.event)
             recorded += new
             record = pending.command.record or pending.act.ids.get(pending.command.on.kind.name)
+            record = record or (record_of(new[0].event) if new else None)
             pending.receipt = Receipt(new[-1].position if new else 0, at, record, len(new))
         return recorded
 

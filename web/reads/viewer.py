@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import asyncpg
 import msgspec
 
 from hub.door import Hub
@@ -49,21 +50,40 @@ class Viewers:
 
     hub: Hub
     _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
 
     async def find(self, secret: str | None, language: str = "en") -> Viewer:
         """The viewer who shows this secret; a secret that is not valid now is none."""
-        row = await self.hub.log.pool.fetchrow(
-            f"""SELECT (SELECT json_object_agg("table", at) FROM {self.hub.models.schema}.touched) AS positions,
-                       (SELECT row_to_json(a) FROM (
-                            SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
-                            WHERE hash = $1 AND kind <> 'link' AND ends_at > now()) a) AS access""",
-            fingerprint(secret) if secret else "",
-        )
+        row = await self.hub.log.pool.fetchrow(f"SELECT {self.columns('$1')}", self.shown(secret))
         assert row is not None
+        return await self.of(row, secret, language)
+
+    def columns(self, parameter: str) -> str:
+        """What says who shows a secret, as columns of a statement that may ask for more."""
+        return f"""(SELECT json_object_agg("table", at) FROM {self.hub.models.schema}.touched) AS positions,
+                   (SELECT row_to_json(a) FROM (
+                        SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
+                        WHERE hash = {parameter} AND kind <> 'link' AND ends_at > now()) a) AS access"""
+
+    @staticmethod
+    def shown(secret: str | None) -> str:
+        """The parameter of these columns."""
+        return fingerprint(secret) if secret else ""
+
+    def recent(self, secret: str | None, language: str) -> Viewer | None:
+        """Who showed this secret last, as they were then: a guess, to be compared with who they are."""
+        return self._recent.get((self.shown(secret), language))
+
+    async def of(self, row: asyncpg.Record, secret: str | None, language: str) -> Viewer:
+        """The viewer that the columns tell of."""
         positions = msgspec.json.decode(row["positions"])
         access = msgspec.json.decode(row["access"], type=Access) if row["access"] else None
         person = access.person if access else None
-        return Viewer(person, await self._principals(person, positions), positions, language, access)
+        viewer = Viewer(person, await self._principals(person, positions), positions, language, access)
+        if len(self._recent) > 10_000:
+            self._recent.clear()
+        self._recent[self.shown(secret), language] = viewer
+        return viewer
 
     async def person(self, person: str | None, language: str = "en") -> Viewer:
         """The viewer that a person is, without a secret: for what the hub shows by itself."""
