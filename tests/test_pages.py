@@ -107,3 +107,18 @@ def test_what_people_write_is_shown_as_text(region_dsn):
                 assert forbidden not in shown, forbidden
 
     told(story())
+
+
+def test_what_was_written_is_kept_when_the_session_has_ended_and_sent_once_more(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            id, head = await draft_of(hub, person), await hub.log.head()
+            sent = {"proposal": id, "title": "Written for <hours>", "!key": "k1"}
+            answer = await Client(app).http.post("/do/reviseProposal", data=sent)
+            assert answer.status_code == 401 and answer.text.count("Written for &lt;hours&gt;") == 2
+            assert await hub.log.head() == head
+            again = await (await as_(hub, app, person)).post("/do/reviseProposal", data=sent)
+            assert again.status_code == 303 and await hub.log.head() == head + 1
+
+    told(story())

@@ -85,6 +85,8 @@ class Forms:
         cls = self._commands.get(request.path_params["mutation"])
         if cls is None or self._site.at is not None:
             return self._site.missing(request, viewer)
+        if viewer.person is None and request.method == "POST" and not from_elsewhere(request):
+            return await self._signed_out(request, viewer)
         if viewer.person is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={_quoted(target)}", 303)
@@ -108,6 +110,15 @@ class Forms:
             message = N_("This is more than a form holds: go back, shorten it, and send it again.")
             return self._site.problem(request, viewer, 413, N_("Too large"), message)
         return await self._carry_out(request, viewer, cls, {**request.query_params, **sent})
+
+    async def _signed_out(self, request: Request, viewer: Viewer) -> Response:
+        # The session ended while somebody was writing: what they wrote is kept on the page, to be sent once more.
+        try:
+            sent = await posted(request)
+        except TooLarge:
+            sent = {}
+        written = [(name, value) for name, value in sent.items() if value and not name.startswith("!")]
+        return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
         key = sent.get("!key") or new_id("request")
