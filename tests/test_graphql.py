@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.people import InvitePerson, JoinHub
-from domain.proposals import ReviseProposal, WithdrawProposal
+from domain.proposals import DraftProposal, ReviseProposal, WithdrawProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.schema.mutations import commands
@@ -505,5 +505,33 @@ def test_what_no_record_should_hold_is_refused_at_its_field(region_dsn, field, v
             assert refused == {"code": "INVALID", "field": field}
             taken = (await officer.data(text, input=input))["draftCall"]
             assert taken["call"]["opensAt"] == "2027-01-01T00:00:00+00:00"
+
+    told(story())
+
+
+def test_a_total_is_kept_from_page_to_page_and_counted_anew_after_a_change(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, other = await client(people["karimova"]), await client(people["osmonov"])
+            query = """query($after: String) { proposals(first: 1, after: $after) {
+                totalCount nodes { id } pageInfo { endCursor } } }"""
+
+            async def pages(who):
+                totals, after = set(), None
+                for _ in range(3):
+                    page = (await who.data(query, after=after))["proposals"]
+                    totals.add(page["totalCount"])
+                    after = page["pageInfo"]["endCursor"]
+                return totals
+
+            before, theirs = await pages(author), await pages(other)
+            assert len(before) == 1 and len(theirs) == 1
+            row = await hub.log.pool.fetchrow(
+                f"SELECT call, lead FROM {hub.models.schema}.proposal WHERE id = $1",
+                await draft_of(hub, people["karimova"]),
+            )
+            await hub.do(DraftProposal(call=row["call"], lead=row["lead"], title="One more"), people["karimova"])
+            assert await pages(author) == {before.pop() + 1} and await pages(other) == theirs
 
     told(story())

@@ -63,6 +63,7 @@ class Values:
 
     def __init__(self, variables: VariableValues | None, person: str | None = None, rows: Sequence[Any] = ()) -> None:
         self.variables, self.person, self.rows = variables, person, rows
+        self.totals: list[int | None] = []
         self._args: dict[int, dict[str, Any]] = {}
 
     def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class Plan:
     paths: frozenset[tuple[str, ...]]
     tables: frozenset[str]
     cost: Cost
+    totals: "tuple[Plan, ...]" = ()
     number: int = field(default_factory=itertools.count(1).__next__)
 
     @cached_property
@@ -176,6 +178,7 @@ class Compiler:
     late: list[Late] = field(default_factory=list)
     paths: set[tuple[str, ...]] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
+    totals: list[Plan] = field(default_factory=list)
     _aliases: int = 0
 
     def operation(self, root: GraphQLObjectType, selections: Selections) -> Plan:
@@ -211,7 +214,8 @@ class Compiler:
 
     def _plan(self, sql: str, cost: Cost) -> Plan:
         used = frozenset(self.tables)
-        return Plan(sql, tuple(self.binders), tuple(self.late), frozenset(self.paths), used, cost)
+        late, paths = tuple(self.late), frozenset(self.paths)
+        return Plan(sql, tuple(self.binders), late, paths, used, cost, tuple(self.totals))
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
         """A parameter of the statement."""
@@ -474,11 +478,25 @@ class Compiler:
         cursor = ", ".join(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0)))
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
         with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
-        total = f"(SELECT count(*) FROM {rows.source} WHERE {where})"
+
+        def total() -> str:
+            if on or self.sources:
+                return f"(SELECT count(*) FROM {rows.source} WHERE {where})"
+            return self._total(definition, node, cls)
+
         sql, cost = self._page(
             type, of, selections, page, _cursor(*cursor.split(", ")), first, total, bool(after), path, cls, key
         )
         return f"({with_page} {sql})", lambda values: 1 + values.first(definition, node) * cost(values)
+
+    def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> str:
+        # A whole list's count is a statement of its own: the same on every page, it is kept until something changes.
+        part = Compiler(self.schema, self.models, self.fragments, self.values)
+        rows = part.rows(cls.table, alias := part._alias())
+        where = " AND ".join((rows.predicate, *part._filters(definition, node, alias, cls)))
+        self.totals.append(part._plan(f"SELECT count(*) FROM {rows.source} WHERE {where}", _sum(())))
+        n = len(self.totals) - 1
+        return self.bind(lambda values: values.totals[n], "bigint")
 
     def _after(
         self,
@@ -518,7 +536,7 @@ class Compiler:
         page: str,
         cursor: str,
         first: str,
-        total: str,
+        total: Callable[[], str],
         after: bool,
         path: tuple[str, ...],
         cls: type[Row] | None,
@@ -532,7 +550,7 @@ class Compiler:
                 case "__typename":
                     sql = f"'{type.name}'"
                 case "totalCount":
-                    sql = total
+                    sql = total()
                 case "pageInfo":
                     sql = self._page_info(type, chosen, page, cursor, first, after)
                 case "nodes":
@@ -675,7 +693,7 @@ class Compiler:
         )
         after = self.values.args(definition, node).get("after") is not None
         sql, cost = self._page(
-            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
+            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, lambda: "0", after, path, None, "id"
         )
         return f"({with_page} {sql})", lambda values: 10 + values.first(definition, node, MAX_FOUND) * cost(values)
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -100,6 +100,7 @@ class Reads:
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
         self._answers: Bounded[Any, bytes] = Bounded(answers)
+        self._totals: Bounded[Any, int] = Bounded(20_000 if answers else 0)
         self._flights: dict[Any, asyncio.Future[bytes]] = {}
 
     def prepare(self, text: str) -> Prepared:
@@ -176,7 +177,7 @@ class Reads:
     async def data(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
         """The finished JSON of ``data``."""
         within_cost(plan.cost(values))
-        bound = [bind(values) for bind in plan.binders]
+        bound = self._bound(plan, values)
         if plan.volatile:
             try:
                 async with asyncio.timeout(TIMEOUT):
@@ -213,17 +214,23 @@ class Reads:
 
         ``None`` where the guess was wrong, or where the answer may be here already.
         """
-        bound = [bind(values) for bind in plan.binders]
+        bound = self._bound(plan, values)
         if plan.volatile or self._key(plan, bound, values, guess) in self._answers:
             return None
+        totals = [self._totals.get(self._key(each, self._bound(each, values), values, guess)) for each in plan.totals]
+        if None in totals:
+            return None
+        given = self._bound(plan, values, totals)
         within_cost(plan.cost(values))
         sql = f"SELECT ({plan.sql}) AS data, {viewers.columns(f'${len(bound) + 2}::text')}"
         async with asyncio.timeout(TIMEOUT):
-            row = await self.hub.log.pool.fetchrow(sql, guess.list, *bound, viewers.shown(secret))
+            row = await self.hub.log.pool.fetchrow(sql, guess.list, *given, viewers.shown(secret))
             assert row is not None
             viewer = await viewers.of(row, secret, guess.language)
             # One statement sees one state of the database: the data are those of this viewer, or thrown away.
-            if viewer.key != guess.key:
+            if viewer.key != guess.key or any(
+                viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals
+            ):
                 return None
             answer = row["data"]
             if plan.late:
@@ -232,7 +239,25 @@ class Reads:
         self._answers.put(self._key(plan, bound, values, viewer), answer, len(answer) + 500)
         return answer
 
+    @staticmethod
+    def _bound(plan: Plan, values: Values, totals: Sequence[int | None] | None = None) -> list[Any]:
+        values.totals = list(totals) if totals else [None] * len(plan.totals)
+        return [bind(values) for bind in plan.binders]
+
+    async def _counted(self, plan: Plan, values: Values, viewer: Viewer) -> list[Any]:
+        totals = []
+        for each in plan.totals:
+            bound = self._bound(each, values)
+            key = self._key(each, bound, values, viewer)
+            if (total := self._totals.get(key)) is None:
+                total = await self.hub.log.pool.fetchval(each.sql, viewer.list, *bound)
+                self._totals.put(key, total)
+            totals.append(total)
+        return self._bound(plan, values, totals)
+
     async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> bytes:
+        if plan.totals:
+            bound = await self._counted(plan, values, viewer)
         raw = await self.hub.log.pool.fetchval(plan.sql, viewer.list, *bound)
         if not plan.late:
             return raw
