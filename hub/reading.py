@@ -52,16 +52,19 @@ def readable(
     *,
     sources: Mapping[str, str] = MappingProxyType({}),
     reached: bool = False,
+    filtered: bool = False,
 ) -> Readable:
     """The rows of a type that the viewer (a bind parameter, text[]) may read.
 
     No other place names a table that people read, so no query can forget the predicate. ``sources`` puts other rows
-    in the place of a table; ``reached`` says that the row that these are within was itself read here.
+    in the place of a table; ``reached`` says that the row that these are within was itself read here, ``filtered``
+    that something else finds the rows: then the index of readers is left alone.
     """
     table = sources.get(cls.table) or f'{schema}."{cls.table}"'
     source = f"{table} {alias}"
     if cls.within is None:
-        return Readable(source, f"{alias}.readers && {viewer}")
+        may = f"{alias}.readers && {viewer}"
+        return Readable(source, f"({may}) IS TRUE" if filtered else may)
     if reached:
         return Readable(source, "true")
     parent = cls.within

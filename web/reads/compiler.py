@@ -256,13 +256,15 @@ class Compiler:
         other = self.schema.type_map[condition]
         return isinstance(other, GraphQLInterfaceType) and self.schema.is_sub_type(other, type)
 
-    def rows(self, table: str, alias: str, reached: bool = False) -> Readable:
+    def rows(self, table: str, alias: str, reached: bool = False, filtered: bool = False) -> Readable:
         """The readable rows of a table."""
         self.tables.add(table)
         cls: type[Row] | None = TABLES[table]
         while cls := cls.within if cls else None:
             self.tables.add(cls.table)
-        return readable(self.models, TABLES[table], alias=alias, sources=self.sources, reached=reached)
+        return readable(
+            self.models, TABLES[table], alias=alias, sources=self.sources, reached=reached, filtered=filtered
+        )
 
     def _alias(self) -> str:
         self._aliases += 1
@@ -672,7 +674,7 @@ class Compiler:
             if not cls.search:
                 continue
             alias = self._alias()
-            rows, kind = self.rows(cls.table, alias), cls.table.upper()
+            rows, kind = self.rows(cls.table, alias, filtered=True), cls.table.upper()
             hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
             among = f"{rows} AND ({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
             fits = f"{alias}.search @@ {query}::tsquery"
