@@ -287,7 +287,7 @@ SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, afte
 def test_changes_come_live_to_whom_they_concern(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
-            from web.graphql import Asked
+            from web.asking import Asked
 
             people = await people_of(hub)
             person, id = people["karimova"], await draft_of(hub, people["karimova"])
@@ -452,7 +452,7 @@ def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             from domain.organizations import RegisterOrganization
-            from web.graphql import Asked
+            from web.asking import Asked
 
             endpoint, person = app.routes[0].endpoint.__self__, (await people_of(hub))["karimova"]
             text = 'subscription { organizationChanged(where: {ror: "\\u0000"}) { event { position } } }'

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from domain.core import N_, Command, Refusal, Role, kind_of, record_field, sentence
 from hub.act import new_id
 from hub.checking import problems
-from web.graphql import MAX_BODY, from_elsewhere
+from web.asking import MAX_BODY, from_elsewhere
 from web.pages import Site, Unanswered, label, path_of
 from web.reads.mapping import reading
 from web.reads.viewer import Viewer

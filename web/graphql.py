@@ -10,88 +10,24 @@ from typing import Any
 import asyncpg
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute, subscribe
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
-from hub.log import Log
+from web.asking import COOKIE, MAX_BODY, Asked, Malformed, asked, decoded, from_elsewhere, secret_of
 from web.live import Live
-from web.reads.compiler import Compiler, Values
+from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, etag, limited, within_cost
 from web.reads.fallback import Context
+from web.reads.plan import Values
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
+from web.socket import Socket
 
-MAX_BODY = 1_000_000
-MAX_OPERATIONS = 50
 RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
-COOKIE = "hub_session"
 UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
 """What PostgreSQL's client raises for a value that no column can hold."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
-
-
-class Malformed(Exception):
-    """A request that is no GraphQL request; the message says what to send instead."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A well-formed request."""
-
-    query: str
-    operation: str | None
-    variables: dict[str, Any]
-
-
-def asked(body: Any) -> Asked:
-    """The request in a decoded body; raises ``Malformed``."""
-    if not isinstance(body, dict):
-        raise Malformed("Send one JSON object with a `query`.")
-    query, name, variables = body.get("query"), body.get("operationName"), body.get("variables")
-    if not isinstance(query, str):
-        raise Malformed("`query` has to be a string.")
-    if name is not None and not isinstance(name, str):
-        raise Malformed("`operationName` has to be a string.")
-    if variables is not None and not isinstance(variables, dict):
-        raise Malformed("`variables` has to be an object.")
-    if body.get("extensions") is not None and not isinstance(body["extensions"], dict):
-        raise Malformed("`extensions` has to be an object.")
-    return Asked(query, name, variables or {})
-
-
-def decoded(raw: bytes) -> Any:
-    """JSON, whatever was sent; raises ``Malformed``."""
-    try:
-        raw.decode()
-        return msgspec.json.decode(raw)
-    except UnicodeDecodeError:
-        raise Malformed("The body is not UTF-8.") from None
-    except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
-    except (msgspec.DecodeError, ValueError) as error:
-        raise Malformed(f"The body is not JSON: {error}") from None
-
-
-def secret_of(connection: HTTPConnection) -> str | None:
-    """The token or session that was shown."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip()
-    return connection.cookies.get(COOKIE)
-
-
-def from_elsewhere(connection: HTTPConnection) -> bool:
-    """Whether a browser sends this for a page of another site."""
-    site = connection.headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    origin = connection.headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != connection.headers.get("host")
 
 
 @dataclass
@@ -379,97 +315,6 @@ class Failed(Exception):
         self.errors = list(errors)
 
 
-class Socket:
-    """One connection: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md"""
-
-    def __init__(self, endpoint: Endpoint, websocket: WebSocket) -> None:
-        self._endpoint, self._socket = endpoint, websocket
-        self._secret = secret_of(websocket)
-        self._token = "authorization" in websocket.headers
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._ready = False
-
-    async def serve(self) -> None:
-        """Until either side leaves."""
-        try:
-            while True:
-                wait = None if self._ready else 10
-                async with asyncio.timeout(wait):
-                    text = await self._socket.receive_text()
-                if (close := await self._receive(text)) is not None:
-                    await self._socket.close(*close)
-                    return
-        except TimeoutError:
-            await self._socket.close(4408, "Connection initialisation timeout")
-        except (WebSocketDisconnect, KeyError, RuntimeError):
-            pass  # gone, or a frame that is no text
-        finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
-
-    async def _receive(self, text: str) -> tuple[int, str] | None:
-        if len(text) > MAX_BODY:
-            return 4400, "Message too large"
-        try:
-            message = decoded(text.encode("utf-8", "surrogatepass"))
-        except Malformed as error:
-            return 4400, str(error)[:120]
-        kind = message.get("type") if isinstance(message, dict) else None
-        match kind:
-            case "connection_init" if self._ready:
-                return 4429, "Too many initialisation requests"
-            case "connection_init":
-                given = message.get("payload")
-                if isinstance(given, dict) and isinstance(shown := given.get("Authorization"), str):
-                    self._secret, self._token = shown.partition(" ")[2].strip(), True
-                    if (await self._endpoint.viewers.find(self._secret)).person is None:
-                        return 4403, "Forbidden"
-                self._ready = True
-                await self._send({"type": "connection_ack"})
-            case "ping":
-                await self._send({"type": "pong"})
-            case "pong":
-                pass
-            case "complete" if isinstance(message.get("id"), str):
-                if (task := self._running.pop(message["id"], None)) is not None:
-                    task.cancel()
-            case "subscribe" if not self._ready:
-                return 4401, "Unauthorized"
-            case "subscribe" if isinstance(message.get("id"), str) and message["id"]:
-                id = message["id"]
-                if id in self._running:
-                    return 4409, f"Subscriber for {id[:80]} already exists"
-                if len(self._running) >= MAX_OPERATIONS:
-                    return 4400, "Too many operations on one connection"
-                try:
-                    ask = asked(message.get("payload"))
-                except Malformed as error:
-                    return 4400, str(error)[:120]
-                self._running[id] = asyncio.create_task(self._operate(id, ask))
-            case _:
-                return 4400, "Invalid message"
-        return None
-
-    async def _operate(self, id: str, ask: Asked) -> None:
-        viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
-        if self._token and viewer.person is None:
-            await self._socket.close(4403, "Forbidden")
-            return
-        async for body in self._endpoint.results(ask, viewer, self._secret):
-            result = msgspec.json.decode(body)
-            if "data" not in result:
-                self._running.pop(id, None)
-                await self._send({"id": id, "type": "error", "payload": result["errors"]})
-                return
-            await self._send({"id": id, "type": "next", "payload": result})
-        self._running.pop(id, None)
-        await self._send({"id": id, "type": "complete"})
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        await self._socket.send_text(msgspec.json.encode(message).decode())
-
-
 async def sdl(request: Request) -> Response:
     """``/schema.graphql``, as text that a browser shows."""
     return PlainTextResponse(published())
@@ -497,6 +342,3 @@ def _told(error: GraphQLError) -> dict[str, Any]:
 def _unforeseen(error: GraphQLError | None = None) -> GraphQLError:
     message = "This went wrong on the hub's side; nothing was lost. Try again, and tell the Center if it stays."
     return GraphQLError(message, path=error.path if error else None, extensions={"code": "INTERNAL"})
-
-
-__all__ = ["Endpoint", "Log", "sdl"]

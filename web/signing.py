@@ -10,8 +10,8 @@ from domain.core import LANGUAGES, N_
 from domain.people import JoinHub
 from hub.identity import EVERYTHING, READ, SESSION_LIVES
 from projections.core import PUBLIC
+from web.asking import COOKIE, from_elsewhere
 from web.forms import TooLarge, posted
-from web.graphql import COOKIE, from_elsewhere
 from web.pages import Site, Unanswered, text
 from web.words import translated
 

@@ -30,7 +30,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from domain.core import N_, kind_named
-from web.graphql import Asked, Endpoint, secret_of
+from web.asking import Asked, secret_of
+from web.graphql import Endpoint
 from web.labels import LABELS, LANGUAGE_NAMES
 from web.reads.viewer import Viewer
 from web.schema import schema

@@ -5,14 +5,9 @@ of keys that the rest is joined to. ``$1`` is the viewer's principals. Every arg
 request only response keys enter the text: GraphQL names, at most 63 bytes, quoted.
 """
 
-import base64
-import itertools
-import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from graphql import (
@@ -20,7 +15,6 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
-    GraphQLError,
     GraphQLField,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
@@ -30,10 +24,9 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
-    SelectionSetNode,
     get_named_type,
 )
-from graphql.execution.values import VariableValues, get_argument_values, get_directive_values
+from graphql.execution.values import get_directive_values
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from hub.reading import Readable, readable
@@ -42,76 +35,10 @@ from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
+from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
 
-MAX_FIRST, MAX_FOUND = 100, 50
 LIST_COSTS = 10
 LATE_COSTS = {"actions": 5, "asOf": 50}
-
-Selections = Sequence[SelectionSetNode]
-Cost = Callable[["Values"], int]
-
-
-class BadInput(GraphQLError):
-    """An argument that cannot be met; the message says which and what to do."""
-
-    def __init__(self, message: str, node: FieldNode | None = None) -> None:
-        super().__init__(message, node, extensions={"code": "BAD_INPUT"})
-
-
-class Values:
-    """The values of one request: its variables, and what each field was given."""
-
-    def __init__(self, variables: VariableValues | None, person: str | None = None, rows: Sequence[Any] = ()) -> None:
-        self.variables, self.person, self.rows = variables, person, rows
-        self.totals: list[int | None] = []
-        self._args: dict[int, dict[str, Any]] = {}
-
-    def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
-        """The coerced arguments of a field."""
-        if (known := self._args.get(id(node))) is None:
-            known = self._args[id(node)] = get_argument_values(definition, node, self.variables)
-        return known
-
-    def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
-        """How many a page shows."""
-        first = self.args(definition, node).get("first")
-        if first is None:
-            return min(20, most)
-        if not 0 <= first <= most:
-            raise BadInput(f"`first` is from 0 to {most}, not {first}.", node)
-        return first
-
-
-@dataclass(frozen=True)
-class Late:
-    """A value that the statement cannot know: SQL leaves a place for it, ``[number, what it needs …]``."""
-
-    name: str
-    parent: GraphQLObjectType
-    definition: GraphQLField
-    node: FieldNode
-    selections: Selections
-    fragments: Mapping[str, FragmentDefinitionNode]
-    plan: "Plan | None" = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A compiled operation; the same for every viewer and for all values of its arguments but null ones."""
-
-    sql: str
-    binders: tuple[Callable[[Values], Any], ...]
-    late: tuple[Late, ...]
-    paths: frozenset[tuple[str, ...]]
-    tables: frozenset[str]
-    cost: Cost
-    totals: "tuple[Plan, ...]" = ()
-    number: int = field(default_factory=itertools.count(1).__next__)
-
-    @cached_property
-    def volatile(self) -> bool:
-        """Whether the answer depends on more than its tables: on the clock, or on the whole hub."""
-        return any(each.name in ("actions", "hub") or (each.plan and each.plan.volatile) for each in self.late)
 
 
 @dataclass(frozen=True)
@@ -123,35 +50,6 @@ class _Item:
     on: str
     joins: str
     cost: Cost
-
-
-def encode_cursor(*values: Any) -> str:
-    """An opaque place in a list."""
-    return base64.b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
-
-
-def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:
-    """The values in a cursor; raises ``BadInput``."""
-    try:
-        values = json.loads(base64.b64decode(cursor, validate=True))
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, list) or len(values) != count or not all(map(_bindable, values)):
-        raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node)
-    return values
-
-
-def _bindable(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" not in value and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)
-    return isinstance(value, int) and abs(value) < 2**63
-
-
-def _when(value: Any, node: FieldNode) -> datetime:
-    try:
-        return datetime.fromisoformat(str(value))
-    except ValueError:
-        raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node) from None
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
@@ -516,7 +414,7 @@ class Compiler:
             def value(values: Values) -> Any:
                 found = decode_cursor(values.args(definition, node)["after"], node)[n]
                 if type == "timestamptz":
-                    return _when(found, node)
+                    return moment(found, node)
                 if isinstance(found, int) != (type == "bigint") or (type == "bigint" and abs(found) >= 2**63):
                     raise BadInput("`after` is no cursor of this list: take it from `pageInfo.endCursor`.", node)
                 return found

@@ -27,7 +27,8 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 
 from hub.door import Hub
-from web.reads.compiler import Compiler, Plan, Values
+from web.reads.compiler import Compiler
+from web.reads.plan import Plan, Values
 from web.reads.viewer import Viewer, Viewers
 
 K = TypeVar("K")

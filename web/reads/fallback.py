@@ -26,9 +26,10 @@ from hub.door import Hub
 from hub.writer import Busy, Unknown
 from projections.history import record_of
 from web.live import Live
-from web.reads.compiler import Compiler, Values
+from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reading, Reads, within_cost
 from web.reads.mapping import table_of
+from web.reads.plan import Values
 from web.reads.viewer import Viewer, Viewers
 from web.schema.mutations import camel, commands, plain
 from web.words import translated

@@ -13,7 +13,8 @@ from hub.log import Recorded
 from hub.models import Batch, RowKey
 from hub.tables import TABLES
 from projections.core import PUBLIC, Row
-from web.reads.compiler import BadInput, Compiler, Late, Values, as_of_tables
+from web.reads.compiler import Compiler, as_of_tables
+from web.reads.plan import BadInput, Late, Values
 from web.words import translated
 
 if TYPE_CHECKING:

@@ -1,0 +1,73 @@
+"""A request as it arrives, whatever was sent: its document, its variables, and the secret that was shown."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import HTTPConnection
+
+MAX_BODY = 1_000_000
+COOKIE = "hub_session"
+
+
+class Malformed(Exception):
+    """A request that is no GraphQL request; the message says what to send instead."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A well-formed request."""
+
+    query: str
+    operation: str | None
+    variables: dict[str, Any]
+
+
+def asked(body: Any) -> Asked:
+    """The request in a decoded body; raises ``Malformed``."""
+    if not isinstance(body, dict):
+        raise Malformed("Send one JSON object with a `query`.")
+    query, name, variables = body.get("query"), body.get("operationName"), body.get("variables")
+    if not isinstance(query, str):
+        raise Malformed("`query` has to be a string.")
+    if name is not None and not isinstance(name, str):
+        raise Malformed("`operationName` has to be a string.")
+    if variables is not None and not isinstance(variables, dict):
+        raise Malformed("`variables` has to be an object.")
+    if body.get("extensions") is not None and not isinstance(body["extensions"], dict):
+        raise Malformed("`extensions` has to be an object.")
+    return Asked(query, name, variables or {})
+
+
+def decoded(raw: bytes) -> Any:
+    """JSON, whatever was sent; raises ``Malformed``."""
+    try:
+        raw.decode()
+        return msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise Malformed("The body is not UTF-8.") from None
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Malformed(f"The body is not JSON: {error}") from None
+
+
+def secret_of(connection: HTTPConnection) -> str | None:
+    """The token or session that was shown."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return connection.cookies.get(COOKIE)
+
+
+def from_elsewhere(connection: HTTPConnection) -> bool:
+    """Whether a browser sends this for a page of another site."""
+    site = connection.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = connection.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != connection.headers.get("host")

@@ -1,0 +1,105 @@
+"""GraphQL over ``graphql-transport-ws``."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from web.asking import MAX_BODY, Asked, Malformed, asked, decoded, secret_of
+
+if TYPE_CHECKING:
+    from web.graphql import Endpoint
+
+MAX_OPERATIONS = 50
+
+
+class Socket:
+    """One connection: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md"""
+
+    def __init__(self, endpoint: "Endpoint", websocket: WebSocket) -> None:
+        self._endpoint, self._socket = endpoint, websocket
+        self._secret = secret_of(websocket)
+        self._token = "authorization" in websocket.headers
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ready = False
+
+    async def serve(self) -> None:
+        """Until either side leaves."""
+        try:
+            while True:
+                wait = None if self._ready else 10
+                async with asyncio.timeout(wait):
+                    text = await self._socket.receive_text()
+                if (close := await self._receive(text)) is not None:
+                    await self._socket.close(*close)
+                    return
+        except TimeoutError:
+            await self._socket.close(4408, "Connection initialisation timeout")
+        except (WebSocketDisconnect, KeyError, RuntimeError):
+            pass  # gone, or a frame that is no text
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _receive(self, text: str) -> tuple[int, str] | None:
+        if len(text) > MAX_BODY:
+            return 4400, "Message too large"
+        try:
+            message = decoded(text.encode("utf-8", "surrogatepass"))
+        except Malformed as error:
+            return 4400, str(error)[:120]
+        kind = message.get("type") if isinstance(message, dict) else None
+        match kind:
+            case "connection_init" if self._ready:
+                return 4429, "Too many initialisation requests"
+            case "connection_init":
+                given = message.get("payload")
+                if isinstance(given, dict) and isinstance(shown := given.get("Authorization"), str):
+                    self._secret, self._token = shown.partition(" ")[2].strip(), True
+                    if (await self._endpoint.viewers.find(self._secret)).person is None:
+                        return 4403, "Forbidden"
+                self._ready = True
+                await self._send({"type": "connection_ack"})
+            case "ping":
+                await self._send({"type": "pong"})
+            case "pong":
+                pass
+            case "complete" if isinstance(message.get("id"), str):
+                if (task := self._running.pop(message["id"], None)) is not None:
+                    task.cancel()
+            case "subscribe" if not self._ready:
+                return 4401, "Unauthorized"
+            case "subscribe" if isinstance(message.get("id"), str) and message["id"]:
+                id = message["id"]
+                if id in self._running:
+                    return 4409, f"Subscriber for {id[:80]} already exists"
+                if len(self._running) >= MAX_OPERATIONS:
+                    return 4400, "Too many operations on one connection"
+                try:
+                    ask = asked(message.get("payload"))
+                except Malformed as error:
+                    return 4400, str(error)[:120]
+                self._running[id] = asyncio.create_task(self._operate(id, ask))
+            case _:
+                return 4400, "Invalid message"
+        return None
+
+    async def _operate(self, id: str, ask: Asked) -> None:
+        viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
+        if self._token and viewer.person is None:
+            await self._socket.close(4403, "Forbidden")
+            return
+        async for body in self._endpoint.results(ask, viewer, self._secret):
+            result = msgspec.json.decode(body)
+            if "data" not in result:
+                self._running.pop(id, None)
+                await self._send({"id": id, "type": "error", "payload": result["errors"]})
+                return
+            await self._send({"id": id, "type": "next", "payload": result})
+        self._running.pop(id, None)
+        await self._send({"id": id, "type": "complete"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(msgspec.json.encode(message).decode())
