@@ -20,6 +20,7 @@ from graphql import (
     get_nullable_type,
     is_list_type,
     parse,
+    print_ast,
     type_from_ast,
 )
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -81,8 +82,11 @@ def path_of(id: str) -> str:
 
 @cache
 def text(name: str) -> str:
-    """A page's document."""
-    return (_HERE / f"{name}.graphql").read_text()
+    """A page's document, with the fragments that it shares with other pages."""
+    own = (_HERE / f"{name}.graphql").read_text()
+    shared = parse((_HERE / "parts.graphql").read_text()).definitions
+    used = [each for each in shared if f"...{each.name.value}" in own]  # type: ignore[attr-defined]
+    return "\n".join([own, *map(print_ast, used)])
 
 
 @cache
