@@ -100,6 +100,8 @@ def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[
             return N_("A date and time with its zone is asked for, as in 2027-03-01T09:00:00Z."), {}
         case inspect.DateType():
             return N_("A date is asked for, as in 2027-03-01."), {}
+        case inspect.VarTupleType() if isinstance(type.item_type, inspect.StructType):
+            return N_("One per line is asked for, as “name: percent”; a name has at least 2 characters."), {}
         case inspect.BoolType():
             return N_("Yes or no is asked for."), {}
         case inspect.LiteralType():

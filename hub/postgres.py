@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -129,6 +130,28 @@ class Embedded:
                 tail = log.read_text(errors="replace").strip().splitlines()[-3:]
                 raise Unavailable(f"PostgreSQL did not start; {log} says: " + " / ".join(tail))
             time.sleep(0.02)
+
+    @contextmanager
+    def watched(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Start it again whenever it ends by itself, or is killed; who was connected connects anew."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.5):
+                if self._process is not None and self._process.poll() is not None:
+                    say("PostgreSQL has ended: starting it again")
+                    try:
+                        self.start()
+                    except Unavailable as error:
+                        say(str(error))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
 
     def stop(self) -> None:
         """Stop it cleanly and give the data directory back."""
@@ -253,7 +276,8 @@ def database(home: Path, say: Callable[[str], None] = lambda _: None, *, alone: 
     try:
         say(f"Starting PostgreSQL in {home}")
         embedded.start()
-        yield embedded.dsn
+        with embedded.watched(say):
+            yield embedded.dsn
     finally:
         embedded.stop()
 

@@ -6,8 +6,7 @@ import logging
 import os
 import socket
 import sys
-from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import click
 
@@ -16,7 +15,7 @@ from hub.door import Hub
 from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST
 from hub.log import Log, make_databases
 from hub.postgres import database, default_home
-from hub.region import NotEmpty, tell
+from hub.region import is_told, tell
 
 APPLICATION = "web.app:served"
 
@@ -76,9 +75,14 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     async def prepare(dsn: str) -> None:
         hub = await Hub.open(dsn)
         try:
-            if demo:
-                with suppress(NotEmpty):
-                    err.print(f"The demonstration region was told in {await tell(hub)} events", style="dim")
+            if demo and not await hub.log.head():
+                err.print(f"The demonstration region was told in {await tell(hub)} events", style="dim")
+            elif demo and not await is_told(hub):
+                # There, anybody could sign in as anybody.
+                raise click.UsageError(
+                    "This hub was not begun as the demonstration: serve it without --demo (hub serve), or set HUB_HOME "
+                    "to another folder for the demonstration."
+                )
         finally:
             await hub.close()
 
@@ -101,8 +105,14 @@ def at(when: str, host: str, port: int) -> None:
         log = await Log.open((await make_databases(dsn))[0])
         try:
             head = await log.head()
-            if when.isdecimal() and len(when) < 19:
-                return min(int(when), head)
+            if when.isdecimal():
+                if len(when) > 18 or int(when) > head:
+                    err.print(f"The log ends at position {head}.")
+                    sys.exit(2)
+                return int(when)
+            if date.fromisoformat(when) > datetime.now(UTC).date():
+                err.print("That day has not come yet.")
+                sys.exit(2)
             day = datetime.combine(date.fromisoformat(when) + timedelta(days=1), datetime.min.time())
             found = await log.pool.fetchval(
                 "SELECT coalesce(max(position), 0) FROM hub.event WHERE at < $1::timestamp AT TIME ZONE 'UTC'", day

@@ -136,6 +136,24 @@ def test_what_was_typed_stays_and_the_error_stands_at_its_field(visitor):
     assert page.locator(".wrong").get_by_role("textbox").input_value() == "ab"
 
 
+def test_an_officer_of_the_center_drafts_a_call_by_typing(visitor):
+    page = visitor(width=1280, scripts=True)
+    sign_in(page, "Нилуфар Раҳимова", to="/calls")
+    page.get_by_role("link", name="Draft a call").click()
+    page.get_by_label("Title").fill("Water and ice")
+    page.get_by_label("What it is for").fill("Joint research on water and ice.")
+    page.get_by_label("Opens").fill("2099-01-01T09:00:00")
+    page.get_by_label("Closes").fill("2099-03-01T09:00:00")
+    page.get_by_label("Criteria").press_sequentially("Excellence: 60\nImpact")
+    page.get_by_role("button", name="Draft call").click()
+    assert "name: percent" in page.locator(".wrong").inner_text()
+    page.get_by_label("Criteria").fill("")
+    page.get_by_label("Criteria").press_sequentially("Excellence: 60\nImpact: 40")
+    page.get_by_role("button", name="Draft call").click()
+    page.get_by_role("cell", name="40 %").wait_for()
+    assert page.get_by_role("heading", level=1).inner_text() == "Water and ice draft"
+
+
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("name", [None, "Зарина Каримова", "Нилуфар Раҳимова"])
 def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, width, name):

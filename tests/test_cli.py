@@ -1,5 +1,6 @@
 """The command line as its users meet it: import, do, log, rebuild, verify, forget."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.web import free_port
@@ -214,27 +216,66 @@ def test_who_reads_only_the_first_line_is_no_error(hub, dsn):
     log.stderr.close()
 
 
-def test_the_second_hub_on_one_data_directory_says_so_and_ends():
-    home = Path(tempfile.mkdtemp(prefix="hub-two-"))
+@contextlib.contextmanager
+def served(*words):
+    """``hub serve`` on a data directory of its own: its address, and that directory."""
+    home = Path(tempfile.mkdtemp(prefix="hub-served-"))
     os.chmod(home, 0o711)
+    port = free_port()
     env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
-    port, other = free_port(), free_port()
     env |= {"HUB_HOME": str(home), "PORT": str(port)}
-    serve = [sys.executable, "-m", "hub", "serve"]
-    first = subprocess.Popen(serve, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hub", "serve", *words], env=env, stderr=subprocess.PIPE, text=True
+    )
     try:
-        while f"is open at http://127.0.0.1:{port}" not in (line := first.stderr.readline()):
+        while f"is open at http://127.0.0.1:{port}" not in (line := process.stderr.readline()):
             assert line, "the hub did not open"
-        second = subprocess.run([*serve, "--port", str(other)], env=env, capture_output=True, text=True, timeout=60)
-        assert second.returncode == 3 and "Another hub runs on" in second.stderr
-        deadline = time.monotonic() + 20
-        while True:
-            third = subprocess.run(serve, env=env, capture_output=True, text=True, timeout=60)
-            if third.returncode == 2 or time.monotonic() > deadline:
-                break
-        assert third.returncode == 2 and f"Port {port}" in third.stderr
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: httpx2.get(f"{url}/status").status_code == 200)
+        yield url, env, home
     finally:
-        first.send_signal(signal.SIGINT)
-        first.wait(30)
-        first.stderr.close()
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stderr.close()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def wait_for(condition, seconds=20):
+    """Until it holds; whatever it raises before is no answer yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(httpx2.HTTPError):
+            if condition():
+                return
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.1)
+
+
+def test_the_second_hub_on_one_data_directory_says_so_and_ends():
+    with served() as (_, env, _):
+        serve = [sys.executable, "-m", "hub", "serve"]
+        other = subprocess.run(
+            [*serve, "--port", str(free_port())], env=env, capture_output=True, text=True, timeout=60
+        )
+        assert other.returncode == 3 and "Another hub runs on" in other.stderr
+        same = subprocess.run(serve, env=env, capture_output=True, text=True, timeout=60)
+        assert same.returncode == 2 and f"Port {env['PORT']}" in same.stderr
+
+
+def test_a_hub_whose_postgresql_is_killed_says_so_and_goes_on_by_itself():
+    with served("--demo") as (url, _, home):
+        query = {"query": "{ hub { head } calls { nodes { title } } }"}
+        before = httpx2.post(f"{url}/graphql", json=query).json()
+        os.kill(int((home / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        time.sleep(0.1)
+        page, answer = httpx2.get(f"{url}/calls"), httpx2.post(f"{url}/graphql", json=query)
+        for each in (page, answer):
+            assert each.status_code in (200, 503) and "Internal Server Error" not in each.text
+        wait_for(lambda: httpx2.get(f"{url}/calls").status_code == 200)
+        wait_for(lambda: httpx2.post(f"{url}/graphql", json=query).json() == before)
+
+
+def test_a_hub_of_real_people_is_never_served_as_the_demonstration(hub, dsn):
+    assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
+    code, _, err = hub("serve", "--demo", "--port", free_port())
+    assert code == 2 and "without --demo" in " ".join(err.split())

@@ -1,7 +1,10 @@
 """Pages and forms over HTTP, with whatever a browser or anything else may send."""
 
+import re
+
 import pytest
 
+from domain.proposals import ReviseProposal
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
@@ -120,5 +123,39 @@ def test_what_was_written_is_kept_when_the_session_has_ended_and_sent_once_more(
             assert await hub.log.head() == head
             again = await (await as_(hub, app, person)).post("/do/reviseProposal", data=sent)
             assert again.status_code == 303 and await hub.log.head() == head + 1
+
+    told(story())
+
+
+def test_who_wrote_over_an_unseen_change_sees_both_and_saves_next(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            form = (await client.get(f"/do/reviseProposal?proposal={id}")).text
+            hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
+            assert hidden["revision"] == "1"
+            await hub.do(ReviseProposal(proposal=id, title="Their title"), person)
+            mine = {**hidden, "title": "My title", "abstract": "Mine"}
+            conflict = await client.post("/do/reviseProposal", data=mine)
+            assert conflict.status_code == 422
+            assert "Their title" in conflict.text and 'value="My title"' in conflict.text
+            again = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', conflict.text))
+            assert again["revision"] == "2"
+            saved = await client.post("/do/reviseProposal", data={**again, "title": "My title", "abstract": "Mine"})
+            assert saved.status_code == 303
+            assert "My title" in (await client.get(f"/proposals/{id}")).text
+
+    told(story())
+
+
+def test_headings_in_a_text_stand_below_the_pages_own(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            await hub.do(ReviseProposal(proposal=id, abstract="# Large\n\n###### Small"), person)
+            shown = (await client.get(f"/proposals/{id}")).text
+            assert "<h3>Large</h3>" in shown and "<h6>Small</h6>" in shown and shown.count("<h1>") == 1
 
     told(story())

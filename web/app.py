@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,12 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from domain.core import LANGUAGES, N_
 from hub.door import Hub
 from hub.rounds import keep
+from projections.core import PUBLIC
 from web.forms import Forms
-from web.graphql import UNFIT, Endpoint, sdl
+from web.graphql import AWAY, UNFIT, Endpoint, sdl
 from web.live import Live
 from web.pages import SITE, Site, Unanswered, document
 from web.reads.executor import Reads
-from web.reads.viewer import Viewers
+from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
 from web.signing import Signing
 
@@ -128,8 +129,15 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
 
     async def wrong(request: Request, error: Exception) -> Response:
         _log.exception("a page failed", exc_info=error)
-        viewer = await site.viewer(request)
-        return site.unanswered(request, viewer, Unanswered([]))
+        return site.unanswered(request, nobody(request), Unanswered([]))
+
+    async def away(request: Request, error: Exception) -> Response:
+        _log.error("the database is away: %s", error)
+        if request.url.path == "/graphql":
+            told = {"message": "The database is away for a moment: try again.", "extensions": {"code": "BUSY"}}
+            return JSONResponse({"errors": [told]}, 503, {"Retry-After": "2"})
+        message = N_("The hub is away for a moment; nothing was lost. Try again in a few seconds.")
+        return site.problem(request, nobody(request), 503, N_("Back soon"), message)
 
     async def unfit(request: Request, error: Exception) -> Response:
         message = N_("This address or form holds something that no record can hold: open the page anew.")
@@ -138,8 +146,13 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(Languages), Middleware(Headers)],
-        exception_handlers={404: missing, 500: wrong, **dict.fromkeys(UNFIT, unfit)},
+        exception_handlers={404: missing, 500: wrong, **dict.fromkeys(UNFIT, unfit), **dict.fromkeys(AWAY, away)},
     )
+
+
+def nobody(request: Request) -> Viewer:
+    """A viewer who was not looked up: for pages that say what is wrong."""
+    return Viewer(None, frozenset({PUBLIC}), {}, request.state.language)
 
 
 class Served:

@@ -1,5 +1,6 @@
 """Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
 
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from msgspec import inspect
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import N_, Command, Refusal, Role, kind_of, record_field, sentence
+from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
 from hub.act import new_id
 from hub.checking import problems
 from web.asking import MAX_BODY, from_elsewhere
-from web.pages import Site, Unanswered, label, path_of
+from web.labels import LANGUAGE_NAMES
+from web.pages import Site, Unanswered, country, label, path_of
 from web.reads.mapping import reading
 from web.reads.viewer import Viewer
 from web.schema import schema
@@ -140,6 +142,9 @@ class Forms:
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
             return await self._form(request, viewer, cls, sent, {}, key, error["message"], status)
         if (refusal := done["refusal"]) is not None:
+            if refusal["code"] == Reason.CHANGED_MEANWHILE:
+                # The form comes back with their text beside the writer's; what is saved next is a decision over both.
+                sent = {name: value for name, value in sent.items() if name != "revision" and name[:5] != "!was."}
             field = fields(cls).get(refusal["field"] or "")
             shown = field in cls.__struct_fields__ and field != record_field(cls)
             wrong = {field: Refusal(refusal["code"], refusal["message"], field)} if field and shown else {}
@@ -184,6 +189,7 @@ class Forms:
             problem=problem,
             fields=made,
             key=key,
+            theirs=bool(problem) and "revision" not in given and "!key" in given,
         )
 
     async def _field(
@@ -210,7 +216,9 @@ class Forms:
             else:
                 choices = await self._choices(viewer, kind[0].name)
         elif isinstance(type, inspect.LiteralType):
-            choices = tuple((str(value), label(str(value).upper())) for value in type.values)
+            choices = tuple((value, _called(field.name, value)) for value in _values(field.type))
+        elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
+            widget, choices = "select", _countries()
         value = given.get(field.name, was.get(field.name, _default(field)))
         if not value and widget == "select" and field.required and len(choices) == 1:
             value = choices[0][0]
@@ -220,6 +228,8 @@ class Forms:
             value = given.get(field.name, "")
         help = translated(str(meta.get("description", "")), language)
         refusal = wrong.get(field.name)
+        # Only a text is as long as its letters: the bound of a list counts its items.
+        most = type.max_length if isinstance(type, inspect.StrType) else None
         return Field(
             name=field.name,
             label=translated(str(meta.get("title", "")) or sentence(field.name).replace("_", " "), language),
@@ -230,8 +240,8 @@ class Forms:
             was=was.get(field.name) if not field.required and widget != "hidden" else None,
             choices=choices,
             problem=translated(refusal.message, language, refusal.values) if refusal else "",
-            most=getattr(type, "max_length", None),
-            rows=14 if (getattr(type, "max_length", None) or 0) > 5_000 else 5,
+            most=most,
+            rows=14 if (most or 0) > 5_000 else 5,
         )
 
     async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:
@@ -320,7 +330,7 @@ def _meta(annotation: Any) -> dict[str, Any]:
             found |= _meta(inner)
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, msgspec.Meta):
-            found |= {name: value for name in ("title", "description") if (value := getattr(extra, name))}
+            found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
             found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k == "widget"}
     return found
 
@@ -340,6 +350,24 @@ def _widget(type: inspect.Type) -> str:
         case inspect.VarTupleType():
             return "textarea"
     return "text"
+
+
+def _values(annotation: Any) -> tuple[str, ...]:
+    # In the order in which they were written: that has a meaning, the alphabet has none.
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    found = (_values(inner) for inner in typing.get_args(annotation) if not isinstance(inner, msgspec.Meta))
+    return next((values for values in found if values), ())
+
+
+def _called(field: str, value: str) -> str:
+    return LANGUAGE_NAMES[value] if field == "language" else label(value.upper())
+
+
+def _countries() -> tuple[tuple[str, str], ...]:
+    names = [(code, country(code)) for code in COUNTRIES.split()]
+    own = ("TJ", "KG", "KZ", "UZ", "TM")
+    return tuple(sorted(names, key=lambda each: (each[0] not in own, each[1])))
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

@@ -27,6 +27,8 @@ from web.socket import Socket
 RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
 UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
 """What PostgreSQL's client raises for a value that no column can hold."""
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+"""What it raises while there is no server."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -114,6 +116,9 @@ class Endpoint:
         # What an error that is none of the schema's own becomes for whoever asked: their value, or our fault.
         if isinstance(error, UNFIT):
             return limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
+        if isinstance(error, AWAY):
+            self._said(f"the database is away: {error}")
+            return limited("BUSY", "The database is away for a moment: try again.")
         self._said(f"{type(error).__name__}: {error}")
         return _unforeseen(path)
 

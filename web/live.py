@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
+import asyncpg
 from graphql import GraphQLError
 
 from hub.log import Log, Recorded
@@ -50,7 +51,12 @@ class Live:
 
     async def _watch(self) -> None:
         while self._waiting:
-            new = await self._log.read(after=self._head)
+            try:
+                new = await self._log.read(after=self._head)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                # The database is away: whoever listens hears the rest when it is back.
+                await asyncio.sleep(1)
+                continue
             if new:
                 self._recent.extend(new)
                 self._head = new[-1].position

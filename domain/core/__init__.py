@@ -2,7 +2,7 @@
 
 from .command import HUB, Act, Command, Model, admit, check_ids, every_command, record_field, sentence
 from .event import Codec, Event, Sealed, UnknownEvent, every_event, subject_of, tagged_fields
-from .fields import LANGUAGES, Country, Language, LongText, Reason_, Title
+from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Title
 from .ids import (
     AffiliationId,
     CallId,
@@ -23,6 +23,7 @@ from .state import Actor, Role, State, every_state
 from .words import N_
 
 __all__ = [
+    "COUNTRIES",
     "HUB",
     "LANGUAGES",
     "N_",

@@ -25,6 +25,7 @@ from graphql import (
 )
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -140,8 +141,13 @@ def _locale() -> Locale:
     return Locale.parse(_language.get())
 
 
-def _country(code: str) -> str:
-    return _locale().territories.get(code, code)
+_COUNTRIES = {("ru", "KG"): "Кыргызстан"}
+
+
+def country(code: str) -> str:
+    """A country's name in the reader's language, as it is called in the region."""
+    known = _COUNTRIES.get((_language.get(), code))
+    return known or str(_locale().territories.get(code, code))
 
 
 def _language_name(code: str) -> str:
@@ -151,6 +157,12 @@ def _language_name(code: str) -> str:
 def label(value: str) -> str:
     """A value of an enum in words."""
     return translated(LABELS.get(value, value), _language.get())
+
+
+def _lowered(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
 
 
 @cache
@@ -170,11 +182,13 @@ def environment() -> Environment:
         newstyle=True,
     )
     # Raw HTML in what people wrote stays text; links lead only where a browser may go.
+    # Their headings stand below the page's own.
     markdown = MarkdownIt("commonmark", {"html": False}).disable("image")
+    markdown.core.ruler.push("lower", _lowered)
     made.filters |= {
         "moment": _moment,
         "day": _day,
-        "country": _country,
+        "country": country,
         "language": _language_name,
         "path": path_of,
         "title_only": lambda text: text.rstrip("."),
