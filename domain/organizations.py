@@ -82,7 +82,7 @@ class OrganizationImported(Event):
 
 
 class OrganizationVerified(Event):
-    """Somebody else verified that the organization is what it says."""
+    """The organization was verified: it is what it says."""
 
     organization: OrganizationId
 

@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.progress import track
 
-from domain.core import Refusal
+from domain.core import Refusal, every_event
 from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
 from hub.checking import command as checked
@@ -92,7 +92,8 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
     try:
         command = checked(InvitePerson, {"email": email, "name": name})
     except Refusal as refusal:
-        raise click.UsageError(str(refusal)) from None
+        where = {"email": "EMAIL: ", "name": "--name: "}.get(refusal.field or "", "")
+        raise click.UsageError(f"{where}{refusal}") from None
 
     async def story(hub: Hub) -> tuple[Receipt, str]:
         receipt = await hub.do(command)
@@ -148,6 +149,10 @@ def _printed(recorded: Recorded, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_json: bool) -> None:
     """Print the event log."""
+    known = {name for event in every_event() for name in (event.type, *event.was)}
+    for each in types:
+        if each not in known:
+            raise click.UsageError(f"--type: no event is called “{each}”.")
 
     async def story(hub: Hub) -> None:
         position = after

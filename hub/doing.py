@@ -1,10 +1,12 @@
 """``hub do``: every command, derived."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import click
 import msgspec
+from msgspec import inspect
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
 from hub.checking import command as checked
@@ -18,6 +20,7 @@ def do() -> None:
 
 def _derived(cls: type[Command]) -> click.Command:
     fields = msgspec.structs.fields(cls)
+    flags = {field.name for field in fields if "bool" in str(field.type)}
 
     def run(as_: str, key: str | None, as_json: bool, **given: Any) -> None:
         plain = {name: value for name, value in given.items() if value is not None and value != ()}
@@ -25,6 +28,8 @@ def _derived(cls: type[Command]) -> click.Command:
             plain["criteria"] = [_criterion(each) for each in plain["criteria"]]
         if "names" in plain:
             plain["names"] = dict(_named(each) for each in plain["names"])
+        for name in flags & plain.keys():
+            plain[name] = {"yes": "true", "no": "false"}.get(plain[name].lower(), plain[name])
         try:
             command = checked(cls, plain)
         except Refusal as refusal:
@@ -74,11 +79,34 @@ def _criterion(text: str) -> dict[str, Any]:
 
 def _help(field: msgspec.structs.FieldInfo) -> str:
     kind = kind_of(field.type)
-    words = [f"The id of a {kind[0].name}."] if kind and not kind[0].claim else []
-    for extra in getattr(field.type, "__metadata__", ()):
-        if isinstance(extra, msgspec.Meta):
-            words += [text for text in (extra.title, extra.description) if text]
-    return " ".join(words)
+    words = []
+    for extra in _metas(field.type):
+        words += [text.rstrip(".") + "." for text in (extra.title, extra.description) if text]
+    if kind and not kind[0].claim:
+        words.append(f"An id: {kind[0].name}_….")
+    if values := _values(inspect.type_info(field.type)):
+        words.append(f"One of {', '.join(values)}.")
+    if not field.required and field.default not in (None, "", (), msgspec.NODEFAULT):
+        words.append(f"Left out: {field.default}.")
+    return " ".join(dict.fromkeys(words))
+
+
+def _metas(annotation: Any) -> Iterator[msgspec.Meta]:
+    # The nearest word counts: a title that a field gives itself stands for that of its type.
+    found = [extra for extra in getattr(annotation, "__metadata__", ()) if isinstance(extra, msgspec.Meta)]
+    if found:
+        yield found[-1]
+        return
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _metas(inner)
+
+
+def _values(type: inspect.Type) -> list[str]:
+    if isinstance(type, inspect.Metadata):
+        return _values(type.type)
+    if isinstance(type, inspect.UnionType):
+        return [value for each in type.types for value in _values(each)]
+    return [str(value) for value in type.values] if isinstance(type, inspect.LiteralType) else []
 
 
 for _cls in every_command():

@@ -91,7 +91,11 @@ class Embedded:
     def own(self) -> bool:
         """Take the data directory; ``False`` where another process has it. The kernel frees it when we die."""
         self._make(self.home, 0o711, owned=False)
-        self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            what = f"{self.home} cannot be used: {error.strerror}. Set HUB_HOME to another folder."
+            raise Unavailable(what) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

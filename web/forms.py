@@ -37,7 +37,7 @@ _CHOICES = {
 _ASKED = """query($id: ID!) {
     me { offices { organization { id } } }
     proposal(id: $id) { partners { organization { id name country } } } }"""
-_WORKS_AT = "{ me { affiliations { until organization { id } } } }"
+_WORKS_AT = "{ me { affiliations { until organization { id } } offices { organization { id } } } }"
 _MOST_CHOICES = 2_000
 
 
@@ -222,8 +222,10 @@ class Forms:
         value = given.get(field.name, was.get(field.name, _default(field)))
         if not value and widget == "select" and field.required and len(choices) == 1:
             value = choices[0][0]
-        if not value and field.name == "lead" and "!key" not in given:
-            value = await self._works_at(viewer)
+        if field.name == "lead" and (own := await self._own(viewer)):
+            # Only an organization that confirms the applicant can lead: no other one is offered.
+            choices = tuple(each for each in choices if each[0] in own)
+            value = value or next((id for id, _ in choices), "")
         if widget == "checkbox" and "!key" in given:
             value = given.get(field.name, "")
         help = translated(str(meta.get("description", "")), language)
@@ -251,9 +253,10 @@ class Forms:
         organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
         return tuple((each["id"], f"{each['name']} ({each['country']})") for each in organizations)
 
-    async def _works_at(self, viewer: Viewer) -> str:
-        affiliations = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]["affiliations"]
-        return next((each["organization"]["id"] for each in affiliations if each["until"] is None), "")
+    async def _own(self, viewer: Viewer) -> set[str]:
+        me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
+        works_at = (each for each in me["affiliations"] if each["until"] is None)
+        return {each["organization"]["id"] for each in (*works_at, *me["offices"])}
 
     async def _choices(self, viewer: Viewer, kind: str) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
