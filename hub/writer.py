@@ -14,7 +14,7 @@ import msgspec
 
 from domain.core import N_, Command, Event, Reason, Refusal, State
 from domain.standing import RECORDS, decide
-from hub.act import CommandAct
+from hub.act import CommandAct, NeedsAlias, NeedsKey
 from hub.log import Log, Recorded, as_writer
 from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
@@ -195,7 +195,7 @@ class Writer:
             return
         try:
             await self._catch_up()
-        except (OSError, asyncpg.PostgresError):
+        except Exception:
             await self._reconnect()
         for each in looks:
             if not each.done():
@@ -272,7 +272,7 @@ class Writer:
                     pending.read, pending.decided = model.read, True
                 at = max(at, pending.act.at)
                 new = self._record(pending, self.head + len(recorded), at)
-            except Missing:
+            except (Missing, NeedsKey, NeedsAlias):
                 pending.fail(Again())
                 continue
             except Refusal as refusal:

@@ -221,6 +221,50 @@ def test_a_refusal_and_nothing_to_do_are_judged_by_the_log_not_by_memory(dsn):
     told(story())
 
 
+def test_what_was_refused_by_memory_alone_is_carried_out_whatever_it_needs(dsn):
+    async def story():
+        one, other = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, _, _ = await region(one)
+        newcomer = (await one.do(InvitePerson(name="Newcomer", email="new@example.org"), author)).record
+        invite = InvitePerson(name="Friend", email="friend@example.org")
+        with pytest.raises(Refusal):
+            await other.do(invite, newcomer)
+        await one.do(JoinHub(person=newcomer), newcomer)
+        # Only now is the key of the new person asked for, after memory has said no.
+        assert (await other.do(invite, newcomer)).events == 1
+        await check_log(one)
+        for hub in (one, other):
+            await hub.close()
+
+    told(story())
+
+
+def test_read_models_are_made_anew_beside_hubs_that_go_on(dsn):
+    async def story():
+        one, other = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, lead, call = await region(one)
+        counted = f'SELECT count(*) FROM {other.models.schema}."proposal"'
+        done, over = [], asyncio.Event()
+
+        async def work(n):
+            while not over.is_set():
+                done.append((await other.do(DraftProposal(call=call, lead=lead, title=f"Draft {n}"), author)).record)
+                assert await other.log.pool.fetchval(counted) >= 1
+
+        workers = [asyncio.create_task(work(n)) for n in range(4)]
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            await one.rebuild()
+        over.set()
+        await asyncio.gather(*workers)
+        assert await other.log.pool.fetchval(counted) == len(done) > 20
+        await check_log(other)
+        for hub in (one, other):
+            await hub.close()
+
+    told(story())
+
+
 def test_a_commit_that_a_standby_has_not_confirmed_is_unknown_until_asked_again(dsn):
     async def story():
         hub = await Hub.open(dsn)
