@@ -3,12 +3,19 @@
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from domain.core import N_, Command, Reason, Refusal, kind_of
+
+
+@cache
+def fields_of(cls: type[Command]) -> dict[str, tuple[msgspec.structs.FieldInfo, inspect.Type]]:
+    """The fields of a command by their names, each with what its values are; looked up once."""
+    return {field.name: (field, inspect.type_info(field.type)) for field in msgspec.structs.fields(cls)}
 
 
 def tidy(value: Any) -> Any:
@@ -26,7 +33,7 @@ def _seen(letter: str) -> bool:
 def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]:
     """What is wrong with each field; empty where a command can be made of it."""
     found: dict[str, Refusal] = {}
-    for field in msgspec.structs.fields(cls):
+    for field, type in fields_of(cls).values():
         value = tidy(given.get(field.name))
         if value is None or value == "" or value == ():
             if field.required:
@@ -45,7 +52,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
             if isinstance(converted, date) and not 1900 <= converted.year < 2200:
                 found[field.name] = Refusal(Reason.INVALID, N_("A year from 1900 to 2199 is asked for."), field.name)
         except msgspec.ValidationError as error:
-            message, values = _words(inspect.type_info(field.type), value, error)
+            message, values = _words(type, value, error)
             found[field.name] = Refusal(Reason.INVALID, message, field.name, **values)
     for name in given:
         if name not in cls.__struct_fields__:
@@ -59,7 +66,7 @@ def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
     if wrong:
         raise next(iter(wrong.values()))
     plain = {name: tidy(value) for name, value in given.items() if value is not None}
-    for field in msgspec.structs.fields(cls):
+    for field, _ in fields_of(cls).values():
         if plain.get(field.name) == "" and not _takes_empty(field):
             del plain[field.name]
     try:

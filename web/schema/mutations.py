@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from domain import standing  # noqa: F401  every command is known here
 from domain.core import Command, Reason, Role, every_command, kind_of, sentence
+from hub.checking import fields_of
 
 
 def commands() -> dict[str, type[Command]]:
@@ -36,12 +37,12 @@ def record_type(cls: type[Command]) -> str:
 
 def plain(cls: type[Command], given: dict[str, Any]) -> dict[str, Any]:
     """An input as the command's own fields: enums in the domain's letters, absent and null alike left out."""
-    names, types = fields(cls), {f.name: f.type for f in msgspec.structs.fields(cls)}
+    names, known = fields(cls), fields_of(cls)
     found = {}
     for name, value in given.items():
         if value is not None:
             own = names[name]
-            found[own] = _lowered(inspect.type_info(types[own]), value)
+            found[own] = _lowered(known[own][1], value)
     return found
 
 
