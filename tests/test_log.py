@@ -25,7 +25,7 @@ from domain.organizations import (
     VerifyOrganization,
 )
 from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
-from domain.proposals import DraftProposal, ReviseProposal, WithdrawProposal
+from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from hub.door import Hub
 from hub.models import verify
 from hub.writer import MAX_WAITING, Busy, Unknown
@@ -321,6 +321,25 @@ def test_a_word_too_long_to_be_indexed_and_a_written_backslash_are_recorded_as_a
         receipts = await asyncio.gather(*(hub.do(each, author) for each in drafts))
         assert all(each.events == 1 for each in receipts)
         await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_a_proposal_of_fifty_partners_is_recorded_and_read_by_all_of_them(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        officer, author, lead, call = await region(hub)
+        proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Of fifty"), author)).record
+        for n in range(50):
+            register = RegisterOrganization(name=f"Partner {n}", kind="other", city="Osh", country="KG")
+            partner = (await hub.do(register, author)).record
+            await hub.do(VerifyOrganization(organization=partner), officer)
+            await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+        row = await hub.log.pool.fetchrow(f"SELECT readers FROM {hub.models.schema}.proposal")
+        assert len(row["readers"]) == 52
+        await check_log(hub)
+        await hub.rebuild()
         await hub.close()
 
     told(story())
