@@ -6,6 +6,7 @@ be had.
 
 import asyncio
 import json
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -169,6 +170,10 @@ def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_js
     try:
         opened(story)
     except KeyboardInterrupt:
+        sys.exit(0)
+    except BrokenPipeError:
+        # Whoever reads has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 

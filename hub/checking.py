@@ -1,5 +1,6 @@
 """What people and programs send, made into commands; what does not fit is said in words, field by field."""
 
+import typing
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -16,6 +17,14 @@ from domain.core import N_, Command, Reason, Refusal, kind_of
 def fields_of(cls: type[Command]) -> dict[str, tuple[msgspec.structs.FieldInfo, inspect.Type]]:
     """The fields of a command by their names, each with what its values are; looked up once."""
     return {field.name: (field, inspect.type_info(field.type)) for field in msgspec.structs.fields(cls)}
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The values that a field chooses from, in the order in which they were written; empty where it is free."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    found = (choices_of(inner) for inner in typing.get_args(annotation) if not isinstance(inner, msgspec.Meta))
+    return next((choices for choices in found if choices), ())
 
 
 def tidy(value: Any) -> Any:

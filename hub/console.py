@@ -46,9 +46,7 @@ def failing() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # Whoever read has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        raise  # whoever reads what is printed has gone: that is not the database
     except Unavailable as error:
         err.print(str(error))
         sys.exit(3)

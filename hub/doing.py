@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec import inspect
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
+from hub.checking import choices_of
 from hub.checking import command as checked
 from hub.console import opened, shown
 
@@ -84,7 +84,7 @@ def _help(field: msgspec.structs.FieldInfo) -> str:
         words += [text.rstrip(".") + "." for text in (extra.title, extra.description) if text]
     if kind and not kind[0].claim:
         words.append(f"An id: {kind[0].name}_….")
-    if values := _values(inspect.type_info(field.type)):
+    if values := choices_of(field.type):
         words.append(f"One of {', '.join(values)}.")
     if not field.required and field.default not in (None, "", (), msgspec.NODEFAULT):
         words.append(f"Left out: {field.default}.")
@@ -99,14 +99,6 @@ def _metas(annotation: Any) -> Iterator[msgspec.Meta]:
         return
     for inner in getattr(annotation, "__args__", ()):
         yield from _metas(inner)
-
-
-def _values(type: inspect.Type) -> list[str]:
-    if isinstance(type, inspect.Metadata):
-        return _values(type.type)
-    if isinstance(type, inspect.UnionType):
-        return [value for each in type.types for value in _values(each)]
-    return [str(value) for value in type.values] if isinstance(type, inspect.LiteralType) else []
 
 
 for _cls in every_command():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import asyncpg
 import pytest
 from starlette.testclient import TestClient
 
@@ -367,6 +368,18 @@ def test_server_sent_events_and_sockets(region_dsn):
             assert socket.receive_json() == {"type": "complete", "id": "3"}
             socket.send_text("[" * 10_000)
             assert socket.receive()["code"] == 4400
+
+        async def revoked():
+            db = await asyncpg.connect(region_dsn)
+            await db.execute("DELETE FROM hub.access")
+            await db.close()
+
+        with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=bearer) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+            told(revoked())
+            socket.send_json({"type": "subscribe", "id": "1", "payload": body})
+            assert socket.receive()["code"] == 4403
 
 
 def test_every_command_of_people_is_a_mutation_and_no_other():

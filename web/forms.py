@@ -1,6 +1,5 @@
 """Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
 
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
 from hub.act import new_id
-from hub.checking import problems
+from hub.checking import choices_of, problems
 from web.asking import MAX_BODY, from_elsewhere
 from web.labels import LANGUAGE_NAMES
 from web.pages import Site, Unanswered, country, label, path_of
@@ -216,7 +215,7 @@ class Forms:
             else:
                 choices = await self._choices(viewer, kind[0].name)
         elif isinstance(type, inspect.LiteralType):
-            choices = tuple((value, _called(field.name, value)) for value in _values(field.type))
+            choices = tuple((value, _called(field.name, value)) for value in choices_of(field.type))
         elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
             widget, choices = "select", _countries()
         value = given.get(field.name, was.get(field.name, _default(field)))
@@ -353,14 +352,6 @@ def _widget(type: inspect.Type) -> str:
         case inspect.VarTupleType():
             return "textarea"
     return "text"
-
-
-def _values(annotation: Any) -> tuple[str, ...]:
-    # In the order in which they were written: that has a meaning, the alphabet has none.
-    if typing.get_origin(annotation) is typing.Literal:
-        return typing.get_args(annotation)
-    found = (_values(inner) for inner in typing.get_args(annotation) if not isinstance(inner, msgspec.Meta))
-    return next((values for values in found if values), ())
 
 
 def _called(field: str, value: str) -> str:
