@@ -87,7 +87,7 @@ class Forms:
         if cls is None or self._site.at is not None:
             return self._site.missing(request, viewer)
         if viewer.person is None and request.method == "POST" and not from_elsewhere(request):
-            return await self._signed_out(request, viewer)
+            return await self._signed_out(request, viewer, cls)
         if viewer.person is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={_quoted(target)}", 303)
@@ -112,13 +112,17 @@ class Forms:
             return self._site.problem(request, viewer, 413, N_("Too large"), message)
         return await self._carry_out(request, viewer, cls, {**request.query_params, **sent})
 
-    async def _signed_out(self, request: Request, viewer: Viewer) -> Response:
+    async def _signed_out(self, request: Request, viewer: Viewer, cls: type[Command]) -> Response:
         # The session ended while somebody was writing: what they wrote is kept on the page, to be sent once more.
         try:
             sent = await posted(request)
         except TooLarge:
             sent = {}
-        written = [(name, value) for name, value in sent.items() if value and not name.startswith("!")]
+        written = []
+        for field in msgspec.structs.fields(cls):
+            meta = _meta(field.type)
+            if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
+                written.append((translated(meta.get("title", field.name), request.state.language), value))
         return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
