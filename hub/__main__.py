@@ -19,6 +19,7 @@ from rich.progress import track
 from domain.core import Refusal, every_event
 from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
+from hub.auditing import key, mirror, policy, restore, seal, witness
 from hub.checking import command as checked
 from hub.console import address, err, opened, shown
 from hub.doing import do
@@ -259,7 +260,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if found["parked"] else 0)
 
 
-for _command in (do, serve, at, token, link):
+for _command in (do, serve, at, token, link, key, policy, seal, witness, mirror, restore):
     main.add_command(_command)
 
 

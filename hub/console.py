@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -75,3 +76,13 @@ def shown(receipt: Receipt, as_json: bool) -> None:
         click.echo(f"Recorded at position {receipt.position}: {receipt.record}")
     else:
         click.echo(f"Nothing had to be done: {receipt.record}")
+
+
+def free_port(host: str, port: int) -> None:
+    """Leave, saying why, where a port is taken."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        err.print(f"Port {port} of {host} cannot be had: {error.strerror}. Choose another one with PORT=… or --port.")
+        sys.exit(2)

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
+from domain.seals import SealReadModels
 from hub.checking import choices_of
 from hub.checking import command as checked
 from hub.console import opened, shown
@@ -102,4 +103,6 @@ def _metas(annotation: Any) -> Iterator[msgspec.Meta]:
 
 
 for _cls in every_command():
+    if _cls is SealReadModels:
+        continue  # what it says is counted, not typed: ``hub seal``
     do.add_command(_derived(_cls))

@@ -13,7 +13,8 @@ from hub.act import new_id
 LINK_LIVES = timedelta(days=3)
 SESSION_LIVES = timedelta(days=14)
 TOKEN_LIVES_AT_MOST = 366
-READ, EVERYTHING = "read", "everything"
+READ, EVERYTHING, MIRROR = "read", "everything", "mirror"
+"""What a token may be for, besides named commands: to read, to do all that its person may, to mirror sealed values."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
 }
+# What has to be there, in this order, and where it is made from.
+_TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql"}
 _COLUMNS = "position, type, tags, actor, at, request, data::text"
 
 
@@ -135,9 +137,9 @@ async def prepare(dsn: str) -> None:
     try:
         async with db.transaction():
             await db.execute("SELECT pg_advisory_xact_lock(4715741)")
-            if await db.fetchval("SELECT to_regclass('hub.event') IS NULL"):
-                await db.execute((Path(__file__).parent / "schema.sql").read_text())
-                await db.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public")
+            for table, file in _TABLES.items():
+                if await db.fetchval("SELECT to_regclass($1) IS NULL", table):
+                    await db.execute((Path(__file__).parent / file).read_text())
     finally:
         await db.close()
 

@@ -47,7 +47,8 @@ def _reachable(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child, before it runs: end when the parent does, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
@@ -200,7 +201,7 @@ class Embedded:
             raise Unavailable(f"{path} cannot be used: {error.strerror}. Set HUB_HOME to another folder.") from None
 
     def _as_user(self) -> dict[str, Any]:
-        known: dict[str, Any] = {"preexec_fn": _die_with_parent, "cwd": "/"}
+        known: dict[str, Any] = {"preexec_fn": die_with_parent, "cwd": "/"}
         if self._user:
             known |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -4,38 +4,34 @@ import asyncio
 import json
 import logging
 import os
-import socket
 import sys
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import click
 
-from hub.console import address, err, failing, opened
+from hub.audit.following import policy_of
+from hub.audit.heads import LastHead
+from hub.audit.notes import Malformed
+from hub.auditing import log_key, origin, policy_file
+from hub.console import address, err, failing, free_port, opened
 from hub.door import Hub
-from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST
+from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
 from hub.log import Log, make_databases
 from hub.postgres import database, default_home
-from hub.region import is_told, tell
+from hub.region import auditors_token, is_told, tell
+from hub.region.witnesses import witnesses
 
 APPLICATION = "web.app:served"
 
 
-def _free(host: str, port: int) -> None:
-    try:
-        with socket.create_server((host, port)):
-            pass
-    except OSError as error:
-        err.print(f"Port {port} of {host} cannot be had: {error.strerror}. Choose another one with PORT=… or --port.")
-        sys.exit(2)
-
-
-def _run(
-    dsn: str, host: str, port: int, workers: int = 1, demo: bool = False, until: int | None = None, answers: int = 64
-) -> None:
+def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> None:
     import uvicorn
 
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
-    os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, "demo": demo, "until": until, "answers": answers})
+    os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, **settings})
     # No access log: addresses of one-time links are secrets.
     uvicorn.run(
         APPLICATION,
@@ -72,7 +68,15 @@ _host = click.option("--host", default="127.0.0.1", show_default=True, help="The
 def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
-    async def prepare(dsn: str) -> None:
+    home, signer = default_home(), log_key()
+    file = policy_file()
+    try:
+        policy_of(file)
+    except Malformed as error:
+        err.print(f"{file}: {error}")
+        sys.exit(2)
+
+    async def prepare(dsn: str) -> str | None:
         hub = await Hub.open(dsn)
         try:
             if demo and not await hub.log.head():
@@ -83,15 +87,51 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
                     "This hub was not begun as the demonstration: serve it without --demo (hub serve), or set HUB_HOME "
                     "to another folder for the demonstration."
                 )
+            await _whole(hub, LastHead(home / "log.head"))
+            return await auditors_token(hub) if demo else None
         finally:
             await hub.close()
 
-    _free(host, port)
-    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
-        asyncio.run(prepare(dsn))
-        err.print(f"The hub is open at http://{host}:{port} — Ctrl-C ends it")
-        _run(dsn, host, port, workers, demo, None, answers)
+    free_port(host, port)
+    with (
+        failing(),
+        database(home, lambda text: err.print(text, style="dim"), alone=True) as dsn,
+        witnesses(home / "demonstration", signer) if demo and not file.exists() else nullcontext() as started,
+    ):
+        token = asyncio.run(prepare(dsn))
+        url = f"http://{host}:{port}"
+        file = started.policy(f"{url}/log") if started else file
+        err.print(f"The hub is open at {url} — Ctrl-C ends it")
+        if token is not None:
+            _told_auditors(url, home, token, file)
+        _run(dsn, host, port, workers, demo=demo, answers=answers, audit=(str(home), origin(), str(file)))
     err.print("The hub is closed.", style="dim")
+
+
+async def _whole(hub: Hub, last: LastHead) -> None:
+    # An older backup that goes on would make a second history: nothing is recorded before what is missing is back.
+    sealed, head = last.read(), await hub.log.head()
+    if sealed is not None and sealed.size > head:
+        err.print(
+            f"The log ends at position {head:,}, but its first {sealed.size:,} events were sealed: newer ones are "
+            "missing, as after restoring an older backup. Bring them back from a mirror with “hub restore DIR”; "
+            f"“hub at {head}” shows what is here."
+        )
+        sys.exit(1)
+
+
+def _told_auditors(url: str, home: Path, token: str, policy: Path) -> None:
+    secret = home / "auditor.token"
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(token + "\n")
+    program, here = Path(sys.executable).with_name("hub-audit"), home / "audit"
+    err.print("An auditor would type, somewhere else:")
+    for words in (
+        f"fetch {url}/log {here} --token-file {secret}",
+        f"checkpoint {here} --policy {policy} --max-age 1h",
+        f"fsck {here}",
+    ):
+        err.print(f"  {program} {words}", soft_wrap=True)
 
 
 @click.command()
@@ -129,7 +169,7 @@ def at(when: str, host: str, port: int) -> None:
         await hub.models.remove()
         await hub.close()
 
-    _free(host, port)
+    free_port(host, port)
     with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
         try:
             until = asyncio.run(find(dsn))
@@ -146,17 +186,19 @@ def at(when: str, host: str, port: int) -> None:
 
 @click.command()
 @click.argument("person")
-@click.option("--scope", multiple=True, default=[READ], show_default=True, help="“read”, “everything”, or a mutation.")
+@click.option(
+    "--scope", multiple=True, default=[READ], show_default=True, help="“read”, “everything”, “mirror”, or a mutation."
+)
 @click.option("--label", default="", help="What it is for; its owner sees it on their page.")
 @click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
 def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
     """Make a token for programs that act as a person, and print it: it is shown this once."""
     from domain.core import every_command
 
-    known = {READ, EVERYTHING, *(name[0].lower() + name[1:] for name in (c.__name__ for c in every_command()))}
+    known = {READ, EVERYTHING, MIRROR, *(name[0].lower() + name[1:] for name in (c.__name__ for c in every_command()))}
     for each in scope:
         if each not in known:
-            raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, nor a mutation.")
+            raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, “mirror”, nor a mutation.")
 
     async def story(hub: Hub) -> str | None:
         status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", person)

@@ -12,10 +12,10 @@ import asyncpg
 
 from domain.core import every_event, every_state
 from hub.log import WRITER
-from projections import calls, history, organizations, people, proposals, words
+from projections import calls, history, organizations, people, proposals, seals, words
 from projections.core import Row, every_row
 
-SUBJECTS = (organizations, people, calls, proposals, history)
+SUBJECTS = (organizations, people, calls, proposals, seals, history)
 
 _SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", datetime: "timestamptz", date: "date"}
 

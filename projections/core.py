@@ -18,6 +18,8 @@ F = TypeVar("F", bound=Fold)
 
 PUBLIC = "public"
 CENTER = "center"
+AUDITORS = "auditor/"
+"""The principal of the auditors of the whole hub, as their role gives it."""
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))

@@ -69,4 +69,5 @@ def test_several_processes_serve_one_hub(region_dsn):
                     json={"query": "query($id: ID!) { proposal(id: $id) { title } }", "variables": {"id": id}},
                 ).json()["data"]["proposal"]["title"]
                 assert title == f"Title {n}"
-        assert positions == list(range(positions[0], positions[0] + 40))
+        # Between them the hub seals its read models.
+        assert sorted(set(positions)) == positions and len(positions) == 40

@@ -9,7 +9,7 @@ from domain.core.state import Role
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
-SUBJECTS = ("calls", "organizations", "people", "proposals")
+SUBJECTS = ("calls", "organizations", "people", "proposals", "seals")
 
 
 def wrong_imports(room: str, source: str) -> list[str]:

@@ -14,6 +14,7 @@ from domain.organizations import (
 )
 from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
 from domain.proposals import DraftProposal, InvitePartner
+from domain.seals import SealedModel, SealReadModels
 from hub.door import Hub
 from hub.reading import principals, readable, record
 from hub.tables import TABLES
@@ -38,6 +39,8 @@ async def furnished(hub):
     register = RegisterOrganization(name="University", kind="university", city="Bishkek", country="KG")
     partner = (await hub.do(register, author)).record
     await hub.do(VerifyOrganization(organization=partner), officer)
+    await hub.do(GrantRole(person=other, role="auditor"))
+    await hub.do(SealReadModels(code="ab" * 32, position=1, models=(SealedModel("call", 0, "cd" * 32),)))
     await hub.do(InvitePartner(proposal=drafts[0], organization=partner, contribution="Field data"), author)
     await hub.do(
         DeclareAffiliation(person=author, organization=partner, position="Lecturer", since=date(2024, 1, 1)), author

@@ -70,11 +70,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
+_HOMES = {}
+
+
+def home_of(dsn):
+    """The folder of the hub over this database: its log's key and memory."""
+    if dsn not in _HOMES:
+        _HOMES[dsn] = tempfile.TemporaryDirectory(prefix="hub-home-")
+    return Path(_HOMES[dsn].name)
+
+
 @contextlib.contextmanager
 def opened(dsn, *words, command="serve"):
     """The address of ``hub serve`` (or ``hub at``) over this database, in a process of its own."""
     port = free_port()
-    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
     given = [sys.executable, "-m", "hub", command, "--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(given, env=env, stdout=said, stderr=said)

@@ -1,5 +1,6 @@
 """A request as it arrives, whatever was sent: its document, its variables, and the secret that was shown."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,13 @@ def from_elsewhere(connection: HTTPConnection) -> bool:
         return site not in ("same-origin", "none")
     origin = connection.headers.get("origin")
     return origin is not None and origin.partition("://")[2] != connection.headers.get("host")
+
+
+def etag(data: bytes) -> str:
+    """The tag of an answer: equal for equal bytes."""
+    return '"' + hashlib.blake2b(data, digest_size=16).hexdigest() + '"'
+
+
+def matches(tags: str, own: str) -> bool:
+    """Whether a client holds what it asks for already."""
+    return any(each.strip().removeprefix("W/") in (own, "*") for each in tags.split(","))

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from web.asking import COOKIE, MAX_BODY, Asked, Malformed, asked, decoded, from_elsewhere, secret_of
+from web.asking import COOKIE, MAX_BODY, Asked, Malformed, asked, decoded, etag, from_elsewhere, matches, secret_of
 from web.live import Live
 from web.reads.compiler import Compiler
-from web.reads.executor import Prepared, Reads, etag, limited, within_cost
+from web.reads.executor import Prepared, Reads, limited, within_cost
 from web.reads.fallback import Context
 from web.reads.plan import Values
 from web.reads.viewer import Viewer, Viewers
@@ -213,7 +213,7 @@ class Endpoint:
         body = answer.body()
         if status == 200 and not answer.errors:
             headers["ETag"] = etag(body)
-            if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+            if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
                 return Response(None, 304, headers)
         return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
 
@@ -323,10 +323,6 @@ class Failed(Exception):
 async def sdl(request: Request) -> Response:
     """``/schema.graphql``, as text that a browser shows."""
     return PlainTextResponse(published())
-
-
-def _matches(tags: str, own: str) -> bool:
-    return any(each.strip().removeprefix("W/") in (own, "*") for each in tags.split(","))
 
 
 def _wanted(accept: str) -> str:

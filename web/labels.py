@@ -50,6 +50,9 @@ LABELS = {
     "LIMITED": N_("limited"),
     "HIGH": N_("high"),
     "UNACCEPTABLE": N_("unacceptable"),
+    "RECORDED": N_("recorded"),
+    "SIGNED": N_("signed"),
+    "SEALED": N_("sealed"),
 }
 
 LANGUAGE_NAMES = {

@@ -37,6 +37,7 @@ PersonId = Annotated[str, Kind("person")]
 AffiliationId = Annotated[str, Kind("affiliation")]
 CallId = Annotated[str, Kind("call")]
 ProposalId = Annotated[str, Kind("proposal")]
+SealId = Annotated[str, Kind("seal")]
 
 RorId = Annotated[str, Kind("ror", claim=True)]
 OrcidAlias = Annotated[str, Kind("orcid", claim=True)]

@@ -1,7 +1,6 @@
 """Runs compiled operations: documents and plans are cached, answers are kept for as long as nothing changed."""
 
 import asyncio
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -359,8 +358,3 @@ def _measured(
             more += each.alias is not None
         deepest, aliases = max(deepest, below), aliases + more
     return deepest, aliases
-
-
-def etag(data: bytes) -> str:
-    """The tag of an answer: equal for equal bytes."""
-    return '"' + hashlib.blake2b(data, digest_size=16).hexdigest() + '"'

@@ -1,5 +1,6 @@
 """Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -9,10 +10,13 @@ import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 
 from domain.core import Sealed, every_event, record_field, sentence
+from hub.audit.seals import EventSeal, seals
 from hub.log import Recorded
 from hub.models import Batch, RowKey
+from hub.reading import readable
 from hub.tables import TABLES
 from projections.core import PUBLIC, Row
+from projections.history import EntryRow
 from web.reads.compiler import Compiler, as_of_tables
 from web.reads.plan import BadInput, Late, Values
 from web.words import translated
@@ -125,9 +129,14 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     pool, schema = reading.hub.log.pool, reading.hub.models.schema
     row = await pool.fetchrow(
         f"""SELECT (SELECT coalesce(max(position), 0) FROM hub.event) AS head, version() AS engine,
-                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked"""
+                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked,
+                   (SELECT size FROM hub.tree) AS tree,
+                   (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS sealed,
+                   (SELECT vkey FROM hub.sealer) AS key, (SELECT stopped FROM hub.sealer) AS stopped,
+                   (SELECT troubles::text FROM hub.sealer) AS troubles"""
     )
     assert row is not None
+    troubles = json.loads(row["troubles"] or "{}")
     made = {
         "head": row["at"] if reading.read_only else row["head"],
         "version": version("central-asia-ai-hub"),
@@ -135,8 +144,43 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
         "engine": " ".join(row["engine"].split()[:2]),
         "readModelsAt": row["at"],
         "parked": row["parked"],
+        "treeAt": row["tree"],
+        "sealedTo": row["sealed"],
+        "key": row["key"],
+        "stopped": row["stopped"] or None,
+        "troubles": [f"{name}: {said}" for name, said in sorted(troubles.items())],
     }
     return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
+
+
+@loads("seal")
+async def seal(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """How events are sealed; of a record its newest event that the viewer may see."""
+    pool, positions = reading.hub.log.pool, [each for (each,) in items]
+    if late.parent.name != "Event":
+        own = readable(reading.hub.models.schema, EntryRow, filtered=True)
+        rows = await pool.fetch(
+            f"""SELECT (SELECT max(position) {own} AND record = wanted.id) AS position
+                FROM unnest($2::text[]) WITH ORDINALITY AS wanted (id, n) ORDER BY n""",
+            reading.viewer.list,
+            positions,
+        )
+        positions = [row["position"] for row in rows]
+    known = {each.position: each for each in await seals(pool, [at for at in positions if at is not None])}
+    of = get_named_type(late.definition.type)
+    return [None if at is None else project(reading, of, late, _sealed(known[at]), values) for at in positions]
+
+
+def _sealed(found: EventSeal) -> dict[str, Any]:
+    return {
+        "position": found.position,
+        "status": "SEALED" if found.witnessed else "SIGNED" if found.size else "RECORDED",
+        "sealedAt": found.at and found.at.isoformat(),
+        "size": found.size,
+        "witnesses": [{"name": name, "at": at.isoformat()} for name, at in found.witnesses],
+        "asked": found.asked,
+        "proof": f"/log/proof/{found.position}",
+    }
 
 
 @loads("asOf")

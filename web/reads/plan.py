@@ -85,7 +85,7 @@ class Plan:
     @cached_property
     def volatile(self) -> bool:
         """Whether the answer depends on more than its tables: on the clock, or on the whole hub."""
-        return any(each.name in ("actions", "hub") or (each.plan and each.plan.volatile) for each in self.late)
+        return any(each.name in ("actions", "hub", "seal") or (each.plan and each.plan.volatile) for each in self.late)
 
 
 def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:

@@ -1,0 +1,186 @@
+"""The command line: ``hub-audit``."""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from hub_audit import checks, outcome
+from hub_audit.fetch import fetch
+from hub_audit.folder import Folder
+from hub_audit.notes import Policy
+from hub_audit.outcome import Failed, False_, Unusable
+from hub_audit.replay import replay
+
+CODES = """exit codes:
+  0 verified     1 proven false, and evidence was written     2 wrong usage or malformed input
+  3 cannot decide (missing data, quorum short)                4 stale
+
+1 accuses; 3 only asks."""
+
+
+def seconds(text: str) -> int:
+    """``90s``, ``15m``, ``1h``, ``2d`` in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError("write it as 90s, 15m, 1h or 2d")
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
+
+
+def _position(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
+        raise argparse.ArgumentTypeError("a position is asked for: 1, 2, 3 …")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="say what was found as one JSON object")
+    pinned = argparse.ArgumentParser(add_help=False)
+    pinned.add_argument("--policy", type=Path, metavar="FILE", help="the C2SP tlog-policy that you have pinned")
+    parser = argparse.ArgumentParser(
+        "hub-audit",
+        description="Prove, offline, what a hub's event log holds.",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, says: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=says, description=says, parents=[shared, *parents])
+
+    it = command("fetch", "copy a log's checkpoint, tiles and entries; goes on where it was ended")
+    it.add_argument("url", metavar="URL", help="the log's address: https://HOST/log")
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("--token-file", type=Path, metavar="FILE", help="holds an auditor's token; or HUB_AUDIT_TOKEN does")
+    it = command("checkpoint", "the log's signature, a quorum of witnesses, and freshness", pinned)
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("--max-age", type=seconds, metavar="AGE", help="how old a quorum's word may be: 90s, 15m, 1h, 2d")
+    it = command("consistency", "all that was sealed in an older checkpoint is still there", pinned)
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("--since", required=True, type=Path, metavar="OLD", help="a checkpoint that you have kept")
+    it = command("fsck", "every leaf, every tile and the root, computed anew")
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it = command("proof", "this event stands at this position", pinned)
+    it.add_argument("file", metavar="FILE", type=Path, help="a .tlog-proof from a record's page")
+    it = command("replay", "read models rebuilt from the log are those that the hub has sealed")
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("--at", type=_position, metavar="POSITION", help="the newest seal that is not after this position")
+    it = command("compare", "two copies of one log agree", pinned)
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("other", metavar="DIR", type=Path)
+    it = command("report", "all of it", pinned)
+    it.add_argument("folder", metavar="DIR", type=Path)
+    it.add_argument("--since", type=Path, metavar="OLD", help="a checkpoint that you have kept")
+    it.add_argument("--max-age", type=seconds, metavar="AGE", help="how old a quorum's word may be")
+    return parser
+
+
+def _token(given: argparse.Namespace) -> str | None:
+    if given.token_file is None:
+        return os.environ.get("HUB_AUDIT_TOKEN")
+    try:
+        return given.token_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{given.token_file} cannot be read: {error}") from None
+
+
+def _proof(file: Path, policy: Policy | None) -> dict[str, Any]:
+    try:
+        return checks.proof(file.read_text(encoding="utf-8"), str(file), policy)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unusable(f"{file} cannot be read: {error}") from None
+
+
+def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    # What was proven: in words, and as data.
+    policy = checks.policy_in(given.policy) if getattr(given, "policy", None) else None
+    folder = Folder(given.folder) if hasattr(given, "folder") else None
+    if given.command == "proof":
+        found = _proof(given.file, policy)
+        return f"Event {found['position']} ({found['type']}, {found['at']}) is in the log of {found['size']}.", found
+    assert folder is not None
+    match given.command:
+        case "fetch":
+            checkpoint, count = fetch(given.url, given.folder, _token(given))
+            found = {"size": checkpoint.size, "new": count}
+            return f"{checkpoint.size} events are here; {count} files were new.", found
+        case "checkpoint":
+            if policy is None:
+                raise Unusable("--policy is missing: without it nobody's signature can be checked")
+            found = checks.signatures(folder.checkpoint(), policy, given.max_age)
+            age = "" if found["age"] is None else f", {found['age']} s ago"
+            return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found
+        case "consistency":
+            found = checks.consistency(folder, checks.checkpoint_in(given.since), policy)
+            return f"The first {found['old']} of {found['new']} events are those that were sealed before.", found
+        case "fsck":
+            found = checks.fsck(folder)
+            return f"{found['size']} events, their tiles and their root are right.", found
+        case "replay":
+            found = replay(folder, folder.checkpoint().size, given.at)
+            return f"{len(found['models'])} read models at position {found['position']} are what was sealed.", found
+        case _:
+            found = checks.compare(folder, Folder(given.other), policy)
+            return f"Both agree: {found['one']} and {found['other']} events of one log.", found
+
+
+def _report(given: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+    # All checks, each on its own: one that fails does not hide the others.
+    parts: dict[str, argparse.Namespace] = {}
+    for name in ("checkpoint", "fsck", *(["consistency"] if given.since else []), "replay"):
+        parts[name] = argparse.Namespace(**{**vars(given), "command": name, "at": None})
+    found = {name: _outcome(part) for name, part in parts.items()}
+    codes = [each["code"] for each in found.values()]
+    # An accusation comes first, then what could not be used or decided, then what is only old.
+    code = next((code for code in (1, 2, 3, 4) if code in codes), 0)
+    return code, {"command": "report", "code": code, "checks": found}
+
+
+def _outcome(given: argparse.Namespace) -> dict[str, Any]:
+    try:
+        words, found = _run(given)
+        return {"command": given.command, "code": outcome.VERIFIED, "message": words, **found}
+    except Failed as failed:
+        said = {"command": given.command, "code": failed.code, "message": str(failed)}
+        if isinstance(failed, False_):
+            where = given.folder if hasattr(given, "folder") else given.file.parent
+            try:
+                said["evidence"] = str(outcome.written(where, failed))
+            except OSError as error:
+                said["evidence"] = f"could not be written: {error}"
+                said["proof"] = failed.proof
+        return said
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; answers the exit code."""
+    given = _parser().parse_args(words)
+    if given.command == "report":
+        code, found = _report(given)
+    else:
+        found = _outcome(given)
+        code = found["code"]
+    if given.json:
+        print(json.dumps(found, ensure_ascii=False, default=str))
+        return code
+    if given.command == "report":
+        for name, each in found["checks"].items():
+            print(f"{name:>12}  {each['code']}  {_words(each)}")
+    else:
+        print(_words(found), file=sys.stdout if code == 0 else sys.stderr)
+    return code
+
+
+def _words(found: dict[str, Any]) -> str:
+    return f"{found['message']}\nEvidence: {found['evidence']}" if "evidence" in found else str(found["message"])
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(outcome.UNDECIDED)

@@ -1,0 +1,124 @@
+"""A fetched log on the disk, as C2SP ``tlog-tiles`` lays it out; and the leaves in it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub_audit.notes import Checkpoint
+from hub_audit.outcome import False_, Undecided, Unusable
+from hub_audit.tree import HASH, WIDTH
+
+LEAF = b"hub-event/v1\n"
+
+
+def path_of(level: int | str, index: int, width: int = WIDTH) -> str:
+    """``tile/<L>/<N>[.p/<W>]``."""
+    name = f"{index:03d}" if index < 1_000 else f"{index % 1_000:03d}"
+    while index >= 1_000:
+        index //= 1_000
+        name = f"x{index % 1_000:03d}/{name}"
+    return f"tile/{level}/{name}" + ("" if width == WIDTH else f".p/{width}")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """An event as it is hashed."""
+
+    position: int
+    type: str
+    at: str
+    actor: str
+    request: str
+    tags: str
+    data: bytes
+
+
+def parsed(leaf: bytes) -> Leaf:
+    """The fields of a leaf; raises ``ValueError`` where it is none."""
+    head, position, type, at, actor, request, tags, data = leaf.split(b"\n", 7)
+    if head + b"\n" != LEAF or not position.isdigit() or position.startswith(b"0"):
+        raise ValueError("no hub event")
+    return Leaf(int(position), type.decode(), at.decode(), actor.decode(), request.decode(), tags.decode(), data)
+
+
+class Folder:
+    """A fetched log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tiles: dict[tuple[int, int], bytes] = {}
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint that it was fetched for; raises ``Undecided`` or ``Unusable``."""
+        file = self.path / "checkpoint"
+        try:
+            return Checkpoint(file.read_bytes(), str(file))
+        except OSError as error:
+            raise Undecided(f"{file} cannot be read ({error.strerror}): fetch the log first.") from None
+
+    def read(self, level: int | str, index: int, width: int) -> bytes:
+        """A tile or bundle of at least this width; raises ``Undecided``."""
+        for wide in (width, WIDTH) if width < WIDTH else (WIDTH,):
+            file = self.path / path_of(level, index, wide)
+            try:
+                return file.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise Undecided(f"{file} cannot be read: {error.strerror}.") from None
+        raise Undecided(f"{self.path / path_of(level, index, width)} is missing: fetch the log again.")
+
+    def tiles(self, size: int) -> "Tiles":
+        """The tiles of the tree of this size."""
+        return Tiles(self, size)
+
+    def bundles(self, size: int, most: int | None = None) -> Iterator[list[bytes]]:
+        """The leaves of a log that was fetched at this size, 256 at a time, ``most`` of them at most.
+
+        Raises ``Undecided``, or ``False_`` where a bundle is malformed.
+        """
+        most = size if most is None else min(most, size)
+        for index in range((most + WIDTH - 1) // WIDTH):
+            width = min(WIDTH, size - index * WIDTH)
+            data, at, leaves = self.read("entries", index, width), 0, list[bytes]()
+            while at < len(data) and len(leaves) < width:
+                end = at + 2 + (data[at] << 8) + (data[at + 1] if at + 1 < len(data) else 0)
+                leaves.append(data[at + 2 : end])
+                if end > len(data):
+                    leaves.pop()
+                    break
+                at = end
+            if len(leaves) < width:
+                raise False_(
+                    f"The entry bundle {index} holds {len(leaves)} events instead of {width}.",
+                    bundle=path_of("entries", index, width),
+                )
+            yield leaves[: most - index * WIDTH]
+
+    def keep(self, name: str, data: bytes) -> None:
+        """Write a file whole, or not at all."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        fresh.write_bytes(data)
+        fresh.replace(file)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+class Tiles:
+    """Reads tiles of a tree of one size, each once."""
+
+    def __init__(self, folder: Folder, size: int) -> None:
+        self._folder, self._size = folder, size
+        self._read: dict[tuple[int, int], bytes] = {}
+
+    def __call__(self, level: int, index: int) -> bytes:
+        if (level, index) not in self._read:
+            width = min(WIDTH, (self._size >> 8 * level) - index * WIDTH)
+            if width < 1:
+                raise Unusable(f"A tree of {self._size} leaves has no tile {index} at level {level}.")
+            self._read[level, index] = self._folder.read(level, index, width)[: width * HASH]
+        return self._read[level, index]

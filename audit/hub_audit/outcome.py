@@ -1,0 +1,59 @@
+"""What a verification comes to: exit codes, and the evidence that is kept of what is proven false."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+VERIFIED, FALSE, USAGE, UNDECIDED, STALE = 0, 1, 2, 3, 4
+
+
+class Failed(Exception):
+    """A verification that did not succeed. ``code`` is the exit code; the message is one sentence for people."""
+
+    code = USAGE
+
+
+class Unusable(Failed):
+    """Wrong usage, or input that has not the form that its specification asks for."""
+
+    code = USAGE
+
+
+class Undecided(Failed):
+    """Data are missing, or too few witnesses have signed: nothing is proven, in either way."""
+
+    code = UNDECIDED
+
+
+class Stale(Failed):
+    """Everything holds, and is older than was asked for."""
+
+    code = STALE
+
+
+class False_(Failed):
+    """Proven false: somebody signed what does not hold. ``proof`` is what shows it to others."""
+
+    code = FALSE
+
+    def __init__(self, message: str, **proof: Any) -> None:
+        super().__init__(message)
+        self.proof = proof
+
+
+def written(folder: Path, failure: False_) -> Path:
+    """Keep the evidence of an accusation in a file of its own, and answer which."""
+    place = folder / "evidence"
+    place.mkdir(parents=True, exist_ok=True)
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for n in range(1_000):
+        file = place / f"{at}-{n:03d}.json"
+        try:
+            with file.open("x") as out:
+                json.dump({"at": at, "accusation": str(failure), **failure.proof}, out, indent=2, ensure_ascii=False)
+                out.write("\n")
+            return file
+        except FileExistsError:
+            continue
+    raise Unusable(f"{place} is full of evidence: move some of it away")

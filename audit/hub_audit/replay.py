@@ -1,0 +1,146 @@
+"""``replay``: read models rebuilt from a fetched log, and compared with what the hub has sealed.
+
+The one command that needs the hub's folds: its packages ``domain`` and ``projections``, pure code, in the version whose
+digest stands in the seal. How events are taken through them, and how rows are hashed, is written here anew.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hub_audit.canonical import canonical
+from hub_audit.fetch import seals_of
+from hub_audit.folder import Folder, parsed
+from hub_audit.outcome import False_, Undecided
+from hub_audit.progress import Progress
+from hub_audit.tree import HASH, leaf_hash, mth
+
+Key = tuple[Any, ...]
+
+
+def code_of(*packages: Any) -> str:
+    """``find domain projections -name '*.py' | LC_ALL=C sort | xargs sha256sum | sha256sum``."""
+    lines = {}
+    for package in packages:
+        folder = Path(package.__file__).parent
+        for file in folder.rglob("*.py"):
+            name = f"{package.__name__}/{file.relative_to(folder).as_posix()}"
+            lines[name] = f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {name}\n"
+    return hashlib.sha256("".join(lines[name] for name in sorted(lines)).encode()).hexdigest()
+
+
+class Models:
+    """The read models as the folds make them."""
+
+    def __init__(self) -> None:
+        """Raises ``Undecided`` where the folds are not installed."""
+        try:
+            import msgspec
+
+            import domain
+            import domain.standing
+            import projections
+            from domain.core import Codec
+            from projections import calls, core, history, organizations, people, proposals, seals  # noqa: F401
+        except ImportError as error:
+            raise Undecided(f"Replay needs the hub's folds: install the hub's own package ({error}).") from None
+        self.code = code_of(domain, projections)
+        self._decode, self._entry, self._failed = Codec().decode, history.entry, core.FoldFailed
+        self._plain: Callable[[Any], Any] = msgspec.to_builtins
+        self.rows: dict[str, dict[Key, Any]] = {cls.table: {} for cls in core.every_row()}
+        self._parked: set[tuple[str, Key]] = set()
+        self._fold = core.fold
+        self._folding: dict[type, list[tuple[Any, Any, bool]]] = {}
+        for cls in core.every_row():
+            for event, (_, makes) in cls.folds.items():
+                self._folding.setdefault(event, []).append((cls, cls.keyed(), makes))
+
+    def take(self, leaf: bytes) -> None:
+        """Fold an event into every row that it concerns."""
+        found = parsed(leaf)
+        event, at = self._decode(found.type, found.data), datetime.fromisoformat(found.at)
+        concerned = []
+        for cls, keyed, makes in self._folding.get(type(event), ()):
+            table, key = keyed(event)
+            if (table, key) in self._parked:
+                continue
+            rows = self.rows[table]
+            before = None if makes else rows.get(key)
+            try:
+                after = self._fold(cls, before, event, at)
+            except self._failed:
+                # What cannot be folded stays as it was, here as in the hub, and its record is left alone from then on.
+                self._parked.add((table, key))
+                continue
+            if after is None:
+                rows.pop(key, None)
+            else:
+                rows[key] = after
+            if cls.within is None:
+                concerned.append(getattr(after or before, "readers", ()))
+        self.rows["entry"][found.position,] = self._entry(event, found.position, found.actor, at, concerned)
+
+    def sorted(self, name: str) -> list[tuple[Key, str]]:
+        """The rows of a read model in the order of their keys, each in canonical JSON."""
+        rows = self.rows[name]
+        return [(key, canonical(self._plain(rows[key]))) for key in sorted(rows)]
+
+
+def replay(folder: Folder, size: int, at: int | None) -> dict[str, Any]:
+    """Rebuild the read models up to the newest seal (not after ``at``), and compare; answers what was compared."""
+    models = Models()
+    seals = seals_of(folder, size, at)
+    if not seals:
+        raise Undecided("No seal of the read models is in this log: ask for one, or fetch again later.")
+    position = int(str(seals[0]["position"]))
+    if any(seal["code"] != models.code for seal in seals):
+        raise Undecided(
+            f"The folds that are installed here ({models.code[:16]}…) are not those of the seal "
+            f"({str(seals[0]['code'])[:16]}…): install the hub's version of that time."
+        )
+    with Progress("Replaying", position) as progress:
+        for leaves in folder.bundles(size, position):
+            for leaf in leaves:
+                models.take(leaf)
+            progress.add(len(leaves))
+    for seal in seals:
+        _compare(folder, models, seal)
+    missing = models.rows.keys() - {seal["name"] for seal in seals}
+    if missing:
+        raise Undecided(f"These read models were not sealed: {', '.join(sorted(missing))}.")
+    return {"position": position, "models": {str(seal["name"]): seal["rows"] for seal in seals}}
+
+
+def _compare(folder: Folder, models: Models, seal: dict[str, Any]) -> None:
+    name, position = seal["name"], seal["position"]
+    if name not in models.rows:
+        raise Undecided(f"The read model “{name}” is not known to the folds that are installed here.")
+    rows = models.sorted(name)
+    hashes = [leaf_hash(text.encode()) for _, text in rows]
+    if (len(hashes), mth(hashes).hex()) == (seal["rows"], seal["root"]):
+        return
+    proof = {"seal": seal, "replayed": {"rows": len(hashes), "root": mth(hashes).hex()}}
+    try:
+        sealed = (folder.path / f"rows/{position}/{name}").read_bytes()
+    except OSError:
+        sealed = b""
+    theirs = [sealed[n : n + HASH] for n in range(0, len(sealed), HASH)]
+    if mth(theirs).hex() != seal["root"]:
+        raise False_(
+            f"The read model “{name}”, as it was sealed at position {position}, is not what its events give "
+            "(the hashes of its rows are not here to say which row).",
+            **proof,
+        )
+    n = next((n for n, (a, b) in enumerate(zip(hashes, theirs, strict=False)) if a != b), min(len(hashes), len(theirs)))
+    if n < len(rows):
+        key, text = rows[n]
+        proof["row"] = {"key": key, "replayed": text, "sealed": theirs[n].hex() if n < len(theirs) else None}
+        where = f"the first row that differs is {' '.join(map(str, key))}"
+    else:
+        where = f"it holds {len(theirs) - len(rows)} rows that no event has made"
+    raise False_(
+        f"The read model “{name}”, as it was sealed at position {position}, is not what its events give: {where}.",
+        **proof,
+    )

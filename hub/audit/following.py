@@ -1,0 +1,128 @@
+"""What follows the log: the tree, its seals, the seals of the read models; of all processes one does it."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from domain.core import Refusal
+from hub.audit.digests import code, digested
+from hub.audit.notes import Malformed, Policy
+from hub.audit.sealer import Sealer, Stopped, refill
+from hub.audit.tree import Behind, Tree
+from hub.door import Hub
+from hub.log import as_writer
+from hub.writer import Busy, Receipt, Unknown
+
+LOOK = 0.5
+"""Seconds between two looks at the log; a look that finds nothing new costs a query."""
+EVERY = 10_000
+"""After how many events the read models are sealed again; and they are, each day."""
+DAY = timedelta(days=1)
+_log = logging.getLogger("hub")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """How the log is sealed: the folder of the key, who has to cosign, and the log's name."""
+
+    home: Path
+    origin: str
+    policy: Policy
+
+
+def policy_of(file: Path) -> Policy:
+    """Who has to cosign: a C2SP policy file; nobody where there is none. Raises ``Malformed``."""
+    try:
+        return Policy.parse(file.read_text())
+    except FileNotFoundError:
+        return Policy(quorum="none")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed(f"{file} cannot be read: {error}") from None
+
+
+async def keep(hub: Hub, audit: Audit) -> None:
+    """Keep the tree and the seals up to the log, for ever; several may try, one does it."""
+    said = ""
+    while True:
+        db = None
+        try:
+            db = await asyncpg.connect(hub.log.dsn)
+            if await db.fetchval("SELECT pg_try_advisory_lock(4715744)"):
+                await as_writer(db)
+                await _follow(hub, audit, db)
+            await asyncio.sleep(2)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Behind, Stopped, Malformed) as error:
+            if str(error) != said:
+                said = str(error)
+                _log.error("%s", said)
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if isinstance(error, Stopped | Malformed):
+                    await hub.log.pool.execute("UPDATE hub.sealer SET stopped = $1", said)
+            await asyncio.sleep(1)
+        finally:
+            if db is not None:
+                db.terminate()
+
+
+async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
+    tree = Tree(db)
+    await tree.open()
+    sealer = Sealer(hub.log.pool, audit.home, audit.policy, audit.origin)
+    await sealer.open()
+    tasks = [asyncio.create_task(sealer.persuade(name)) for name in audit.policy.witnesses]
+    sealing: asyncio.Task[None] | None = None
+    try:
+        while True:
+            while await tree.step():
+                await asyncio.sleep(0)
+            if (head := await hub.log.head()) < tree.size:
+                raise Stopped(refill(head, tree.size, "the tree was built over"))
+            await sealer.seal(tree.size, tree.root)
+            if sealing is None or sealing.done():
+                sealing = asyncio.create_task(_seal_models_when_due(hub, head))
+            for task in tasks:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(LOOK)
+    finally:
+        for task in (*tasks, *([sealing] if sealing else [])):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def caught_up(hub: Hub) -> None:
+    """Bring the tree up to the log, once."""
+    db = await asyncpg.connect(hub.log.dsn)
+    try:
+        await as_writer(db)
+        tree = Tree(db)
+        await tree.open()
+        while await tree.step():
+            pass
+    finally:
+        await db.close()
+
+
+async def _seal_models_when_due(hub: Hub, head: int) -> None:
+    row = await hub.log.pool.fetchrow(
+        f"SELECT max(position) AS position, max(sealed_at) AS at FROM {hub.models.schema}.seal WHERE code = $1", code()
+    )
+    assert row is not None
+    position, at = row
+    if head == 0 or (position is not None and head - position < EVERY and datetime.now(UTC) - at < DAY):
+        return
+    try:
+        await seal_models(hub)
+    except (RuntimeError, Refusal, Busy, Unknown) as error:
+        _log.error("the read models wait to be sealed: %s", error)
+        await asyncio.sleep(60)
+
+
+async def seal_models(hub: Hub) -> Receipt:
+    """Seal the read models as they are now."""
+    return await hub.do(await digested(hub.log.dsn, hub.models.schema))

@@ -1,0 +1,192 @@
+"""A mirror: follows a hub's log, verifies as it goes, keeps every byte, and serves the same addresses."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from hub.audit.copy import Copy, Leaf
+from hub.audit.merkle import WIDTH, hash_of, inclusion_ranges, leaf_hash, tile_named, tile_path, tiles_of, unbundled
+from hub.audit.notes import Checkpoint, Malformed, Policy, tlog_proof
+
+AT_ONCE = 8
+_BYTES = "application/octet-stream"
+
+
+class Away(Exception):
+    """The hub cannot be asked now, or has nothing that a quorum has cosigned; later it may."""
+
+
+class Forged(Exception):
+    """What the hub serves is not what it has signed, or not a continuation of what was mirrored."""
+
+
+class Mirror:
+    """Copies one log into one folder."""
+
+    def __init__(self, url: str, folder: Path, policy: Policy, token: str | None) -> None:
+        self._url, self._policy = url.rstrip("/"), policy
+        self.copy = Copy(folder)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx2.AsyncClient(headers=headers, timeout=30)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._http.aclose()
+
+    async def step(self) -> int:
+        """Take over what is new; answers how many events there were. Raises ``Away``, ``Forged``, ``Malformed``.
+
+        Nothing that was verified is ever replaced, and the checkpoint moves last: a mirror that is killed goes on.
+        """
+        note = await self._get("checkpoint")
+        new = Checkpoint.parse(note)
+        if not self._policy.logged(new):
+            raise Forged(f"No log of the policy has signed this checkpoint of “{new.head.origin}”.")
+        if not self._policy.witnessed(self._policy.cosigned(new)):
+            raise Away("No quorum of witnesses has cosigned the hub's checkpoint yet.")
+        old = self.copy.checkpoint()
+        size = old.head.size if old else 0
+        if new.head.size < size:
+            raise Away(f"The hub serves {new.head.size:,} events, and {size:,} are here: newer ones are missing there.")
+        edge = self.copy.edge(size)
+        if old is not None and edge.root != old.head.root:
+            raise Malformed(f"the tiles in {self.copy.folder} are damaged: the mirror has to be made anew")
+        for first in range(size - size % WIDTH, new.head.size, WIDTH * AT_ONCE):
+            indexes = range(first // WIDTH, (min(new.head.size, first + WIDTH * AT_ONCE) + WIDTH - 1) // WIDTH)
+            bundles = await asyncio.gather(*(self._bundle(index, new.head.size) for index in indexes))
+            for index, (bundle, leaves) in zip(indexes, bundles, strict=True):
+                # What a partial bundle held before is covered by the edge already.
+                known = max(0, edge.size - index * WIDTH)
+                hashes = [leaf_hash(leaf) for leaf in leaves]
+                if b"".join(hashes[:known]) != edge.partial:
+                    self._accuse(old, new)
+                self._numbered(index, leaves)
+                tiles = edge.grow(hashes[known:])
+                await self._boxes(leaves[known:])
+                await asyncio.to_thread(self.copy.write, tile_path("entries", index, len(leaves)), bundle)
+                await asyncio.to_thread(self.copy.keep_tiles, tiles.items())
+        if edge.root != new.head.root:
+            self._accuse(old, new)
+        if old is None or note != old.note:
+            self.copy.write(f"seen/{new.head.size}", note)
+            self.copy.write("checkpoint", note)
+        return new.head.size - size
+
+    @staticmethod
+    def _numbered(index: int, leaves: list[bytes]) -> None:
+        for n, leaf in enumerate(leaves, start=index * WIDTH + 1):
+            if not leaf.startswith(b"hub-event/v1\n%d\n" % n):
+                raise Forged(f"What the hub serves as event {n} is another one.")
+
+    def _accuse(self, old: Checkpoint | None, new: Checkpoint) -> None:
+        at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        said = {"old": old.note.decode() if old else None, "new": new.note.decode()}
+        self.copy.write(f"evidence/{at}.json", json.dumps(said, indent=2, ensure_ascii=False).encode())
+        raise Forged(
+            f"The {new.head.size:,} events that the hub serves do not lead to the root that it has signed, or are not "
+            f"those that were mirrored: both signed heads are kept in {self.copy.folder / 'evidence'}."
+        )
+
+    async def _get(self, name: str) -> bytes:
+        try:
+            answer = await self._http.get(f"{self._url}/{name}")
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise Away(f"{self._url} cannot be reached: {error or type(error).__name__}") from None
+        if answer.status_code in (401, 403):
+            raise Malformed(f"{self._url} gives entries to auditors only: show an auditor's token with --token-file")
+        if answer.status_code != 200:
+            raise Away(f"{self._url}/{name} answers {answer.status_code}: {answer.text.strip()[:200]}")
+        return answer.content
+
+    async def _bundle(self, index: int, size: int) -> tuple[bytes, list[bytes]]:
+        wide = min(WIDTH, size - index * WIDTH)
+        bundle = await self._get(tile_path("entries", index, wide))
+        try:
+            leaves = unbundled(bundle)
+        except ValueError:
+            leaves = []
+        if len(leaves) != wide:
+            raise Forged(f"The entry bundle {index} holds {len(leaves)} events instead of {wide}.")
+        return bundle, leaves
+
+    async def _boxes(self, leaves: list[bytes]) -> None:
+        # Personal values stay sealed here; those of an erased person go.
+        for leaf in (Leaf.parse(each) for each in leaves if b'"sealed"' in each or b"\nPersonErased\n" in each):
+            if leaf.type == "PersonErased" and leaf.person:
+                await asyncio.to_thread(shutil.rmtree, self.copy.folder / "boxes" / leaf.person, ignore_errors=True)
+            for digest in leaf.boxes:
+                with suppress(Away, Malformed):
+                    box = await self._get(f"boxes/{digest}")
+                    if leaf.person and hashlib.sha256(box).hexdigest() == digest:
+                        self.copy.write(f"boxes/{leaf.person}/{digest}", box)
+
+
+class Served:
+    """The mirror's own addresses: those of the log. Entries and proofs are for whoever is on the list of readers."""
+
+    def __init__(self, copy: Copy, readers: frozenset[str]) -> None:
+        self._copy, self._readers = copy, readers
+
+    def application(self) -> Starlette:
+        """As an application."""
+        return Starlette(
+            routes=[
+                Route("/log/checkpoint", self._checkpoint),
+                Route("/log/tile/{path:path}", self._tile),
+                Route("/log/proof/{position}", self._proof),
+            ]
+        )
+
+    def _refused(self, request: Request) -> Response | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hashlib.sha256(token.strip().encode()).hexdigest() in self._readers:
+            return None
+        said = "Entries are for the readers of this mirror: send a token that its operator has listed.\n"
+        return PlainTextResponse(said, 401, {"WWW-Authenticate": "Bearer"})
+
+    async def _checkpoint(self, request: Request) -> Response:
+        note = self._copy.read("checkpoint")
+        if note is None:
+            return PlainTextResponse("Nothing was mirrored yet: try again in a moment.\n", 404)
+        return Response(note, 200, {"Cache-Control": "no-cache"}, media_type="text/plain; charset=utf-8")
+
+    async def _tile(self, request: Request) -> Response:
+        named = tile_named(request.path_params["path"])
+        if named is None:
+            return PlainTextResponse("This is no address of a tile.\n", 404)
+        level, index, width = named
+        if level == "entries" and (refused := self._refused(request)):
+            return refused
+        found = self._copy.read(tile_path(level, index, width))
+        if found is None:
+            return PlainTextResponse("This tile is not here.\n", 404)
+        whom = "private" if level == "entries" else "public"
+        return Response(found, 200, {"Cache-Control": f"{whom}, max-age=31536000, immutable"}, media_type=_BYTES)
+
+    async def _proof(self, request: Request) -> Response:
+        if refused := self._refused(request):
+            return refused
+        text, checkpoint = request.path_params["position"], self._copy.checkpoint()
+        position = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+        if checkpoint is None or not 0 < position <= checkpoint.head.size:
+            return PlainTextResponse("This event is not here.\n", 404)
+        size, ranges = checkpoint.head.size, inclusion_ranges(position - 1, checkpoint.head.size)
+        leaf = next(self._copy.leaves(size, position - 1))[0]
+        tiles = {
+            (level, n): self._copy.tile(level, n, min(WIDTH, (size >> 8 * level) - n * WIDTH)) or b""
+            for level, n in tiles_of(ranges)
+        }
+        return Response(
+            tlog_proof(leaf, position - 1, [hash_of(tiles, *each) for each in ranges], checkpoint.note),
+            media_type="text/plain; charset=utf-8",
+        )

@@ -1,0 +1,312 @@
+"""Signed notes, checkpoints, cosignatures and policies: C2SP ``signed-note``, ``tlog-checkpoint``, ``tlog-cosignature``
+and ``tlog-policy``.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+LOG, WITNESS = 1, 4
+"""The types of signatures: a log's own, and a witness's, which carries its time."""
+_NAME = re.compile(r"[^\s+]+")
+_SIGNATURE = re.compile(r"— (?P<name>[^\s+]+) (?P<signature>[A-Za-z0-9+/]+={0,2})")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+
+
+class Malformed(ValueError):
+    """A note, key or policy has not the form that its specification asks for; the message says what."""
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("base64 is asked for") from None
+
+
+def _key_id(name: str, kind: int, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a checkpoint says: the log's origin, the size of its tree, and its root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        """The text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One signature line of a note."""
+
+    name: str
+    id: bytes
+    signature: bytes
+
+    @property
+    def line(self) -> str:
+        """As it stands in a note."""
+        return f"— {self.name} {base64.b64encode(self.id + self.signature).decode()}\n"
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A public key with its name and the type of its signatures."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @classmethod
+    def parse(cls, vkey: str) -> "Verifier":
+        """From ``name+id+key``; raises ``Malformed``."""
+        name, _, rest = vkey.partition("+")
+        id, _, key = rest.partition("+")
+        decoded = _decoded(key)
+        if not _NAME.fullmatch(name) or len(decoded) != 33 or decoded[0] not in (LOG, WITNESS):
+            raise Malformed(f"“{vkey}” is no verifier key of a log or a witness")
+        found = cls(name, decoded[0], decoded[1:])
+        if id != found.id.hex():
+            raise Malformed(f"the id in “{vkey}” does not belong to its key")
+        return found
+
+    @property
+    def id(self) -> bytes:
+        """Four bytes that tell keys apart."""
+        return _key_id(self.name, self.kind, self.public)
+
+    @property
+    def vkey(self) -> str:
+        """As it is published: ``name+id+key``."""
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(bytes([self.kind]) + self.public).decode()}"
+
+    def signed(self, text: str, signatures: Iterable[Signature]) -> int | None:
+        """Whether one of the signatures is this key's, over this text: its time (0 for a log's); else ``None``."""
+        for each in signatures:
+            if (each.name, each.id) != (self.name, self.id):
+                continue
+            signature, at, message = each.signature, 0, text.encode()
+            if self.kind == WITNESS:
+                at, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+                message = f"cosignature/v1\ntime {at}\n".encode() + message
+            try:
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            except (InvalidSignature, ValueError):
+                return None
+            return at
+        return None
+
+
+@dataclass(frozen=True)
+class Signer:
+    """A private key with its name; it is kept in a file of its own, in the form of Go's ``note`` package."""
+
+    name: str
+    kind: int
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def kept(cls, file: Path, name: str, kind: int) -> "Signer":
+        """The key in a file; a new one, of this name, where there is no file yet. Raises ``Malformed``."""
+        if not file.exists():
+            if not _NAME.fullmatch(name):
+                raise Malformed(f"“{name}” is no name of a key: it may hold neither spaces nor “+”")
+            # Linked when it is whole: a crash in the middle leaves no half of a key, and the first of two makers wins.
+            fresh = file.with_name(f"{file.name}.{os.getpid()}")
+            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+                out.write(cls(name, kind, os.urandom(32))._text)
+                out.flush()
+                os.fsync(out.fileno())
+            with suppress(FileExistsError):
+                os.link(fresh, file)
+            fresh.unlink()
+        return cls.read(file)
+
+    @classmethod
+    def read(cls, file: Path) -> "Signer":
+        """The key in a file; raises ``Malformed`` where others than its owner may read it."""
+        if file.stat().st_mode & 0o077:
+            raise Malformed(f"others may read {file}: chmod 600 {file}")
+        prefix, _, rest = file.read_text().strip().partition("PRIVATE+KEY+")
+        name, _, rest = rest.partition("+")
+        decoded = _decoded(rest.partition("+")[2])
+        if prefix or not _NAME.fullmatch(name) or len(decoded) != 33 or decoded[0] not in (LOG, WITNESS):
+            raise Malformed(f"{file} holds no private key of a log or a witness")
+        return cls(name, decoded[0], decoded[1:])
+
+    @property
+    def _text(self) -> str:
+        key = base64.b64encode(bytes([self.kind]) + self.secret).decode()
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.id.hex()}+{key}\n"
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its public half."""
+        public = Ed25519PrivateKey.from_private_bytes(self.secret).public_key().public_bytes_raw()
+        return Verifier(self.name, self.kind, public)
+
+    def sign(self, text: str, at: int = 0) -> Signature:
+        """Sign a text; a witness signs it together with the time, in seconds since 1970."""
+        message, head = text.encode(), b""
+        if self.kind == WITNESS:
+            head = at.to_bytes(8, "big")
+            message = f"cosignature/v1\ntime {at}\n".encode() + message
+        signature = Ed25519PrivateKey.from_private_bytes(self.secret).sign(message)
+        return Signature(self.name, self.verifier.id, head + signature)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A signed head, with all its signatures."""
+
+    head: Head
+    text: str
+    signatures: tuple[Signature, ...]
+
+    @classmethod
+    def parse(cls, note: bytes) -> "Checkpoint":
+        """From a note; raises ``Malformed``."""
+        if len(note) > 100_000:
+            raise Malformed("a checkpoint is not as long as this")
+        try:
+            whole = note.decode()
+        except UnicodeDecodeError:
+            raise Malformed("a checkpoint is UTF-8") from None
+        if any(char < " " and char != "\n" for char in whole):
+            raise Malformed("a checkpoint holds no control characters")
+        text, blank, rest = whole.rpartition("\n\n")
+        if not blank or not rest.endswith("\n"):
+            raise Malformed("a checkpoint is a text, an empty line, and signature lines")
+        return cls(_head(text + "\n"), text + "\n", tuple(map(signature, rest[:-1].split("\n"))))
+
+    @property
+    def note(self) -> bytes:
+        """As it is published."""
+        return (self.text + "\n" + "".join(each.line for each in self.signatures)).encode()
+
+
+def signature(line: str) -> Signature:
+    """A signature line without its newline; raises ``Malformed``."""
+    found = _SIGNATURE.fullmatch(line)
+    decoded = _decoded(found["signature"]) if found else b""
+    if found is None or len(decoded) < 5:
+        raise Malformed(f"“{line[:80]}” is no signature line")
+    return Signature(found["name"], decoded[:4], decoded[4:])
+
+
+def _head(text: str) -> Head:
+    lines = text.split("\n")
+    if len(lines) < 4 or not all(lines[:-1]):
+        raise Malformed("a checkpoint begins with origin, size and root, and has no empty lines")
+    root = _decoded(lines[2])
+    if not _NUMBER.fullmatch(lines[1]) or len(root) != 32:
+        raise Malformed("a checkpoint's second line is a decimal number, its third the base64 of 32 bytes")
+    return Head(lines[0], int(lines[1]), root)
+
+
+@dataclass
+class Policy:
+    """Whose signatures make a checkpoint valid: one of the logs', and a quorum of witnesses'."""
+
+    logs: dict[str, Verifier] = field(default_factory=dict)
+    witnesses: dict[str, Verifier] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    quorum: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Policy":
+        """From a policy file; raises ``Malformed`` naming the line."""
+        policy, keys, members = cls(), set[bytes](), set[str]()
+        for n, line in enumerate(text.split("\n"), start=1):
+            if not (words := line.split()) or words[0].startswith("#"):
+                continue
+            try:
+                policy._read(words, keys, members)
+            except (Malformed, ValueError, IndexError) as error:
+                raise Malformed(f"line {n} of the policy: {error}") from None
+        if not policy.quorum:
+            raise Malformed("the policy has no quorum line")
+        return policy
+
+    def _read(self, words: list[str], keys: set[bytes], members: set[str]) -> None:
+        what, *rest = words
+        if what == "log" and len(rest) in (1, 2):
+            log = Verifier.parse(rest[0])
+            if log.kind != LOG or log.public in keys:
+                raise Malformed("the key is no log's, or stands here twice")
+            keys.add(log.public)
+            self.logs[log.name] = log
+            if rest[1:]:
+                self.urls[log.name] = rest[1]
+        elif what == "witness" and len(rest) in (2, 3):
+            witness = Verifier.parse(rest[1])
+            if witness.kind != WITNESS or witness.public in keys:
+                raise Malformed("the key is no witness's, or stands here twice")
+            self._define(rest[0])
+            keys.add(witness.public)
+            self.witnesses[rest[0]] = witness
+            if rest[2:]:
+                self.urls[rest[0]] = rest[2]
+        elif what == "group" and len(rest) >= 3:
+            name, count, *names = rest
+            self._define(name)
+            for each in names:
+                if (each not in self.witnesses and each not in self.groups) or each in members:
+                    raise Malformed(f"“{each}” is not defined above, or is in another group already")
+                members.add(each)
+            least = {"any": 1, "all": len(names)}.get(count) or int(count)
+            if not 1 <= least <= len(names):
+                raise Malformed("a group asks for 1 of its members at least, and for all of them at most")
+            self.groups[name] = least, tuple(names)
+        elif what == "quorum" and len(rest) == 1:
+            if self.quorum or rest[0] not in {"none", *self.witnesses, *self.groups}:
+                raise Malformed("there is one quorum line, and it names what is defined above")
+            self.quorum = rest[0]
+        else:
+            raise Malformed(f"“{' '.join(words)[:80]}” is not understood")
+
+    def _define(self, name: str) -> None:
+        if name == "none" or name in self.witnesses or name in self.groups:
+            raise Malformed(f"“{name}” is defined already")
+
+    def witnessed(self, names: Collection[str], by: str | None = None) -> bool:
+        """Whether these witnesses are a quorum."""
+        by = self.quorum if by is None else by
+        if by == "none" or by in names:
+            return True
+        least, members = self.groups.get(by, (1, ()))
+        return sum(self.witnessed(names, each) for each in members) >= least
+
+    def cosigned(self, checkpoint: Checkpoint) -> dict[str, int]:
+        """The witnesses that have cosigned a checkpoint, with the times of their signatures."""
+        times = {name: each.signed(checkpoint.text, checkpoint.signatures) for name, each in self.witnesses.items()}
+        return {name: at for name, at in times.items() if at is not None}
+
+    def logged(self, checkpoint: Checkpoint) -> bool:
+        """Whether the log of this origin has signed a checkpoint."""
+        log = self.logs.get(checkpoint.head.origin)
+        return log is not None and log.signed(checkpoint.text, checkpoint.signatures) is not None
+
+
+def tlog_proof(leaf: bytes, index: int, path: list[bytes], note: bytes) -> bytes:
+    """A C2SP ``tlog-proof`` whose extra data are the leaf."""
+    lines = ["c2sp.org/tlog-proof@v1", f"extra {base64.b64encode(leaf).decode()}", f"index {index}"]
+    lines += [base64.b64encode(each).decode() for each in path]
+    return "\n".join([*lines, "", note.decode()]).encode()

@@ -1,0 +1,66 @@
+"""What is sealed: the checkpoint that is published, and how events are covered by it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.audit.notes import Head
+from hub.audit.tree import Pool
+
+
+@dataclass(frozen=True)
+class EventSeal:
+    """How an event is sealed: by the first head that covers it and that a quorum cosigned, else by the first signed."""
+
+    position: int
+    size: int | None
+    at: datetime | None
+    witnessed: bool
+    witnesses: list[tuple[str, datetime]]
+    asked: int
+
+
+async def seals(pool: Pool, positions: Sequence[int]) -> list[EventSeal]:
+    """How these events are sealed, in their order."""
+    rows = await pool.fetch(
+        """SELECT p.position, h.size, h.at, coalesce(h.witnessed, false) AS witnessed,
+                  (SELECT array_agg(witness ORDER BY witness) FROM hub.cosignature WHERE size = h.size) AS names,
+                  (SELECT array_agg(at ORDER BY witness) FROM hub.cosignature WHERE size = h.size) AS times,
+                  coalesce((SELECT asked FROM hub.sealer), 0) AS asked
+           FROM unnest($1::bigint[]) WITH ORDINALITY AS p (position, n)
+           LEFT JOIN LATERAL (
+               (SELECT size, at, witnessed FROM hub.head WHERE witnessed AND size >= p.position ORDER BY size LIMIT 1)
+               UNION ALL
+               (SELECT size, at, witnessed FROM hub.head WHERE size >= p.position ORDER BY size LIMIT 1)
+               LIMIT 1) h ON true
+           ORDER BY n""",
+        positions,
+    )
+    return [
+        EventSeal(
+            row["position"],
+            row["size"],
+            row["at"],
+            row["witnessed"],
+            list(zip(row["names"] or (), row["times"] or (), strict=True)),
+            row["asked"],
+        )
+        for row in rows
+    ]
+
+
+async def published(pool: Pool, at_least: int = 0) -> bytes | None:
+    """The newest checkpoint that a quorum has cosigned (else the newest that was signed), with all its signatures.
+
+    ``None`` where there is none of at least this size.
+    """
+    row = await pool.fetchrow(
+        """SELECT h.size, h.root, h.signature || coalesce(
+                      (SELECT string_agg(c.signature, '' ORDER BY c.witness) FROM hub.cosignature c
+                       WHERE c.size = h.size), '') AS signatures,
+                  (SELECT split_part(vkey, '+', 1) FROM hub.sealer) AS origin
+           FROM hub.head h ORDER BY witnessed DESC, size DESC LIMIT 1"""
+    )
+    if row is None or row["size"] < at_least:
+        return None
+    return (Head(row["origin"], row["size"], row["root"]).text + "\n" + row["signatures"]).encode()

@@ -1,0 +1,232 @@
+"""``hub key``, ``hub policy``, ``hub seal``, ``hub witness``, ``hub mirror``, ``hub restore``."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from hub.audit.following import caught_up, policy_of, seal_models
+from hub.audit.mirror import Away, Forged, Mirror, Served
+from hub.audit.notes import LOG, Malformed, Policy, Signer
+from hub.audit.restore import Different
+from hub.audit.restore import restore as restored
+from hub.audit.witness import Taken
+from hub.audit.witness import run as run_witness
+from hub.console import address, err, failing, free_port, opened, shown
+from hub.door import Hub
+from hub.log import make_databases
+from hub.postgres import database, default_home
+
+
+def origin() -> str:
+    """What the log is called in its checkpoints: ``HUB_ORIGIN``, else the hub's address; fixed with the first key."""
+    parts = urlsplit(address())
+    return os.environ.get("HUB_ORIGIN") or f"{parts.netloc}{parts.path}/log"
+
+
+def policy_file() -> Path:
+    """The file that says which witnesses are asked: ``HUB_POLICY``, else ``policy`` in the hub's folder."""
+    return Path(os.environ.get("HUB_POLICY") or default_home() / "policy")
+
+
+def log_key() -> Signer:
+    """The log's key, made where there is none yet; leaves with exit code 2 where it cannot be used."""
+    home = default_home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        return Signer.kept(home / "log.key", origin(), LOG)
+    except (OSError, Malformed) as error:
+        err.print(f"The log's key cannot be used: {error}")
+        sys.exit(2)
+
+
+@click.group()
+def key() -> None:
+    """The key that seals the log."""
+
+
+@key.command("show")
+def key_show() -> None:
+    """Print the public half of the log's key, as verifiers and witnesses take it (C2SP signed-note)."""
+    click.echo(log_key().verifier.vkey)
+
+
+@click.command()
+def policy() -> None:
+    """Print what auditors pin: the log's key, its witnesses and their quorum (C2SP tlog-policy).
+
+    The file “policy” in HUB_HOME, or the one that HUB_POLICY names, holds the witnesses; without it there are none.
+    """
+    signer, file = log_key(), policy_file()
+    try:
+        known = policy_of(file)
+    except Malformed as error:
+        err.print(f"{file}: {error}")
+        sys.exit(2)
+    if signer.name not in known.logs:
+        click.echo(f"log {signer.verifier.vkey} {address()}/log")
+    click.echo(file.read_text().rstrip("\n") if file.exists() else "quorum none")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
+def seal(as_json: bool) -> None:
+    """Seal the read models now: record, as events, what each of them is."""
+    shown(opened(seal_models), as_json)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--log", "logs", multiple=True, required=True, help="The key of a log to cosign: see hub key show.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8100, show_default=True, type=click.IntRange(0, 65535))
+def witness(name: str, folder: Path, logs: tuple[str, ...], host: str, port: int) -> None:
+    """Run a witness: cosign a hub's log as long as nothing of it is changed (C2SP tlog-witness).
+
+    NAME is what the witness is called, such as witness.example.org/hub; FOLDER keeps its key and the last head of each
+    log. It needs no database, and belongs to somebody who does not run the hub.
+    """
+    try:
+        run_witness(name, folder, list(logs), host, port)
+    except (Malformed, Taken, OSError) as error:
+        err.print(f"The witness cannot run: {error}")
+        sys.exit(2)
+
+
+def _token(file: Path | None) -> str | None:
+    return file.read_text().strip() if file else None
+
+
+def _pinned(file: Path) -> Policy:
+    try:
+        known = Policy.parse(file.read_text())
+    except (OSError, UnicodeDecodeError, Malformed) as error:
+        raise click.UsageError(f"--policy: {error}") from None
+    if not known.logs:
+        raise click.UsageError("--policy: no log is named in it.")
+    return known
+
+
+_policy = click.option(
+    "--policy",
+    "policy_path",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The C2SP tlog-policy that you have pinned: see hub policy.",
+)
+
+
+@click.command()
+@click.argument("url")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@_policy
+@click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds an auditor's token."
+)
+@click.option(
+    "--every", default=5.0, show_default=True, type=click.FloatRange(0.1, 86_400), help="Seconds between looks."
+)
+@click.option("--once", is_flag=True, help="Take over what there is, then end.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Serve the log at this port too.")
+@click.option(
+    "--readers",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Who may read entries here: a file with the SHA-256 of one token to a line.",
+)
+def mirror(
+    url: str,
+    folder: Path,
+    policy_path: Path,
+    token_file: Path | None,
+    every: float,
+    once: bool,
+    host: str,
+    port: int | None,
+    readers: Path | None,
+) -> None:
+    """Mirror the log at URL in FOLDER: verify as it grows, keep every byte, and serve it at the same addresses.
+
+    Exit code 1 means that the hub serves what it has not signed, or rewrote what was mirrored; evidence is in FOLDER.
+    """
+    known = _pinned(policy_path)
+    listed = frozenset(readers.read_text().split()) if readers else frozenset()
+    following = Mirror(url, folder, known, _token(token_file))
+    if port is not None:
+        free_port(host, port)
+    try:
+        sys.exit(asyncio.run(_mirrored(following, every, once, host, port, listed)))
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+async def _mirrored(
+    following: Mirror, every: float, once: bool, host: str, port: int | None, readers: frozenset[str]
+) -> int:
+    serving = None
+    if port is not None and not once:
+        import uvicorn
+
+        app = Served(following.copy, readers).application()
+        config = uvicorn.Config(app, host, port, log_level="warning", access_log=False, server_header=False)
+        serving = asyncio.create_task(uvicorn.Server(config).serve())
+        err.print(f"The mirror is open at http://{host}:{port}/log — Ctrl-C ends it")
+    said, code = "", 0
+    try:
+        while serving is None or not serving.done():
+            try:
+                new = await following.step()
+                if new or said:
+                    checkpoint = following.copy.checkpoint()
+                    err.print(
+                        f"{new:,} new events; {checkpoint.head.size if checkpoint else 0:,} are here and verified."
+                    )
+                said, code = "", 0
+            except (Away, Malformed, OSError) as error:
+                if str(error) != said:
+                    said = str(error)
+                    err.print(said)
+                code = 3
+            except Forged as error:
+                err.print(str(error))
+                return 1
+            if once:
+                return code
+            await asyncio.wait([serving] if serving else [asyncio.create_task(asyncio.sleep(every))], timeout=every)
+        return code
+    finally:
+        await following.close()
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_policy
+def restore(folder: Path, policy_path: Path) -> None:
+    """Bring a hub back from a mirror's FOLDER: the whole log into an empty database, or what is missing at its end.
+
+    The mirror is verified first. Read models are made anew; personal names come back where the mirror holds their
+    sealed values and the keys' own database was kept. Stop the hub before.
+    """
+    known = _pinned(policy_path)
+
+    async def story(dsn: str) -> tuple[int, int]:
+        dsn, _ = await make_databases(dsn)
+        found = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))
+        hub = await Hub.open(dsn)
+        try:
+            await caught_up(hub)
+        finally:
+            await hub.close()
+        return found
+
+    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
+        try:
+            size, new = asyncio.run(story(dsn))
+        except (Malformed, Different) as error:
+            err.print(f"Nothing was restored: {error}")
+            sys.exit(1)
+    click.echo(f"{size:,} events are here, {new:,} of them from the mirror; their root is the one that was signed.")
