@@ -19,6 +19,7 @@ from rich.progress import track
 from domain.core import Refusal, every_event
 from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
+from hub.audit import following
 from hub.auditing import key, mirror, policy, restore, seal, witness
 from hub.checking import command as checked
 from hub.console import address, err, opened, shown
@@ -199,13 +200,14 @@ def show(record: str, as_: str | None) -> None:
 @click.option(
     "--drop-others", is_flag=True, help="Drop those of other versions of the software, which no longer serve."
 )
-def rebuild(drop_others: bool) -> None:
+@click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead; what was sealed has to fit it.")
+def rebuild(drop_others: bool, tree: bool) -> None:
     """Make the read models anew from the log, and say how fast."""
 
     async def story(hub: Hub) -> tuple[int, float]:
         if drop_others:
             await hub.models.remove_others()
-        return await hub.rebuild()
+        return await (following.rebuild_tree(hub) if tree else hub.rebuild())
 
     events, seconds = opened(story)
     click.echo(f"{events} events in {seconds:.2f} s: {events / max(seconds, 1e-9):,.0f} events/s")
@@ -230,7 +232,8 @@ def verify_() -> None:
 def doctor(as_json: bool) -> None:
     """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
-    Exit 1 where a record is parked: its fold failed, and people do not see what happened to it since.
+    Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), or where
+    nothing is sealed any more.
     """
 
     async def story(hub: Hub) -> dict[str, Any]:
@@ -240,24 +243,28 @@ def doctor(as_json: bool) -> None:
         others = await hub.log.pool.fetch(
             "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1 ORDER BY 1", hub.models.schema
         )
+        sealing = await following.state(hub.log.pool)
         return {
             "version": version("central-asia-ai-hub"),
             "engine": await hub.log.pool.fetchval("SELECT version()"),
             "head": head,
             "read models": digest(),
-            "behind by": {"read models": head - at},
+            "behind by": {"read models": head - at, "tree": head - sealing["tree"], "seals": head - sealing["sealed"]},
+            "sealing": sealing["stopped"] or "as it should",
+            "witnesses complain": sealing["troubles"],
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
         }
 
     found = opened(story)
+    stopped = found["sealing"] != "as it should"
     if as_json:
         click.echo(json.dumps(found))
     else:
         found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
         for name, value in found.items():
             click.echo(f"{name:>30}  {value if value != [] else 'none'}")
-    sys.exit(1 if found["parked"] else 0)
+    sys.exit(1 if found["parked"] or stopped else 0)
 
 
 for _command in (do, serve, at, token, link, key, policy, seal, witness, mirror, restore):

@@ -179,12 +179,9 @@ async def _mirrored(
     try:
         while serving is None or not serving.done():
             try:
-                new = await following.step()
-                if new or said:
-                    checkpoint = following.copy.checkpoint()
-                    err.print(
-                        f"{new:,} new events; {checkpoint.head.size if checkpoint else 0:,} are here and verified."
-                    )
+                new, size = await following.step()
+                if new or said or once:
+                    err.print(f"{new:,} new events; {size:,} are here and verified.")
                 said, code = "", 0
             except (Away, Malformed, OSError) as error:
                 if str(error) != said:
@@ -196,7 +193,10 @@ async def _mirrored(
                 return 1
             if once:
                 return code
-            await asyncio.wait([serving] if serving else [asyncio.create_task(asyncio.sleep(every))], timeout=every)
+            if serving is None:
+                await asyncio.sleep(every)
+            else:
+                await asyncio.wait([serving], timeout=every)
         return code
     finally:
         await following.close()

@@ -75,3 +75,8 @@ async def copied(server, template):
 def region_dsn(server, told_once):
     """The address of a copy of the told region: a test may change it."""
     return asyncio.run(copied(server, told_once))
+
+
+# Fixtures that several files of tests share; they build on those above.
+from tests.golang import go  # noqa: E402, F401
+from tests.sealed import fetched, sealed, sealed_once  # noqa: E402, F401

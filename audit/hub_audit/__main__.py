@@ -31,7 +31,7 @@ def seconds(text: str) -> int:
 
 
 def _position(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 19):
+    if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
         raise argparse.ArgumentTypeError("a position is asked for: 1, 2, 3 …")
     return int(text)
 

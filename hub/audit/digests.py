@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ from hub.tables import TABLES, columns
 from projections.core import Row
 
 CHUNK = 4_096
-_ENCODER = msgspec.json.Encoder(order="sorted")
+encoded = msgspec.json.Encoder(order="sorted").encode
+"""Canonical JSON, of values without floating-point numbers: see ``number``."""
 
 
 @cache
@@ -48,6 +50,15 @@ def code() -> str:
     return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode()).hexdigest()
 
 
+def number(value: float) -> msgspec.Raw:
+    """A double as ECMAScript writes it (RFC 8785, 3.2.2.3): plain digits from 0.000001 up to 10 to the 21st."""
+    shortest = Decimal(repr(value)).normalize()
+    if not value or 1e-6 <= abs(value) < 1e21:
+        return msgspec.Raw(b"0" if not value else format(shortest, "f").encode())
+    exponent = shortest.adjusted()
+    return msgspec.Raw(f"{shortest.scaleb(-exponent):f}e{exponent:+d}".encode())
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -61,10 +72,19 @@ def _day(value: date | None) -> str | None:
 
 
 def _json(value: str | None) -> Any:
-    return None if value is None else json.loads(value)
+    return None if value is None else json.loads(value, parse_float=lambda text: number(float(text)))
 
 
-_AS: dict[str, Callable[[Any], Any]] = {"timestamptz": _instant, "date": _day, "json": _json}
+def _double(value: float | None) -> msgspec.Raw | None:
+    return None if value is None else number(value)
+
+
+_AS: dict[str, Callable[[Any], Any]] = {
+    "timestamptz": _instant,
+    "date": _day,
+    "json": _json,
+    "double precision": _double,
+}
 
 
 def canonical(cls: type[Row]) -> Callable[[asyncpg.Record], bytes]:
@@ -72,7 +92,7 @@ def canonical(cls: type[Row]) -> Callable[[asyncpg.Record], bytes]:
     readings = [(name, _AS.get(type, _same)) for name, (type, _) in columns(cls).items()]
 
     def write(row: asyncpg.Record) -> bytes:
-        return _ENCODER.encode({name: read(value) for (name, read), value in zip(readings, row, strict=True)})
+        return encoded({name: read(value) for (name, read), value in zip(readings, row, strict=True)})
 
     return write
 

@@ -1,11 +1,14 @@
 """What follows the log: the tree, its seals, the seals of the read models; of all processes one does it."""
 
 import asyncio
+import json
 import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -93,6 +96,33 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
         for task in (*tasks, *([sealing] if sealing else [])):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def state(pool: asyncpg.Pool) -> dict[str, Any]:
+    """How far tree and seals have come, why nothing is sealed (empty where all is well), what witnesses complain of."""
+    row = await pool.fetchrow(
+        """SELECT (SELECT size FROM hub.tree) AS tree, (SELECT vkey FROM hub.sealer) AS key,
+                  (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS sealed,
+                  coalesce((SELECT stopped FROM hub.sealer), '') AS stopped,
+                  coalesce((SELECT troubles::text FROM hub.sealer), '{}') AS troubles"""
+    )
+    assert row is not None
+    troubles = [f"{name}: {said}" for name, said in sorted(json.loads(row["troubles"]).items())]
+    return {**dict(row), "troubles": troubles}
+
+
+async def rebuild_tree(hub: Hub) -> tuple[int, float]:
+    """Make the tree anew from the log; answers the events and the seconds. Whoever keeps it begins anew by itself."""
+    began = time.perf_counter()
+    db = await asyncpg.connect(hub.log.dsn)
+    try:
+        async with db.transaction():
+            await db.execute("DELETE FROM hub.tile")
+            await db.execute("UPDATE hub.tree SET size = 0, root = sha256('')")
+    finally:
+        await db.close()
+    await caught_up(hub)
+    return await hub.log.head(), time.perf_counter() - began
 
 
 async def caught_up(hub: Hub) -> None:

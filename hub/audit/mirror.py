@@ -43,10 +43,11 @@ class Mirror:
         """Hang up."""
         await self._http.aclose()
 
-    async def step(self) -> int:
-        """Take over what is new; answers how many events there were. Raises ``Away``, ``Forged``, ``Malformed``.
+    async def step(self) -> tuple[int, int]:
+        """Take over what is new; answers how many events that were, and how many are here.
 
-        Nothing that was verified is ever replaced, and the checkpoint moves last: a mirror that is killed goes on.
+        Raises ``Away``, ``Forged`` or ``Malformed``. Nothing that was verified is ever replaced, and the checkpoint
+        moves last: a mirror that is killed goes on.
         """
         note = await self._get("checkpoint")
         new = Checkpoint.parse(note)
@@ -80,7 +81,7 @@ class Mirror:
         if old is None or note != old.note:
             self.copy.write(f"seen/{new.head.size}", note)
             self.copy.write("checkpoint", note)
-        return new.head.size - size
+        return new.head.size - size, new.head.size
 
     @staticmethod
     def _numbered(index: int, leaves: list[bytes]) -> None:

@@ -77,8 +77,8 @@ async def _begins(db: asyncpg.Connection, copy: Copy, size: int, head: int) -> N
             position += 1
             if own != theirs:
                 raise Different(
-                    f"The event at position {position:,} is not the one of the mirror: two histories part here. Look at "
-                    f"both (“hub log --after {position - 1}”) before one of them is given up."
+                    f"The event at position {position:,} is not the one of the mirror: two histories part here. Look "
+                    f"at both (“hub log --after {position - 1}”) before one of them is given up."
                 )
 
 

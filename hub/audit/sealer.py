@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,12 @@ class Stopped(Exception):
 
 
 class Contradicted(Exception):
-    """A witness has seen another log."""
+    """A witness has seen another log; in what the message says, ``{who}`` stands for it and its verb."""
+
+    def by(self, names: Sequence[str]) -> str:
+        """The message, of these witnesses."""
+        who = f"the witness {names[0]} has" if len(names) == 1 else f"the witnesses {', '.join(names)} have"
+        return str(self).format(who=who)
 
 
 def refill(size: int, head: int, who: str) -> str:
@@ -53,7 +59,7 @@ class Sealer:
         self.note = b""
         self.signed = asyncio.Event()
         self._troubles: dict[str, str] = {}
-        self._against: dict[str, str] = {}
+        self._against: dict[str, Contradicted] = {}
 
     async def open(self) -> None:
         """Claim this log for this key; raises ``Stopped`` where it is another key's."""
@@ -122,8 +128,12 @@ class Sealer:
 
         Fewer of them are a trouble that the status page shows: one witness alone stops nobody.
         """
-        if self._against and not self.policy.witnessed(self.policy.witnesses.keys() - self._against.keys()):
-            raise Stopped(" ".join(self._against.values()))
+        if not self._against or self.policy.witnessed(self.policy.witnesses.keys() - self._against.keys()):
+            return
+        said: dict[str, list[str]] = {}
+        for name, contradicted in sorted(self._against.items()):
+            said.setdefault(str(contradicted), []).append(name)
+        raise Stopped(" ".join(Contradicted(text).by(names) for text, names in said.items()))
 
     async def persuade(self, name: str) -> None:
         """Have one witness cosign every new head, for ever; a witness that is away delays nobody else."""
@@ -142,11 +152,11 @@ class Sealer:
                     lines = [f"old {seen}", *(base64.b64encode(each).decode() for each in proof), "", note.decode()]
                     answer = await http.post(f"{url}/add-checkpoint", content="\n".join(lines).encode())
                     if answer.status_code == 409:
-                        seen = self._conflict(name, answer.text, seen, head)
+                        seen = self._conflict(answer.text, seen, head)
                         await asyncio.sleep(0.05)
                         continue
                     if answer.status_code == 422:
-                        raise Contradicted(f"The witness {name} has seen other events than this log holds now.")
+                        raise Contradicted("Of this log, {who} seen other events than it holds now.")
                     if answer.status_code != 200:
                         raise Malformed(f"it answers {answer.status_code}: {answer.text.strip()[:200]}")
                     cosigned = [signature(line) for line in answer.text.strip().split("\n")]
@@ -158,8 +168,8 @@ class Sealer:
                     self._against.pop(name, None)
                     await self._trouble(name, "")
                 except Contradicted as contradicted:
-                    self._against[name] = str(contradicted)
-                    await self._trouble(name, str(contradicted))
+                    self._against[name] = contradicted
+                    await self._trouble(name, contradicted.by([name]))
                     await asyncio.sleep(AGAIN)
                 except (
                     httpx2.HTTPError,
@@ -173,12 +183,12 @@ class Sealer:
                     await asyncio.sleep(AGAIN)
 
     @staticmethod
-    def _conflict(name: str, body: str, seen: int, head: Head) -> int:
+    def _conflict(body: str, seen: int, head: Head) -> int:
         size = int(body) if body.strip().isdecimal() and len(body) < 20 else -1
         if size > head.size:
-            raise Contradicted(refill(head.size, size, f"the witness {name} has seen"))
+            raise Contradicted(refill(head.size, size, "{who} seen"))
         if size == seen:
-            raise Contradicted(f"The witness {name} has seen another log of {size:,} events than this one.")
+            raise Contradicted(f"Of this log, {{who}} seen another history of {size:,} events.")
         if size < 0:
             raise Malformed("it answers 409 without the size that it has seen")
         return size

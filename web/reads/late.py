@@ -1,6 +1,5 @@
 """Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -10,6 +9,7 @@ import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 
 from domain.core import Sealed, every_event, record_field, sentence
+from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
 from hub.log import Recorded
 from hub.models import Batch, RowKey
@@ -129,14 +129,10 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     pool, schema = reading.hub.log.pool, reading.hub.models.schema
     row = await pool.fetchrow(
         f"""SELECT (SELECT coalesce(max(position), 0) FROM hub.event) AS head, version() AS engine,
-                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked,
-                   (SELECT size FROM hub.tree) AS tree,
-                   (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS sealed,
-                   (SELECT vkey FROM hub.sealer) AS key, (SELECT stopped FROM hub.sealer) AS stopped,
-                   (SELECT troubles::text FROM hub.sealer) AS troubles"""
+                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked"""
     )
     assert row is not None
-    troubles = json.loads(row["troubles"] or "{}")
+    sealing = await state(pool)
     made = {
         "head": row["at"] if reading.read_only else row["head"],
         "version": version("central-asia-ai-hub"),
@@ -144,11 +140,11 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
         "engine": " ".join(row["engine"].split()[:2]),
         "readModelsAt": row["at"],
         "parked": row["parked"],
-        "treeAt": row["tree"],
-        "sealedTo": row["sealed"],
-        "key": row["key"],
-        "stopped": row["stopped"] or None,
-        "troubles": [f"{name}: {said}" for name, said in sorted(troubles.items())],
+        "treeAt": sealing["tree"],
+        "sealedTo": sealing["sealed"],
+        "key": sealing["key"],
+        "stopped": sealing["stopped"] or None,
+        "troubles": sealing["troubles"],
     }
     return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
 

@@ -1,0 +1,257 @@
+"""The auditor's program over a sealed log: what it proves, what it rejects, and the exit codes that say which."""
+
+import base64
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hub_audit import checks
+
+from hub.audit import notes
+from hub.audit.copy import Copy
+from hub.audit.merkle import Edge, bundle, hash_of, inclusion_ranges, leaf_hash, tile_path, tiles_of, unbundled
+from tests.sealed import SEALED, audit
+
+
+def evidence_in(folder):
+    return [path.name for path in folder.glob("evidence/*.json")]
+
+
+def tiles_for(copy, size, ranges):
+    """The tiles of a copied tree of this size that prove these ranges."""
+    return {(level, n): copy.tile(level, n, min(256, (size >> 8 * level) - n * 256)) for level, n in tiles_of(ranges)}
+
+
+def test_a_sealed_log_is_verified_whole(sealed_once):
+    for words in (
+        ("checkpoint", sealed_once.fetched, "--policy", sealed_once.policy, "--max-age", "1h"),
+        ("fsck", sealed_once.fetched),
+        ("consistency", sealed_once.fetched, "--since", sealed_once.fetched / "checkpoint"),
+        ("replay", sealed_once.fetched),
+        ("compare", sealed_once.fetched, sealed_once.fetched, "--policy", sealed_once.policy),
+        ("report", sealed_once.fetched, "--policy", sealed_once.policy, "--since", sealed_once.fetched / "checkpoint"),
+    ):
+        code, found = audit(*words)
+        assert code == 0, found
+    assert not evidence_in(sealed_once.fetched)
+
+
+def test_go_computes_the_same_root_from_the_same_entries(sealed_once, go):
+    folder = sealed_once.fetched
+    bundles = [
+        (folder / "tile/entries/000").read_bytes(),
+        *(p.read_bytes() for p in folder.glob("tile/entries/001.p/*")),
+    ]
+    checkpoint = notes.Checkpoint.parse((folder / "checkpoint").read_bytes())
+    assert base64.b64decode(go.ask("root", bundles=bundles)) == checkpoint.head.root
+    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    keys = [each.vkey for each in (*policy.logs.values(), *policy.witnesses.values())]
+    assert len(go.ask("checkpoint", note=checkpoint.note.decode(), keys=keys)) >= 5
+
+
+def test_every_changed_byte_of_a_leaf_is_found(fetched, go):
+    """Every byte of one event; and of other events, one byte each."""
+    bundle = fetched / "tile/entries/000"
+    whole = bundle.read_bytes()
+    root = notes.Checkpoint.parse((fetched / "checkpoint").read_bytes()).head.root
+    length = 2 + int.from_bytes(whole[:2], "big")
+    chance = random.Random(1)
+    rest = next(fetched.glob("tile/entries/001.p/*")).read_bytes()
+    for at in [*range(2, length), *chance.sample(range(length, len(whole)), 40)]:
+        changed = bytearray(whole)
+        changed[at] ^= 1 << chance.randrange(8)
+        bundle.write_bytes(changed)
+        code, found = audit("fsck", fetched)
+        assert code == 1, (at, found)
+        theirs = go.ask("root", bundles=[bytes(changed), rest])
+        assert theirs is None or base64.b64decode(theirs) != root
+    assert evidence_in(fetched)
+
+
+def test_the_changed_event_is_named_with_its_position(fetched):
+    bundle = fetched / "tile/entries/000"
+    bundle.write_bytes(bundle.read_bytes().replace(b"Umarov", b"Umarof", 1))
+    code, found = audit("fsck", fetched)
+    assert code == 1 and "position 1 is not the one that was sealed" in found["message"]
+    evidence = json.loads(Path(found["evidence"]).read_text())
+    assert b"Umarof" in base64.b64decode(evidence["event"]) and "checkpoint" in evidence
+
+
+def test_every_tile_counts(fetched):
+    for tile in sorted(fetched.glob("tile/[01]/**/*")):
+        if tile.is_dir():
+            continue
+        whole = tile.read_bytes()
+        changed = bytearray(whole)
+        changed[len(whole) // 2] ^= 1
+        tile.write_bytes(changed)
+        code, found = audit("fsck", fetched)
+        assert code == 1 and "tile" in found["message"], found
+        tile.write_bytes(whole)
+    assert audit("fsck", fetched)[0] == 0
+
+
+def test_what_is_missing_is_asked_for_and_nobody_is_accused(fetched):
+    next(fetched.glob("tile/entries/001.p/*")).unlink()
+    for words in (("fsck", fetched), ("replay", fetched)):
+        code, found = audit(*words)
+        assert code == 3 and "missing" in found["message"]
+    (fetched / "checkpoint").unlink()
+    assert audit("fsck", fetched)[0] == 3
+    assert not evidence_in(fetched)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fsck",),
+        ("checkpoint", "{}"),
+        ("checkpoint", "{}", "--policy", "/nowhere"),
+        ("checkpoint", "{}", "--policy", "{}/checkpoint"),
+        ("consistency", "{}", "--since", "{}/tile/0/000"),
+        ("proof", "{}/checkpoint"),
+        ("fetch", "ftp://hub.example/log", "{}"),
+        ("replay", "{}", "--at", "0"),
+        ("nonsense", "{}"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(fetched, words):
+    given = [word.replace("{}", str(fetched)) for word in words]
+    done = subprocess.run([sys.executable, "-m", "hub_audit", *given], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_quorum_that_is_short_is_not_decided(fetched, sealed_once, tmp_path):
+    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    checkpoint = notes.Checkpoint.parse((fetched / "checkpoint").read_bytes())
+    known = {each.id for each in list(policy.witnesses.values())[:3]} | {each.id for each in policy.logs.values()}
+    fewer = notes.Checkpoint(
+        checkpoint.head, checkpoint.text, tuple(each for each in checkpoint.signatures if each.id in known)
+    )
+    (fetched / "checkpoint").write_bytes(fewer.note)
+    code, found = audit("checkpoint", fetched, "--policy", sealed_once.policy)
+    assert code == 3 and "3 of 5" in found["message"]
+
+
+def test_an_old_checkpoint_is_stale(fetched, sealed_once, monkeypatch):
+    words = ("checkpoint", fetched, "--policy", sealed_once.policy, "--max-age")
+    assert audit(*words, "1h")[0] == 0
+    now = time.time()
+    monkeypatch.setattr(checks.time, "time", lambda: now + 7_200)
+    code, found = audit(*words, "1h")
+    assert code == 4 and "minutes ago" in found["message"]
+    assert audit(*words, "3h")[0] == 0
+
+
+def test_a_forged_signature_is_proven_false(fetched, sealed_once):
+    note = (fetched / "checkpoint").read_bytes().decode()
+    line = next(line for line in note.split("\n") if line.startswith("— tj."))
+    name, signature = line.split(" ")[1:]
+    data = bytearray(base64.b64decode(signature))
+    data[-1] ^= 1
+    forged = note.replace(line, f"— {name} {base64.b64encode(data).decode()}")
+    (fetched / "checkpoint").write_text(forged)
+    code, found = audit("checkpoint", fetched, "--policy", sealed_once.policy)
+    assert code == 1 and "tj.witness" in found["message"] and found["evidence"]
+
+
+def test_a_proof_holds_and_every_byte_of_it_counts(sealed_once, tmp_path, go):
+    folder, file = sealed_once.fetched, tmp_path / "event-7.tlog-proof"
+
+    copy, position = Copy(folder), 7
+    checkpoint = copy.checkpoint()
+    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    # As few signatures as the quorum asks for: then each of them counts.
+    needed = [*policy.logs.values(), *list(policy.witnesses.values())[:4]]
+    kept = tuple(each for each in checkpoint.signatures if each.id in {key.id for key in needed})
+    note = notes.Checkpoint(checkpoint.head, checkpoint.text, kept).note
+    leaf, size = next(copy.leaves(SEALED, position - 1))[0], checkpoint.head.size
+    ranges = inclusion_ranges(position - 1, size)
+    tiles = tiles_for(copy, size, ranges)
+    path = [hash_of(tiles, *each) for each in ranges]
+    proof = notes.tlog_proof(leaf, position - 1, path, note)
+    file.write_bytes(proof)
+    code, found = audit("proof", file, "--policy", sealed_once.policy)
+    assert code == 0 and found["position"] == 7 and found["type"] == "OrganizationImported", found
+    root = checkpoint.head.root
+    assert go.ask("inclusion", index=position - 1, leaf=leaf, path=path, size=size, root=root) is True
+    # Without a policy nobody's word was checked.
+    assert audit("proof", file)[0] == 3
+    chance = random.Random(1)
+    for at in range(len(proof)):
+        changed = bytearray(proof)
+        changed[at] ^= 1 << chance.randrange(7)
+        file.write_bytes(changed)
+        code, found = audit("proof", file, "--policy", sealed_once.policy)
+        assert code in (1, 2, 3), (at, found)
+
+
+def test_two_histories_that_one_key_has_signed_are_evidence(fetched, sealed_once, tmp_path):
+    other = shutil.copytree(fetched, tmp_path / "other")
+    signer = notes.Signer.read(sealed_once.home / "log.key")
+    # A fork of the last bundle, signed by the log itself.
+    partial = next(other.glob("tile/entries/001.p/*"))
+    leaves = unbundled(partial.read_bytes())
+    leaves[5] = leaves[5].replace(b'"salt":"', b'"salt":"X', 1)
+    partial.write_bytes(bundle(leaves))
+    edge = Edge()
+    tiles = edge.grow([leaf_hash(each) for each in unbundled((other / "tile/entries/000").read_bytes())])
+    tiles |= edge.grow([leaf_hash(each) for each in leaves])
+    for (level, index), hashes in tiles.items():
+        (other / tile_path(level, index, len(hashes) // 32)).write_bytes(hashes)
+    head = notes.Head(signer.name, edge.size, edge.root)
+    (other / "checkpoint").write_bytes(notes.Checkpoint(head, head.text, (signer.sign(head.text),)).note)
+    assert audit("fsck", other)[0] == 0
+    code, found = audit("compare", fetched, other, "--policy", sealed_once.policy)
+    assert code == 1 and "part at position 262" in found["message"]
+    evidence = json.loads(Path(found["evidence"]).read_text())
+    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    assert all(policy.logged(notes.Checkpoint.parse(evidence[each].encode())) for each in ("one", "other"))
+    code, found = audit("consistency", other, "--since", fetched / "checkpoint")
+    assert code == 1 and "rewritten" in found["message"]
+
+
+def test_an_older_log_is_asked_for_what_it_holds_back(fetched, sealed_once, tmp_path):
+    signer = notes.Signer.read(sealed_once.home / "log.key")
+    from hub.audit.merkle import tiles_of
+
+    copy = Copy(fetched)
+    ranges = [(0, 280)]
+    tiles = {
+        (level, n): copy.tile(level, n, min(256, (SEALED >> 8 * level) - n * 256)) for level, n in tiles_of(ranges)
+    }
+    head = notes.Head(signer.name, 280, hash_of(tiles, 0, 280))
+    kept = tmp_path / "kept"
+    kept.write_bytes((fetched / "checkpoint").read_bytes())
+    (fetched / "checkpoint").write_bytes(notes.Checkpoint(head, head.text, (signer.sign(head.text),)).note)
+    code, found = audit("consistency", fetched, "--since", kept)
+    assert code == 3 and "13 events that were sealed are held back" in found["message"]
+
+
+def test_replay_needs_the_folds_of_the_seal(fetched, monkeypatch):
+    from hub_audit import replay
+
+    monkeypatch.setattr(replay, "code_of", lambda *packages: "0" * 64)
+    code, found = audit("replay", fetched)
+    assert code == 3 and "version" in found["message"]
+
+
+def test_the_auditors_program_shares_no_code_with_the_hub():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, hub_audit.__main__; print(*sorted({m.partition('.')[0] for m in sys.modules}))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "hub_audit" in loaded
+    assert not loaded & {"hub", "web", "domain", "projections", "msgspec", "asyncpg", "httpx2", "starlette"}

@@ -1,0 +1,268 @@
+"""Somebody with root on the database, against everybody who kept an earlier checkpoint. Each attack: who notices, and
+with which command and exit code.
+"""
+
+import random
+import shutil
+
+import pytest
+
+from hub.audit import notes
+from hub.audit.heads import LastHead
+from tests.sealed import SEALED, as_root, audit, hub, until_sealed
+from tests.web import home_of
+
+REWRITTEN = """UPDATE hub.event SET data = replace(data::text, 'Umarov', 'Umarof')::json WHERE position = 1"""
+FORGET = ["DELETE FROM hub.cosignature", "DELETE FROM hub.head", "DELETE FROM hub.sealer"]
+"""What somebody deletes who hopes that nobody else remembers."""
+
+
+def refetched(region, url, folder):
+    """What an auditor who comes for the first time copies now."""
+    code, found = region.fetch(url, folder)
+    assert code == 0, found
+    return folder
+
+
+def rebuilt(region):
+    """Everything that follows from the events, made anew from them."""
+    for words in (("rebuild",), ("rebuild", "--tree")):
+        assert hub(region.dsn, *words)[0] == 0
+
+
+def stopped(dsn, patience=30):
+    """What ``hub doctor`` says once the sealer has stopped; its exit code is 1."""
+    import time
+
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        code, out, _ = hub(dsn, "doctor")
+        if code == 1:
+            return out
+        time.sleep(0.2)
+    raise AssertionError(out)
+
+
+def test_an_event_is_rewritten_and_nothing_else(sealed, tmp_path):
+    as_root(sealed.dsn, REWRITTEN)
+    with sealed.open() as url:
+        folder = refetched(sealed, url, tmp_path / "new")
+        code, found = audit("fsck", folder)
+        assert code == 1 and "position 1 is not the one that was sealed" in found["message"]
+
+
+def test_an_event_is_rewritten_and_all_that_depends_on_it(sealed, tmp_path):
+    as_root(sealed.dsn, REWRITTEN)
+    rebuilt(sealed)
+    assert hub(sealed.dsn, "verify")[0] == 0  # the database agrees with itself
+    with sealed.open() as url:
+        # The hub's own sealer remembers; so does what it has published.
+        assert "the log was changed" in stopped(sealed.dsn)
+        assert audit("fsck", refetched(sealed, url, tmp_path / "new"))[0] == 1
+
+
+def test_all_is_rewritten_and_what_the_hub_remembers_too(sealed, tmp_path):
+    as_root(sealed.dsn, REWRITTEN, *FORGET)
+    (sealed.home / "log.head").unlink()
+    rebuilt(sealed)
+    with sealed.open() as url:
+        # The witnesses remember, and no quorum is to be had without them.
+        assert "have seen another history" in stopped(sealed.dsn)
+        folder = refetched(sealed, url, tmp_path / "new")
+        assert audit("fsck", folder)[0] == 0
+        code, found = audit("checkpoint", folder, "--policy", sealed.policy)
+        assert code == 3 and "quorum" in found["message"]
+        # And so does an auditor.
+        kept = sealed.fetched / "checkpoint"
+        code, found = audit("consistency", folder, "--since", kept, "--policy", sealed.policy)
+        assert code == 1 and "rewritten" in found["message"]
+        assert audit("compare", sealed.fetched, folder)[0] == 1
+
+
+DROPPED = [
+    f"DELETE FROM hub.event WHERE position > {SEALED - 100}",
+    f"DELETE FROM hub.tag WHERE position > {SEALED - 100}",
+]
+
+
+def test_the_newest_hundred_are_dropped(sealed):
+    as_root(sealed.dsn, *DROPPED)
+    code, _, said = hub(sealed.dsn, "serve", "--demo", "--port", "18999")
+    assert code == 1 and "hub restore" in said and "193" in said
+
+
+def test_the_newest_hundred_are_dropped_and_the_hub_forgets(sealed, tmp_path):
+    as_root(sealed.dsn, *DROPPED, *FORGET)
+    (sealed.home / "log.head").unlink()
+    rebuilt(sealed)
+    with sealed.open() as url:
+        assert f"have seen a head of {SEALED}" in stopped(sealed.dsn)
+        folder = refetched(sealed, url, tmp_path / "new")
+        assert audit("checkpoint", folder, "--policy", sealed.policy)[0] == 3
+        code, found = audit("consistency", folder, "--since", sealed.fetched / "checkpoint")
+        assert code in (1, 3) and ("held back" in found["message"] or "rewritten" in found["message"])
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        # Two events change places.
+        [
+            "UPDATE hub.event SET position = -1 WHERE position = 100",
+            "UPDATE hub.event SET position = 100 WHERE position = 101",
+            "UPDATE hub.event SET position = 101 WHERE position = -1",
+        ],
+        # One is inserted in the past: all that came after moves on.
+        [
+            f"UPDATE hub.event SET position = -position - 1 WHERE position > 99 AND position <= {SEALED}",
+            "UPDATE hub.event SET position = -position WHERE position < 0",
+            "INSERT INTO hub.event SELECT 100, type, tags, actor, at, request, data FROM hub.event WHERE position = 99",
+        ],
+    ],
+    ids=["swapped", "inserted"],
+)
+def test_the_order_is_changed(sealed, tmp_path, attack):
+    as_root(sealed.dsn, *attack)
+    rebuilt(sealed)
+    with sealed.open() as url:
+        assert "the log was changed" in stopped(sealed.dsn)
+        code, found = audit("fsck", refetched(sealed, url, tmp_path / "new"))
+        assert code == 1 and "the root that was signed" in found["message"]
+
+
+def test_a_row_of_a_read_model_is_edited(sealed, tmp_path):
+    _, out, _ = hub(sealed.dsn, "doctor", "--json")
+    import json
+
+    schema = json.loads(out)["read models"]
+    as_root(sealed.dsn, f"UPDATE {schema}.proposal SET status = 'awarded' WHERE status = 'declined'")
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and "proposal" in out
+    with sealed.open() as url:
+        assert hub(sealed.dsn, "seal")[0] == 0
+        until_sealed(url, SEALED + 11)
+        folder = refetched(sealed, url, tmp_path / "new")
+        assert audit("fsck", folder)[0] == 0
+        code, found = audit("replay", folder)
+        assert code == 1 and "the first row that differs is proposal_" in found["message"]
+        # The seal before it was of the right rows: replay to its position still agrees.
+        assert audit("replay", folder, "--at", SEALED)[0] == 0
+
+
+def test_two_histories_are_shown_to_witnesses(sealed, server, tmp_path):
+    import asyncio
+
+    from tests.conftest import copied
+
+    twin = type(sealed)(asyncio.run(copied(server, "sealed")))
+    with sealed.open() as url:
+        assert hub(sealed.dsn, "seal")[0] == 0
+        until_sealed(url, SEALED + 11)
+        one = refetched(sealed, url, tmp_path / "one")
+    # The twin has the same keys, and its witnesses are the same: they have seen the first history.
+    shutil.copytree(sealed.home, twin.home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock", "log.head"))
+    LastHead(twin.home / "log.head").keep(notes.Checkpoint.parse((sealed.fetched / "checkpoint").read_bytes()).head)
+    with twin.open() as url:
+        assert hub(twin.dsn, "seal")[0] == 0
+        assert f"have seen a head of {SEALED + 11}" in stopped(twin.dsn)
+        other = refetched(twin, url, tmp_path / "other")
+        assert audit("checkpoint", other, "--policy", sealed.policy, "--max-age", "1h")[0] == 0
+        # What the second one publishes is no more than what both share.
+        assert audit("compare", one, other, "--policy", sealed.policy)[0] == 0
+        assert notes.Checkpoint.parse((other / "checkpoint").read_bytes()).head.size == SEALED
+
+
+def test_last_nights_backup_is_restored_and_goes_on(sealed, sealed_once, server, tmp_path):
+    import asyncio
+
+    from tests.conftest import copied
+
+    mirror = tmp_path / "mirror"
+    with sealed.open() as url:
+        assert hub(sealed.dsn, "seal")[0] == 0
+        head = until_sealed(url, SEALED + 11)
+        words = ("mirror", f"{url}/log", mirror, "--policy", sealed.policy, "--token-file", sealed.token, "--once")
+        assert hub(sealed.dsn, *words)[0] == 0
+    # The database is put back to last night; the folder with the key is not.
+    restored = type(sealed)(asyncio.run(copied(server, "sealed")))
+    shutil.copytree(sealed.home, home_of(restored.dsn), dirs_exist_ok=True, ignore=shutil.ignore_patterns("lock"))
+    code, _, said = hub(restored.dsn, "serve", "--demo", "--port", "18998")
+    assert code == 1 and "hub restore" in said
+    # With the folder put back as well, the witnesses still know.
+    LastHead(restored.home / "log.head").keep(notes.Checkpoint.parse((sealed.fetched / "checkpoint").read_bytes()).head)
+    with restored.open():
+        said = stopped(restored.dsn)
+        assert f"have seen a head of {head}" in said and "hub restore" in said
+    # Refilled from the mirror it goes on, and is sealed again.
+    code, out, said = hub(restored.dsn, "restore", mirror, "--policy", restored.policy)
+    assert code == 0 and "11 of them from the mirror" in out, said
+    assert hub(restored.dsn, "verify")[0] == 0
+    with restored.open() as url:
+        assert hub(restored.dsn, "seal")[0] == 0
+        assert until_sealed(url, head + 11) == head + 11
+        assert hub(restored.dsn, "doctor")[0] == 0
+        folder = refetched(restored, url, tmp_path / "new")
+        assert audit("consistency", folder, "--since", mirror / "checkpoint")[0] == 0
+
+
+def mutation(chance):
+    """One random change by somebody with root on the database, what undoes it, and the command that has to find it."""
+    kind = chance.choice(["type", "tags", "actor", "at", "request", "data", "swap", "tile", "root", "cosignature"])
+    position = chance.randint(1, SEALED)
+    if kind == "swap":
+        other = chance.choice([n for n in range(1, SEALED + 1) if n != position])
+        change = f"""WITH a AS (SELECT * FROM hub.event WHERE position IN ({position}, {other}))
+            UPDATE hub.event e SET data = a.data, type = a.type, tags = a.tags FROM a
+            WHERE e.position IN ({position}, {other}) AND a.position <> e.position"""
+        return kind, change, change, "fsck"
+    if kind == "tile":
+        at = chance.randrange(32)
+        change = f"UPDATE hub.tile SET hashes = set_byte(hashes, {at}, get_byte(hashes, {at}) # 64) WHERE index = 0"
+        return kind, change, change, "fsck"
+    if kind == "root":
+        at = chance.randrange(32)
+        change = f"UPDATE hub.head SET root = set_byte(root, {at}, get_byte(root, {at}) # 1)"
+        return kind, change, change, "checkpoint"
+    if kind == "cosignature":
+        change = "UPDATE hub.cosignature SET signature = regexp_replace(signature, '(.)(.{4})=', 'Z\\2=')"
+        return kind, change, None, "checkpoint"
+    column = {
+        "type": "'X' || type",
+        "tags": "tags || ' call_01k00000000000000000000000'",
+        "actor": "actor || 'x'",
+        "at": "at + interval '1 microsecond'",
+        "request": "'x' || request",
+        "data": "(regexp_replace(data::text, '(.)\\}$', '\\1 }'))::json",
+    }[kind]
+    return kind, f"UPDATE hub.event SET {kind} = {column} WHERE position = {position}", None, "fsck"
+
+
+def test_two_hundred_random_changes_are_all_found(sealed, tmp_path):
+    chance = random.Random(20)
+    as_root(
+        sealed.dsn,
+        "CREATE TABLE public.event AS TABLE hub.event",
+        "CREATE TABLE public.cosignature AS TABLE hub.cosignature",
+    )
+    # One statement is one transaction: the hub that serves meanwhile sees either all or nothing of it.
+    back = """DELETE FROM hub.event; INSERT INTO hub.event TABLE public.event;
+              UPDATE hub.cosignature c SET signature = o.signature FROM public.cosignature o
+              WHERE (o.size, o.witness) = (c.size, c.witness)"""
+    found_by = {}
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        for n in range(200):
+            kind, change, undo, command = mutation(chance)
+            as_root(sealed.dsn, change)
+            folder = tmp_path / str(n)
+            region_code, said = sealed.fetch(url, folder)
+            assert region_code == 0, said
+            words = ("--policy", sealed.policy) if command == "checkpoint" else ()
+            code, found = audit(command, folder, *words)
+            assert code in ((1, 3) if kind == "cosignature" else (1,)), (kind, change, found)
+            found_by[kind] = found_by.get(kind, 0) + 1
+            as_root(sealed.dsn, undo or back)
+            shutil.rmtree(folder)
+        code, _ = sealed.fetch(url, tmp_path / "end")
+        assert code == 0 and audit("fsck", tmp_path / "end")[0] == 0
+    assert len(found_by) == 10, found_by
