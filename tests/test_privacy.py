@@ -1,0 +1,189 @@
+"""An erased person is found nowhere: in no table, index, file, dump, mirror or export; and every proof still holds."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import asyncpg
+import httpx2
+import pytest
+
+from domain.people import ErasePerson, InvitePerson, JoinHub, LinkOrcid
+from hub.door import Hub
+from hub.postgres import binaries
+from tests.conftest import copied
+from tests.sealed import SEALED, Region, as_root, audit, hub, until_sealed
+from tests.test_log import told
+from tests.web import home_of, opened
+
+NAME, EMAIL, ORCID = "Саодат Қурбонзода", "saodat.qurbonzoda@example.org", "0000-0003-4821-7711"
+TRACES = [NAME, "Қурбонзода", "Саодат", EMAIL, "qurbonzoda", ORCID, ORCID.replace("-", "")]
+
+
+def traces(data: bytes) -> list[str]:
+    """What of the person stands in these bytes: as text, as JSON's escapes, in hexadecimal."""
+    found = []
+    for each in TRACES:
+        for form in {each.encode(), each.encode("unicode_escape"), each.encode().hex().encode(), each.lower().encode()}:
+            if form in data:
+                found.append(f"{each} as {form!r}")
+    return found
+
+
+def in_files(folder):
+    return {str(path): found for path in folder.rglob("*") if path.is_file() and (found := traces(path.read_bytes()))}
+
+
+async def in_tables(dsn):
+    """Every row of every table of a database, whatever its columns."""
+    db = await asyncpg.connect(dsn)
+    found = {}
+    for row in await db.fetch("SELECT schemaname, tablename FROM pg_tables WHERE schemaname !~ '^(pg_|information)'"):
+        table = '"{}"."{}"'.format(*row)
+        for (text,) in await db.fetch(f"SELECT t::text FROM {table} t"):
+            if bad := traces(text.encode()):
+                found[table] = bad
+    await db.close()
+    return found
+
+
+def dumped(dsn):
+    program = binaries() / "pg_dump"
+    if not program.exists():
+        pytest.skip("pg_dump is absent: these binaries come without it")
+    return subprocess.run([program, dsn], capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def joined(sealed):
+    """A sealed hub in which the person was invited, joined and linked their iD."""
+
+    async def story():
+        opened_ = await Hub.open(sealed.dsn)
+        person = (await opened_.do(InvitePerson(name=NAME, email=EMAIL))).record
+        await opened_.do(JoinHub(person=person), person)
+        await opened_.do(LinkOrcid(person=person, orcid=ORCID), person)
+        auditor = await opened_.log.pool.fetchval(
+            f"SELECT person FROM {opened_.models.schema}.role WHERE role = 'auditor'"
+        )
+        token = await opened_.identity.token(auditor, ["read", "mirror"], "mirror", 1)
+        own = await opened_.identity.token(person, ["read"], "own", 1)
+        await opened_.close()
+        return person, token, own
+
+    person, token, own = told(story())
+    file = sealed.home / "mirror.token"
+    file.write_text(token)
+    return sealed, person, file, own
+
+
+def test_the_search_for_traces_finds_them(joined, monkeypatch):
+    """The positive control: somebody else, written in plain into a table and a file, is found."""
+    region, *_ = joined
+    monkeypatch.setattr("tests.test_privacy.TRACES", ["Planted Personson"])
+    assert asyncio.run(in_tables(region.dsn)) == {}
+    as_root(region.dsn, "CREATE TABLE public.leak AS SELECT 'Planted Personson'::text AS name")
+    assert list(asyncio.run(in_tables(region.dsn))) == ['"public"."leak"']
+    assert traces(dumped(region.dsn)) != []
+    (region.home / "leak").write_text("mail to Planted Personson")
+    assert list(in_files(region.home)) == [str(region.home / "leak")]
+
+
+def test_an_erased_person_is_found_nowhere_and_every_proof_holds(joined, tmp_path):
+    region, person, token, own = joined
+    mirror = tmp_path / "mirror"
+    words = ("mirror", "{}/log", mirror, "--policy", region.policy, "--token-file", token, "--once")
+    with region.open() as url:
+        before = until_sealed(url, SEALED + 3)
+        me = "{ me { name email orcid } }"
+        headers = {"authorization": f"Bearer {own}"}
+        assert httpx2.post(f"{url}/graphql", json={"query": me}, headers=headers).json()["data"]["me"]["name"] == NAME
+        policy = region.home / "demonstration" / "policy"
+        assert hub(region.dsn, *(str(each).format(url) for each in words))[0] == 0
+        assert region.fetch(url, tmp_path / "old")[0] == 0
+        boxes = [path for path in mirror.glob(f"boxes/{person}/*") if path.is_file()]
+        assert len(boxes) == 3
+        proof = httpx2.get(f"{url}/log/proof/{before}", headers={"authorization": f"Bearer {token.read_text()}"})
+        (tmp_path / "proof").write_bytes(proof.content)
+
+        assert hub(region.dsn, "forget", person, "--yes")[0] == 0
+        assert hub(region.dsn, "seal")[0] == 0
+        after = until_sealed(url, before + 12)
+        assert httpx2.post(f"{url}/graphql", json={"query": me}, headers=headers).status_code == 401
+        assert hub(region.dsn, *(str(each).format(url) for each in words))[0] == 0
+        assert region.fetch(url, tmp_path / "new")[0] == 0
+        export = hub(region.dsn, "log", "--json")[1]
+
+    # Nowhere: tables of both databases, what a dump takes out of them, files of the hub, of the auditor, of the mirror.
+    keys = region.dsn.replace("?", "_keys?", 1)
+    for dsn in (region.dsn, keys):
+        assert asyncio.run(in_tables(dsn)) == {}
+        assert traces(dumped(dsn)) == []
+    for folder in (region.home, tmp_path, mirror):
+        assert in_files(folder) == {}
+    assert traces(export.encode()) == []
+    assert not list(mirror.glob(f"boxes/{person}/*"))
+    assert list(mirror.glob("boxes/*/*"))  # those of others stay
+
+    # And everything still holds: the old proof, the old head in the new log, every leaf, the read models.
+    assert audit("proof", tmp_path / "proof", "--policy", policy)[0] == 0
+    assert audit("consistency", tmp_path / "new", "--since", tmp_path / "old" / "checkpoint")[0] == 0
+    code, found = audit("report", tmp_path / "new", "--policy", policy)
+    assert code == 0, found
+    assert found["checks"]["replay"]["position"] == after - 11
+    assert audit("compare", mirror, tmp_path / "new")[0] == 0
+
+
+def test_nothing_of_them_stands_in_the_servers_own_files(server, joined):
+    """The data files too, once PostgreSQL has tidied up: indexes, free space, and the log of its own."""
+    region, person, *_ = joined
+
+    async def story():
+        opened_ = await Hub.open(region.dsn)
+        await opened_.do(ErasePerson(person=person), person)
+        await opened_.close()
+        db = await asyncpg.connect(region.dsn)
+        await db.execute("VACUUM FULL")
+        await db.execute("CHECKPOINT")
+        await db.close()
+
+    told(story())
+    assert in_files(server.home / "postgres") == {}
+    assert traces((server.home / "postgres.log").read_bytes()) == []
+
+
+def test_names_come_back_with_a_mirror_of_sealed_values_and_the_keys(joined, server, tmp_path):
+    region, person, token, _ = joined
+    mirror = tmp_path / "mirror"
+    with region.open() as url:
+        until_sealed(url, SEALED + 3)
+        policy = Path(region.home / "demonstration" / "policy")
+        words = ("mirror", f"{url}/log", mirror, "--policy", policy, "--token-file", token, "--once")
+        assert hub(region.dsn, *words)[0] == 0
+    # The log's database is lost, the keys' own is not.
+    lost = Region(asyncio.run(copied(server, "sealed")))
+    pinned = policy.read_text()
+
+    async def keep_keys():
+        admin = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+        name = lost.dsn.partition("?")[0].rpartition("/")[2]
+        kept = region.dsn.partition("?")[0].rpartition("/")[2]
+        for database in (name, f"{name}_keys"):
+            await admin.execute(f"DROP DATABASE {database}")
+        await admin.execute(f"CREATE DATABASE {name}")
+        await admin.execute(f"CREATE DATABASE {name}_keys TEMPLATE {kept}_keys")
+        await admin.close()
+
+    asyncio.run(keep_keys())
+    (home_of(lost.dsn) / "log.key").write_bytes((region.home / "log.key").read_bytes())
+    (home_of(lost.dsn) / "log.key").chmod(0o600)
+    (home_of(lost.dsn) / "policy").write_text("quorum none\n")
+    (tmp_path / "pinned").write_text(pinned)
+    code, out, said = hub(lost.dsn, "restore", mirror, "--policy", tmp_path / "pinned")
+    assert code == 0 and "root is the one that was signed" in out, said
+    assert hub(lost.dsn, "verify")[0] == 0
+    with opened(lost.dsn) as url:
+        code, token, _ = hub(lost.dsn, "token", person)
+        headers = {"authorization": f"Bearer {token.strip()}"}
+        found = httpx2.post(f"{url}/graphql", json={"query": "{ me { name } }"}, headers=headers).json()
+        assert found["data"]["me"]["name"] == NAME

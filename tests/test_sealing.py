@@ -1,0 +1,268 @@
+"""The tree follows the log whatever is killed; the sealer signs one history only, and says why it stops."""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import asyncpg
+import pytest
+
+from domain.organizations import RegisterOrganization
+from hub.audit import following, merkle
+from hub.audit.heads import LastHead
+from hub.audit.notes import Head, Policy
+from hub.audit.sealer import Contradicted, Sealer, Stopped
+from hub.audit.seals import published, seals
+from hub.audit.tree import Tree, consistency, inclusion, root_at
+from hub.door import Hub
+from hub.log import Log, as_writer
+from tests.sealed import SEALED, as_root, hub, until_sealed
+from tests.test_log import told
+from tests.test_notes import POLICY
+
+NOBODY = Policy(quorum="none")
+MANY = """INSERT INTO hub.event
+    SELECT n, 'ProposalWithdrawn', 'proposal_01k00000000000000000000000', 'hub', now(), 'r', '{"salt":"s"}'
+    FROM generate_series(%d, %d) n"""
+FOLLOW = """
+import asyncio, sys
+import asyncpg
+from hub.audit import tree
+from hub.log import as_writer
+tree.BATCH = 3
+async def main():
+    db = await asyncpg.connect(sys.argv[1])
+    await as_writer(db)
+    it = tree.Tree(db)
+    await it.open()
+    print("open", flush=True)
+    while await it.step():
+        pass
+asyncio.run(main())
+"""
+
+
+async def leaves(pool):
+    return [row[0] for row in await pool.fetch("SELECT hub.leaf(e) FROM hub.event e ORDER BY position")]
+
+
+async def followed(dsn):
+    db = await asyncpg.connect(dsn)
+    await as_writer(db)
+    tree = Tree(db)
+    await tree.open()
+    while await tree.step():
+        pass
+    await db.close()
+    return tree
+
+
+def test_a_follower_that_is_killed_goes_on_where_it_was(dsn):
+    async def begin():
+        await (await Log.open(dsn)).close()
+
+    async def end():
+        log = await Log.open(dsn)
+        tree = await followed(dsn)
+        hashes = [merkle.leaf_hash(leaf) for leaf in await leaves(log.pool)]
+        assert tree.size == len(hashes) == 9_000 and tree.root == merkle.root_of(hashes)
+        rows = await log.pool.fetch("SELECT level, index, hashes FROM hub.tile")
+        found = {(row["level"], row["index"]): row["hashes"] for row in rows}
+        edge = merkle.Edge()
+        wanted = edge.grow(hashes)
+        assert found == wanted
+        assert await root_at(log.pool, 300) == merkle.root_of(hashes[:300])
+        path = await inclusion(log.pool, 4_321, 9_000)
+        assert merkle.proven(hashes[4_321], 4_321, 9_000, path) == tree.root
+        path = await consistency(log.pool, 4_321, 9_000)
+        assert merkle.is_consistent(4_321, 9_000, merkle.root_of(hashes[:4_321]), tree.root, path)
+        await log.close()
+
+    told(begin())
+    as_root(dsn, MANY % (1, 9_000))
+    chance, killed = random.Random(5), 0
+    for _ in range(12):
+        running = subprocess.Popen([sys.executable, "-c", FOLLOW, dsn], stdout=subprocess.PIPE)
+        running.stdout.readline()
+        time.sleep(chance.uniform(0, 0.15))
+        killed += running.poll() is None
+        running.kill()
+        running.wait()
+    assert killed >= 3
+    told(end())
+
+
+def test_the_follower_misses_nothing_while_hubs_write(dsn):
+    async def story():
+        one, other = await Hub.open(dsn), await Hub.open(dsn)
+        done = asyncio.Event()
+
+        async def follow():
+            db = await asyncpg.connect(dsn)
+            await as_writer(db)
+            tree = Tree(db)
+            await tree.open()
+            while await tree.step() or not done.is_set():
+                await asyncio.sleep(0)
+            await db.close()
+            return tree
+
+        async def write(hub, n):
+            await hub.do(RegisterOrganization(name=f"University {n}", kind="university", city="Osh", country="KG"))
+
+        following_ = asyncio.create_task(follow())
+        await asyncio.gather(*(write(one if n % 2 else other, n) for n in range(300)))
+        done.set()
+        tree = await following_
+        hashes = [merkle.leaf_hash(leaf) for leaf in await leaves(one.log.pool)]
+        assert tree.size == len(hashes) == 300 and tree.root == merkle.root_of(hashes)
+        await one.close()
+        await other.close()
+
+    told(story())
+
+
+def sealing(dsn, home, story, origin="hub.example/log", policy=NOBODY):
+    """Run a story with an open log and the sealer over it."""
+
+    async def run():
+        log = await Log.open(dsn)
+        try:
+            await story(log.pool, lambda: Sealer(log.pool, home, policy, origin))
+        finally:
+            await log.close()
+
+    told(run())
+
+
+def test_a_head_is_signed_once_and_remembered_before_it_is_shown(dsn, tmp_path):
+    async def story(pool, sealer):
+        one = sealer()
+        await one.open()
+        assert not await one.seal(0, merkle.EMPTY)
+        await pool.execute(MANY % (1, 300))
+        tree = await followed(dsn)
+        assert await published(pool) is None
+        assert await one.seal(tree.size, tree.root)
+        assert not await one.seal(tree.size, tree.root)
+        assert LastHead(tmp_path / "log.head").read() == Head("hub.example/log", 300, tree.root)
+        note = await published(pool)
+        assert note.startswith(b"hub.example/log\n300\n")
+        assert await published(pool, at_least=301) is None
+        first, last, beyond = await seals(pool, [1, 300, 301])
+        assert first.witnessed and last.size == 300 and beyond.size is None
+        # Started anew it signs the same head, and not another one.
+        again = sealer()
+        await again.open()
+        assert not await again.seal(tree.size, tree.root)
+        assert await published(pool) == note
+
+    sealing(dsn, tmp_path, story)
+
+
+def test_a_crash_between_remembering_and_recording_is_made_good(dsn, tmp_path):
+    async def story(pool, sealer):
+        await pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        one = sealer()
+        await one.open()
+        LastHead(tmp_path / "log.head").keep(Head("hub.example/log", tree.size, tree.root))
+        assert await one.seal(tree.size, tree.root)
+        assert await published(pool) is not None
+
+    sealing(dsn, tmp_path, story)
+
+
+def test_a_log_that_lost_or_changed_events_is_not_signed(dsn, tmp_path):
+    async def story(pool, sealer):
+        await pool.execute(MANY % (1, 300))
+        tree = await followed(dsn)
+        one = sealer()
+        await one.open()
+        last = LastHead(tmp_path / "log.head")
+        last.keep(Head("hub.example/log", 400, bytes(32)))
+        with pytest.raises(Stopped, match="hub restore"):
+            await one.seal(tree.size, tree.root)
+        last.keep(Head("hub.example/log", 200, bytes(32)))
+        with pytest.raises(Stopped, match="the log was changed"):
+            await one.seal(tree.size, tree.root)
+        last.keep(Head("another.example/log", 200, await root_at(pool, 200)))
+        with pytest.raises(Stopped, match=r"another\.example"):
+            await one.seal(tree.size, tree.root)
+        (tmp_path / "log.head").write_text("damaged")
+        with pytest.raises(Stopped, match="damaged"):
+            await one.seal(tree.size, tree.root)
+        assert await published(pool) is None
+        # What is put right goes on by itself.
+        last.keep(Head("hub.example/log", 200, await root_at(pool, 200)))
+        assert await one.seal(tree.size, tree.root)
+
+    sealing(dsn, tmp_path, story)
+
+
+def test_a_log_has_one_key(dsn, tmp_path):
+    async def story(pool, sealer):
+        await sealer().open()
+        (tmp_path / "log.key").unlink()
+        with pytest.raises(Stopped, match="bring back its file"):
+            await sealer().open()
+        (tmp_path / "log.key").write_text("no key")
+        (tmp_path / "log.key").chmod(0o600)
+        with pytest.raises(Stopped, match="cannot be used"):
+            sealer()
+
+    sealing(dsn, tmp_path, story)
+
+
+def test_one_witness_alone_stops_nobody_and_a_quorum_does(dsn, tmp_path):
+    async def story(pool, sealer):
+        one = sealer()
+        one._against["tj"] = Contradicted("Of this log, {who} seen another history of 5 events.")
+        one.outvoted()
+        one._against["kg"] = Contradicted("Of this log, {who} seen another history of 5 events.")
+        with pytest.raises(Stopped, match="the witnesses kg, tj have seen another history"):
+            one.outvoted()
+
+    sealing(dsn, tmp_path, story, policy=Policy.parse(POLICY))
+
+
+def test_read_models_are_sealed_when_they_are_due(region_dsn, monkeypatch):
+    async def story():
+        opened = await Hub.open(region_dsn)
+
+        async def sealed_at():
+            found = await opened.log.read(types=["ReadModelSealed"], limit=1_000)
+            return sorted({each.event.position for each in found})
+
+        await following._seal_models_when_due(opened, await opened.log.head())
+        first = await sealed_at()
+        assert len(first) == 1
+        await following._seal_models_when_due(opened, await opened.log.head())
+        assert await sealed_at() == first
+        monkeypatch.setattr(following, "EVERY", 5)
+        await following._seal_models_when_due(opened, await opened.log.head())
+        assert len(await sealed_at()) == 2
+        monkeypatch.setattr(following, "EVERY", 10_000)
+        monkeypatch.setattr(following, "DAY", following.timedelta(0))
+        await following._seal_models_when_due(opened, await opened.log.head())
+        assert len(await sealed_at()) == 3
+        await opened.close()
+
+    told(story())
+
+
+def test_a_witness_that_is_away_delays_nobody(sealed):
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        gone = subprocess.run(["pgrep", "-f", f"{sealed.home}/demonstration/kz"], capture_output=True, text=True)
+        for pid in gone.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        assert gone.stdout
+        assert hub(sealed.dsn, "seal")[0] == 0
+        head = until_sealed(url, SEALED + 11)
+        code, out, _ = hub(sealed.dsn, "doctor")
+        assert code == 0 and "kz: " in out and f"head  {head}" in out
