@@ -9,6 +9,7 @@ import sys
 import time
 
 import asyncpg
+import httpx2
 import pytest
 
 from domain.organizations import RegisterOrganization
@@ -22,6 +23,7 @@ from hub.door import Hub
 from hub.log import Log, as_writer
 from tests.sealed import SEALED, as_root, hub, until_sealed
 from tests.test_log import told
+from tests.test_log_files import RECORD, bearer, token
 from tests.test_notes import POLICY
 
 NOBODY = Policy(quorum="none")
@@ -266,3 +268,23 @@ def test_a_witness_that_is_away_delays_nobody(sealed):
         head = until_sealed(url, SEALED + 11)
         code, out, _ = hub(sealed.dsn, "doctor")
         assert code == 0 and "kz: " in out and f"head  {head}" in out
+
+
+def test_a_new_event_is_recorded_and_then_sealed(sealed):
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        author, drafted = token(sealed, "author", "everything")
+        revise = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) { refusal { message }
+            receipt { position } proposal { seal { status position } } } }"""
+        asked = {
+            "query": revise,
+            "variables": {"input": {"proposal": drafted["data"]["proposal"], "title": "A title after the seal"}},
+        }
+        found = httpx2.post(f"{url}/graphql", json=asked, headers=bearer(author)).json()["data"]["reviseProposal"]
+        assert found["proposal"]["seal"] == {"status": "RECORDED", "position": found["receipt"]["position"]}
+        not_yet = httpx2.get(f"{url}/log/proof/{found['receipt']['position']}", headers=bearer(author))
+        assert not_yet.status_code == 200 or not_yet.headers["retry-after"] == "2"
+        until_sealed(url, found["receipt"]["position"])
+        again = {"query": RECORD, "variables": {"id": drafted["data"]["proposal"]}}
+        seal = httpx2.post(f"{url}/graphql", json=again, headers=bearer(author)).json()["data"]["proposal"]["seal"]
+        assert seal["status"] == "SEALED" and seal["position"] == found["receipt"]["position"]
