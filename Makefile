@@ -38,6 +38,7 @@ bench: $(VENV)/ready bench/node/node_modules/ready
 	$(BIN)/python -m bench.reads
 	$(BIN)/python -m bench.flatness
 	$(BIN)/python -m bench.forms
+	$(BIN)/python -m bench.audit
 
 clean:
 	rm -rf $(VENV)

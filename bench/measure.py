@@ -68,12 +68,16 @@ def process(command: Sequence[str], port: int, **env: str) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def hub(dsn: str, *words: str) -> Iterator[int]:
-    """The port of ``hub serve`` over this database."""
+def hub(dsn: str, *words: str, home: Path | None = None) -> Iterator[int]:
+    """The port of ``hub serve`` over this database; its key and memory are in ``home``, or gone afterwards."""
     port = free_port()
     command = [sys.executable, "-m", "hub", "serve", "--port", str(port), *words]
-    with process(command, port, HUB_DATABASE_URL=dsn):
-        yield port
+    other = tempfile.mkdtemp(prefix="hub-bench-home-")
+    try:
+        with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home or other)):
+            yield port
+    finally:
+        shutil.rmtree(other, ignore_errors=True)
 
 
 class Client:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from hub.audit.beside import following
 from hub.audit.following import policy_of
 from hub.audit.heads import LastHead
 from hub.audit.notes import Malformed
@@ -104,7 +105,8 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
         err.print(f"The hub is open at {url} — Ctrl-C ends it")
         if token is not None:
             _told_auditors(url, home, token, file)
-        _run(dsn, host, port, workers, demo=demo, answers=answers, audit=(str(home), origin(), str(file)))
+        with following(dsn, home, origin(), file):
+            _run(dsn, host, port, workers, demo=demo, answers=answers)
     err.print("The hub is closed.", style="dim")
 
 

@@ -43,7 +43,13 @@ def go(tmp_path_factory):
         pytest.skip("Go's verifiers are absent: apt-get install golang-go golang-golang-x-mod-dev")
     folder = tmp_path_factory.mktemp("go")
     source = Path(__file__).parent / "go" / "verify.go"
-    env = {**os.environ, "GOPATH": str(SOURCES), "GO111MODULE": "off", "GOCACHE": str(folder / "cache")}
+    env = {
+        **os.environ,
+        "GOPATH": str(SOURCES),
+        "GO111MODULE": "off",
+        "GOCACHE": str(folder / "cache"),
+        "CGO_ENABLED": "0",
+    }
     subprocess.run(["go", "build", "-o", folder / "verify", source], env=env, check=True, timeout=240)
     running = Go(folder / "verify")
     yield running

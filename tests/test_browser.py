@@ -165,9 +165,13 @@ def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor
     kinds = {}
     while waiting:
         address = waiting.pop()
-        kind = re.sub(r"(organization|person|proposal|call)_\w+|\?.*", "…", address)
+        kind = re.sub(r"(organization|person|proposal|call)_\w+|(?<=proof/)\d+|\?.*", "…", address)
         kinds[kind] = kinds.get(kind, 0) + 1
         if kinds[kind] > 2:
+            continue
+        if "/log/" in address:
+            # What is downloaded is no page to go to; just after it was recorded, an event has no proof yet.
+            assert page.request.get(address).status in (200, 404), address
             continue
         answer = page.goto(address)
         assert answer.status == 200, address

@@ -142,13 +142,19 @@ def test_nothing_of_them_stands_in_the_servers_own_files(server, joined):
         opened_ = await Hub.open(region.dsn)
         await opened_.do(ErasePerson(person=person), person)
         await opened_.close()
-        db = await asyncpg.connect(region.dsn)
-        await db.execute("VACUUM FULL")
-        await db.execute("CHECKPOINT")
-        await db.close()
+        folders = []
+        for dsn in (region.dsn, region.dsn.replace("?", "_keys?", 1)):
+            db = await asyncpg.connect(dsn)
+            await db.execute("VACUUM FULL")
+            await db.execute("CHECKPOINT")
+            oid = await db.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")
+            folders.append(server.home / "postgres" / "base" / str(oid))
+            await db.close()
+        return folders
 
-    told(story())
-    assert in_files(server.home / "postgres") == {}
+    for folder in (*told(story()), server.home / "postgres" / "pg_wal"):
+        assert any(folder.iterdir())
+        assert in_files(folder) == {}
     assert traces((server.home / "postgres.log").read_bytes()) == []
 
 

@@ -240,17 +240,17 @@ def test_read_models_are_sealed_when_they_are_due(region_dsn, monkeypatch):
             found = await opened.log.read(types=["ReadModelSealed"], limit=1_000)
             return sorted({each.event.position for each in found})
 
-        await following._seal_models_when_due(opened, await opened.log.head())
+        await following.seal_models_when_due(opened)
         first = await sealed_at()
         assert len(first) == 1
-        await following._seal_models_when_due(opened, await opened.log.head())
+        await following.seal_models_when_due(opened)
         assert await sealed_at() == first
         monkeypatch.setattr(following, "EVERY", 5)
-        await following._seal_models_when_due(opened, await opened.log.head())
+        await following.seal_models_when_due(opened)
         assert len(await sealed_at()) == 2
         monkeypatch.setattr(following, "EVERY", 10_000)
         monkeypatch.setattr(following, "DAY", following.timedelta(0))
-        await following._seal_models_when_due(opened, await opened.log.head())
+        await following.seal_models_when_due(opened)
         assert len(await sealed_at()) == 3
         await opened.close()
 

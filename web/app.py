@@ -17,9 +17,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import LANGUAGES, N_
-from hub import rounds
-from hub.audit import following
 from hub.door import Hub
+from hub.rounds import keep
 from projections.core import PUBLIC
 from web.forms import Forms
 from web.graphql import AWAY, UNFIT, Endpoint, sdl
@@ -38,14 +37,12 @@ _log = logging.getLogger("hub")
 class Settings:
     """How the hub is served: with the demonstration's "sign in as", or as it stood at a position.
 
-    ``answers`` is the memory for answers that have not changed, in MB; ``audit`` is where the log's key and policy are
-    (folder, name of the log, policy file): without it nothing is sealed here.
+    ``answers`` is the memory for answers that have not changed, in MB.
     """
 
     demo: bool = False
     until: int | None = None
     answers: int = 64
-    audit: tuple[str, str, str] | None = None
 
 
 _HEADERS = [
@@ -174,28 +171,16 @@ class Served:
             return
         await receive()
         hub = await Hub.open(self._dsn, self._settings.until)
-        tasks = self._begun(hub)
+        scheduler = None if self._settings.until is not None else asyncio.create_task(keep(hub))
         self._app = application(hub, self._settings)
         gc.freeze()
         gc.set_threshold(50_000)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if scheduler is not None:
+            scheduler.cancel()
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    def _begun(self, hub: Hub) -> list[asyncio.Task[None]]:
-        # What the hub does by itself while it serves.
-        if self._settings.until is not None:
-            return []
-        tasks = [asyncio.create_task(rounds.keep(hub))]
-        if self._settings.audit is not None:
-            home, origin, file = self._settings.audit
-            audit = following.Audit(Path(home), origin, following.policy_of(Path(file)))
-            tasks.append(asyncio.create_task(following.keep(hub, audit)))
-        return tasks
 
 
 def served() -> Served:

@@ -142,7 +142,12 @@ async def digested(dsn: str, schema: str) -> SealReadModels:
         stderr=asyncio.subprocess.PIPE,
     )
     # An address of a database may hold a password: it is no argument.
-    out, complaint = await process.communicate(json.dumps([dsn, schema]).encode())
+    try:
+        out, complaint = await process.communicate(json.dumps([dsn, schema]).encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         raise RuntimeError(f"the read models could not be digested: {complaint.decode(errors='replace')[-300:]}")
     return msgspec.json.decode(out, type=SealReadModels)

@@ -1,8 +1,14 @@
-"""What follows the log: the tree, its seals, the seals of the read models; of all processes one does it."""
+"""What follows the log: the tree, its seals, the seals of the read models; of all processes one does it.
+
+``python -m hub.audit.following`` does it for ``hub serve``: see ``hub.audit.beside``.
+"""
 
 import asyncio
 import json
 import logging
+import os
+import signal
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,17 +31,20 @@ LOOK = 0.5
 """Seconds between two looks at the log; a look that finds nothing new costs a query."""
 EVERY = 10_000
 """After how many events the read models are sealed again; and they are, each day."""
+REST = 20
+"""A seal reads every row: the next one waits this many times as long as the last one took, however much is written."""
 DAY = timedelta(days=1)
 _log = logging.getLogger("hub")
 
 
 @dataclass(frozen=True)
 class Audit:
-    """How the log is sealed: the folder of the key, who has to cosign, and the log's name."""
+    """How the log is sealed: the folder of the key, the log's name, who has to cosign, and whether models are too."""
 
     home: Path
     origin: str
     policy: Policy
+    models: bool = True
 
 
 def policy_of(file: Path) -> Policy:
@@ -78,7 +87,8 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
     sealer = Sealer(hub.log.pool, audit.home, audit.policy, audit.origin)
     await sealer.open()
     tasks = [asyncio.create_task(sealer.persuade(name)) for name in audit.policy.witnesses]
-    sealing: asyncio.Task[None] | None = None
+    if audit.models:
+        tasks.append(asyncio.create_task(_seal_models(hub)))
     try:
         while True:
             while await tree.step():
@@ -86,14 +96,12 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
             if (head := await hub.log.head()) < tree.size:
                 raise Stopped(refill(head, tree.size, "the tree was built over"))
             await sealer.seal(tree.size, tree.root)
-            if sealing is None or sealing.done():
-                sealing = asyncio.create_task(_seal_models_when_due(hub, head))
             for task in tasks:
                 if task.done():
                     task.result()
             await asyncio.sleep(LOOK)
     finally:
-        for task in (*tasks, *([sealing] if sealing else [])):
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -138,7 +146,21 @@ async def caught_up(hub: Hub) -> None:
         await db.close()
 
 
-async def _seal_models_when_due(hub: Hub, head: int) -> None:
+async def _seal_models(hub: Hub) -> None:
+    while True:
+        began = time.monotonic()
+        try:
+            await seal_models_when_due(hub)
+            took = time.monotonic() - began
+        except (RuntimeError, Refusal, Busy, Unknown) as error:
+            _log.error("the read models wait to be sealed: %s", error)
+            took = 6.0
+        await asyncio.sleep(max(LOOK, REST * took))
+
+
+async def seal_models_when_due(hub: Hub) -> None:
+    """Seal the read models where that is due: after so many events, after a day, or by new folds."""
+    head = await hub.log.head()
     row = await hub.log.pool.fetchrow(
         f"SELECT max(position) AS position, max(sealed_at) AS at FROM {hub.models.schema}.seal WHERE code = $1", code()
     )
@@ -146,13 +168,30 @@ async def _seal_models_when_due(hub: Hub, head: int) -> None:
     position, at = row
     if head == 0 or (position is not None and head - position < EVERY and datetime.now(UTC) - at < DAY):
         return
-    try:
-        await seal_models(hub)
-    except (RuntimeError, Refusal, Busy, Unknown) as error:
-        _log.error("the read models wait to be sealed: %s", error)
-        await asyncio.sleep(60)
+    await seal_models(hub)
 
 
 async def seal_models(hub: Hub) -> Receipt:
     """Seal the read models as they are now."""
     return await hub.do(await digested(hub.log.dsn, hub.models.schema))
+
+
+async def follow(dsn: str, home: str, origin: str, file: str, models: bool) -> None:
+    """What the process beside the hub does, until it is told to end."""
+    audit = Audit(Path(home), origin, policy_of(Path(file)), models)
+    loop, me = asyncio.get_running_loop(), asyncio.current_task()
+    assert me is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, me.cancel)
+    with suppress(asyncio.CancelledError):
+        hub = await Hub.open(dsn)
+        try:
+            await keep(hub, audit)
+        finally:
+            await hub.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    os.nice(5)
+    asyncio.run(follow(*json.load(sys.stdin)))

@@ -1,0 +1,58 @@
+"""The follower as a process beside those that serve: however much it has to do, writers do not wait for it."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hub.postgres import die_with_parent
+
+
+@contextmanager
+def following(dsn: str, home: Path, origin: str, policy: Path, models: bool = True) -> Iterator[None]:
+    """Keep tree and seals up to the log meanwhile, those of the read ``models`` too.
+
+    A follower that ends by itself, or is killed, is started again.
+    """
+    told = json.dumps([dsn, str(home), origin, str(policy), models]).encode()
+    over, running = threading.Event(), [_started(told)]
+
+    def watch() -> None:
+        while not over.wait(1):
+            if running[-1].poll() is not None:
+                running.append(_started(told))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        running[-1].terminate()
+        try:
+            running[-1].wait(5)
+        except subprocess.TimeoutExpired:
+            running[-1].kill()
+            running[-1].wait()
+
+
+def _started(told: bytes) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C is for the hub, which ends this when it has ended. An address of a database may hold
+    # a password: it is no argument.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hub.audit.following"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=die_with_parent,
+    )
+    assert process.stdin is not None
+    try:
+        process.stdin.write(told)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it has ended already: the watcher starts another one
+    return process
