@@ -69,6 +69,8 @@ _host = click.option("--host", default="127.0.0.1", show_default=True, help="The
 def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
+    # Links and the log's name say where the hub is served, wherever that was told.
+    os.environ["PORT"] = str(port)
     home, signer = default_home(), log_key()
     file = policy_file()
     try:

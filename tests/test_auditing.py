@@ -1,0 +1,247 @@
+"""The command line of those who seal, witness, mirror and restore; and the processes behind it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+from hub_audit.notes import Policy as Pinned
+
+from hub.audit.notes import Checkpoint, Policy
+from tests.sealed import SEALED, Region, as_root, audit, hub, until_sealed
+from tests.web import free_port, home_of
+
+
+def until(condition, seconds=20):
+    """Wait until something holds, and answer it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.05)
+    return found
+
+
+def processes(*words):
+    """The ids of processes whose command line holds all of these."""
+    found = subprocess.run(["pgrep", "-f", words[0]], capture_output=True, text=True).stdout.split()
+    return [
+        int(pid) for pid in found if all(word.encode() in open(f"/proc/{pid}/cmdline", "rb").read() for word in words)
+    ]
+
+
+@contextlib.contextmanager
+def demonstration(region):
+    """``hub serve --demo`` as a process whose output is read; its first lines, and the process."""
+    port = free_port()
+    env = {**os.environ, "HUB_DATABASE_URL": region.dsn, "HUB_HOME": str(region.home)}
+    command = [sys.executable, "-m", "hub", "serve", "--demo", "--port", str(port)]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = []
+        while not any("fsck" in line for line in lines):
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        yield f"http://127.0.0.1:{port}", lines, process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stderr.close()
+
+
+def test_the_three_commands_of_the_demonstration_work_as_they_are_printed(sealed):
+    with demonstration(sealed) as (url, lines, _):
+        until(lambda: _answers(url))
+        until_sealed(url, SEALED)
+        commands = [line.strip() for line in lines if "hub-audit" in line]
+        assert len(commands) == 3
+        for command in commands:
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+            assert done.returncode == 0, (command, done)
+        assert f"{SEALED} events, their tiles and their root are right." in done.stdout
+
+
+def _answers(url):
+    with contextlib.suppress(httpx2.HTTPError):
+        return httpx2.get(f"{url}/log/checkpoint").status_code == 200
+
+
+def test_nothing_is_left_running_when_the_hub_is_killed(sealed):
+    with demonstration(sealed) as (url, _, process):
+        until(lambda: _answers(url))
+        folder = f"{sealed.home}/demonstration"
+        witnesses = processes("hub.audit.witness", folder)
+        followers = [pid for pid in processes("hub.audit.following") if _parent(pid) == process.pid]
+        assert len(witnesses) == 5 and len(followers) == 1
+        process.kill()
+        process.wait()
+        until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (*witnesses, *followers)))
+    with demonstration(sealed) as (url, _, process):
+        until(lambda: _answers(url))
+        assert until_sealed(url, SEALED) == SEALED
+
+
+def _parent(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
+def test_a_follower_that_is_killed_is_started_again(sealed):
+    with demonstration(sealed) as (url, _, process):
+        until(lambda: _answers(url))
+        (follower,) = [pid for pid in processes("hub.audit.following") if _parent(pid) == process.pid]
+        os.kill(follower, signal.SIGKILL)
+        assert hub(sealed.dsn, "seal")[0] == 0
+        assert until_sealed(url, SEALED + 11) == SEALED + 11
+
+
+def test_key_and_policy_are_printed_as_others_read_them(sealed):
+    code, vkey, _ = hub(sealed.dsn, "key", "show")
+    assert code == 0 and vkey.strip() in sealed.policy.read_text()
+    # Without a policy file of its own the hub seals alone, and says so.
+    code, text, _ = hub(sealed.dsn, "policy")
+    assert code == 0 and Policy.parse(text).quorum == "none" == Pinned(text, "it").quorum
+    assert next(iter(Policy.parse(text).logs.values())).vkey == vkey.strip()
+    shutil.copy(sealed.policy, sealed.home / "policy")
+    code, text, _ = hub(sealed.dsn, "policy")
+    assert code == 0 and len(Policy.parse(text).witnesses) == len(Pinned(text, "it").witnesses) == 5
+    (sealed.home / "policy").write_text("quorum nobody")
+    for words in (("policy",), ("serve", "--port", str(free_port()))):
+        code, _, said = hub(sealed.dsn, *words)
+        assert code == 2 and "line 1" in said
+    (sealed.home / "log.key").chmod(0o644)
+    code, _, said = hub(sealed.dsn, "key", "show")
+    assert code == 2 and "chmod 600" in said
+
+
+@contextlib.contextmanager
+def mirroring(region, url, folder, *words):
+    """``hub mirror`` as a process."""
+    env = {**os.environ, "HUB_DATABASE_URL": region.dsn, "HUB_HOME": str(region.home)}
+    command = [sys.executable, "-m", "hub", "mirror", f"{url}/log", str(folder), "--policy", str(region.policy)]
+    command += ["--token-file", str(region.token), "--every", "0.2", *map(str, words)]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stderr.close()
+
+
+def size(folder):
+    with contextlib.suppress(FileNotFoundError):
+        return Checkpoint.parse((folder / "checkpoint").read_bytes()).head.size
+    return 0
+
+
+def test_a_mirror_follows_and_serves_the_same_addresses(sealed, tmp_path):
+    folder, readers = tmp_path / "mirror", tmp_path / "readers"
+    readers.write_text(hashlib.sha256(b"a reader of the mirror").hexdigest() + "\n")
+    port = free_port()
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        with mirroring(sealed, url, folder, "--port", port, "--readers", readers):
+            until(lambda: size(folder) == SEALED)
+            assert hub(sealed.dsn, "seal")[0] == 0
+            head = until_sealed(url, SEALED + 11)
+            until(lambda: size(folder) == head)
+            there, bearer = f"http://127.0.0.1:{port}", {"authorization": "Bearer a reader of the mirror"}
+            for path in ("checkpoint", "tile/0/000", "tile/0/001.p/48", "tile/1/000.p/1"):
+                assert httpx2.get(f"{there}/log/{path}").content, path
+            assert httpx2.get(f"{there}/log/tile/entries/000").status_code == 401
+            assert httpx2.get(f"{there}/log/proof/7").status_code == 401
+            for path in ("tile/0/999", "tile/x", "tile/0/%2e%2e/%2e%2e/checkpoint", "proof/0", "proof/999", "proof/x"):
+                assert httpx2.get(f"{there}/log/{path}", headers=bearer).status_code == 404, path
+            proof = httpx2.get(f"{there}/log/proof/7", headers=bearer)
+            (tmp_path / "proof").write_bytes(proof.content)
+            assert audit("proof", tmp_path / "proof", "--policy", sealed.policy)[0] == 0
+            (tmp_path / "token").write_text("a reader of the mirror")
+            words = ("fetch", f"{there}/log", tmp_path / "fetched", "--token-file", tmp_path / "token")
+            assert audit(*words)[0] == 0
+        # What an auditor fetches from the mirror is what the hub has.
+        assert audit("fsck", tmp_path / "fetched")[0] == 0
+        assert audit("compare", tmp_path / "fetched", sealed.fetched)[0] == 0
+
+
+def test_a_mirror_that_is_killed_goes_on_where_it_was(sealed, tmp_path):
+    folder = tmp_path / "mirror"
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        for _ in range(6):
+            with mirroring(sealed, url, folder) as process:
+                time.sleep(0.9)
+                process.kill()
+        with mirroring(sealed, url, folder):
+            until(lambda: size(folder) == SEALED)
+    assert audit("fsck", folder)[0] == 0
+
+
+@pytest.mark.parametrize("change", ["replace(data::text, 'seal', 'Seal')::json", "(data::text || ' ')::json"])
+def test_a_mirror_accuses_a_hub_that_rewrites_what_was_mirrored(sealed, tmp_path, change):
+    folder = tmp_path / "mirror"
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        words = ("mirror", f"{url}/log", folder, "--policy", sealed.policy, "--token-file", sealed.token, "--once")
+        assert hub(sealed.dsn, *words)[0] == 0
+        as_root(sealed.dsn, f"UPDATE hub.event SET data = {change} WHERE position = 290")
+        assert hub(sealed.dsn, "seal")[0] == 0
+        until_sealed(url, SEALED + 11)
+        code, _, said = hub(sealed.dsn, *words)
+        assert code == 1 and "evidence" in said
+        evidence = json.loads(next(folder.glob("evidence/*.json")).read_text())
+        policy = Policy.parse(sealed.policy.read_text())
+        assert all(policy.logged(Checkpoint.parse(evidence[each].encode())) for each in ("old", "new"))
+    # What was mirrored before is still whole.
+    assert size(folder) == SEALED and audit("fsck", folder)[0] == 0
+
+
+def test_a_mirror_that_may_not_read_or_is_away_says_so(sealed, tmp_path):
+    words = ("mirror", "{}", tmp_path / "m", "--policy", sealed.policy, "--once")
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        code, _, said = hub(sealed.dsn, *(str(each).format(f"{url}/log") for each in words))
+        assert code == 3 and "--token-file" in said
+        stranger = tmp_path / "stranger"
+        stranger.write_text(re.sub(r"\+[0-9a-f]{8}\+\S+", "+ecd4d2c5+AaXmb8xgxqbEOaNYbzoT9gu5jdUEUTr1nR6ap0pzRjN3", ""))
+        code, _, said = hub(sealed.dsn, *(str(each).format(f"{url}/log") for each in words[:-3]), "--policy", stranger)
+        assert code == 2 and "quorum" in said
+    code, _, said = hub(sealed.dsn, *(str(each).format("http://127.0.0.1:1/log") for each in words))
+    assert code == 3 and "cannot be reached" in said
+
+
+def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
+    mirror = shutil.copytree(sealed.fetched, tmp_path / "mirror")
+    # Another history in the database.
+    as_root(sealed.dsn, "UPDATE hub.event SET actor = 'somebody' WHERE position = 40")
+    code, _, said = hub(sealed.dsn, "restore", mirror, "--policy", sealed.policy)
+    assert code == 1 and "position 40" in said
+    # A damaged mirror, into a database where nothing is.
+    empty = Region(dsn)
+    bundle = mirror / "tile/entries/000"
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole.replace(b"Umarov", b"Umarof"))
+    code, _, said = hub(empty.dsn, "restore", mirror, "--policy", sealed.policy)
+    assert code == 1 and "root that was signed" in said
+    assert hub(empty.dsn, "log", "--json")[1] == ""
+    bundle.write_bytes(whole)
+    # A policy that asks for other signatures.
+    other = tmp_path / "other"
+    other.write_text(sealed.policy.read_text().replace("countries 4", "countries 5"))
+    checkpoint = (mirror / "checkpoint").read_text()
+    fewer = "\n".join(line for line in checkpoint.split("\n") if not line.startswith("— tm."))
+    (mirror / "checkpoint").write_text(fewer)
+    code, _, said = hub(empty.dsn, "restore", mirror, "--policy", other)
+    assert code == 1 and "quorum" in said
+    # And then it is restored.
+    code, out, said = hub(empty.dsn, "restore", mirror, "--policy", sealed.policy)
+    assert code == 0 and f"{SEALED} of them" in out, said
+    assert hub(empty.dsn, "verify")[0] == 0
+    assert home_of(empty.dsn).exists()
