@@ -182,6 +182,8 @@ def test_a_proof_holds_and_every_byte_of_it_counts(sealed_once, tmp_path, go):
     assert go.ask("inclusion", index=position - 1, leaf=leaf, path=path, size=size, root=root) is True
     # Without a policy nobody's word was checked.
     assert audit("proof", file)[0] == 3
+    keys = [each.vkey for each in needed]
+    assert proven_by_go(go, proof, keys)
     chance = random.Random(1)
     for at in range(len(proof)):
         changed = bytearray(proof)
@@ -189,6 +191,24 @@ def test_a_proof_holds_and_every_byte_of_it_counts(sealed_once, tmp_path, go):
         file.write_bytes(changed)
         code, found = audit("proof", file, "--policy", sealed_once.policy)
         assert code in (1, 2, 3), (at, found)
+        assert not proven_by_go(go, bytes(changed), keys), at
+
+
+def proven_by_go(go, proof, keys):
+    """Whether Go finds the path right, and the signatures of all these keys; a file of another form is no proof."""
+    before, _, note = proof.partition(b"\n\n")
+    first, extra, index, *path = before.decode(errors="replace").split("\n")
+    size, root = (note.decode(errors="replace").split("\n") + [""] * 3)[1:3]
+    forms = (first == "c2sp.org/tlog-proof@v1", extra.startswith("extra "), index.startswith("index "))
+    try:
+        texts = [extra.removeprefix("extra "), *path]
+        leaf, *path = (base64.b64decode(each, validate=True) for each in texts)
+        forms += tuple(base64.b64encode(a).decode() == b for a, b in zip((leaf, *path), texts, strict=True))
+        asked = {"index": int(index.removeprefix("index ")), "size": int(size), "root": base64.b64decode(root)}
+    except ValueError:
+        return False
+    signed = go.ask("checkpoint", note=note.decode(errors="replace"), keys=keys)
+    return all(forms) and go.ask("inclusion", leaf=leaf, path=path, **asked) is True and len(signed or ()) == len(keys)
 
 
 def test_two_histories_that_one_key_has_signed_are_evidence(fetched, sealed_once, tmp_path):

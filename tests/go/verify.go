@@ -67,6 +67,11 @@ func hashes(all [][]byte) (found []tlog.Hash) {
 func hash(b []byte) (h tlog.Hash) { copy(h[:], b); return }
 
 func answer(q question) (interface{}, error) {
+	for _, each := range append(q.Path, q.Root, q.Old) {
+		if len(each) != 0 && len(each) != tlog.HashSize {
+			return nil, errors.New("a hash has another length")
+		}
+	}
 	switch q.Op {
 	case "checkpoint":
 		var known []note.Verifier
@@ -83,6 +88,10 @@ func answer(q question) (interface{}, error) {
 		}
 		names := []string{}
 		for _, sig := range opened.Sigs {
+			// note reads base64 whose unused bits are set; there is one spelling for one signature.
+			if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+				return nil, err
+			}
 			names = append(names, sig.Name)
 		}
 		return names, nil
