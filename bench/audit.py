@@ -20,7 +20,8 @@ from hub_audit.__main__ import main as hub_audit
 
 from bench.commands import ABSTRACT, region
 from bench.filling import fill
-from bench.measure import ROUNDS, hub, load, server, shown
+from bench.measure import ROUNDS, hub, load, p50, server, shown
+from domain.organizations import RegisterOrganization
 from domain.people import GrantRole, InvitePerson, JoinHub
 from domain.proposals import DraftProposal
 from hub.audit.beside import following
@@ -31,8 +32,10 @@ from hub.audit.notes import LOG, Policy, Signer
 from hub.audit.restore import restore
 from hub.door import Hub
 from hub.postgres import Embedded
+from hub.region.witnesses import witnesses
 
 CLIENTS, SECONDS = 16, 3.0
+_WITNESSED = "SELECT EXISTS (SELECT FROM hub.head WHERE witnessed AND size >= $1)"
 _READY = """SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event)
     AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4715744
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
@@ -80,6 +83,30 @@ async def writers(dsn: str, home: Path) -> None:
         ("what", "with, /s", "without, /s", "ratio", "of pairs"),
         rows,
     )
+
+
+async def sealing(dsn: str, home: Path) -> None:
+    """How long an event waits for its seal: from its receipt until a quorum of five witnesses has cosigned it."""
+    signer = Signer.kept(home / "log.key", "bench.example/log", LOG)
+    opened = await Hub.open(dsn)
+    register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
+    waited = []
+    url = "http://127.0.0.1/log"
+    with (
+        witnesses(home / "witnesses", signer) as started,
+        following(dsn, home, signer.name, started.policy(url), models=False),
+    ):
+        for n in range(41):
+            receipt = await opened.do(register)
+            began = time.perf_counter()
+            while not await opened.log.pool.fetchval(_WITNESSED, receipt.position):
+                await asyncio.sleep(0.005)
+            # The first one waits for the processes to start.
+            waited += [time.perf_counter() - began] if n else []
+            await asyncio.sleep(0.13 * (n % 7))
+    await opened.close()
+    row = ("recorded → sealed 4 of 5", f"{p50(waited):,.0f}", f"{max(waited) * 1e3:,.0f}")
+    shown("An event's seal, five witnesses, ms", ("what", "p50", "longest of 40"), [row])
 
 
 def timed(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -187,6 +214,7 @@ def main() -> None:
     try:
         with server() as embedded:
             asyncio.run(writers(embedded.dsn, folder))
+            asyncio.run(sealing(embedded.dsn, folder))
         with server() as embedded:
             large(embedded, int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, folder)
     finally:
