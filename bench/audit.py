@@ -150,7 +150,7 @@ async def auditor(dsn: str) -> tuple[str, str]:
 
 async def mirrored(url: str, folder: Path, policy: Policy, token: str) -> None:
     """Mirror the whole log once."""
-    mirror = Mirror(url, folder, policy, token)
+    mirror = Mirror(url, folder, policy, lambda: token)
     try:
         await mirror.step()
     finally:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ from domain.core import Refusal, every_event
 from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
-from hub.auditing import key, mirror, policy, restore, seal, witness
+from hub.audit.notes import Malformed
+from hub.auditing import key, mirror, policy, policy_file, restore, seal, witness
 from hub.checking import command as checked
 from hub.console import address, err, opened, shown
 from hub.doing import do
 from hub.door import Hub
 from hub.log import Recorded
 from hub.models import verify
+from hub.postgres import default_home
 from hub.serving import at, link, serve, token
 from hub.tables import digest
 from hub.writer import Receipt
@@ -227,6 +230,32 @@ def verify_() -> None:
     click.echo(f"Identical at position {at}.")
 
 
+SEALING, RESTING = "as it should", "not now: the hub is not being served"
+
+
+async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
+    # Why nothing is sealed, or that it is.
+    if said := state["stopped"] or await following.lost(hub, default_home()):
+        return str(said)
+    try:
+        following.policy_of(policy_file())
+    except Malformed as error:
+        return f"{policy_file()}: {error}"
+    if not state["followed"]:
+        return RESTING
+    waits = state["waits_since"]
+    if waits is not None and datetime.now(UTC) - waits > timedelta(minutes=1):
+        since = f"since {waits:%Y-%m-%d %H:%M} UTC"
+        return f"no quorum of witnesses has cosigned {since}: the newest {state['waiting']:,} events are signed only"
+    return SEALING
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(str(each) for each in value) or "none"
+    return str(value)
+
+
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(as_json: bool) -> None:
@@ -250,20 +279,21 @@ def doctor(as_json: bool) -> None:
             "head": head,
             "read models": digest(),
             "behind by": {"read models": head - at, "tree": head - sealing["tree"], "seals": head - sealing["sealed"]},
-            "sealing": sealing["stopped"] or "as it should",
+            "sealing": await _sealing(hub, sealing),
+            "witnesses": sealing["asked"] or "none is asked: the hub seals alone",
             "witnesses complain": sealing["troubles"],
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
         }
 
     found = opened(story)
-    stopped = found["sealing"] != "as it should"
+    stopped = found["sealing"] not in (SEALING, RESTING)
     if as_json:
         click.echo(json.dumps(found))
     else:
         found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
         for name, value in found.items():
-            click.echo(f"{name:>30}  {value if value != [] else 'none'}")
+            click.echo(f"{name:>30}  {_listed(value)}")
     sys.exit(1 if found["parked"] or stopped else 0)
 
 

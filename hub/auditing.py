@@ -3,11 +3,14 @@
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
+from domain.core import Sealed
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.mirror import Away, Forged, Mirror, Served
 from hub.audit.notes import LOG, Malformed, Policy, Signer
@@ -32,12 +35,38 @@ def policy_file() -> Path:
     return Path(os.environ.get("HUB_POLICY") or default_home() / "policy")
 
 
-def log_key() -> Signer:
-    """The log's key, made where there is none yet; leaves with exit code 2 where it cannot be used."""
-    home = default_home()
+async def sealing_key(hub: Hub, home: Path) -> Signer:
+    """The key that seals this log, made where it has none yet; leaves where the log is another key's.
+
+    A lost key is never replaced by itself: whoever verifies would see another log.
+    """
+    file, known = home / "log.key", await hub.log.pool.fetchval("SELECT vkey FROM hub.sealer")
+    if known is not None and not file.exists():
+        err.print(f"This log is sealed with the key {known}, and {file} is not there: bring it back from a backup.")
+        sys.exit(1)
+    made = not file.exists()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        return Signer.kept(home / "log.key", origin(), LOG)
+        signer = Signer.kept(file, origin(), LOG)
+    except (OSError, Malformed) as error:
+        err.print(f"The log's key cannot be used: {error}")
+        sys.exit(2)
+    if known is not None and signer.verifier.vkey != known:
+        err.print(f"This log is sealed with the key {known}, and {file} holds another: bring its own back.")
+        sys.exit(1)
+    if made:
+        err.print(f"The key that seals the log was made; the log is called “{signer.name}” for good.")
+    elif os.environ.get("HUB_ORIGIN", signer.name) != signer.name:
+        err.print(f"HUB_ORIGIN is ignored: the log is called “{signer.name}” since its key was made.")
+    return signer
+
+
+def _key() -> Signer:
+    file = default_home() / "log.key"
+    try:
+        return Signer.read(file)
+    except FileNotFoundError:
+        err.print(f"There is no key in {default_home()} yet: the first “hub serve” makes it.")
+        sys.exit(1)
     except (OSError, Malformed) as error:
         err.print(f"The log's key cannot be used: {error}")
         sys.exit(2)
@@ -51,7 +80,7 @@ def key() -> None:
 @key.command("show")
 def key_show() -> None:
     """Print the public half of the log's key, as verifiers and witnesses take it (C2SP signed-note)."""
-    click.echo(log_key().verifier.vkey)
+    click.echo(_key().verifier.vkey)
 
 
 @click.command()
@@ -60,13 +89,15 @@ def policy() -> None:
 
     The file “policy” in HUB_HOME, or the one that HUB_POLICY names, holds the witnesses; without it there are none.
     """
-    signer, file = log_key(), policy_file()
+    signer, file = _key(), policy_file()
+    if not file.exists() and (demonstration := default_home() / "demonstration" / "policy").exists():
+        file = demonstration
     try:
         known = policy_of(file)
     except Malformed as error:
         err.print(f"{file}: {error}")
         sys.exit(2)
-    if signer.name not in known.logs:
+    if signer.verifier.vkey not in known.logs:
         click.echo(f"log {signer.verifier.vkey} {address()}/log")
     click.echo(file.read_text().rstrip("\n") if file.exists() else "quorum none")
 
@@ -92,18 +123,36 @@ def witness(name: str, folder: Path, logs: tuple[str, ...], host: str, port: int
     """
     try:
         run_witness(name, folder, list(logs), host, port)
+    except KeyboardInterrupt:
+        sys.exit(0)
     except (Malformed, Taken, OSError) as error:
         err.print(f"The witness cannot run: {error}")
         sys.exit(2)
 
 
+async def unreadable(hub: Hub) -> int:
+    """How many people who were not erased have a name that cannot be opened here."""
+    rows = await hub.log.pool.fetch(f"SELECT id, name::text FROM {hub.models.schema}.person WHERE name IS NOT NULL")
+    held = [(row["id"], "name", msgspec.json.decode(row["name"], type=Sealed)) for row in rows]
+    return sum(name is None for name in await hub.vault.read(hub.log.pool, held))
+
+
 def _token(file: Path | None) -> str | None:
-    return file.read_text().strip() if file else None
+    # Read anew each time: after a while it is another one.
+    if file is None:
+        return None
+    try:
+        token = file.read_bytes().decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise Malformed(f"{file} cannot be read, or holds no token") from None
+    if not token.isprintable() or " " in token:
+        raise Malformed(f"{file} holds no token: it has only visible ASCII characters")
+    return token
 
 
 def _pinned(file: Path) -> Policy:
     try:
-        known = Policy.parse(file.read_text())
+        known = Policy.parse(file.read_bytes().decode())
     except (OSError, UnicodeDecodeError, Malformed) as error:
         raise click.UsageError(f"--policy: {error}") from None
     if not known.logs:
@@ -154,8 +203,8 @@ def mirror(
     Exit code 1 means that the hub serves what it has not signed, or rewrote what was mirrored; evidence is in FOLDER.
     """
     known = _pinned(policy_path)
-    listed = frozenset(readers.read_text().split()) if readers else frozenset()
-    following = Mirror(url, folder, known, _token(token_file))
+    listed = frozenset(readers.read_text(errors="replace").split()) if readers else frozenset()
+    following = Mirror(url, folder, known, lambda: _token(token_file))
     if port is not None:
         free_port(host, port)
     try:
@@ -181,15 +230,15 @@ async def _mirrored(
             try:
                 new, size = await following.step()
                 if new or said or once:
-                    err.print(f"{new:,} new events; {size:,} are here and verified.")
+                    _say(f"{new:,} new events; {size:,} are here and verified.")
                 said, code = "", 0
             except (Away, Malformed, OSError) as error:
                 if str(error) != said:
                     said = str(error)
-                    err.print(said)
+                    _say(said)
                 code = 3
             except Forged as error:
-                err.print(str(error))
+                _say(str(error))
                 return 1
             if once:
                 return code
@@ -200,6 +249,10 @@ async def _mirrored(
         return code
     finally:
         await following.close()
+
+
+def _say(text: str) -> None:
+    err.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}")
 
 
 @click.command()
@@ -213,20 +266,29 @@ def restore(folder: Path, policy_path: Path) -> None:
     """
     known = _pinned(policy_path)
 
-    async def story(dsn: str) -> tuple[int, int]:
+    async def story(dsn: str) -> tuple[int, int, int]:
         dsn, _ = await make_databases(dsn)
         found = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))
         hub = await Hub.open(dsn)
         try:
             await caught_up(hub)
+            return *found, await unreadable(hub)
         finally:
             await hub.close()
-        return found
 
     with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
         try:
-            size, new = asyncio.run(story(dsn))
+            size, new, lost = asyncio.run(story(dsn))
         except (Malformed, Different) as error:
             err.print(f"Nothing was restored: {error}")
             sys.exit(1)
     click.echo(f"{size:,} events are here, {new:,} of them from the mirror; their root is the one that was signed.")
+    if lost:
+        err.print(
+            f"{lost:,} people's names cannot be read: the keys' own database (…_keys), or their sealed values, are not "
+            "here. Bring that database back from a backup, and restore again from a mirror of sealed values (see hub "
+            "token --scope mirror)."
+        )
+    err.print("Sessions and tokens are no part of the log: people sign in anew (hub link), programs get new tokens.")
+    if not (default_home() / "log.key").exists():
+        err.print(f"The key that seals the log is not in {default_home()}: bring log.key back before you serve.")

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import asyncpg
@@ -19,12 +19,23 @@ from hub.postgres import Unavailable, database, default_home
 from hub.writer import Busy, Receipt, Unknown
 
 T = TypeVar("T")
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def address() -> str:
-    """Where the hub is reached from outside: ``HUB_URL``."""
-    return os.environ.get("HUB_URL", f"http://127.0.0.1:{os.environ.get('PORT', '8000')}").rstrip("/")
+    """Where the hub is reached from outside: ``HUB_URL``, else where it was served last."""
+    if given := os.environ.get("HUB_URL"):
+        return given.rstrip("/")
+    if "PORT" not in os.environ:
+        with suppress(OSError, UnicodeDecodeError):
+            return (default_home() / "address").read_text().strip()
+    return f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
+
+
+def remember(address: str) -> None:
+    """Note where the hub is served, for commands that are given later."""
+    with suppress(OSError):
+        (default_home() / "address").write_text(address + "\n")
 
 
 def opened(story: Callable[[Hub], Awaitable[T]]) -> T:

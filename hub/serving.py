@@ -5,19 +5,19 @@ import json
 import logging
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hub.audit import following as following_
 from hub.audit.beside import following
 from hub.audit.following import policy_of
-from hub.audit.heads import LastHead
-from hub.audit.notes import Malformed
-from hub.auditing import log_key, origin, policy_file
-from hub.console import address, err, failing, free_port, opened
+from hub.audit.notes import Malformed, Signer
+from hub.auditing import policy_file, sealing_key
+from hub.console import address, err, failing, free_port, opened, remember
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
 from hub.log import Log, make_databases
@@ -71,15 +71,14 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
 
     # Links and the log's name say where the hub is served, wherever that was told.
     os.environ["PORT"] = str(port)
-    home, signer = default_home(), log_key()
-    file = policy_file()
+    home, file = default_home(), policy_file()
     try:
         policy_of(file)
     except Malformed as error:
-        err.print(f"{file}: {error}")
+        err.print(f"{file}: {error}. “hub policy” prints one to begin with.")
         sys.exit(2)
 
-    async def prepare(dsn: str) -> str | None:
+    async def prepare(dsn: str) -> Signer:
         hub = await Hub.open(dsn)
         try:
             if demo and not await hub.log.head():
@@ -90,37 +89,40 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
                     "This hub was not begun as the demonstration: serve it without --demo (hub serve), or set HUB_HOME "
                     "to another folder for the demonstration."
                 )
-            await _whole(hub, LastHead(home / "log.head"))
-            return await auditors_token(hub) if demo else None
+            await _whole(hub, home)
+            return await sealing_key(hub, home)
+        finally:
+            await hub.close()
+
+    async def auditor(dsn: str) -> str | None:
+        hub = await Hub.open(dsn)
+        try:
+            return await auditors_token(hub)
         finally:
             await hub.close()
 
     free_port(host, port)
-    with (
-        failing(),
-        database(home, lambda text: err.print(text, style="dim"), alone=True) as dsn,
-        witnesses(home / "demonstration", signer) if demo and not file.exists() else nullcontext() as started,
-    ):
-        token = asyncio.run(prepare(dsn))
+    with ExitStack() as stack:
+        stack.enter_context(failing())
+        dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True))
+        signer = asyncio.run(prepare(dsn))
         url = f"http://{host}:{port}"
-        file = started.policy(f"{url}/log") if started else file
+        remember(address())
+        if demo and not file.exists():
+            started = stack.enter_context(witnesses(home / "demonstration", signer))
+            file = started.policy(f"{url}/log")
         err.print(f"The hub is open at {url} — Ctrl-C ends it")
-        if token is not None:
+        if demo and (token := asyncio.run(auditor(dsn))) is not None:
             _told_auditors(url, home, token, file)
-        with following(dsn, home, origin(), file):
-            _run(dsn, host, port, workers, demo=demo, answers=answers)
+        stack.enter_context(following(dsn, home, signer.name, file))
+        _run(dsn, host, port, workers, demo=demo, answers=answers)
     err.print("The hub is closed.", style="dim")
 
 
-async def _whole(hub: Hub, last: LastHead) -> None:
+async def _whole(hub: Hub, home: Path) -> None:
     # An older backup that goes on would make a second history: nothing is recorded before what is missing is back.
-    sealed, head = last.read(), await hub.log.head()
-    if sealed is not None and sealed.size > head:
-        err.print(
-            f"The log ends at position {head:,}, but its first {sealed.size:,} events were sealed: newer ones are "
-            "missing, as after restoring an older backup. Bring them back from a mirror with “hub restore DIR”; "
-            f"“hub at {head}” shows what is here."
-        )
+    if lost := await following_.lost(hub, home):
+        err.print(lost)
         sys.exit(1)
 
 

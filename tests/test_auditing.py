@@ -105,7 +105,10 @@ def test_a_follower_that_is_killed_is_started_again(sealed):
 def test_key_and_policy_are_printed_as_others_read_them(sealed):
     code, vkey, _ = hub(sealed.dsn, "key", "show")
     assert code == 0 and vkey.strip() in sealed.policy.read_text()
-    # Without a policy file of its own the hub seals alone, and says so.
+    # The demonstration's witnesses; without a policy file the hub seals alone, and says so.
+    code, text, _ = hub(sealed.dsn, "policy")
+    assert code == 0 and len(Policy.parse(text).witnesses) == 5
+    shutil.rmtree(sealed.home / "demonstration")
     code, text, _ = hub(sealed.dsn, "policy")
     assert code == 0 and Policy.parse(text).quorum == "none" == Pinned(text, "it").quorum
     assert next(iter(Policy.parse(text).logs.values())).vkey == vkey.strip()
@@ -144,7 +147,7 @@ def size(folder):
 
 def test_a_mirror_follows_and_serves_the_same_addresses(sealed, tmp_path):
     folder, readers = tmp_path / "mirror", tmp_path / "readers"
-    readers.write_text(hashlib.sha256(b"a reader of the mirror").hexdigest() + "\n")
+    readers.write_text(hashlib.sha256(b"a-reader-of-the-mirror").hexdigest() + "\n")
     port = free_port()
     with sealed.open() as url:
         until_sealed(url, SEALED)
@@ -153,7 +156,7 @@ def test_a_mirror_follows_and_serves_the_same_addresses(sealed, tmp_path):
             assert hub(sealed.dsn, "seal")[0] == 0
             head = until_sealed(url, SEALED + 11)
             until(lambda: size(folder) == head)
-            there, bearer = f"http://127.0.0.1:{port}", {"authorization": "Bearer a reader of the mirror"}
+            there, bearer = f"http://127.0.0.1:{port}", {"authorization": "Bearer a-reader-of-the-mirror"}
             for path in ("checkpoint", "tile/0/000", "tile/0/001.p/48", "tile/1/000.p/1"):
                 assert httpx2.get(f"{there}/log/{path}").content, path
             assert httpx2.get(f"{there}/log/tile/entries/000").status_code == 401
@@ -163,12 +166,12 @@ def test_a_mirror_follows_and_serves_the_same_addresses(sealed, tmp_path):
             proof = httpx2.get(f"{there}/log/proof/7", headers=bearer)
             (tmp_path / "proof").write_bytes(proof.content)
             assert audit("proof", tmp_path / "proof", "--policy", sealed.policy)[0] == 0
-            (tmp_path / "token").write_text("a reader of the mirror")
+            (tmp_path / "token").write_text("a-reader-of-the-mirror")
             words = ("fetch", f"{there}/log", tmp_path / "fetched", "--token-file", tmp_path / "token")
             assert audit(*words)[0] == 0
         # What an auditor fetches from the mirror is what the hub has.
         assert audit("fsck", tmp_path / "fetched")[0] == 0
-        assert audit("compare", tmp_path / "fetched", sealed.fetched)[0] == 0
+        assert audit("compare", tmp_path / "fetched", sealed.fetched, "--policy", sealed.policy)[0] == 0
 
 
 def test_a_mirror_that_is_killed_goes_on_where_it_was(sealed, tmp_path):

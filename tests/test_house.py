@@ -41,6 +41,31 @@ def test_a_planted_wrong_import_is_caught():
     assert wrong_imports("web", "import hub") == []
 
 
+def imported(source: str) -> set[str]:
+    """The packages that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_the_hub_and_its_auditors_share_no_code():
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            assert "hub_audit" not in imported(path.read_text()), path
+    for path in (ROOT / "audit").rglob("*.py"):
+        # Replay rebuilds the hub's own read models: it takes the pure folds, and nothing that writes or serves.
+        allowed = {"domain", "projections"} if path.stem == "replay" else set()
+        assert not imported(path.read_text()) & set(ROOMS) - allowed, path
+
+
+def test_a_planted_shared_import_is_caught():
+    assert imported("def f():\n    from hub.audit import merkle") == {"hub"}
+
+
 def test_domain_is_pure():
     allowed = {"domain", "msgspec", "eventsourcing"}
     import sys

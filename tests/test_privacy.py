@@ -127,11 +127,13 @@ def test_an_erased_person_is_found_nowhere_and_every_proof_holds(joined, tmp_pat
 
     # And everything still holds: the old proof, the old head in the new log, every leaf, the read models.
     assert audit("proof", tmp_path / "proof", "--policy", policy)[0] == 0
-    assert audit("consistency", tmp_path / "new", "--since", tmp_path / "old" / "checkpoint")[0] == 0
+    assert (
+        audit("consistency", tmp_path / "new", "--since", tmp_path / "old" / "checkpoint", "--policy", policy)[0] == 0
+    )
     code, found = audit("report", tmp_path / "new", "--policy", policy)
     assert code == 0, found
     assert found["checks"]["replay"]["position"] == after - 11
-    assert audit("compare", mirror, tmp_path / "new")[0] == 0
+    assert audit("compare", mirror, tmp_path / "new", "--policy", policy)[0] == 0
 
 
 def test_nothing_of_them_stands_in_the_servers_own_files(server, joined):

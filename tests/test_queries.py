@@ -250,6 +250,6 @@ def test_every_condition_is_used():
 
 
 def test_every_event_has_words_for_readers():
-    from web.reads.late import _SAYS
+    from web.reads.late import SAYS
 
-    assert all(_SAYS[event.type].endswith(".") and len(_SAYS[event.type]) > 10 for event in every_event())
+    assert all(SAYS[event.type].endswith(".") and len(SAYS[event.type]) > 10 for event in every_event())

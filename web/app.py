@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.core import LANGUAGES, N_
+from domain.core import N_
 from hub.door import Hub
 from hub.rounds import keep
 from projections.core import PUBLIC
@@ -29,6 +29,7 @@ from web.reads.executor import Reads
 from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
 from web.signing import Signing
+from web.words import PAGES
 
 _log = logging.getLogger("hub")
 
@@ -87,11 +88,11 @@ class Languages:
 
 
 def preferred(chosen: str, accepted: bytes) -> str:
-    """One of the hub's languages."""
-    if chosen in LANGUAGES:
+    """One of the languages of the pages."""
+    if chosen in PAGES:
         return chosen
     for each in accepted.decode("latin-1").split(","):
-        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in LANGUAGES:
+        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in PAGES:
             return found
     return "en"
 

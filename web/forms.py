@@ -120,7 +120,7 @@ class Forms:
             sent = {}
         written = []
         for field in msgspec.structs.fields(cls):
-            meta = _meta(field.type)
+            meta = meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
                 written.append((translated(meta.get("title", field.name), request.state.language), value))
         return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
@@ -206,7 +206,7 @@ class Forms:
         language: str,
     ) -> Field:
         type = _bare(inspect.type_info(field.type))
-        meta = _meta(field.type)
+        meta = meta_of(field.type)
         widget = str(meta.get("widget", "")) or _widget(type)
         kind = kind_of(field.type)
         choices: tuple[tuple[str, str], ...] = ()
@@ -329,11 +329,12 @@ def _shown(value: Any, enum: object = False) -> str:
     return str(value)
 
 
-def _meta(annotation: Any) -> dict[str, Any]:
+def meta_of(annotation: Any) -> dict[str, Any]:
+    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
     found: dict[str, Any] = {}
     for inner in getattr(annotation, "__args__", ()):
         if hasattr(inner, "__metadata__"):
-            found |= _meta(inner)
+            found |= meta_of(inner)
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, msgspec.Meta):
             found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}

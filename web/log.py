@@ -1,6 +1,7 @@
 """``/log``: checkpoint, tiles, entries and proofs as C2SP has them; all but the checkpoint never changes."""
 
 import gzip
+import re
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -9,9 +10,9 @@ from starlette.routing import BaseRoute, Route
 from hub.audit.merkle import HASH, WIDTH, bundle, tile_named
 from hub.audit.notes import Checkpoint, tlog_proof
 from hub.audit.seals import published
-from hub.audit.tree import fetched, inclusion
+from hub.audit.tree import Behind, fetched, inclusion
 from hub.door import Hub
-from hub.identity import MIRROR
+from hub.identity import EVERYTHING, MIRROR, READ
 from hub.reading import readable
 from projections.core import AUDITORS
 from projections.history import EntryRow
@@ -21,6 +22,7 @@ from web.reads.viewer import Viewers
 _FOR_EVER = "max-age=31536000, immutable"
 _BYTES = "application/octet-stream"
 _LARGEST = 2**62
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
 class LogFiles:
@@ -65,7 +67,9 @@ class LogFiles:
     async def _auditors(self, request: Request) -> Response | None:
         # What every event says is for auditors only; anybody else learns who may ask for it.
         viewer = await self._viewers.find(secret_of(request), request.state.language)
-        if AUDITORS in viewer.principals:
+        # A token for some commands only is for nothing else.
+        reads = viewer.access is not None and bool(viewer.access.scope & {READ, EVERYTHING})
+        if AUDITORS in viewer.principals and reads:
             return None
         status, headers = (403, {}) if viewer.person else (401, {"WWW-Authenticate": "Bearer"})
         return PlainTextResponse("Entries are for auditors and mirrors: send an auditor's token.\n", status, headers)
@@ -80,7 +84,7 @@ class LogFiles:
             return PlainTextResponse("The log does not reach this bundle yet.\n", 404)
         body = bundle(leaf for (leaf,) in rows)
         headers = {"Cache-Control": f"private, {_FOR_EVER}", "Vary": "Accept-Encoding, Authorization, Cookie"}
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if _GZIP.search(request.headers.get("accept-encoding", "")):
             body, headers["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
         return Response(body, 200, headers, media_type=_BYTES)
 
@@ -102,7 +106,10 @@ class LogFiles:
         note = await published(self._hub.log.pool, position)
         if note is None:
             return _not_yet("This event is recorded, and not sealed yet")
-        path = await inclusion(self._hub.log.pool, position - 1, Checkpoint.parse(note).head.size)
+        try:
+            path = await inclusion(self._hub.log.pool, position - 1, Checkpoint.parse(note).head.size)
+        except Behind:
+            return _not_yet("The tree is being made anew")
         headers = {
             "Cache-Control": "private, no-cache",
             "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',

@@ -6,14 +6,14 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import LANGUAGES, N_
+from domain.core import N_
 from domain.people import JoinHub
 from hub.identity import EVERYTHING, READ, SESSION_LIVES
 from projections.core import PUBLIC
 from web.asking import COOKIE, from_elsewhere
 from web.forms import TooLarge, posted
 from web.pages import Site, Unanswered, text
-from web.words import translated
+from web.words import PAGES, translated
 
 _DEMO_PEOPLE = """
     SELECT p.id, (SELECT string_agg(o.name, ', ' ORDER BY o.name) FROM {schema}.officer f
@@ -142,7 +142,7 @@ class Signing:
         if sent is None:
             return await self._refused(request)
         response = RedirectResponse(quote(within(sent.get("next", "/")), safe="/?&=%"), 303)
-        if sent.get("language") in LANGUAGES:
+        if sent.get("language") in PAGES:
             response.set_cookie("hub_language", sent["language"], max_age=31_536_000, samesite="lax", httponly=True)
         return response
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"hub-audit {version('hub-audit')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, says: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -72,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     it = command("compare", "two copies of one log agree", pinned)
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("other", metavar="DIR", type=Path)
-    it = command("report", "all of it", pinned)
+    it = command("report", "checkpoint, fsck, consistency (with --since) and replay in one", pinned)
+    it.add_argument("--skip", action="append", default=[], choices=["replay"], help="leave this check out")
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--since", type=Path, metavar="OLD", help="a checkpoint that you have kept")
     it.add_argument("--max-age", type=seconds, metavar="AGE", help="how old a quorum's word may be")
@@ -85,14 +88,16 @@ def _token(given: argparse.Namespace) -> str | None:
     try:
         return given.token_file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{given.token_file} cannot be read: {error}") from None
+        raise Unusable(
+            f"{given.token_file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+        ) from None
 
 
 def _proof(file: Path, policy: Policy | None) -> dict[str, Any]:
     try:
-        return checks.proof(file.read_text(encoding="utf-8"), str(file), policy)
+        return checks.proof(file.read_bytes().decode("utf-8"), str(file), policy)
     except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{file} cannot be read: {error}") from None
+        raise Unusable(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
 
 
 def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -101,18 +106,21 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     folder = Folder(given.folder) if hasattr(given, "folder") else None
     if given.command == "proof":
         found = _proof(given.file, policy)
-        return f"Event {found['position']} ({found['type']}, {found['at']}) is in the log of {found['size']}.", found
+        words = f"{found['type']}, {found['at']}, by {found['actor']}"
+        witnesses = ", ".join(sorted(found["witnesses"])) or "no witness"
+        said = f"Event {found['position']} ({words}) is in the log “{found['origin']}”, cosigned by {witnesses}."
+        return f"{said}\n{found['data']}", found
     assert folder is not None
     match given.command:
         case "fetch":
             checkpoint, count = fetch(given.url, given.folder, _token(given))
             found = {"size": checkpoint.size, "new": count}
-            return f"{checkpoint.size} events are here; {count} files were new.", found
+            return f"{checkpoint.size} events are here, as far as they are sealed; {count} files were new.", found
         case "checkpoint":
             if policy is None:
                 raise Unusable("--policy is missing: without it nobody's signature can be checked")
             found = checks.signatures(folder.checkpoint(), policy, given.max_age)
-            age = "" if found["age"] is None else f", {found['age']} s ago"
+            age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
             return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found
         case "consistency":
             found = checks.consistency(folder, checks.checkpoint_in(given.since), policy)
@@ -122,16 +130,18 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             return f"{found['size']} events, their tiles and their root are right.", found
         case "replay":
             found = replay(folder, folder.checkpoint().size, given.at)
-            return f"{len(found['models'])} read models at position {found['position']} are what was sealed.", found
+            where = f"at position {found['position']} of {found['size']}, by the folds {found['folds'][:16]}…,"
+            return f"{len(found['models'])} read models {where} are what was sealed.", found
         case _:
             found = checks.compare(folder, Folder(given.other), policy)
-            return f"Both agree: {found['one']} and {found['other']} events of one log.", found
+            return f"Both agree: {found['one']} and {found['other']} events of one log, and the same ones.", found
 
 
 def _report(given: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     # All checks, each on its own: one that fails does not hide the others.
     parts: dict[str, argparse.Namespace] = {}
-    for name in ("checkpoint", "fsck", *(["consistency"] if given.since else []), "replay"):
+    names = ("checkpoint", "fsck", *(["consistency"] if given.since else []), "replay")
+    for name in (each for each in names if each not in given.skip):
         parts[name] = argparse.Namespace(**{**vars(given), "command": name, "at": None})
     found = {name: _outcome(part) for name, part in parts.items()}
     codes = [each["code"] for each in found.values()]
@@ -143,7 +153,7 @@ def _report(given: argparse.Namespace) -> tuple[int, dict[str, Any]]:
 def _outcome(given: argparse.Namespace) -> dict[str, Any]:
     try:
         words, found = _run(given)
-        return {"command": given.command, "code": outcome.VERIFIED, "message": words, **found}
+        return {**found, "command": given.command, "code": outcome.VERIFIED, "message": words}
     except Failed as failed:
         said = {"command": given.command, "code": failed.code, "message": str(failed)}
         if isinstance(failed, False_):
@@ -157,8 +167,18 @@ def _outcome(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; answers the exit code."""
+    """Run one command; answers the exit code. What fails in here accuses nobody."""
     given = _parser().parse_args(words)
+    try:
+        return _answered(given)
+    except KeyboardInterrupt:
+        print("Ended before it was decided.", file=sys.stderr)
+    except (Exception, RecursionError) as error:
+        print(f"hub-audit itself failed, so nothing is decided: {type(error).__name__}: {error}", file=sys.stderr)
+    return outcome.UNDECIDED
+
+
+def _answered(given: argparse.Namespace) -> int:
     if given.command == "report":
         code, found = _report(given)
     else:
@@ -176,11 +196,12 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _words(found: dict[str, Any]) -> str:
-    return f"{found['message']}\nEvidence: {found['evidence']}" if "evidence" in found else str(found["message"])
+    if "evidence" not in found:
+        return str(found["message"])
+    # A disk errs as well: what was altered here, after it was fetched, is nobody else's doing.
+    advice = "Fetch it anew, into an empty folder, before you accuse anybody."
+    return f"{found['message']}\nEvidence: {found['evidence']}\n{advice}"
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(outcome.UNDECIDED)
+    sys.exit(main())

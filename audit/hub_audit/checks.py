@@ -25,12 +25,20 @@ AHEAD = 600
 LONGEST = 65_535
 
 
+def ago(seconds: int) -> str:
+    """A duration for people."""
+    for size, name in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {name}"
+    return f"{seconds} seconds"
+
+
 def policy_in(file: Path) -> Policy:
     """A policy file; raises ``Unusable``."""
     try:
-        return Policy(file.read_text(encoding="utf-8"), str(file))
+        return Policy(file.read_bytes().decode("utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{file} cannot be read: {error}") from None
+        raise Unusable(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
 
 
 def checkpoint_in(file: Path) -> Checkpoint:
@@ -55,19 +63,16 @@ def signatures(checkpoint: Checkpoint, policy: Policy, max_age: int | None = Non
         if since is None or policy.reached(()):
             raise Undecided("The policy asks for no witness, so nobody says how fresh the checkpoint is.")
         if now - since > max_age:
-            raise Stale(f"A quorum has cosigned this checkpoint, the last {(now - since) // 60} minutes ago.")
+            raise Stale(f"A quorum has cosigned this checkpoint, the last {ago(now - since)} ago.")
     return {"size": checkpoint.size, "witnesses": times, "age": None if since is None else max(0, now - since)}
 
 
 def consistency(folder: Folder, old: Checkpoint, policy: Policy | None) -> dict[str, Any]:
     """All that was in an old checkpoint is in the fetched one, unchanged and in its place."""
     new = folder.checkpoint()
-    if policy is not None:
-        for each in (old, new):
-            if policy.log_of(each) is None:
-                raise Undecided(f"No log of the policy has signed the checkpoint of {each.size} events.")
     if old.origin != new.origin:
         raise Unusable(f"The old checkpoint is of “{old.origin}”, the fetched log is “{new.origin}”.")
+    _signed_by_the_log(policy, old, new)
     if old.size > new.size:
         raise Undecided(
             f"The old checkpoint covers {old.size} events, the fetched one {new.size}: "
@@ -82,6 +87,15 @@ def consistency(folder: Folder, old: Checkpoint, policy: Policy | None) -> dict[
             f"The first {old.size} events are not those that were sealed before: the log was rewritten.", **both
         )
     return {"old": old.size, "new": new.size}
+
+
+def _signed_by_the_log(policy: Policy | None, *checkpoints: Checkpoint) -> None:
+    # Only what the log itself has signed can be held against it, or believed.
+    if policy is None:
+        raise Undecided("Without --policy nobody's signature is checked, and anybody may have written these heads.")
+    for each in checkpoints:
+        if policy.log_of(each) is None:
+            raise Undecided(f"No log of the policy has signed {each.where}, of {each.size} events.")
 
 
 def _continues(tiles: Tiles, old: Checkpoint, new: Checkpoint, folder: Folder) -> bool:
@@ -162,21 +176,20 @@ def _accuse_leaf(
         "event": base64.b64encode(leaves[n]).decode(),
     }
     if _is_sealed(tiles, checkpoint, index, tile):
+        # The signed root leads to the hash in the tile: whoever holds the evidence sees what should be there.
+        proof["sealed_hash"] = tile[n * HASH : (n + 1) * HASH].hex()
         raise False_(f"The event at position {position} is not the one that was sealed there: it was changed.", **proof)
     raise False_(f"The tile {path_of(0, index)} does not hold the hash of the event at position {position}.", **proof)
 
 
 def _is_sealed(tiles: Tiles, checkpoint: Checkpoint, index: int, tile: bytes) -> bool:
-    try:
-        if root_at(tiles, checkpoint.size) != checkpoint.root:
-            return False
-        if len(tile) < WIDTH * HASH:
-            return True
-        at = index % WIDTH * HASH
-        own = mth([tile[n : n + HASH] for n in range(0, len(tile), HASH)])
-        return tiles(1, index // WIDTH)[at : at + HASH] == own
-    except (LookupError, Undecided, Unusable):
+    if root_at(tiles, checkpoint.size) != checkpoint.root:
         return False
+    if len(tile) < WIDTH * HASH:
+        return True
+    at = index % WIDTH * HASH
+    own = mth([tile[n : n + HASH] for n in range(0, len(tile), HASH)])
+    return tiles(1, index // WIDTH)[at : at + HASH] == own
 
 
 def proof(text: str, where: str, policy: Policy | None) -> dict[str, Any]:
@@ -197,20 +210,29 @@ def proof(text: str, where: str, policy: Policy | None) -> dict[str, Any]:
     if any(len(each) != HASH for each in path) or index >= checkpoint.size:
         raise Unusable(f"the path in {where} has not the form of one")
     if root_from_inclusion(leaf_hash(leaf), index, checkpoint.size, path) != checkpoint.root:
-        raise False_(f"The path in {where} does not lead from the event to the checkpoint's root.", **said)
+        # Whoever wrote the file, the log has not signed it: there is nobody to accuse.
+        raise Unusable(f"The path in {where} does not lead from its event to its checkpoint: this is no proof")
+    if policy is None:
+        raise Undecided(
+            f"The path leads from the event at position {index + 1} to the checkpoint; without --policy nobody's "
+            "signature was checked."
+        )
+    signed = signatures(checkpoint, policy)
     try:
         event = parsed(leaf)
     except ValueError:
-        raise False_(f"What {where} proves is not an event of a hub.", **said) from None
+        raise False_(f"What is sealed at position {index + 1} is not an event of a hub.", **said) from None
     if event.position != index + 1:
-        raise False_(f"The event says that it is number {event.position}, and stands at {index + 1}.", **said)
-    if policy is None:
-        raise Undecided(
-            f"The path holds, for {event.type} at position {event.position}; without --policy nobody's signature "
-            "was checked."
-        )
-    signed = signatures(checkpoint, policy)
-    return {"position": event.position, "type": event.type, "at": event.at, "actor": event.actor, **signed}
+        raise False_(f"The event says that it is number {event.position}, and is sealed at {index + 1}.", **said)
+    return {
+        "position": event.position,
+        "type": event.type,
+        "at": event.at,
+        "actor": event.actor,
+        "origin": checkpoint.origin,
+        "data": event.data.decode(errors="replace"),
+        **signed,
+    }
 
 
 def compare(one: Folder, other: Folder, policy: Policy | None) -> dict[str, Any]:
@@ -220,10 +242,7 @@ def compare(one: Folder, other: Folder, policy: Policy | None) -> dict[str, Any]
     both = {"one": old.note.decode(), "other": new.note.decode()}
     if old.origin != new.origin:
         raise Unusable(f"{one} is of “{one.checkpoint().origin}”, {other} of “{other.checkpoint().origin}”.")
-    if policy is not None:
-        for each in (old, new):
-            if policy.log_of(each) is None:
-                raise Undecided(f"No log of the policy has signed the checkpoint of {each.size} events.")
+    _signed_by_the_log(policy, old, new)
     if root_at(large.tiles(new.size), new.size) != new.root:
         raise False_(f"The tiles in {large} do not lead to the root of its checkpoint.", **both)
     if not _continues(large.tiles(new.size), old, new, large):
@@ -232,19 +251,21 @@ def compare(one: Folder, other: Folder, policy: Policy | None) -> dict[str, Any]
             f"they part at position {_parting(small, large)}.",
             **both,
         )
-    return {"one": old.size, "other": new.size}
+    # The same tree, so the same events: where a copy holds others, it was changed after it was fetched.
+    if (position := _parting(small, large)) is not None:
+        raise False_(
+            f"The trees agree, and the events at position {position} do not: fsck says which copy was changed.", **both
+        )
+    return {"one": one.checkpoint().size, "other": other.checkpoint().size}
 
 
-def _parting(one: Folder, other: Folder) -> int | str:
-    try:
-        position = 0
-        for left, right in zip(
-            one.bundles(one.checkpoint().size), other.bundles(other.checkpoint().size), strict=False
-        ):
-            for a, b in zip(left, right, strict=False):
-                position += 1
-                if a != b:
-                    return position
-    except (Undecided, False_):
-        pass
-    return "?"
+def _parting(one: Folder, other: Folder) -> int | None:
+    # The first position at which two copies hold different events, as far as both hold any.
+    position = 0
+    bundles = zip(one.bundles(one.checkpoint().size), other.bundles(other.checkpoint().size), strict=False)
+    for left, right in bundles:
+        for a, b in zip(left, right, strict=False):
+            position += 1
+            if a != b:
+                return position
+    return None

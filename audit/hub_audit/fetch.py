@@ -1,14 +1,20 @@
-"""``fetch``: copies a hub's log to the disk; what is there already is not asked for again."""
+"""``fetch``: copies a hub's log to the disk; what is there whole is not asked for again.
 
-import gzip
+Nothing that a server says is believed: neither sizes nor names, and no answer may be larger or slower than it can be.
+"""
+
 import http.client
+import itertools
 import json
+import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from hub_audit.folder import Folder, parsed, path_of
 from hub_audit.notes import Checkpoint
@@ -16,24 +22,39 @@ from hub_audit.outcome import Undecided, Unusable
 from hub_audit.progress import Progress
 from hub_audit.tree import HASH, WIDTH
 
-AT_ONCE, TRIES, PATIENCE = 4, 4, 30
+AT_ONCE, TRIES, PATIENCE, SLOWEST = 4, 4, 30, 120
+"""Connections; tries of a request; seconds for a part of an answer, and for all of it."""
 LARGEST = WIDTH * 65_537
+MOST = 2**40
+_NAME = re.compile(r"[a-z_]{1,40}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+Wanted = tuple[int | str, int, int]
 
 
 class Remote:
     """A log behind an address; keeps its connections, one to a thread."""
 
     def __init__(self, url: str, token: str | None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise Unusable(f"“{url}” is no address of a log: https://HOST/log is asked for.")
-        self._scheme, self._host = parts.scheme, parts.netloc.rpartition("@")[2]
-        self._prefix, self._token, self._local = parts.path.rstrip("/"), token, threading.local()
+        """Raises ``Unusable`` where the address or the token is none."""
+        try:
+            parts = urlsplit(url)
+            port, host = parts.port, parts.hostname or ""
+            host.encode("idna")
+            if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+                raise ValueError(url)
+        except ValueError:
+            raise Unusable(f"“{url}” is no address of a log: https://HOST/log is asked for.") from None
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise Unusable("The token is none: it has only visible ASCII characters.")
+        self.url, self._kind = url.rstrip("/"), parts.scheme
+        self._host, self._port = host, port
+        self._prefix, self._token = quote(parts.path.rstrip("/"), safe="/%~"), token
+        self._local = threading.local()
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._local, "http"):
-            kind = http.client.HTTPSConnection if self._scheme == "https" else http.client.HTTPConnection
-            self._local.http = kind(self._host, timeout=PATIENCE)
+            kind = http.client.HTTPSConnection if self._kind == "https" else http.client.HTTPConnection
+            self._local.http = kind(self._host, self._port, timeout=PATIENCE)
         return self._local.http
 
     def get(self, name: str) -> bytes | None:
@@ -45,25 +66,42 @@ class Remote:
         for n in range(TRIES):
             if n:
                 time.sleep(0.5 * n)
+            connection = self._connection()
             try:
-                connection = self._connection()
                 connection.request("GET", f"{self._prefix}/{name}", headers=headers)
                 answer = connection.getresponse()
-                body = answer.read(LARGEST + 1)
-            except (OSError, http.client.HTTPException) as error:
-                self._local.http.close()
-                complaint = str(error) or type(error).__name__
+                body = _read(answer)
+            except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
+                connection.close()
+                complaint = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 continue
-            if answer.status == 200 and len(body) <= LARGEST:
-                return gzip.decompress(body) if answer.headers.get("Content-Encoding") == "gzip" else body
+            if answer.status == 200:
+                return body
             if answer.status == 404:
                 return None
-            said = body[:200].decode(errors="replace").strip()
+            said = "".join(char for char in body[:200].decode(errors="replace") if char.isprintable())
             if answer.status in (401, 403):
-                raise Unusable(f"{self._host} answers {answer.status} to {name}: {said}")
-            complaint = f"{answer.status}: {said}"
-            self._local.http.close()
-        raise Undecided(f"{self._host} cannot be asked for {name}: {complaint}")
+                raise Unusable(f"{self.url} answers {answer.status} to {name}: {said}")
+            complaint = f"{answer.status} {said}"
+            connection.close()
+        raise Undecided(f"{self.url} cannot be asked for {name}: {complaint}")
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    # Neither endless, nor for ever, nor a little that unpacks to all of the memory.
+    packed = answer.headers.get("Content-Encoding") == "gzip"
+    unpack = zlib.decompressobj(31) if packed else None
+    end, body = time.monotonic() + SLOWEST, bytearray()
+    while chunk := answer.read1(65_536):
+        body += unpack.decompress(chunk, LARGEST + 1 - len(body)) if unpack else chunk
+        if len(body) > LARGEST:
+            raise ValueError("the answer is larger than a file of a log can be")
+        if time.monotonic() > end:
+            raise ValueError("the answer takes too long")
+    if unpack and not unpack.eof:
+        raise ValueError("the answer is cut short")
+    answer.read()  # nothing is left: this frees the connection for the next request
+    return bytes(body)
 
 
 def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
@@ -74,79 +112,93 @@ def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
     remote, folder = Remote(url, token), Folder(path)
     note = remote.get("checkpoint")
     if note is None:
-        raise Undecided(f"{url} has no checkpoint yet: try again in a moment.")
+        raise Undecided(f"{url} has no checkpoint: is this the log's address (…/log), and was anything sealed yet?")
     checkpoint = Checkpoint(note, f"{url}/checkpoint")
-    wanted = [each for each in _files(checkpoint.size) if not _is_there(folder, *each)]
-    with Progress("Fetching", len(wanted)) as progress, ThreadPoolExecutor(AT_ONCE) as pool:
+    if checkpoint.size > MOST:
+        raise Undecided(f"{url} claims a log of {checkpoint.size} events: that is not believable.")
+    folder.make()
+    new = 0
+    with Progress("Fetching", checkpoint.size) as progress, ThreadPoolExecutor(AT_ONCE) as pool:
 
-        def copy(each: tuple[int | str, int, int]) -> None:
-            level, index, width = each
-            name = path_of(level, index, width)
-            data = remote.get(name)
-            if data is None and width < WIDTH:
-                # A server need not keep a partial tile once the full one is there.
-                data, name = remote.get(path_of(level, index)), path_of(level, index)
-            if data is None:
-                raise Undecided(f"{url} has no {name}.")
-            if level != "entries" and len(data) < width * HASH:
-                raise Undecided(f"{url}/{name} is too short.")
-            folder.keep(name, data)
-            progress.add(1)
+        def copy(wanted: Wanted) -> bool:
+            level, index, width = wanted
+            missing = not folder.is_whole(level, index, width)
+            if missing:
+                _copy(remote, folder, level, index, width)
+            progress.add(width if level == "entries" else 0)
+            return missing
 
-        _all(pool, copy, wanted)
+        # A few at a time, in order: a size that is a lie ends at the first file that is not there.
+        files = _files(checkpoint.size)
+        while some := list(itertools.islice(files, 8 * AT_ONCE)):
+            new += sum(pool.map(copy, some))
     _rows(remote, folder, checkpoint.size)
     folder.keep(f"seen/{checkpoint.size}", note)
     folder.keep("checkpoint", note)
-    return checkpoint, len(wanted)
+    return checkpoint, new
 
 
-def _all(
-    pool: ThreadPoolExecutor,
-    copy: Callable[[tuple[int | str, int, int]], None],
-    wanted: Iterable[tuple[int | str, int, int]],
-) -> None:
-    futures = [pool.submit(copy, each) for each in wanted]
-    try:
-        for future in futures:
-            future.result()
-    finally:
-        for future in futures:
-            future.cancel()
+def _copy(remote: Remote, folder: Folder, level: int | str, index: int, width: int) -> None:
+    # A server need not keep a partial tile once the full one is there.
+    for wide in (width, WIDTH) if width < WIDTH else (WIDTH,):
+        data = remote.get(path_of(level, index, wide))
+        if data is None:
+            continue
+        folder.keep(path_of(level, index, wide), data)
+        if not folder.is_whole(level, index, width):
+            raise Undecided(f"{remote.url}/{path_of(level, index, wide)} is cut short.")
+        return
+    raise Undecided(f"{remote.url} has no {path_of(level, index, width)}.")
 
 
-def _files(size: int) -> Iterable[tuple[int | str, int, int]]:
+def _files(size: int) -> Iterator[Wanted]:
     for level in ("entries", *range(8)):
         count = size if level == "entries" else size >> 8 * int(level)
         for index in range((count + WIDTH - 1) // WIDTH):
             yield level, index, min(WIDTH, count - index * WIDTH)
 
 
-def _is_there(folder: Folder, level: int | str, index: int, width: int) -> bool:
-    return any((folder.path / path_of(level, index, wide)).exists() for wide in {width, WIDTH})
+def seals_of(folder: Folder, size: int, most: int | None = None) -> list[dict[str, Any]]:
+    """The newest seal of the read models in a log of this size, of a position not after ``most``: one for each model.
 
-
-def seals_of(folder: Folder, size: int, most: int | None = None) -> list[dict[str, object]]:
-    """The newest seal of the read models in a log of this size, not after ``most``: one for each model, or none."""
-    found: dict[int, list[dict[str, object]]] = {}
-    for leaves in folder.bundles(size, most):
+    Empty where there is none; what is no seal, whatever its event is called, is none.
+    """
+    found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for leaves in folder.bundles(size):
         for leaf in leaves:
             if b"\nReadModelSealed\n" in leaf[:60]:
-                try:
-                    said = json.loads(parsed(leaf).data)
-                    found.setdefault(said["position"], []).append(said)
-                except (ValueError, KeyError, TypeError):
-                    continue
+                said = _seal(leaf, size)
+                if said is not None and said["position"] <= (most or size):
+                    found.setdefault((said["position"], said["seal"]), []).append(said)
     return found[max(found)] if found else []
 
 
+def _seal(leaf: bytes, size: int) -> dict[str, Any] | None:
+    try:
+        said = json.loads(parsed(leaf).data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    position, rows = said.get("position"), said.get("rows")
+    numbers = type(position) is int and type(rows) is int and 0 < position <= size and 0 <= rows <= size
+    texts = all(isinstance(said.get(name), str) for name in ("name", "root", "code", "seal"))
+    if not numbers or not texts or not _NAME.fullmatch(said["name"]) or not _HASH.fullmatch(said["root"]):
+        return None
+    return said
+
+
 def _rows(remote: Remote, folder: Folder, size: int) -> None:
-    # The hashes of the newest sealed rows: they let replay name a row. The hub keeps those of its newest seal only.
+    # The hashes of the newest sealed rows: they let replay name a row. The hub keeps those of its newest seals only.
     for seal in seals_of(folder, size):
         name, position, count = seal["name"], seal["position"], seal["rows"]
-        if not isinstance(name, str) or not name.isidentifier() or not isinstance(count, int):
-            continue
         if (folder.path / f"rows/{position}/{name}").exists():
             continue
-        parts = [remote.get(f"rows/{name}/{position}/{n}") for n in range((count + WIDTH - 1) // WIDTH)]
-        if all(parts):
-            folder.keep(f"rows/{position}/{name}", b"".join(part for part in parts if part))
+        parts: list[bytes] = []
+        for n in range((count + WIDTH - 1) // WIDTH):
+            part = remote.get(f"rows/{name}/{position}/{n}")
+            if part is None or len(part) != HASH * min(WIDTH, count - n * WIDTH):
+                break
+            parts.append(part)
+        else:
+            folder.keep(f"rows/{position}/{name}", b"".join(parts))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub_audit.notes import Checkpoint
-from hub_audit.outcome import False_, Undecided, Unusable
+from hub_audit.outcome import Undecided, Unusable
 from hub_audit.tree import HASH, WIDTH
 
 LEAF = b"hub-event/v1\n"
@@ -37,9 +37,21 @@ class Leaf:
 def parsed(leaf: bytes) -> Leaf:
     """The fields of a leaf; raises ``ValueError`` where it is none."""
     head, position, type, at, actor, request, tags, data = leaf.split(b"\n", 7)
-    if head + b"\n" != LEAF or not position.isdigit() or position.startswith(b"0"):
+    if head + b"\n" != LEAF or not position.isdigit() or position.startswith(b"0") or len(position) > 18:
         raise ValueError("no hub event")
     return Leaf(int(position), type.decode(), at.decode(), actor.decode(), request.decode(), tags.decode(), data)
+
+
+def _leaves(bundle: bytes, width: int) -> list[bytes]:
+    # As many whole leaves as there are, at most ``width``.
+    leaves, at = list[bytes](), 0
+    while at + 2 <= len(bundle) and len(leaves) < width:
+        end = at + 2 + int.from_bytes(bundle[at : at + 2], "big")
+        if end > len(bundle):
+            break
+        leaves.append(bundle[at + 2 : end])
+        at = end
+    return leaves
 
 
 class Folder:
@@ -48,6 +60,21 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._tiles: dict[tuple[int, int], bytes] = {}
+
+    def make(self) -> None:
+        """Make the folder where it is missing: what an auditor reads is not for everybody. Raises ``Unusable``."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unusable(f"{self.path} cannot be used: {error.strerror}.") from None
+
+    def is_whole(self, level: int | str, index: int, width: int) -> bool:
+        """Whether a tile or bundle of at least this width is here, and not cut short."""
+        try:
+            data = self.read(level, index, width)
+        except Undecided:
+            return False
+        return len(data) >= width * HASH if level != "entries" else len(_leaves(data, width)) == width
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that it was fetched for; raises ``Undecided`` or ``Unusable``."""
@@ -76,33 +103,29 @@ class Folder:
     def bundles(self, size: int, most: int | None = None) -> Iterator[list[bytes]]:
         """The leaves of a log that was fetched at this size, 256 at a time, ``most`` of them at most.
 
-        Raises ``Undecided``, or ``False_`` where a bundle is malformed.
+        Raises ``Undecided`` where a bundle is missing or cut short.
         """
         most = size if most is None else min(most, size)
         for index in range((most + WIDTH - 1) // WIDTH):
             width = min(WIDTH, size - index * WIDTH)
-            data, at, leaves = self.read("entries", index, width), 0, list[bytes]()
-            while at < len(data) and len(leaves) < width:
-                end = at + 2 + (data[at] << 8) + (data[at + 1] if at + 1 < len(data) else 0)
-                leaves.append(data[at + 2 : end])
-                if end > len(data):
-                    leaves.pop()
-                    break
-                at = end
+            leaves = _leaves(self.read("entries", index, width), width)
             if len(leaves) < width:
-                raise False_(
-                    f"The entry bundle {index} holds {len(leaves)} events instead of {width}.",
-                    bundle=path_of("entries", index, width),
+                raise Undecided(
+                    f"{self.path / path_of('entries', index, width)} holds {len(leaves)} events instead of {width}: "
+                    "fetch the log again."
                 )
             yield leaves[: most - index * WIDTH]
 
     def keep(self, name: str, data: bytes) -> None:
         """Write a file whole, or not at all."""
         file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f".{file.name}.{os.getpid()}")
-        fresh.write_bytes(data)
-        fresh.replace(file)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(data)
+            fresh.replace(file)
+        except OSError as error:
+            raise Unusable(f"{file} cannot be written: {error.strerror}.") from None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -120,5 +143,9 @@ class Tiles:
             width = min(WIDTH, (self._size >> 8 * level) - index * WIDTH)
             if width < 1:
                 raise Unusable(f"A tree of {self._size} leaves has no tile {index} at level {level}.")
-            self._read[level, index] = self._folder.read(level, index, width)[: width * HASH]
+            tile = self._folder.read(level, index, width)[: width * HASH]
+            if len(tile) < width * HASH:
+                name = self._folder.path / path_of(level, index, width)
+                raise Undecided(f"{name} is cut short: fetch the log again.")
+            self._read[level, index] = tile
         return self._read[level, index]

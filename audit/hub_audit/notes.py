@@ -2,15 +2,18 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hub_audit.outcome import False_, Unusable
+from hub_audit.outcome import NotSigned, Unusable
 
 ED25519, COSIGNATURE = 0x01, 0x04
+MOST = 200
+"""Groups and witnesses that a policy may have: C2SP asks for 32 of each at least."""
 
 
 def base64_of(text: str, what: str) -> bytes:
@@ -72,7 +75,9 @@ class Checkpoint:
 
     def __init__(self, note: bytes, where: str) -> None:
         """Raises ``Unusable``, with ``where`` it was found, unless it has the form of a checkpoint."""
-        self.note = note
+        self.note, self.where = note, where
+        if len(note) > 1_000_000:
+            raise Unusable(f"{where} is longer than a checkpoint can be")
         try:
             whole = note.decode("utf-8")
         except UnicodeDecodeError:
@@ -103,7 +108,7 @@ class Checkpoint:
     def signed(self, key: Key) -> int | None:
         """The time of this key's signature over the checkpoint (0 for a log's); ``None`` where there is none of it.
 
-        Raises ``False_`` where there is one that is not valid: then nothing of the note is to be believed.
+        Raises ``NotSigned`` where there is one that is not valid: then nothing of the note is to be believed.
         """
         for name, id, data in self.signatures:
             if name != key.name or id != key.id:
@@ -113,7 +118,7 @@ class Checkpoint:
                 at, data = int.from_bytes(data[:8], "big"), data[8:]
                 message = b"cosignature/v1\ntime %d\n" % at + message
             if not key.verifies(message, data):
-                raise False_(f"The signature of {name} is not over this checkpoint.", checkpoint=self.note.decode())
+                raise NotSigned(f"{self.where} is not what {name} has signed: it was altered, by whomever.")
             return at
         return None
 
@@ -128,11 +133,15 @@ class Policy:
         self._groups: dict[str, tuple[int, list[str]]] = {}
         self.quorum: str | None = None
         used: set[str] = set()
-        for n, line in enumerate(text.splitlines(), 1):
-            words = line.split()
+        if any((ord(char) < 0x20 and char not in "\t\n") or char in "\x7f\x85\u2028\u2029" for char in text):
+            raise Unusable(f"{where} holds characters that end a line for some readers and not for others")
+        for n, line in enumerate(text.split("\n"), 1):
+            words = re.split("[ \t]+", line.strip(" \t")) if line.strip(" \t") else []
             if not words or words[0].startswith("#"):
                 continue
             at = f"{where}, line {n}"
+            if len(self._groups) > MOST or len(self.witnesses) > MOST:
+                raise Unusable(f"{at}: more than {MOST} groups or witnesses are not read")
             match words:
                 case ["log", vkey, *url] if len(url) < 2:
                     key = Key.of(vkey)

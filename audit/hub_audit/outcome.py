@@ -26,6 +26,10 @@ class Undecided(Failed):
     code = UNDECIDED
 
 
+class NotSigned(Unusable):
+    """A signature that is not its key's over this text: the file was altered, by whomever. It accuses nobody."""
+
+
 class Stale(Failed):
     """Everything holds, and is older than was asked for."""
 

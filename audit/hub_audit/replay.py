@@ -59,8 +59,15 @@ class Models:
 
     def take(self, leaf: bytes) -> None:
         """Fold an event into every row that it concerns."""
-        found = parsed(leaf)
-        event, at = self._decode(found.type, found.data), datetime.fromisoformat(found.at)
+        try:
+            found = parsed(leaf)
+            event, at = self._decode(found.type, found.data), datetime.fromisoformat(found.at)
+        except (ValueError, LookupError, RecursionError) as error:
+            start = leaf[:60].decode(errors="replace").split("\n")[:3]
+            raise Undecided(
+                f"The event “{' '.join(start[1:])}” is not understood by the folds that are installed here "
+                f"({type(error).__name__}): install the hub's version of that time."
+            ) from None
         concerned = []
         for cls, keyed, makes in self._folding.get(type(event), ()):
             table, key = keyed(event)
@@ -94,7 +101,7 @@ def replay(folder: Folder, size: int, at: int | None) -> dict[str, Any]:
     seals = seals_of(folder, size, at)
     if not seals:
         raise Undecided("No seal of the read models is in this log: ask for one, or fetch again later.")
-    position = int(str(seals[0]["position"]))
+    position = seals[0]["position"]
     if any(seal["code"] != models.code for seal in seals):
         raise Undecided(
             f"The folds that are installed here ({models.code[:16]}…) are not those of the seal "
@@ -110,7 +117,12 @@ def replay(folder: Folder, size: int, at: int | None) -> dict[str, Any]:
     missing = models.rows.keys() - {seal["name"] for seal in seals}
     if missing:
         raise Undecided(f"These read models were not sealed: {', '.join(sorted(missing))}.")
-    return {"position": position, "models": {str(seal["name"]): seal["rows"] for seal in seals}}
+    return {
+        "position": position,
+        "size": size,
+        "folds": models.code,
+        "models": {seal["name"]: seal["rows"] for seal in seals},
+    }
 
 
 def _compare(folder: Folder, models: Models, seal: dict[str, Any]) -> None:

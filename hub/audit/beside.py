@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hub.postgres import die_with_parent
@@ -23,7 +23,8 @@ def following(dsn: str, home: Path, origin: str, policy: Path, models: bool = Tr
     def watch() -> None:
         while not over.wait(1):
             if running[-1].poll() is not None:
-                running.append(_started(told))
+                with suppress(OSError):
+                    running.append(_started(told))
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -32,7 +32,7 @@ class Leaf:
         """From its bytes; raises ``Malformed``."""
         try:
             head, position, type, at, actor, request, tags, data = leaf.decode().split("\n", 7)
-            if head != "hub-event/v1":
+            if head != "hub-event/v1" or len(position) > 18:
                 raise ValueError(head)
             return cls(int(position), type, datetime.fromisoformat(at), actor, request, tags, data)
         except ValueError:
@@ -46,7 +46,11 @@ class Leaf:
     @property
     def person(self) -> str:
         """The person whose values these are."""
-        person = json.loads(self.data).get("person")
+        try:
+            data = json.loads(self.data)
+        except (ValueError, RecursionError):
+            return ""
+        person = data.get("person") if isinstance(data, dict) else None
         return person if isinstance(person, str) and _ID.fullmatch(person) else ""
 
 
@@ -65,12 +69,13 @@ class Copy:
         """A file; ``None`` where there is none."""
         try:
             return (self.folder / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
     def write(self, name: str, data: bytes) -> None:
         """A file, durably."""
         file = self.folder / name
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         fresh = file.with_name(f".{file.name}.{os.getpid()}")
         with fresh.open("wb") as out:
@@ -112,7 +117,3 @@ class Copy:
         """Write tiles, full and partial."""
         for (level, index), hashes in tiles:
             self.write(tile_path(level, index, len(hashes) // 32), hashes)
-
-    def box(self, person: str, digest: str) -> Path:
-        """Where the box of a personal value is kept: still sealed, the key is the hub's."""
-        return self.folder / "boxes" / person / digest

@@ -101,6 +101,8 @@ async def digest(dsn: str, schema: str) -> SealReadModels:
     """What the read models in this schema are, all at one position; keeps the hashes of their rows for auditors."""
     reads, writes = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     try:
+        # As the hub itself reads: what is hidden from it by a policy on rows is missing here too.
+        await as_writer(reads)
         await as_writer(writes)
         async with (
             reads.transaction(isolation="repeatable_read", readonly=True),
@@ -109,7 +111,12 @@ async def digest(dsn: str, schema: str) -> SealReadModels:
             position = await reads.fetchval(f"SELECT at FROM {schema}.position")
             # One at a time: the hashes that stay are those of the newest position.
             await writes.execute("SELECT pg_advisory_xact_lock(4715745)")
-            await writes.execute("DELETE FROM hub.sealed_rows")
+            # Those of the last seal stay until this one is recorded, and one longer.
+            await writes.execute(
+                """DELETE FROM hub.sealed_rows
+                   WHERE position = $1 OR position < (SELECT max(position) FROM hub.sealed_rows)""",
+                position,
+            )
             models = [await _model(reads, writes, schema, cls, position) for cls in TABLES.values()]
             return SealReadModels(code=code(), position=position, models=tuple(models))
     finally:

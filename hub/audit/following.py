@@ -18,14 +18,14 @@ from typing import Any
 
 import asyncpg
 
-from domain.core import Refusal
 from hub.audit.digests import code, digested
+from hub.audit.heads import LastHead
 from hub.audit.notes import Malformed, Policy
 from hub.audit.sealer import Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.door import Hub
 from hub.log import as_writer
-from hub.writer import Busy, Receipt, Unknown
+from hub.writer import Receipt
 
 LOOK = 0.5
 """Seconds between two looks at the log; a look that finds nothing new costs a query."""
@@ -50,7 +50,7 @@ class Audit:
 def policy_of(file: Path) -> Policy:
     """Who has to cosign: a C2SP policy file; nobody where there is none. Raises ``Malformed``."""
     try:
-        return Policy.parse(file.read_text())
+        return Policy.parse(file.read_bytes().decode())
     except FileNotFoundError:
         return Policy(quorum="none")
     except (OSError, UnicodeDecodeError) as error:
@@ -68,13 +68,13 @@ async def keep(hub: Hub, audit: Audit) -> None:
                 await as_writer(db)
                 await _follow(hub, audit, db)
             await asyncio.sleep(2)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Behind, Stopped, Malformed) as error:
+        except Exception as error:
+            # Whatever it is, people see it until it is gone, and it is tried again.
             if str(error) != said:
-                said = str(error)
+                said = str(error) or type(error).__name__
                 _log.error("%s", said)
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                if isinstance(error, Stopped | Malformed):
-                    await hub.log.pool.execute("UPDATE hub.sealer SET stopped = $1", said)
+                await hub.log.pool.execute("UPDATE hub.sealer SET stopped = $1", said)
             await asyncio.sleep(1)
         finally:
             if db is not None:
@@ -106,11 +106,34 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def lost(hub: Hub, home: Path) -> str:
+    """What to say where the log no longer holds what was sealed; empty where it does."""
+    try:
+        last = LastHead(home / "log.head").read()
+    except Malformed as error:
+        return str(error)
+    head = await hub.log.head()
+    if last is None or last.size <= head:
+        return ""
+    return (
+        f"The log ends at position {head:,}, but its first {last.size:,} events were sealed: newer ones are missing, "
+        "as after restoring an older backup. Bring them back from a mirror with “hub restore DIR --policy FILE”; "
+        f"“hub at {head}” shows what is here."
+    )
+
+
 async def state(pool: asyncpg.Pool) -> dict[str, Any]:
     """How far tree and seals have come, why nothing is sealed (empty where all is well), what witnesses complain of."""
     row = await pool.fetchrow(
         """SELECT (SELECT size FROM hub.tree) AS tree, (SELECT vkey FROM hub.sealer) AS key,
                   (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS sealed,
+                  coalesce((SELECT asked FROM hub.sealer), 0) AS asked,
+                  (SELECT coalesce(max(size), 0) FROM hub.head)
+                      - (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS waiting,
+                  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4715744 AND database =
+                          (SELECT oid FROM pg_database WHERE datname = current_database())) AS followed,
+                  (SELECT at FROM hub.head WHERE size > (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed)
+                   ORDER BY size LIMIT 1) AS waits_since,
                   coalesce((SELECT stopped FROM hub.sealer), '') AS stopped,
                   coalesce((SELECT troubles::text FROM hub.sealer), '{}') AS troubles"""
     )
@@ -140,8 +163,13 @@ async def caught_up(hub: Hub) -> None:
         await as_writer(db)
         tree = Tree(db)
         await tree.open()
-        while await tree.step():
-            pass
+        while True:
+            try:
+                if not await tree.step():
+                    return
+            except Behind:
+                # Whoever keeps the tree took this batch meanwhile.
+                await tree.open()
     finally:
         await db.close()
 
@@ -152,7 +180,7 @@ async def _seal_models(hub: Hub) -> None:
         try:
             await seal_models_when_due(hub)
             took = time.monotonic() - began
-        except (RuntimeError, Refusal, Busy, Unknown) as error:
+        except Exception as error:
             _log.error("the read models wait to be sealed: %s", error)
             took = 6.0
         await asyncio.sleep(max(LOOK, REST * took))

@@ -17,7 +17,10 @@ class LastHead:
         """The head, if there is one yet; raises ``Malformed`` where the file is damaged."""
         try:
             origin, size, root, _ = self._file.read_text().split("\n")
-            return Head(origin, int(size), base64.b64decode(root, validate=True))
+            head = Head(origin, int(size), base64.b64decode(root, validate=True))
+            if head.size < 0 or len(head.root) != 32:
+                raise ValueError(size)
+            return head
         except FileNotFoundError:
             return None
         except ValueError:

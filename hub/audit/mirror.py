@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from hub.audit.copy import Copy, Leaf
-from hub.audit.merkle import WIDTH, hash_of, inclusion_ranges, leaf_hash, tile_named, tile_path, tiles_of, unbundled
+from hub.audit.merkle import (
+    WIDTH,
+    Edge,
+    Tile,
+    hash_of,
+    inclusion_ranges,
+    leaf_hash,
+    tile_named,
+    tile_path,
+    tiles_of,
+    unbundled,
+)
 from hub.audit.notes import Checkpoint, Malformed, Policy, tlog_proof
 
 AT_ONCE = 8
@@ -33,11 +45,12 @@ class Forged(Exception):
 class Mirror:
     """Copies one log into one folder."""
 
-    def __init__(self, url: str, folder: Path, policy: Policy, token: str | None) -> None:
-        self._url, self._policy = url.rstrip("/"), policy
+    def __init__(self, url: str, folder: Path, policy: Policy, token: Callable[[], str | None]) -> None:
+        """``token`` is asked for at each step: it may be another one by then."""
+        self._url, self._policy, self._token = url.rstrip("/"), policy, token
         self.copy = Copy(folder)
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx2.AsyncClient(headers=headers, timeout=30)
+        self._staged = Copy(folder / ".staged")
+        self._http = httpx2.AsyncClient(timeout=30)
 
     async def close(self) -> None:
         """Hang up."""
@@ -46,13 +59,14 @@ class Mirror:
     async def step(self) -> tuple[int, int]:
         """Take over what is new; answers how many events that were, and how many are here.
 
-        Raises ``Away``, ``Forged`` or ``Malformed``. Nothing that was verified is ever replaced, and the checkpoint
-        moves last: a mirror that is killed goes on.
+        What comes is staged, and becomes part of the copy once it leads to the root that was signed: nothing that was
+        verified is ever replaced or taken away by what was not. The checkpoint moves last, so a mirror that is killed
+        goes on. Raises ``Away``, ``Forged`` or ``Malformed``.
         """
-        note = await self._get("checkpoint")
+        note = await self._get("checkpoint", 100_000)
         new = Checkpoint.parse(note)
         if not self._policy.logged(new):
-            raise Forged(f"No log of the policy has signed this checkpoint of “{new.head.origin}”.")
+            raise Malformed(f"no log of the policy has signed this checkpoint of “{new.head.origin}”")
         if not self._policy.witnessed(self._policy.cosigned(new)):
             raise Away("No quorum of witnesses has cosigned the hub's checkpoint yet.")
         old = self.copy.checkpoint()
@@ -62,6 +76,19 @@ class Mirror:
         edge = self.copy.edge(size)
         if old is not None and edge.root != old.head.root:
             raise Malformed(f"the tiles in {self.copy.folder} are damaged: the mirror has to be made anew")
+        shutil.rmtree(self._staged.folder, ignore_errors=True)
+        tiles = await self._stage(edge, size, new, old)
+        if edge.root != new.head.root:
+            self._accuse(old, new)
+        await asyncio.to_thread(self._numbered, size, new.head.size)
+        await self._take_over(size, new.head.size, tiles)
+        if old is None or note != old.note:
+            self.copy.write(f"seen/{new.head.size}", note)
+            self.copy.write("checkpoint", note)
+        return new.head.size - size, new.head.size
+
+    async def _stage(self, edge: Edge, size: int, new: Checkpoint, old: Checkpoint | None) -> dict[Tile, bytes]:
+        tiles: dict[Tile, bytes] = {}
         for first in range(size - size % WIDTH, new.head.size, WIDTH * AT_ONCE):
             indexes = range(first // WIDTH, (min(new.head.size, first + WIDTH * AT_ONCE) + WIDTH - 1) // WIDTH)
             bundles = await asyncio.gather(*(self._bundle(index, new.head.size) for index in indexes))
@@ -69,45 +96,62 @@ class Mirror:
                 # What a partial bundle held before is covered by the edge already.
                 known = max(0, edge.size - index * WIDTH)
                 hashes = [leaf_hash(leaf) for leaf in leaves]
+                await asyncio.to_thread(self._staged.write, tile_path("entries", index, len(leaves)), bundle)
                 if b"".join(hashes[:known]) != edge.partial:
                     self._accuse(old, new)
-                self._numbered(index, leaves)
-                tiles = edge.grow(hashes[known:])
-                await self._boxes(leaves[known:])
-                await asyncio.to_thread(self.copy.write, tile_path("entries", index, len(leaves)), bundle)
-                await asyncio.to_thread(self.copy.keep_tiles, tiles.items())
-        if edge.root != new.head.root:
-            self._accuse(old, new)
-        if old is None or note != old.note:
-            self.copy.write(f"seen/{new.head.size}", note)
-            self.copy.write("checkpoint", note)
-        return new.head.size - size, new.head.size
+                tiles |= edge.grow(hashes[known:])
+        return tiles
 
-    @staticmethod
-    def _numbered(index: int, leaves: list[bytes]) -> None:
-        for n, leaf in enumerate(leaves, start=index * WIDTH + 1):
-            if not leaf.startswith(b"hub-event/v1\n%d\n" % n):
-                raise Forged(f"What the hub serves as event {n} is another one.")
+    def _numbered(self, size: int, new: int) -> None:
+        position = size
+        for leaves in self._staged.leaves(new, size):
+            for leaf in leaves:
+                position += 1
+                if not leaf.startswith(b"hub-event/v1\n%d\n" % position):
+                    raise Forged(f"What the hub has sealed as event {position} says that it is another one.")
+
+    async def _take_over(self, size: int, new: int, tiles: dict[Tile, bytes]) -> None:
+        for leaves in self._staged.leaves(new, size):
+            await self._boxes(leaves)
+        for index in range(size // WIDTH, (new + WIDTH - 1) // WIDTH):
+            name = tile_path("entries", index, min(WIDTH, new - index * WIDTH))
+            if (bundle := self._staged.read(name)) is not None:
+                await asyncio.to_thread(self.copy.write, name, bundle)
+        await asyncio.to_thread(self.copy.keep_tiles, tiles.items())
+        shutil.rmtree(self._staged.folder, ignore_errors=True)
 
     def _accuse(self, old: Checkpoint | None, new: Checkpoint) -> None:
+        # Both signed heads, and the entries that were served for the new one.
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        said = {"old": old.note.decode() if old else None, "new": new.note.decode()}
+        said = {"old": old.note.decode() if old else None, "new": new.note.decode(), "served": f"{at}/"}
         self.copy.write(f"evidence/{at}.json", json.dumps(said, indent=2, ensure_ascii=False).encode())
+        with suppress(OSError):
+            self._staged.folder.rename(self.copy.folder / "evidence" / at)
         raise Forged(
             f"The {new.head.size:,} events that the hub serves do not lead to the root that it has signed, or are not "
             f"those that were mirrored: both signed heads are kept in {self.copy.folder / 'evidence'}."
         )
 
-    async def _get(self, name: str) -> bytes:
+    async def _get(self, name: str, most: int = WIDTH * 65_537) -> bytes:
+        token, body = self._token(), b""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = await self._http.get(f"{self._url}/{name}")
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise Away(f"{self._url} cannot be reached: {error or type(error).__name__}") from None
+            sent = self._http.stream("GET", f"{self._url}/{name}", headers=headers)
+            async with asyncio.timeout(120), sent as answer:
+                async for chunk in answer.aiter_bytes():
+                    body += chunk
+                    if len(body) > most:
+                        raise Away(f"{self._url}/{name} is larger than such a file can be")
+        except Away:
+            raise
+        except Exception as error:
+            raise Away(f"{self._url} cannot be reached: {type(error).__name__}") from None
         if answer.status_code in (401, 403):
-            raise Malformed(f"{self._url} gives entries to auditors only: show an auditor's token with --token-file")
+            given = "the token that was given is not an auditor's, or not valid any more" if token else "none was given"
+            raise Malformed(f"{self._url} gives entries to auditors only, and {given} (--token-file)")
         if answer.status_code != 200:
-            raise Away(f"{self._url}/{name} answers {answer.status_code}: {answer.text.strip()[:200]}")
-        return answer.content
+            raise Away(f"{self._url}/{name} answers {answer.status_code}: is this the address of a log?")
+        return body
 
     async def _bundle(self, index: int, size: int) -> tuple[bytes, list[bytes]]:
         wide = min(WIDTH, size - index * WIDTH)
@@ -117,7 +161,7 @@ class Mirror:
         except ValueError:
             leaves = []
         if len(leaves) != wide:
-            raise Forged(f"The entry bundle {index} holds {len(leaves)} events instead of {wide}.")
+            raise Away(f"The entry bundle {index} of {self._url} holds {len(leaves)} events instead of {wide}.")
         return bundle, leaves
 
     async def _boxes(self, leaves: list[bytes]) -> None:
@@ -125,10 +169,10 @@ class Mirror:
         for leaf in (Leaf.parse(each) for each in leaves if b'"sealed"' in each or b"\nPersonErased\n" in each):
             if leaf.type == "PersonErased" and leaf.person:
                 await asyncio.to_thread(shutil.rmtree, self.copy.folder / "boxes" / leaf.person, ignore_errors=True)
-            for digest in leaf.boxes:
+            for digest in leaf.boxes if leaf.person else ():
                 with suppress(Away, Malformed):
-                    box = await self._get(f"boxes/{digest}")
-                    if leaf.person and hashlib.sha256(box).hexdigest() == digest:
+                    box = await self._get(f"boxes/{digest}", 100_000)
+                    if hashlib.sha256(box).hexdigest() == digest:
                         self.copy.write(f"boxes/{leaf.person}/{digest}", box)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+MOST = 200
+"""Groups and witnesses that a policy may have: C2SP asks for 32 of each at least."""
 LOG, WITNESS = 1, 4
 """The types of signatures: a log's own, and a witness's, which carries its time."""
 _NAME = re.compile(r"[^\s+]+")
@@ -143,7 +145,7 @@ class Signer:
         """The key in a file; raises ``Malformed`` where others than its owner may read it."""
         if file.stat().st_mode & 0o077:
             raise Malformed(f"others may read {file}: chmod 600 {file}")
-        prefix, _, rest = file.read_text().strip().partition("PRIVATE+KEY+")
+        prefix, _, rest = file.read_bytes().decode(errors="replace").strip().partition("PRIVATE+KEY+")
         name, _, rest = rest.partition("+")
         decoded = _decoded(rest.partition("+")[2])
         if prefix or not _NAME.fullmatch(name) or len(decoded) != 33 or decoded[0] not in (LOG, WITNESS):
@@ -234,9 +236,14 @@ class Policy:
     def parse(cls, text: str) -> "Policy":
         """From a policy file; raises ``Malformed`` naming the line."""
         policy, keys, members = cls(), set[bytes](), set[str]()
+        if any((char < " " and char not in "\t\n") or char in "\x7f\x85\u2028\u2029" for char in text):
+            raise Malformed("the policy holds characters that end a line for some readers and not for others")
         for n, line in enumerate(text.split("\n"), start=1):
-            if not (words := line.split()) or words[0].startswith("#"):
+            words = re.split("[ \t]+", line.strip(" \t"))
+            if not words[0] or words[0].startswith("#"):
                 continue
+            if len(policy.groups) > MOST or len(policy.witnesses) > MOST:
+                raise Malformed(f"more than {MOST} groups or witnesses are not read")
             try:
                 policy._read(words, keys, members)
             except (Malformed, ValueError, IndexError) as error:
@@ -252,9 +259,7 @@ class Policy:
             if log.kind != LOG or log.public in keys:
                 raise Malformed("the key is no log's, or stands here twice")
             keys.add(log.public)
-            self.logs[log.name] = log
-            if rest[1:]:
-                self.urls[log.name] = rest[1]
+            self.logs[log.vkey] = log
         elif what == "witness" and len(rest) in (2, 3):
             witness = Verifier.parse(rest[1])
             if witness.kind != WITNESS or witness.public in keys:
@@ -301,8 +306,8 @@ class Policy:
 
     def logged(self, checkpoint: Checkpoint) -> bool:
         """Whether the log of this origin has signed a checkpoint."""
-        log = self.logs.get(checkpoint.head.origin)
-        return log is not None and log.signed(checkpoint.text, checkpoint.signatures) is not None
+        own = (log for log in self.logs.values() if log.name == checkpoint.head.origin)
+        return any(log.signed(checkpoint.text, checkpoint.signatures) is not None for log in own)
 
 
 def tlog_proof(leaf: bytes, index: int, path: list[bytes], note: bytes) -> bytes:

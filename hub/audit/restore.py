@@ -1,16 +1,18 @@
 """A hub's log brought back from a mirror: into an empty database, or after the events that are still there."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
+import msgspec
 
+from domain import standing  # noqa: F401  every event is known here
+from domain.core import Codec, UnknownEvent
 from hub.audit.copy import Copy, Leaf
 from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Malformed, Policy
 from hub.log import prepare
-
-BATCH = 4_096
 
 
 class Different(Exception):
@@ -49,15 +51,16 @@ async def restore(
                 edge.grow([leaf_hash(leaf) for leaf in leaves])
             if edge.root != checkpoint.head.root:
                 raise Malformed(f"the entries in {folder} do not lead to the root that was signed")
-            batch: list[Leaf] = []
+            codec, position = Codec(), head
             for leaves in copy.leaves(size, head):
-                batch += map(Leaf.parse, leaves)
-                if len(batch) >= BATCH:
-                    await _write(db, copy, batch)
-                    say(batch[-1].position)
-                    batch = []
-            await _write(db, copy, batch)
+                batch = [_readable(leaf, codec, position + n) for n, leaf in enumerate(leaves, start=1)]
+                await _write(db, batch)
+                position += len(batch)
+                say(position)
+            await _boxes(db, copy, size)
         return size, size - head
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise Malformed(f"an event of the mirror cannot be recorded: {error}") from None
     finally:
         await db.close()
 
@@ -82,16 +85,41 @@ async def _begins(db: asyncpg.Connection, copy: Copy, size: int, head: int) -> N
                 )
 
 
-async def _write(db: asyncpg.Connection, copy: Copy, leaves: list[Leaf]) -> None:
+def _readable(leaf: bytes, codec: Codec, position: int) -> Leaf:
+    # An event that stands where it says, and that this version understands: what is not, is not half restored.
+    event = Leaf.parse(leaf)
+    if event.position != position:
+        raise Malformed(f"the event at position {position:,} of the mirror says that it is number {event.position:,}")
+    try:
+        codec.decode(event.type, event.data)
+    except (UnknownEvent, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Malformed(
+            f"the event at position {position:,} ({event.type}) is not understood by this version: {error}"
+        ) from None
+    return event
+
+
+async def _write(db: asyncpg.Connection, leaves: list[Leaf]) -> None:
     await db.copy_records_to_table(
         "event",
         schema_name="hub",
         records=[(e.position, e.type, e.tags, e.actor, e.at, e.request, e.data) for e in leaves],
     )
-    tags = [(tag, e.position, e.type) for e in leaves for tag in e.tags.split()]
+    tags = [(tag, e.position, e.type) for e in leaves for tag in sorted(set(e.tags.split()))]
     await db.copy_records_to_table("tag", schema_name="hub", records=tags)
-    boxes = [(digest, e.person) for e in leaves if e.boxes for digest in e.boxes]
-    kept = [
-        (digest, person, file.read_bytes()) for digest, person in boxes if (file := copy.box(person, digest)).exists()
-    ]
-    await db.executemany("INSERT INTO hub.box VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", kept)
+
+
+async def _boxes(db: asyncpg.Connection, copy: Copy, size: int) -> None:
+    # Every one that is what its event says, also where a damaged one, or none, was restored before.
+    for leaves in copy.leaves(size):
+        for event in (Leaf.parse(leaf) for leaf in leaves if b'"sealed"' in leaf):
+            for digest in event.boxes if event.person else ():
+                box = copy.read(f"boxes/{event.person}/{digest}")
+                if box is not None and hashlib.sha256(box).hexdigest() == digest:
+                    await db.execute(
+                        """INSERT INTO hub.box VALUES ($1, $2, $3)
+                           ON CONFLICT (digest) DO UPDATE SET box = excluded.box""",
+                        digest,
+                        event.person,
+                        box,
+                    )

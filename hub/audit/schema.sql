@@ -48,13 +48,13 @@ CREATE TABLE hub.sealer (
     troubles json    NOT NULL DEFAULT '{}'   -- what each witness complains of
 );
 
--- The hashes of a sealed read model's rows, by key, 256 to a row; of the newest seal only.
+-- The hashes of a sealed read model's rows, by key, 256 to a row; of the two newest seals.
 CREATE TABLE hub.sealed_rows (
     name     text   NOT NULL,
     position bigint NOT NULL,
     index    bigint NOT NULL,
     hashes   bytea  NOT NULL,
-    PRIMARY KEY (name, index)
+    PRIMARY KEY (position, name, index)
 );
 
 GRANT SELECT, INSERT, UPDATE ON hub.tile, hub.tree, hub.cosignature, hub.sealer TO hub_writer;

@@ -12,13 +12,17 @@ import asyncpg
 import httpx2
 
 from hub.audit.heads import LastHead
-from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Policy, Signer, signature
-from hub.audit.tree import Behind, consistency, root_at
+from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Policy, Signer, Verifier, signature
+from hub.audit.tree import consistency, root_at
 
 PATIENCE = 2.0
 """Seconds that a witness has for its answer."""
 AGAIN = 2.0
 """Seconds until a witness that failed is asked again."""
+LARGEST = 64_000
+"""Bytes that a witness may answer with."""
+ASTRAY = timedelta(days=1)
+"""By how much a witness's clock may differ from ours."""
 FRESH = timedelta(minutes=10)
 """How old a cosignature of an unchanged head may become: its time tells auditors that nothing newer is held back."""
 
@@ -41,7 +45,7 @@ def refill(size: int, head: int, who: str) -> str:
     return (
         f"The log holds {size:,} events, but {who} a head of {head:,}: newer events are missing, as after restoring an "
         "older backup. Nothing is sealed until they are back. Stop the hub, bring them back from a mirror with "
-        "“hub restore DIR”, and start it again."
+        "“hub restore DIR --policy FILE”, and start it again."
     )
 
 
@@ -136,51 +140,71 @@ class Sealer:
         raise Stopped(" ".join(Contradicted(text).by(names) for text, names in said.items()))
 
     async def persuade(self, name: str) -> None:
-        """Have one witness cosign every new head, for ever; a witness that is away delays nobody else."""
+        """Have one witness cosign every new head, for ever.
+
+        Whatever a witness does (is away, slow, endless, wrong, hostile) is a trouble of its own and delays nobody else.
+        """
         verifier, url = self.policy.witnesses[name], self.policy.urls.get(name, "").rstrip("/")
+        if not url:
+            await self._trouble(name, "the policy names no address of it: it is never asked")
+            return
         seen = await self._pool.fetchval("SELECT coalesce(max(size), 0) FROM hub.cosignature WHERE witness = $1", name)
-        done, at = 0, datetime.min.replace(tzinfo=UTC)
+        done, at, conflicts = 0, datetime.min.replace(tzinfo=UTC), 0
         async with httpx2.AsyncClient(timeout=PATIENCE) as http:
             while True:
                 signed, head, note = self.signed, self.head, self.note
-                if not url or head is None or (head.size == done and datetime.now(UTC) - at < FRESH):
+                if head is None or (head.size == done and datetime.now(UTC) - at < FRESH):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(signed.wait(), FRESH.total_seconds() / 10)
                     continue
                 try:
-                    proof = await consistency(self._pool, seen, head.size)
-                    lines = [f"old {seen}", *(base64.b64encode(each).decode() for each in proof), "", note.decode()]
-                    answer = await http.post(f"{url}/add-checkpoint", content="\n".join(lines).encode())
-                    if answer.status_code == 409:
-                        seen = self._conflict(answer.text, seen, head)
-                        await asyncio.sleep(0.05)
+                    status, body = await self._asked(http, url, seen, head, note)
+                    if status == 409:
+                        seen, conflicts = self._conflict(body, seen, head), conflicts + 1
+                        await asyncio.sleep(0.05 if conflicts == 1 else AGAIN)
                         continue
-                    if answer.status_code == 422:
-                        raise Contradicted("Of this log, {who} seen other events than it holds now.")
-                    if answer.status_code != 200:
-                        raise Malformed(f"it answers {answer.status_code}: {answer.text.strip()[:200]}")
-                    cosigned = [signature(line) for line in answer.text.strip().split("\n")]
-                    when = verifier.signed(head.text, cosigned)
-                    if not when:
-                        raise Malformed("its cosignature is not that of its key")
-                    await self._store(name, head, next(c.line for c in cosigned if c.id == verifier.id), when)
-                    seen, done, at = head.size, head.size, datetime.now(UTC)
+                    line, when = self._cosigned(verifier, status, body, head)
+                    await self._store(name, head, line, when)
+                    seen, done, at, conflicts = head.size, head.size, datetime.now(UTC), 0
                     self._against.pop(name, None)
                     await self._trouble(name, "")
                 except Contradicted as contradicted:
                     self._against[name] = contradicted
                     await self._trouble(name, contradicted.by([name]))
                     await asyncio.sleep(AGAIN)
-                except (
-                    httpx2.HTTPError,
-                    httpx2.InvalidURL,
-                    Malformed,
-                    Behind,
-                    asyncpg.PostgresError,
-                    OSError,
-                ) as error:
+                except Exception as error:
                     await self._trouble(name, str(error) or type(error).__name__)
                     await asyncio.sleep(AGAIN)
+
+    async def _asked(self, http: httpx2.AsyncClient, url: str, seen: int, head: Head, note: bytes) -> tuple[int, str]:
+        proof = await consistency(self._pool, seen, head.size)
+        lines = [f"old {seen}", *(base64.b64encode(each).decode() for each in proof), "", note.decode()]
+        content, body = "\n".join(lines).encode(), b""
+        # Neither endless nor for ever; and read as it comes, whatever it says of its own encoding.
+        async with (
+            asyncio.timeout(2 * PATIENCE),
+            http.stream("POST", f"{url}/add-checkpoint", content=content) as answer,
+        ):
+            async for chunk in answer.aiter_raw():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise Malformed("its answer is larger than a few signatures are")
+        return answer.status_code, body.decode(errors="replace")
+
+    @staticmethod
+    def _cosigned(verifier: Verifier, status: int, body: str, head: Head) -> tuple[str, datetime]:
+        if status == 422:
+            raise Contradicted("Of this log, {who} seen other events than it holds now.")
+        if status != 200:
+            raise Malformed(f"it answers {status}: {body.strip()}")
+        cosigned = [signature(line) for line in body.strip().split("\n")]
+        own = next((each for each in cosigned if (each.name, each.id) == (verifier.name, verifier.id)), None)
+        # What is published is the one line that was verified, and nothing else that came with it.
+        if own is None or (at := verifier.signed(head.text, [own])) is None:
+            raise Malformed("its cosignature is not that of its key")
+        if abs(at - datetime.now(UTC).timestamp()) > ASTRAY.total_seconds():
+            raise Malformed("the time of its cosignature is far from ours: one of the two clocks is wrong")
+        return own.line, datetime.fromtimestamp(at, UTC)
 
     @staticmethod
     def _conflict(body: str, seen: int, head: Head) -> int:
@@ -193,7 +217,7 @@ class Sealer:
             raise Malformed("it answers 409 without the size that it has seen")
         return size
 
-    async def _store(self, name: str, head: Head, line: str, at: int) -> None:
+    async def _store(self, name: str, head: Head, line: str, at: datetime) -> None:
         async with self._pool.acquire() as db, db.transaction():
             # Two witnesses at once: the head's lock, taken first, makes the second see the first.
             await db.execute("SELECT 1 FROM hub.head WHERE size = $1 FOR UPDATE", head.size)
@@ -203,18 +227,20 @@ class Sealer:
                 head.size,
                 name,
                 line,
-                datetime.fromtimestamp(at, UTC),
+                at,
             )
             names = await db.fetch("SELECT witness FROM hub.cosignature WHERE size = $1", head.size)
             if self.policy.witnessed({row["witness"] for row in names}):
                 await db.execute("UPDATE hub.head SET witnessed = true WHERE size = $1", head.size)
 
     async def _trouble(self, name: str, what: str) -> None:
+        # It is shown to people: a witness may have said anything.
+        what = "".join(char if char.isprintable() else " " for char in what)[:200]
         if self._troubles.get(name, "") == what:
             return
         self._troubles[name] = what
         told = {each: said for each, said in self._troubles.items() if said}
         try:
             await self._pool.execute("UPDATE hub.sealer SET troubles = $1", json.dumps(told))
-        except (asyncpg.PostgresError, OSError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self._troubles.pop(name)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -39,7 +39,13 @@ class Witness:
     """Cosigns heads of the logs that it was told of."""
 
     def __init__(self, name: str, home: Path, logs: list[str]) -> None:
-        home.mkdir(parents=True, exist_ok=True)
+        self._logs: dict[str, list[Verifier]] = {}
+        for vkey in logs:
+            log = Verifier.parse(vkey)
+            if log.kind != LOG:
+                raise Malformed(f"“{vkey}” is not the key of a log")
+            self._logs.setdefault(log.name, []).append(log)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,12 +56,6 @@ class Witness:
         if self.signer.name != name:
             raise Malformed(f"the key in {home} is called “{self.signer.name}”")
         self._home = home
-        self._logs: dict[str, list[Verifier]] = {}
-        for vkey in logs:
-            log = Verifier.parse(vkey)
-            if log.kind != LOG:
-                raise Malformed(f"“{vkey}” is not the key of a log")
-            self._logs.setdefault(log.name, []).append(log)
         self._busy = {origin: asyncio.Lock() for origin in self._logs}
 
     def close(self) -> None:
@@ -65,10 +65,13 @@ class Witness:
     async def add_checkpoint(self, request: Request) -> Response:
         """``POST /add-checkpoint``."""
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST:
-                return PlainTextResponse("The request is too large.\n", 413)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    return PlainTextResponse("The request is too large.\n", 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
         try:
             old, proof, checkpoint = _parsed(bytes(body))
         except Malformed as error:
@@ -82,7 +85,12 @@ class Witness:
             return PlainTextResponse("The old size is larger than that of the checkpoint.\n", 400)
         # Looking at the last head and replacing it is one step: no later request can be overtaken by this one.
         async with self._busy[head.origin]:
-            return await asyncio.to_thread(self._cosigned, old, proof, checkpoint)
+            try:
+                return await asyncio.to_thread(self._cosigned, old, proof, checkpoint)
+            except (OSError, Malformed) as error:
+                # What it cannot remember it does not sign.
+                print(f"Nothing is cosigned: {error}", file=sys.stderr, flush=True)
+                return PlainTextResponse("The witness cannot keep what it has seen: tell its operator.\n", 500)
 
     def _cosigned(self, old: int, proof: list[bytes], checkpoint: Checkpoint) -> Response:
         head = checkpoint.head
@@ -90,7 +98,8 @@ class Witness:
         last = memory.read()
         size, root = (last.size, last.root) if last else (0, EMPTY)
         if old != size or (old == head.size and root != head.root):
-            return Response(f"{size}\n", 409, media_type="text/x.tlog.size")
+            # To the letter, without a charset: clients compare it.
+            return Response(f"{size}\n", 409, {"content-type": "text/x.tlog.size"})
         if not is_consistent(old, head.size, root, head.root, proof):
             return PlainTextResponse("The consistency proof does not hold.\n", 422)
         if last != head:
@@ -143,4 +152,8 @@ def run(name: str, home: Path, logs: list[str], host: str, port: int) -> None:
 
 if __name__ == "__main__":
     _, name, folder, host, port, *logs = sys.argv
-    run(name, Path(folder), logs, host, int(port))
+    try:
+        run(name, Path(folder), logs, host, int(port))
+    except (Malformed, Taken, OSError) as error:
+        print(f"The witness cannot run: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -37,7 +37,7 @@ from web.graphql import Endpoint
 from web.labels import LABELS, LANGUAGE_NAMES
 from web.reads.viewer import Viewer
 from web.schema import schema
-from web.words import translated, translations
+from web.words import PAGES, translated, translations
 
 _HERE = Path(__file__).parent
 _STATIC = _HERE.parent / "static"
@@ -197,7 +197,7 @@ def environment() -> Environment:
     made.globals |= {
         "label": label,
         "menu": MENU,
-        "languages": tuple(LANGUAGE_NAMES.items()),
+        "languages": tuple((code, LANGUAGE_NAMES[code]) for code in PAGES),
         "stylesheet": stylesheet(),
         "values": lambda name: list(schema().type_map[name].values),  # type: ignore[attr-defined]
     }

@@ -24,16 +24,17 @@ from web.words import translated
 if TYPE_CHECKING:
     from web.reads.executor import Reading
 
-ERASED = "erased"
+ERASED, UNREADABLE = "erased", "unreadable"
+"""What stands for a personal value: its person was erased; or its key or box is not here, as after a loss."""
 Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
 LOADERS: dict[str, Loader] = {}
 # What a docstring adds after a semicolon is for developers.
-_SAYS = {
+SAYS = {
     event.type: (event.__doc__ or "").strip().partition("\n")[0].partition(";")[0].rstrip(".") + "."
     for event in every_event()
 }
 for _event in every_event():
-    _SAYS.update(dict.fromkeys(_event.was, _SAYS[_event.type]))
+    SAYS.update(dict.fromkeys(_event.was, SAYS[_event.type]))
 
 
 def loads(*names: str) -> Callable[[Loader], Loader]:
@@ -54,7 +55,7 @@ async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], v
     wanted = [(id, field, msgspec.convert(sealed, Sealed)) for id, sealed in items if sealed is not None]
     found = iter(await reading.hub.vault.read(reading.hub.log.pool, wanted))
     absent = ERASED if field == "name" else None
-    return [absent if sealed is None else (next(found) or ERASED) for _, sealed in items]
+    return [absent if sealed is None else (next(found) or UNREADABLE) for _, sealed in items]
 
 
 async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
@@ -64,7 +65,7 @@ async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
     )
     held = [(row["id"], "name", msgspec.json.decode(row["name"], type=Sealed)) for row in rows if row["name"]]
     found = await reading.hub.vault.read(reading.hub.log.pool, held)
-    return {id: name or ERASED for (id, _, _), name in zip(held, found, strict=True)}
+    return {id: name or UNREADABLE for (id, _, _), name in zip(held, found, strict=True)}
 
 
 @loads("investigatorName")
@@ -89,7 +90,7 @@ async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]],
 @loads("words")
 async def words(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """What an event says, in the viewer's language."""
-    return [translated(_SAYS.get(type, type), reading.viewer.language) for (type,) in items]
+    return [translated(SAYS.get(type, type), reading.viewer.language) for (type,) in items]
 
 
 @loads("actions")
@@ -142,6 +143,7 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
         "parked": row["parked"],
         "treeAt": sealing["tree"],
         "sealedTo": sealing["sealed"],
+        "witnesses": sealing["asked"],
         "key": sealing["key"],
         "stopped": sealing["stopped"] or None,
         "troubles": sealing["troubles"],
@@ -170,7 +172,7 @@ async def seal(reading: "Reading", late: Late, items: Sequence[list[Any]], value
 def _sealed(found: EventSeal) -> dict[str, Any]:
     return {
         "position": found.position,
-        "status": "SEALED" if found.witnessed else "SIGNED" if found.size else "RECORDED",
+        "status": "SEALED" if found.witnessed and found.asked else "SIGNED" if found.size else "RECORDED",
         "sealedAt": found.at and found.at.isoformat(),
         "size": found.size,
         "witnesses": [{"name": name, "at": at.isoformat()} for name, at in found.witnesses],

@@ -1,0 +1,424 @@
+"""What others serve is not believed: hostile logs for auditors and mirrors, hostile witnesses for the sealer."""
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hub_audit import fetch as fetching
+
+from hub.audit import merkle, notes, sealer
+from hub.audit.mirror import Away, Forged, Mirror
+from hub.audit.notes import LOG, WITNESS, Signer
+from hub.audit.restore import restore
+from hub.audit.sealer import Sealer
+from hub.audit.seals import published
+from hub.log import Log
+from tests.sealed import as_root, audit, hub, until_sealed
+from tests.test_log import told
+from tests.test_sealing import MANY, followed
+
+SIGNER = Signer("hostile.example/log", LOG, bytes(32))
+
+
+@contextlib.contextmanager
+def serving(answer):
+    """Serve what ``answer(path)`` gives: a body, or (status, headers, body or chunks without end)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            length = int(self.headers.get("content-length") or 0)
+            found = answer(self.path, self.rfile.read(length))
+            status, headers, body = found if isinstance(found, tuple) else (200 if found else 404, {}, found or b"")
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if isinstance(body, bytes):
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                return
+            self.send_header("connection", "close")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for chunk in body:
+                    self.wfile.write(chunk)
+            self.close_connection = True
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def leaf(position, type="CallArchived", data='{"salt":"s","call":"call_01k00000000000000000000000"}'):
+    return f"hub-event/v1\n{position}\n{type}\n2026-01-01T00:00:00.000000Z\nhub\nr\n\n{data}".encode()
+
+
+def log(*leaves, **more):
+    """A whole log of these leaves, as a server of files; ``more`` replaces some of its answers."""
+    edge = merkle.Edge()
+    tiles = edge.grow([merkle.leaf_hash(each) for each in leaves])
+    head = notes.Head(SIGNER.name, edge.size, edge.root)
+    files = {"checkpoint": notes.Checkpoint(head, head.text, (SIGNER.sign(head.text),)).note}
+    files |= {merkle.tile_path(level, n, len(tile) // 32): tile for (level, n), tile in tiles.items()}
+    files[merkle.tile_path("entries", 0, len(leaves))] = merkle.bundle(leaves)
+    files |= more
+    return lambda path, body=b"": files.get(path.removeprefix("/log/"))
+
+
+def endless():
+    while True:
+        yield b"x" * 65_536
+
+
+def slow():
+    while True:
+        yield b"x"
+        time.sleep(0.2)
+
+
+SEAL = {
+    "salt": "s",
+    "seal": "seal_01k00000000000000000000000",
+    "name": "call",
+    "code": "c",
+    "rows": 1,
+    "root": "0" * 64,
+}
+
+
+def seal(**changes):
+    return leaf(1, "ReadModelSealed", json.dumps({**SEAL, "position": 1, **changes}))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        seal(position="../../escaped", name="authorized_keys"),
+        seal(name="../escaped"),
+        seal(rows=10**12),
+        seal(position=10**30),
+        seal(position=True),
+        leaf(1, "ReadModelSealed", "[" * 5_000),
+        leaf(1, "ReadModelSealed", "[]"),
+        leaf(1, "ReadModelSealed", "{"),
+        b"hub-event/v1\n1\nReadModelSealed\n",
+    ],
+)
+def test_what_a_log_claims_of_its_seals_is_not_believed(tmp_path, hostile):
+    folder = tmp_path / "a" / "b" / "c"
+    with serving(lambda path, body: log(hostile)(path) or (b"y" * 32 if "/rows/" in path else None)) as url:
+        code, found = audit("fetch", f"{url}/log", folder)
+    assert code == 0, found
+    assert not list(tmp_path.rglob("*escaped*")) and not list(tmp_path.rglob("authorized_keys"))
+    assert audit("replay", folder)[0] in (2, 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {}, endless()),
+        (200, {"content-encoding": "gzip"}, b"no gzip"),
+        (200, {"content-encoding": "gzip"}, gzip.compress(b"cut short" * 99)[:-9]),
+        (200, {"content-encoding": "gzip"}, gzip.compress(bytes(200_000_000), 9)),
+        (200, {}, b"<!doctype html>"),
+        (302, {"location": "/elsewhere"}, b""),
+        (500, {"content-type": "text/plain; charset=hex"}, b"zz"),
+        (200, {}, log(leaf(1))("checkpoint").replace(b"\n1\n", b"\n9999999999999999999\n")),
+        (200, {}, log(leaf(1))("checkpoint").replace(b"\n1\n", b"\n999999999\n")),
+    ],
+    ids=["endless", "no-gzip", "cut-gzip", "bomb", "html", "redirect", "charset", "huge", "large"],
+)
+def test_a_server_that_answers_anything_is_not_decided(tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(fetching, "TRIES", 1)
+    with serving(lambda path, body: answer if path.endswith("checkpoint") else log(leaf(1))(path)) as url:
+        code, found = audit("fetch", f"{url}/log", tmp_path / "f")
+        assert code in (2, 3), found
+        assert not (tmp_path / "f" / "evidence").exists()
+
+
+def test_a_server_that_never_ends_its_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "TRIES", 1)
+    monkeypatch.setattr(fetching, "SLOWEST", 1)
+    with serving(lambda path, body: (200, {}, slow())) as url:
+        code, found = audit("fetch", f"{url}/log", tmp_path / "f")
+    assert code == 3 and "too long" in found["message"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h:abc/log", "http://[::1/log", "http:///log", "http://a..b/log", "ftp://h/log", "http://h/log?x=1", ""],
+)
+def test_an_address_that_is_none_is_a_wrong_usage(tmp_path, url):
+    assert audit("fetch", url, tmp_path / "f")[0] == 2
+
+
+@pytest.mark.parametrize("content", [b"hub_\xff", b"hub_a\nb", b"two words"])
+def test_a_token_that_is_none_is_a_wrong_usage(tmp_path, content):
+    (tmp_path / "token").write_bytes(content)
+    code, found = audit("fetch", "http://127.0.0.1:1/log", tmp_path / "f", "--token-file", tmp_path / "token")
+    assert code == 2 and "hub_" not in found["message"]
+
+
+def test_a_folder_that_cannot_be_used_is_said_to_be_so(tmp_path):
+    (tmp_path / "file").write_text("")
+    with serving(lambda path, body: log(leaf(1))(path)) as url:
+        assert audit("fetch", f"{url}/log", tmp_path / "file")[0] == 2
+        (tmp_path / "f").mkdir()
+        (tmp_path / "f" / "tile").write_text("")
+        assert audit("fetch", f"{url}/log", tmp_path / "f")[0] == 2
+
+
+def mirrored(url, folder, steps=1):
+    """What ``steps`` steps of a mirror come to."""
+
+    async def story():
+        policy = notes.Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+        mirror = Mirror(f"{url}/log", folder, policy, lambda: None)
+        try:
+            for _ in range(steps):
+                found = await mirror.step()
+            return found
+        finally:
+            await mirror.close()
+
+    return asyncio.run(story())
+
+
+PERSON = "person_01k00000000000000000000000"
+
+
+def test_a_mirror_takes_nothing_away_for_what_is_not_signed(tmp_path):
+    box = b"a sealed box"
+    digest = hashlib.sha256(box).hexdigest()
+    invited = leaf(
+        1, "PersonInvited", json.dumps({"salt": "s", "person": PERSON, "name": {"sealed": digest}}).replace(" ", "")
+    )
+    erased = leaf(2, "PersonErased", json.dumps({"salt": "s", "person": PERSON}))
+    honest = log(invited, leaf(2))
+    with serving(lambda path, body: box if "/boxes/" in path else log(invited)(path)) as url:
+        assert mirrored(url, tmp_path) == (1, 1)
+    assert (tmp_path / "boxes" / PERSON / digest).read_bytes() == box
+    forged = {merkle.tile_path("entries", 0, 2): merkle.bundle([invited, erased])}
+    with (
+        serving(lambda path, body: forged.get(path.removeprefix("/log/")) or honest(path)) as url,
+        pytest.raises(Forged),
+    ):
+        mirrored(url, tmp_path)
+    assert (tmp_path / "boxes" / PERSON / digest).exists()
+    assert not (tmp_path / merkle.tile_path("entries", 0, 2)).exists()
+    assert list((tmp_path / "evidence").glob("*/tile/entries/*/*"))
+    # The honest log goes on; an erasure that is signed is carried out.
+    with serving(lambda path, body: log(invited, erased)(path)) as url:
+        assert mirrored(url, tmp_path) == (1, 2)
+    assert not (tmp_path / "boxes" / PERSON).exists()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {}, endless()),
+        (500, {"content-type": "text/plain; charset=hex"}, b"zz"),
+        (200, {}, merkle.bundle([leaf(1)])[:-5]),
+        (200, {}, b"<!doctype html>"),
+    ],
+    ids=["endless", "charset", "cut", "html"],
+)
+def test_a_mirror_accuses_nobody_of_a_broken_answer(tmp_path, answer):
+    with serving(lambda path, body: answer if "entries" in path else log(leaf(1))(path)) as url, pytest.raises(Away):
+        mirrored(url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        leaf(2),
+        leaf(1, data="[]"),
+        leaf(1, data="{"),
+        leaf(1, type="NeverHeardOf"),
+        b"hub-event/v1\n-5\nCallArchived\n2026-01-01T00:00:00.000000Z\nhub\nr\n\n{}",
+        b"hub-event/v1\n1\nCallArchived\nyesterday\nhub\nr\n\n{}",
+        b"no leaf at all",
+    ],
+)
+def test_a_signed_log_that_is_none_is_not_half_restored(dsn, tmp_path, bad):
+    with serving(lambda path, body: log(bad)(path)) as url:
+        assert audit("fetch", f"{url}/log", tmp_path / "f")[0] == 0
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+    code, _, said = hub(dsn, "restore", tmp_path / "f", "--policy", policy)
+    assert code == 1 and "Nothing was restored" in said and "Traceback" not in said
+    assert hub(dsn, "log", "--json")[1] == ""
+
+
+def test_a_damaged_box_is_not_restored_and_a_later_mirror_heals(dsn, tmp_path):
+    box = b"a sealed box"
+    digest = hashlib.sha256(box).hexdigest()
+    sealed = {"sealed": digest, "len": 3, "kid": "k"}
+    data = {"salt": "s", "person": PERSON, "name": sealed, "email": sealed, "email_alias": "a"}
+    invited = leaf(1, "PersonInvited", json.dumps(data, separators=(",", ":")))
+    with serving(lambda path, body: box if "/boxes/" in path else log(invited)(path)) as url:
+        mirrored(url, tmp_path)
+    file = tmp_path / "boxes" / PERSON / digest
+    policy = notes.Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+
+    async def boxes():
+        opened = await Log.open(dsn)
+        found = [row["box"] for row in await opened.pool.fetch("SELECT box FROM hub.box")]
+        await opened.close()
+        return found
+
+    async def again():
+        await restore(dsn, tmp_path, policy)
+
+    file.write_bytes(b"garbage")
+    asyncio.run(again())
+    assert asyncio.run(boxes()) == []
+    file.write_bytes(box)
+    asyncio.run(again())
+    assert asyncio.run(boxes()) == [box]
+
+
+WITNESS_KEY = Signer("w.example/hub", WITNESS, bytes([7] * 32))
+
+
+def cosigned(body, at=None):
+    text = body.decode().partition("\n\n")[2].partition("\n\n")[0] + "\n"
+    return WITNESS_KEY.sign(text, int(time.time()) if at is None else at)
+
+
+def other_line(body, name):
+    own = cosigned(body)
+    return (notes.Signature(name, own.id, b"x" * 72).line + own.line).encode()
+
+
+HOSTILE = {
+    "endless": lambda body: (200, {}, endless()),
+    "time-too-large": lambda body: cosigned(body, 2**63).line.encode(),
+    "time-far-away": lambda body: cosigned(body, 253_402_300_800).line.encode(),
+    "charset": lambda body: (500, {"content-type": "text/plain; charset=hex"}, b"zz"),
+    "surrogate": lambda body: (500, {"content-type": "text/plain; charset=utf-7"}, b"+2AA-\x00\x1b[31m"),
+    "garbage": lambda body: b"\xff\xfe" * 99,
+    "huge-size": lambda body: (409, {}, b"9" * 5_000),
+    "larger": lambda body: (409, {}, b"1000000\n"),
+    "alternating": lambda body: (409, {}, b"%d\n" % (1 + time.monotonic_ns() // 1_000 % 2)),
+    "slow": lambda body: (200, {}, slow()),
+    "nothing": lambda body: (200, {}, b""),
+}
+
+
+@pytest.mark.parametrize("how", sorted(HOSTILE))
+def test_a_hostile_witness_is_its_own_trouble(dsn, tmp_path, monkeypatch, how):
+    """Two honest witnesses and a hostile one, a quorum of two: the log is sealed, and people are told."""
+    monkeypatch.setattr(sealer, "PATIENCE", 0.3)
+    monkeypatch.setattr(sealer, "AGAIN", 0.1)
+    asked = []
+    honest = [Signer(f"h{n}.example/hub", WITNESS, bytes([n + 20] * 32)) for n in range(2)]
+
+    def hostile(path, body):
+        asked.append(path)
+        return HOSTILE[how](body)
+
+    def good(signer):
+        def answer(path, body):
+            text = body.decode().partition("\n\n")[2].partition("\n\n")[0] + "\n"
+            return signer.sign(text, int(time.time())).line.encode()
+
+        return answer
+
+    async def story():
+        opened = await Log.open(dsn)
+        await opened.pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        with serving(hostile) as evil, serving(good(honest[0])) as one, serving(good(honest[1])) as two:
+            policy = notes.Policy.parse(
+                f"witness evil {WITNESS_KEY.verifier.vkey} {evil}\n"
+                f"witness one {honest[0].verifier.vkey} {one}\nwitness two {honest[1].verifier.vkey} {two}\n"
+                "group all 2 evil one two\nquorum all\n"
+            )
+            own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
+            await own.open()
+            tasks = [asyncio.create_task(own.persuade(name)) for name in policy.witnesses]
+            assert await own.seal(tree.size, tree.root)
+            deadline = time.monotonic() + 10
+            while not await opened.pool.fetchval("SELECT witnessed FROM hub.head"):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+            while len(asked) < 2:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            assert not any(task.done() for task in tasks)
+            assert len(asked) < 60
+            own.outvoted()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        trouble = json.loads(await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer")).get("evil", "")
+        assert trouble and trouble.isprintable() and len(trouble) < 500, trouble
+        checkpoint = notes.Checkpoint.parse(await published(opened.pool))
+        assert len(policy.cosigned(checkpoint)) == 2
+        await opened.close()
+
+    told(story())
+
+
+@pytest.mark.parametrize("name", ["mallory", "mallory\x01"])
+def test_only_the_line_that_was_verified_is_published(dsn, tmp_path, name):
+    async def story():
+        opened = await Log.open(dsn)
+        await opened.pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        with serving(lambda path, body: other_line(body, name)) as url:
+            policy = notes.Policy.parse(f"witness w {WITNESS_KEY.verifier.vkey} {url}\nquorum w\n")
+            own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
+            await own.open()
+            task = asyncio.create_task(own.persuade("w"))
+            await own.seal(tree.size, tree.root)
+            await asyncio.sleep(0.5)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        note = await published(opened.pool)
+        checkpoint = notes.Checkpoint.parse(note)
+        assert b"mallory" not in note and {each.name for each in checkpoint.signatures} <= {
+            "w.example/hub",
+            "hub.example/log",
+        }
+        await opened.close()
+
+    told(story())
+
+
+def test_rows_that_a_policy_hides_are_missed(sealed, tmp_path):
+    """Row-level security that hides a row from the hub's own role is a changed read model."""
+    schema = json.loads(hub(sealed.dsn, "doctor", "--json")[1])["read models"]
+    as_root(
+        sealed.dsn,
+        f"ALTER TABLE {schema}.call ENABLE ROW LEVEL SECURITY",
+        f"CREATE POLICY hide ON {schema}.call TO hub_writer USING (id <> (SELECT min(id) FROM {schema}.organization))",
+        f"CREATE POLICY hide2 ON {schema}.call AS RESTRICTIVE TO hub_writer USING (status <> 'open')",
+    )
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and "call" in out
+    with sealed.open() as url:
+        assert hub(sealed.dsn, "seal")[0] == 0
+        until_sealed(url, 304)
+        assert sealed.fetch(url, tmp_path / "new")[0] == 0
+    code, found = audit("replay", tmp_path / "new")
+    assert code == 1 and "“call”" in found["message"]

@@ -1,0 +1,119 @@
+"""English, Russian and Tajik: every text is marked and translated, its places are kept, and pages show it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from domain.proposals import DraftProposal
+from tests.test_log import told
+from tests.web import people_of, serving
+from web.app import preferred
+from web.messages import catalog, messages, missing
+from web.words import PAGES, translated
+
+TEMPLATES = sorted((Path(__file__).parent.parent / "web" / "pages").glob("*.html"))
+PLACE = re.compile(r"%\(\w+\)s")
+
+
+def unmarked(template):
+    """The words of a template that would be shown in every language alike: outside tags and expressions, or in an
+    attribute that people read or hear.
+    """
+    text = re.sub(r"\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}", " ", template, flags=re.S)
+    read = re.findall(r'\b(?:title|aria-label|placeholder|alt)="([^"]*)"', text)
+    text = re.sub(r"<(script|style|code)\b.*?</\1>", " ", text, flags=re.S)
+    shown = re.sub(r"<[^>]*>", " ", text)
+    shown = re.sub(r"&\w+;", " ", shown)
+    return [word for each in (shown, *read) for word in re.findall(r"[^\W\d_]{2,}", each)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda each: each.stem)
+def test_no_template_holds_words_that_are_not_marked(template):
+    # What is called alike in every language: identifiers, and addresses that are shown.
+    alike = {"SHA", "UTC", "ROR", "ORCID", "iD", "https", "ror", "org", "log", "checkpoint"}
+    assert [word for word in unmarked(template.read_text()) if word not in alike] == []
+
+
+def test_a_planted_unmarked_text_is_caught():
+    assert unmarked('<p title="Hidden words">{{ _("Marked") }} not marked</p>') == ["not", "marked", "Hidden", "words"]
+
+
+@pytest.mark.parametrize("language", PAGES[1:])
+def test_every_text_is_translated(language):
+    assert missing(language) == []
+    known = catalog(language)
+    gone = [each.id for each in known if each.id and each.id not in messages()]
+    assert gone == [], "python -m web.messages takes out what is gone"
+
+
+@pytest.mark.parametrize("language", PAGES[1:])
+def test_translations_keep_the_places_and_the_ends_of_their_texts(language):
+    for each in catalog(language):
+        if each.id:
+            assert sorted(PLACE.findall(each.id)) == sorted(PLACE.findall(each.string)), each.id
+            assert (each.id[-1] in ".:") == (each.string[-1] in ".:"), each.id
+
+
+def test_a_text_that_waits_to_be_translated_is_caught(monkeypatch):
+    monkeypatch.setattr("web.messages.messages", lambda: {"Nobody has translated this.": "x", "Title": "y"})
+    from web import messages as module
+
+    assert module.missing("ru") == ["Nobody has translated this."]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        ("tg", b"ru", "tg"),
+        ("", b"tg-Cyrl-TJ, ru;q=0.8", "tg"),
+        ("", b"ky, ru;q=0.8, en;q=0.5", "ru"),
+        ("", b"fr", "en"),
+        ("ky", b"", "en"),
+        ("<script>", b"\xff\xfe", "en"),
+    ],
+)
+def test_the_readers_language_is_found(chosen, accepted, language):
+    assert preferred(chosen, accepted) == language
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("ru", ["Совместные исследования ИИ", "Конкурсы", "Войти", "Тадж"]),
+        ("tg", ["Таҳқиқоти муштараки", "Озмунҳо", "Даромадан", "Тоҷ"]),
+    ],
+)
+def test_pages_are_in_the_readers_language(region_dsn, language, words):
+    async def story():
+        async with serving(region_dsn, demo=True) as (hub, _, client):
+            people = await people_of(hub)
+            headers = {"accept-language": language}
+            anybody = await client()
+            home = (await anybody.http.get("/", headers=headers)).text
+            assert f'<html lang="{language}">' in home
+            for each in words[:3]:
+                assert each in home, each
+            assert words[3] in (await anybody.http.get("/organizations", headers=headers)).text
+            author = await client(people["karimova"])
+            # A form with a problem: its heading, labels, help and what is wrong, all in the language.
+            form = (await author.http.post("/do/draftProposal", data={"title": "x"}, headers=headers)).text
+            shown = [
+                translated((DraftProposal.__doc__ or "").strip(), language).rstrip("."),
+                translated("Title", language),
+                translated("The one that you work at; it is verified.", language),
+                translated("Something is missing or does not fit: see the fields below.", language),
+            ]
+            for each in shown:
+                assert each in form, each
+            for english in ("Begin a joint proposal", "Lead organization", "Something is missing", "This is needed"):
+                assert english not in form
+
+    told(story())
+
+
+def test_a_refusal_names_statuses_in_the_readers_language():
+    message = "This cannot be done while the record is “%(status)s”."
+    assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
+    assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
+    assert translated("Recorded at position %(position)s.", "ru", {"position": 7}) == "Записано под номером 7."
