@@ -28,7 +28,8 @@ from hub.audit.beside import following
 from hub.audit.digests import digest
 from hub.audit.following import rebuild_tree
 from hub.audit.mirror import Mirror
-from hub.audit.notes import LOG, Policy, Signer
+from hub.audit.notes import LOG, Signer
+from hub.audit.policy import Policy
 from hub.audit.restore import restore
 from hub.door import Hub
 from hub.postgres import Embedded

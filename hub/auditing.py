@@ -13,7 +13,8 @@ import msgspec
 from domain.core import Sealed
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.mirror import Away, Forged, Mirror, Served
-from hub.audit.notes import LOG, Malformed, Policy, Signer
+from hub.audit.notes import LOG, Malformed, Signer
+from hub.audit.policy import Policy
 from hub.audit.restore import Different
 from hub.audit.restore import restore as restored
 from hub.audit.witness import Taken
@@ -46,6 +47,7 @@ async def sealing_key(hub: Hub, home: Path) -> Signer:
         sys.exit(1)
     made = not file.exists()
     try:
+        home.mkdir(parents=True, exist_ok=True)
         signer = Signer.kept(file, origin(), LOG)
     except (OSError, Malformed) as error:
         err.print(f"The log's key cannot be used: {error}")

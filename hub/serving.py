@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import shlex
 import sys
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
@@ -133,11 +134,11 @@ def _told_auditors(url: str, home: Path, token: str, policy: Path) -> None:
     program, here = Path(sys.executable).with_name("hub-audit"), home / "audit"
     err.print("An auditor would type, somewhere else:")
     for words in (
-        f"fetch {url}/log {here} --token-file {secret}",
-        f"checkpoint {here} --policy {policy} --max-age 1h",
-        f"fsck {here}",
+        ("fetch", f"{url}/log", here, "--token-file", secret),
+        ("checkpoint", here, "--policy", policy, "--max-age", "1h"),
+        ("fsck", here),
     ):
-        err.print(f"  {program} {words}", soft_wrap=True)
+        err.print(f"  {shlex.join(map(str, (program, *words)))}")
 
 
 @click.command()

@@ -66,6 +66,16 @@ def as_root(dsn, *statements):
     asyncio.run(story())
 
 
+def processes(*words):
+    """The ids of processes whose command line holds all of these."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdecimal() and all(word.encode() in (folder / "cmdline").read_bytes() for word in words):
+                found.append(int(folder.name))
+    return found
+
+
 class Region:
     """A sealed hub that a test may change: its database, its folder, what an auditor fetched and pinned before."""
 

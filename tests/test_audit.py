@@ -27,6 +27,7 @@ from hub.audit.merkle import (
     tiles_of,
     unbundled,
 )
+from hub.audit.policy import Policy
 from tests.sealed import SEALED, audit
 
 
@@ -62,7 +63,7 @@ def test_go_computes_the_same_root_from_the_same_entries(sealed_once, go):
     ]
     checkpoint = notes.Checkpoint.parse((folder / "checkpoint").read_bytes())
     assert base64.b64decode(go.ask("root", bundles=bundles)) == checkpoint.head.root
-    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    policy = Policy.parse(sealed_once.policy.read_text())
     keys = [each.vkey for each in (*policy.logs.values(), *policy.witnesses.values())]
     assert len(go.ask("checkpoint", note=checkpoint.note.decode(), keys=keys)) >= 5
 
@@ -160,7 +161,7 @@ def test_a_policy_has_no_lines_that_only_some_readers_see(fetched, sealed_once, 
     code, found = audit("checkpoint", fetched, "--policy", hidden)
     assert code == 2, found
     with pytest.raises(notes.Malformed):
-        notes.Policy.parse(text)
+        Policy.parse(text)
 
 
 def test_what_fails_inside_accuses_nobody(fetched, monkeypatch, capsys):
@@ -203,7 +204,7 @@ def test_wrong_usage_is_exit_code_2(fetched, words):
 
 
 def test_a_quorum_that_is_short_is_not_decided(fetched, sealed_once, tmp_path):
-    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    policy = Policy.parse(sealed_once.policy.read_text())
     checkpoint = notes.Checkpoint.parse((fetched / "checkpoint").read_bytes())
     known = {each.id for each in list(policy.witnesses.values())[:3]} | {each.id for each in policy.logs.values()}
     fewer = notes.Checkpoint(
@@ -241,7 +242,7 @@ def test_a_proof_holds_and_every_byte_of_it_counts(sealed_once, tmp_path, go):
 
     copy, position = Copy(folder), 7
     checkpoint = copy.checkpoint()
-    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    policy = Policy.parse(sealed_once.policy.read_text())
     # As few signatures as the quorum asks for: then each of them counts.
     needed = [*policy.logs.values(), *list(policy.witnesses.values())[:4]]
     kept = tuple(each for each in checkpoint.signatures if each.id in {key.id for key in needed})
@@ -306,7 +307,7 @@ def test_two_histories_that_one_key_has_signed_are_evidence(fetched, sealed_once
     code, found = audit("compare", fetched, other, "--policy", sealed_once.policy)
     assert code == 1 and "part at position 262" in found["message"]
     evidence = json.loads(Path(found["evidence"]).read_text())
-    policy = notes.Policy.parse(sealed_once.policy.read_text())
+    policy = Policy.parse(sealed_once.policy.read_text())
     assert all(policy.logged(notes.Checkpoint.parse(evidence[each].encode())) for each in ("one", "other"))
     code, found = audit("consistency", other, "--since", fetched / "checkpoint", "--policy", sealed_once.policy)
     assert code == 1 and "rewritten" in found["message"]

@@ -15,9 +15,10 @@ import httpx2
 import pytest
 from hub_audit.notes import Policy as Pinned
 
-from hub.audit.notes import Checkpoint, Policy
-from tests.sealed import SEALED, Region, as_root, audit, hub, until_sealed
-from tests.web import free_port, home_of
+from hub.audit.notes import Checkpoint
+from hub.audit.policy import Policy
+from tests.sealed import SEALED, Region, as_root, audit, hub, processes, until_sealed
+from tests.web import free_port, home_of, opened
 
 
 def until(condition, seconds=20):
@@ -27,14 +28,6 @@ def until(condition, seconds=20):
         assert time.monotonic() < deadline, condition
         time.sleep(0.05)
     return found
-
-
-def processes(*words):
-    """The ids of processes whose command line holds all of these."""
-    found = subprocess.run(["pgrep", "-f", words[0]], capture_output=True, text=True).stdout.split()
-    return [
-        int(pid) for pid in found if all(word.encode() in open(f"/proc/{pid}/cmdline", "rb").read() for word in words)
-    ]
 
 
 @contextlib.contextmanager
@@ -248,3 +241,65 @@ def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
     assert code == 0 and f"{SEALED} of them" in out, said
     assert hub(empty.dsn, "verify")[0] == 0
     assert home_of(empty.dsn).exists()
+
+
+def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
+    home = home_of(dsn)
+    shutil.rmtree(home)
+    for words in (("key", "show"), ("policy",)):
+        code, _, said = hub(dsn, *words)
+        assert code == 1 and "hub serve" in said and not (home / "log.key").exists()
+    with opened(dsn) as url:
+        until(lambda: _answers(url) or httpx2.get(f"{url}/status").status_code == 200)
+        assert (home / "log.key").stat().st_mode & 0o777 == 0o600
+        code, vkey, _ = hub(dsn, "key", "show")
+        assert code == 0 and vkey.startswith(url.removeprefix("http://") + "/log+")
+        code, out, _ = hub(dsn, "doctor")
+        assert code == 0 and "none is asked: the hub seals alone" in out
+    # Where it was served last is where its links lead.
+    assert url in hub(dsn, "invite", "first@example.org", "--name", "First Person")[1]
+    kept = (home / "log.key").read_bytes()
+    (home / "log.key").unlink()
+    code, _, said = hub(dsn, "serve", "--port", free_port())
+    assert code == 1 and "bring it back from a backup" in said and not (home / "log.key").exists()
+    (home / "log.key").write_bytes(kept.replace(b"+A", b"+B"))
+    (home / "log.key").chmod(0o600)
+    code, _, said = hub(dsn, "serve", "--port", free_port())
+    assert code in (1, 2) and "key" in said
+
+
+def test_doctor_says_what_was_lost_and_whose_signature_is_missing(sealed):
+    assert hub(sealed.dsn, "doctor")[0] == 0
+    as_root(sealed.dsn, "DELETE FROM hub.event WHERE position = 293", "DELETE FROM hub.tag WHERE position = 293")
+    code, out, _ = hub(sealed.dsn, "doctor")
+    assert code == 1 and "hub restore" in out
+    (sealed.home / "log.head").unlink()
+    (sealed.home / "policy").write_text("witness x")
+    code, out, _ = hub(sealed.dsn, "doctor")
+    assert code == 1 and "line 1 of the policy" in out
+
+
+def test_a_quorum_that_is_silent_is_said_to_be(sealed):
+    with demonstration(sealed) as (url, _, _):
+        until(lambda: _answers(url))
+        until_sealed(url, SEALED)
+        for country in ("tj", "kg"):
+            for pid in processes("hub.audit.witness", f"{sealed.home}/demonstration/{country}"):
+                os.kill(pid, signal.SIGKILL)
+        assert hub(sealed.dsn, "seal")[0] == 0
+        until(lambda: "tj: " in hub(sealed.dsn, "doctor")[1])
+        as_root(sealed.dsn, "UPDATE hub.head SET at = at - interval '2 minutes'")
+        code, out, _ = hub(sealed.dsn, "doctor")
+        assert code == 1 and "no quorum of witnesses has cosigned since" in out
+        page = httpx2.get(f"{url}/status").text
+        assert "tj: " in page
+
+
+def test_names_whose_keys_are_lost_are_not_called_erased(sealed, tmp_path):
+    as_root(sealed.dsn.replace("?", "_keys?", 1), "DELETE FROM key")
+    code, _, said = hub(sealed.dsn, "restore", sealed.fetched, "--policy", sealed.policy)
+    assert code == 0 and "people's names cannot be read" in said and "log.key" not in said
+    with sealed.open() as url:
+        auditor = {"authorization": f"Bearer {sealed.token.read_text().strip()}"}
+        found = httpx2.post(f"{url}/graphql", json={"query": "{ me { name } }"}, headers=auditor).json()
+        assert found["data"]["me"]["name"] == "unreadable"

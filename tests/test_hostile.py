@@ -15,6 +15,7 @@ from hub_audit import fetch as fetching
 from hub.audit import merkle, notes, sealer
 from hub.audit.mirror import Away, Forged, Mirror
 from hub.audit.notes import LOG, WITNESS, Signer
+from hub.audit.policy import Policy
 from hub.audit.restore import restore
 from hub.audit.sealer import Sealer
 from hub.audit.seals import published
@@ -190,7 +191,7 @@ def mirrored(url, folder, steps=1):
     """What ``steps`` steps of a mirror come to."""
 
     async def story():
-        policy = notes.Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+        policy = Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
         mirror = Mirror(f"{url}/log", folder, policy, lambda: None)
         try:
             for _ in range(steps):
@@ -277,7 +278,7 @@ def test_a_damaged_box_is_not_restored_and_a_later_mirror_heals(dsn, tmp_path):
     with serving(lambda path, body: box if "/boxes/" in path else log(invited)(path)) as url:
         mirrored(url, tmp_path)
     file = tmp_path / "boxes" / PERSON / digest
-    policy = notes.Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+    policy = Policy.parse(f"log {SIGNER.verifier.vkey}\nquorum none\n")
 
     async def boxes():
         opened = await Log.open(dsn)
@@ -348,7 +349,7 @@ def test_a_hostile_witness_is_its_own_trouble(dsn, tmp_path, monkeypatch, how):
         await opened.pool.execute(MANY % (1, 10))
         tree = await followed(dsn)
         with serving(hostile) as evil, serving(good(honest[0])) as one, serving(good(honest[1])) as two:
-            policy = notes.Policy.parse(
+            policy = Policy.parse(
                 f"witness evil {WITNESS_KEY.verifier.vkey} {evil}\n"
                 f"witness one {honest[0].verifier.vkey} {one}\nwitness two {honest[1].verifier.vkey} {two}\n"
                 "group all 2 evil one two\nquorum all\n"
@@ -386,7 +387,7 @@ def test_only_the_line_that_was_verified_is_published(dsn, tmp_path, name):
         await opened.pool.execute(MANY % (1, 10))
         tree = await followed(dsn)
         with serving(lambda path, body: other_line(body, name)) as url:
-            policy = notes.Policy.parse(f"witness w {WITNESS_KEY.verifier.vkey} {url}\nquorum w\n")
+            policy = Policy.parse(f"witness w {WITNESS_KEY.verifier.vkey} {url}\nquorum w\n")
             own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
             await own.open()
             task = asyncio.create_task(own.persuade("w"))

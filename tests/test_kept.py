@@ -8,7 +8,8 @@ from pathlib import Path
 
 from domain.organizations import RegisterOrganization
 from hub.audit.following import caught_up
-from hub.audit.notes import Checkpoint, Policy
+from hub.audit.notes import Checkpoint
+from hub.audit.policy import Policy
 from hub.audit.restore import restore
 from hub.audit.tree import root_at
 from hub.door import Hub

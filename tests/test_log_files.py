@@ -7,6 +7,7 @@ import pytest
 from hub_audit.__main__ import main as hub_audit
 
 from hub.audit import notes
+from hub.audit.policy import Policy
 from tests.sealed import SEALED, hub, until_sealed
 
 RECORD = """query($id: ID!) { proposal(id: $id) {
@@ -40,7 +41,7 @@ def test_the_checkpoint_is_for_everybody_and_never_stale(served):
     answer = httpx2.get(f"{url}/log/checkpoint")
     assert answer.status_code == 200 and answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
-    policy = notes.Policy.parse(region.policy.read_text())
+    policy = Policy.parse(region.policy.read_text())
     checkpoint = notes.Checkpoint.parse(answer.content)
     assert policy.logged(checkpoint) and policy.witnessed(policy.cosigned(checkpoint))
     # While witnesses still sign, the same head is published with more signatures: ask until it rests.

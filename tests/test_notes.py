@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.audit import digests, notes
+from hub.audit.policy import Policy
 
 ORIGIN = "hub.example/log"
 LOG = notes.Signer(ORIGIN, notes.LOG, bytes(range(32)))
@@ -36,7 +37,7 @@ def test_a_cosigned_checkpoint_is_read_alike_by_all_three(go):
     ours, theirs = notes.Checkpoint.parse(note), auditors.Checkpoint(note, "it")
     assert ours.head == HEAD and ours.note == note
     assert (theirs.origin, theirs.size, theirs.root) == (HEAD.origin, HEAD.size, HEAD.root)
-    policy, pinned = notes.Policy.parse(POLICY), auditors.Policy(POLICY, "it")
+    policy, pinned = Policy.parse(POLICY), auditors.Policy(POLICY, "it")
     assert policy.logged(ours) and pinned.log_of(theirs) is not None
     times = {"tj": 1_700_000_000, "kg": 1_700_000_000}
     assert policy.cosigned(ours) == pinned.cosigned(theirs) == times
@@ -50,7 +51,7 @@ def accepted(note):
     """Whether the two of ours hold the note for signed by log and quorum."""
     try:
         ours = notes.Checkpoint.parse(note)
-        policy = notes.Policy.parse(POLICY)
+        policy = Policy.parse(POLICY)
         one = policy.logged(ours) and policy.witnessed(policy.cosigned(ours))
     except notes.Malformed:
         one = False
@@ -124,7 +125,7 @@ def test_what_is_no_checkpoint_says_so(note):
 )
 def test_a_policy_that_is_not_understood_says_so(text):
     with pytest.raises(notes.Malformed):
-        notes.Policy.parse(text)
+        Policy.parse(text)
     with pytest.raises(outcome.Unusable):
         auditors.Policy(text, "it")
 
@@ -135,7 +136,7 @@ def test_groups_of_groups_are_counted_alike():
     )
     for names in ({"tj"}, {"tj", "kg"}, {"kz"}, set()):
         expected = names >= {"tj", "kg"} or "kz" in names
-        assert notes.Policy.parse(text).witnessed(names) == expected
+        assert Policy.parse(text).witnessed(names) == expected
         assert auditors.Policy(text, "it").reached(names) == expected
 
 

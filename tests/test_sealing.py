@@ -15,13 +15,14 @@ import pytest
 from domain.organizations import RegisterOrganization
 from hub.audit import following, merkle
 from hub.audit.heads import LastHead
-from hub.audit.notes import Head, Policy
+from hub.audit.notes import Head
+from hub.audit.policy import Policy
 from hub.audit.sealer import Contradicted, Sealer, Stopped
 from hub.audit.seals import published, seals
 from hub.audit.tree import Tree, consistency, inclusion, root_at
 from hub.door import Hub
 from hub.log import Log, as_writer
-from tests.sealed import SEALED, as_root, hub, until_sealed
+from tests.sealed import SEALED, as_root, hub, processes, until_sealed
 from tests.test_log import told
 from tests.test_log_files import RECORD, bearer, token
 from tests.test_notes import POLICY
@@ -260,10 +261,8 @@ def test_read_models_are_sealed_when_they_are_due(region_dsn, monkeypatch):
 def test_a_witness_that_is_away_delays_nobody(sealed):
     with sealed.open() as url:
         until_sealed(url, SEALED)
-        gone = subprocess.run(["pgrep", "-f", f"{sealed.home}/demonstration/kz"], capture_output=True, text=True)
-        for pid in gone.stdout.split():
-            os.kill(int(pid), signal.SIGKILL)
-        assert gone.stdout
+        (gone,) = processes("hub.audit.witness", f"{sealed.home}/demonstration/kz")
+        os.kill(gone, signal.SIGKILL)
         assert hub(sealed.dsn, "seal")[0] == 0
         head = until_sealed(url, SEALED + 11)
         code, out, _ = hub(sealed.dsn, "doctor")

@@ -20,7 +20,8 @@ import asyncpg
 
 from hub.audit.digests import code, digested
 from hub.audit.heads import LastHead
-from hub.audit.notes import Malformed, Policy
+from hub.audit.notes import Malformed
+from hub.audit.policy import Policy
 from hub.audit.sealer import Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.door import Hub

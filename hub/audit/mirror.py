@@ -28,7 +28,8 @@ from hub.audit.merkle import (
     tiles_of,
     unbundled,
 )
-from hub.audit.notes import Checkpoint, Malformed, Policy, tlog_proof
+from hub.audit.notes import Checkpoint, Malformed, tlog_proof
+from hub.audit.policy import Policy
 
 AT_ONCE = 8
 _BYTES = "application/octet-stream"

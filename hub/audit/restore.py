@@ -11,7 +11,8 @@ from domain import standing  # noqa: F401  every event is known here
 from domain.core import Codec, UnknownEvent
 from hub.audit.copy import Copy, Leaf
 from hub.audit.merkle import Edge, leaf_hash
-from hub.audit.notes import Malformed, Policy
+from hub.audit.notes import Malformed
+from hub.audit.policy import Policy
 from hub.log import prepare
 
 

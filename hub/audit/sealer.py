@@ -12,7 +12,8 @@ import asyncpg
 import httpx2
 
 from hub.audit.heads import LastHead
-from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Policy, Signer, Verifier, signature
+from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Signer, Verifier, signature
+from hub.audit.policy import Policy
 from hub.audit.tree import consistency, root_at
 
 PATIENCE = 2.0
