@@ -13,9 +13,7 @@ from typing import Any
 
 import click
 
-from hub.audit import following as following_
-from hub.audit.beside import following
-from hub.audit.following import policy_of
+from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
 from hub.auditing import policy_file, sealing_key
 from hub.console import address, err, failing, free_port, opened, remember
@@ -74,12 +72,12 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     os.environ["PORT"] = str(port)
     home, file = default_home(), policy_file()
     try:
-        policy_of(file)
+        following.policy_of(file)
     except Malformed as error:
         err.print(f"{file}: {error}. “hub policy” prints one to begin with.")
         sys.exit(2)
 
-    async def prepare(dsn: str) -> Signer:
+    async def prepare(dsn: str) -> tuple[Signer, str | None]:
         hub = await Hub.open(dsn)
         try:
             if demo and not await hub.log.head():
@@ -90,15 +88,11 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
                     "This hub was not begun as the demonstration: serve it without --demo (hub serve), or set HUB_HOME "
                     "to another folder for the demonstration."
                 )
-            await _whole(hub, home)
-            return await sealing_key(hub, home)
-        finally:
-            await hub.close()
-
-    async def auditor(dsn: str) -> str | None:
-        hub = await Hub.open(dsn)
-        try:
-            return await auditors_token(hub)
+            if lost := await following.lost(hub, home):
+                # An older backup that goes on would make a second history: first what is missing comes back.
+                err.print(lost)
+                sys.exit(1)
+            return await sealing_key(hub, home), await auditors_token(hub) if demo else None
         finally:
             await hub.close()
 
@@ -106,25 +100,18 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     with ExitStack() as stack:
         stack.enter_context(failing())
         dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True))
-        signer = asyncio.run(prepare(dsn))
+        signer, token = asyncio.run(prepare(dsn))
         url = f"http://{host}:{port}"
         remember(address())
         if demo and not file.exists():
             started = stack.enter_context(witnesses(home / "demonstration", signer))
             file = started.policy(f"{url}/log")
         err.print(f"The hub is open at {url} — Ctrl-C ends it")
-        if demo and (token := asyncio.run(auditor(dsn))) is not None:
+        if token is not None:
             _told_auditors(url, home, token, file)
-        stack.enter_context(following(dsn, home, signer.name, file))
+        stack.enter_context(beside.following(dsn, home, signer.name, file))
         _run(dsn, host, port, workers, demo=demo, answers=answers)
     err.print("The hub is closed.", style="dim")
-
-
-async def _whole(hub: Hub, home: Path) -> None:
-    # An older backup that goes on would make a second history: nothing is recorded before what is missing is back.
-    if lost := await following_.lost(hub, home):
-        err.print(lost)
-        sys.exit(1)
 
 
 def _told_auditors(url: str, home: Path, token: str, policy: Path) -> None:

@@ -112,6 +112,18 @@ def test_who_may_read_an_event_may_have_its_proof_and_nobody_else(served, tmp_pa
         assert httpx2.get(f"{url}/log/proof/{path}").status_code == 404, path
 
 
+def test_a_token_for_one_command_opens_nothing_of_the_log(served):
+    region, url = served
+    _, drafted = token(region, "author")
+    granted = hub(region.dsn, "log", "--type", "RoleGranted", "--json")[1].splitlines()
+    auditor = next(each["data"]["person"] for each in map(json.loads, granted) if each["data"]["role"] == "auditor")
+    for scope in ("confirmPartner", "mirror"):
+        headers = bearer(hub(region.dsn, "token", auditor, "--scope", scope)[1].strip())
+        assert httpx2.get(f"{url}/log/tile/entries/000", headers=headers).status_code == 403
+        assert httpx2.get(f"{url}/log/rows/proposal/282/0", headers=headers).status_code == 403
+        assert httpx2.get(f"{url}/log/proof/{drafted['position']}", headers=headers).status_code == 404
+
+
 def test_a_record_says_how_it_is_sealed(served):
     region, url = served
     author, drafted = token(region, "author")

@@ -49,7 +49,6 @@ def test_roots_and_proofs_are_pymerkles_at_every_size(tiles):
             theirs = oracle.prove_inclusion(index + 1, size).serialize()["path"]
             theirs.remove(HASHES[index].hex())
             assert [each.hex() for each in path] == theirs
-            assert merkle.proven(HASHES[index], index, size, path) == root
             assert auditors.root_from_inclusion(HASHES[index], index, size, path) == root
             verify_consistency(merkle.root_of(HASHES[:old]), root, oracle.prove_consistency(old, size))
             assert merkle.is_consistent(old, size, roots[old], root, both)
@@ -79,7 +78,6 @@ def test_a_changed_byte_of_a_proof_is_rejected_everywhere(tiles, go):
         for proof in (path, both):
             chance.choice(proof)[chance.randrange(32)] ^= 1 << chance.randrange(8)
         path, both = ([bytes(each) for each in proof] for proof in (path, both))
-        assert merkle.proven(HASHES[index], index, size, path) != root
         assert auditors.root_from_inclusion(HASHES[index], index, size, path) != root
         assert go.ask("inclusion", index=index, leaf=LEAVES[index], path=path, size=size, root=root) is None
         assert not merkle.is_consistent(old, size, before, root, both)
@@ -92,7 +90,6 @@ def test_a_proof_of_another_length_is_rejected(tiles, cut, more):
     path, both = proofs(tiles, 77, 100, 300)
     root, before = merkle.hash_of(tiles, 0, 300), merkle.hash_of(tiles, 0, 100)
     path, both = path[cut:] + more, both[cut:] + more
-    assert merkle.proven(HASHES[77], 77, 300, path) != root
     assert auditors.root_from_inclusion(HASHES[77], 77, 300, path) != root
     assert not merkle.is_consistent(100, 300, before, root, both)
     assert auditors.roots_from_consistency(100, 300, before, both) != (before, root)

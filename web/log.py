@@ -10,14 +10,14 @@ from starlette.routing import BaseRoute, Route
 from hub.audit.merkle import HASH, WIDTH, bundle, tile_named
 from hub.audit.notes import Checkpoint, tlog_proof
 from hub.audit.seals import published
-from hub.audit.tree import Behind, fetched, inclusion
+from hub.audit.tree import Behind, fetched, inclusion, leaves
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ
 from hub.reading import readable
 from projections.core import AUDITORS
 from projections.history import EntryRow
 from web.asking import etag, matches, secret_of
-from web.reads.viewer import Viewers
+from web.reads.viewer import Viewer, Viewers
 
 _FOR_EVER = "max-age=31536000, immutable"
 _BYTES = "application/octet-stream"
@@ -67,22 +67,16 @@ class LogFiles:
     async def _auditors(self, request: Request) -> Response | None:
         # What every event says is for auditors only; anybody else learns who may ask for it.
         viewer = await self._viewers.find(secret_of(request), request.state.language)
-        # A token for some commands only is for nothing else.
-        reads = viewer.access is not None and bool(viewer.access.scope & {READ, EVERYTHING})
-        if AUDITORS in viewer.principals and reads:
+        if _audits(viewer):
             return None
         status, headers = (403, {}) if viewer.person else (401, {"WWW-Authenticate": "Bearer"})
         return PlainTextResponse("Entries are for auditors and mirrors: send an auditor's token.\n", status, headers)
 
     async def _entries(self, request: Request, index: int, width: int) -> Response:
-        rows = await self._hub.log.pool.fetch(
-            "SELECT hub.leaf(e) FROM hub.event e WHERE position > $1 AND position <= $2 ORDER BY position",
-            index * WIDTH,
-            index * WIDTH + width,
-        )
-        if len(rows) < width:
+        found = await leaves(self._hub.log.pool, index * WIDTH, index * WIDTH + width)
+        if len(found) < width:
             return PlainTextResponse("The log does not reach this bundle yet.\n", 404)
-        body = bundle(leaf for (leaf,) in rows)
+        body = bundle(found)
         headers = {"Cache-Control": f"private, {_FOR_EVER}", "Vary": "Accept-Encoding, Authorization, Cookie"}
         if _GZIP.search(request.headers.get("accept-encoding", "")):
             body, headers["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
@@ -94,14 +88,10 @@ class LogFiles:
         position = _number(request.path_params["position"])
         own = readable(self._hub.models.schema, EntryRow, filtered=True)
         found = f"SELECT EXISTS (SELECT {own} AND t.position = $2)"
-        if not position or not (
-            AUDITORS in viewer.principals or await self._hub.log.pool.fetchval(found, viewer.list, position)
-        ):
+        if not position or not (_audits(viewer) or await self._hub.log.pool.fetchval(found, viewer.list, position)):
             return PlainTextResponse("There is no such event, or you may not read it.\n", 404)
-        leaf: bytes | None = await self._hub.log.pool.fetchval(
-            "SELECT hub.leaf(e) FROM hub.event e WHERE position = $1", position
-        )
-        if leaf is None:
+        leaf = await leaves(self._hub.log.pool, position - 1, position)
+        if not leaf:
             return PlainTextResponse("There is no such event, or you may not read it.\n", 404)
         note = await published(self._hub.log.pool, position)
         if note is None:
@@ -114,7 +104,7 @@ class LogFiles:
             "Cache-Control": "private, no-cache",
             "Content-Disposition": f'attachment; filename="event-{position}.tlog-proof"',
         }
-        body = tlog_proof(leaf, position - 1, path, note)
+        body = tlog_proof(leaf[0], position - 1, path, note)
         return Response(body, 200, headers, media_type="text/plain; charset=utf-8")
 
     async def box(self, request: Request) -> Response:
@@ -145,6 +135,12 @@ class LogFiles:
         if not hashes:
             return PlainTextResponse("No read model was sealed at this position last.\n", 404)
         return Response(hashes, 200, {"Cache-Control": "private, no-cache"}, media_type=_BYTES)
+
+
+def _audits(viewer: Viewer) -> bool:
+    # A token for some commands only is for nothing else.
+    reads = viewer.access is not None and bool(viewer.access.scope & {READ, EVERYTHING})
+    return AUDITORS in viewer.principals and reads
 
 
 def _number(text: str) -> int | None:

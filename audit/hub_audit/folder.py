@@ -59,7 +59,6 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._tiles: dict[tuple[int, int], bytes] = {}
 
     def make(self) -> None:
         """Make the folder where it is missing: what an auditor reads is not for everybody. Raises ``Unusable``."""

@@ -188,24 +188,6 @@ def hash_of(tiles: Mapping[Tile, bytes], lo: int, hi: int) -> bytes:
     return hash
 
 
-def proven(hash: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that an inclusion path leads to (RFC 9162, 2.1.3.2); ``None`` where its length is wrong."""
-    if not 0 <= index < size:
-        return None
-    at, last = index, size - 1
-    for each in path:
-        if last == 0:
-            return None
-        if at % 2 or at == last:
-            hash = node_hash(each, hash)
-            while at and not at % 2:
-                at, last = at >> 1, last >> 1
-        else:
-            hash = node_hash(hash, each)
-        at, last = at >> 1, last >> 1
-    return hash if last == 0 else None
-
-
 def is_consistent(old: int, new: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]) -> bool:
     """Whether a consistency proof holds (RFC 9162, 2.1.4.2)."""
     if not 0 <= old <= new:

@@ -13,6 +13,7 @@ from hub.audit.copy import Copy, Leaf
 from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Malformed
 from hub.audit.policy import Policy
+from hub.audit.tree import leaves
 from hub.log import prepare
 
 
@@ -48,13 +49,13 @@ async def restore(
                 raise Different(f"This hub holds {head:,} events, more than the {size:,} of the mirror.")
             await _begins(db, copy, size, head)
             edge = Edge()
-            for leaves in copy.leaves(size):
-                edge.grow([leaf_hash(leaf) for leaf in leaves])
+            for bundle in copy.leaves(size):
+                edge.grow([leaf_hash(leaf) for leaf in bundle])
             if edge.root != checkpoint.head.root:
                 raise Malformed(f"the entries in {folder} do not lead to the root that was signed")
             codec, position = Codec(), head
-            for leaves in copy.leaves(size, head):
-                batch = [_readable(leaf, codec, position + n) for n, leaf in enumerate(leaves, start=1)]
+            for bundle in copy.leaves(size, head):
+                batch = [_readable(leaf, codec, position + n) for n, leaf in enumerate(bundle, start=1)]
                 await _write(db, batch)
                 position += len(batch)
                 say(position)
@@ -69,17 +70,12 @@ async def restore(
 async def _begins(db: asyncpg.Connection, copy: Copy, size: int, head: int) -> None:
     # Event by event: where the two part is what somebody has to look at.
     position = 0
-    for leaves in copy.leaves(size):
+    for theirs in copy.leaves(size):
         if position >= head:
             return
-        rows = await db.fetch(
-            "SELECT hub.leaf(e) FROM hub.event e WHERE position > $1 AND position <= $2 ORDER BY position",
-            position,
-            min(head, position + len(leaves)),
-        )
-        for (own,), theirs in zip(rows, leaves, strict=False):
+        for own, other in zip(await leaves(db, position, min(head, position + len(theirs))), theirs, strict=False):
             position += 1
-            if own != theirs:
+            if own != other:
                 raise Different(
                     f"The event at position {position:,} is not the one of the mirror: two histories part here. Look "
                     f"at both (“hub log --after {position - 1}”) before one of them is given up."
@@ -100,20 +96,20 @@ def _readable(leaf: bytes, codec: Codec, position: int) -> Leaf:
     return event
 
 
-async def _write(db: asyncpg.Connection, leaves: list[Leaf]) -> None:
+async def _write(db: asyncpg.Connection, events: list[Leaf]) -> None:
     await db.copy_records_to_table(
         "event",
         schema_name="hub",
-        records=[(e.position, e.type, e.tags, e.actor, e.at, e.request, e.data) for e in leaves],
+        records=[(e.position, e.type, e.tags, e.actor, e.at, e.request, e.data) for e in events],
     )
-    tags = [(tag, e.position, e.type) for e in leaves for tag in sorted(set(e.tags.split()))]
+    tags = [(tag, e.position, e.type) for e in events for tag in sorted(set(e.tags.split()))]
     await db.copy_records_to_table("tag", schema_name="hub", records=tags)
 
 
 async def _boxes(db: asyncpg.Connection, copy: Copy, size: int) -> None:
     # Every one that is what its event says, also where a damaged one, or none, was restored before.
-    for leaves in copy.leaves(size):
-        for event in (Leaf.parse(leaf) for leaf in leaves if b'"sealed"' in leaf):
+    for bundle in copy.leaves(size):
+        for event in (Leaf.parse(leaf) for leaf in bundle if b'"sealed"' in leaf):
             for digest in event.boxes if event.person else ():
                 box = copy.read(f"boxes/{event.person}/{digest}")
                 if box is not None and hashlib.sha256(box).hexdigest() == digest:

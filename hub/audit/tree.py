@@ -56,15 +56,11 @@ class Tree:
 
     async def step(self) -> int:
         """Take the next events in; answers how many there were."""
-        rows = await self._db.fetch(
-            "SELECT hub.leaf(e) FROM hub.event e WHERE position > $1 AND position <= $2 ORDER BY position",
-            self.size,
-            self.size + BATCH,
-        )
-        if not rows:
+        new = await leaves(self._db, self.size, self.size + BATCH)
+        if not new:
             return 0
         edge = self._edge.copy()
-        changed = edge.grow([leaf_hash(leaf) for (leaf,) in rows])
+        changed = edge.grow([leaf_hash(leaf) for leaf in new])
         async with self._db.transaction():
             moved = await self._db.execute(
                 "UPDATE hub.tree SET size = $2, root = $3 WHERE size = $1", self.size, edge.size, edge.root
@@ -80,7 +76,15 @@ class Tree:
             )
         # Committed: a batch that failed leaves the tree in memory as it is in the database.
         self._edge = edge
-        return len(rows)
+        return len(new)
+
+
+async def leaves(pool: Pool, after: int, upto: int) -> list[bytes]:
+    """The leaves of the events after a position, up to another one."""
+    rows = await pool.fetch(
+        "SELECT hub.leaf(e) FROM hub.event e WHERE position > $1 AND position <= $2 ORDER BY position", after, upto
+    )
+    return [leaf for (leaf,) in rows]
 
 
 async def fetched(pool: Pool, tiles: Iterable[Tile]) -> dict[Tile, bytes]:
