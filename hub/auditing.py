@@ -91,6 +91,10 @@ def policy() -> None:
 
     The file “policy” in HUB_HOME, or the one that HUB_POLICY names, holds the witnesses; without it there are none.
     """
+    click.echo(_own_policy(), nl=False)
+
+
+def _own_policy() -> str:
     signer, file = _key(), policy_file()
     if not file.exists() and (demonstration := default_home() / "demonstration" / "policy").exists():
         file = demonstration
@@ -99,9 +103,8 @@ def policy() -> None:
     except Malformed as error:
         err.print(f"{file}: {error}")
         sys.exit(2)
-    if signer.verifier.vkey not in known.logs:
-        click.echo(f"log {signer.verifier.vkey} {address()}/log")
-    click.echo(file.read_text().rstrip("\n") if file.exists() else "quorum none")
+    own = "" if signer.verifier.vkey in known.logs else f"log {signer.verifier.vkey} {address()}/log\n"
+    return own + (file.read_text().rstrip("\n") if file.exists() else "quorum none") + "\n"
 
 
 @click.command()
@@ -152,9 +155,9 @@ def _token(file: Path | None) -> str | None:
     return token
 
 
-def _pinned(file: Path) -> Policy:
+def _pinned(file: Path | None) -> Policy:
     try:
-        known = Policy.parse(file.read_bytes().decode())
+        known = Policy.parse(_own_policy() if file is None else file.read_bytes().decode())
     except (OSError, UnicodeDecodeError, Malformed) as error:
         raise click.UsageError(f"--policy: {error}") from None
     if not known.logs:
@@ -165,9 +168,8 @@ def _pinned(file: Path) -> Policy:
 _policy = click.option(
     "--policy",
     "policy_path",
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The C2SP tlog-policy that you have pinned: see hub policy.",
+    help="The C2SP tlog-policy that you have pinned; left out, this hub's own: see hub policy.",
 )
 
 
@@ -192,7 +194,7 @@ _policy = click.option(
 def mirror(
     url: str,
     folder: Path,
-    policy_path: Path,
+    policy_path: Path | None,
     token_file: Path | None,
     every: float,
     once: bool,
@@ -260,7 +262,7 @@ def _say(text: str) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @_policy
-def restore(folder: Path, policy_path: Path) -> None:
+def restore(folder: Path, policy_path: Path | None) -> None:
     """Bring a hub back from a mirror's FOLDER: the whole log into an empty database, or what is missing at its end.
 
     The mirror is verified first. Read models are made anew; personal names come back where the mirror holds their

@@ -144,6 +144,18 @@ def test_without_a_policy_nobody_is_accused_and_nothing_verified(fetched, tmp_pa
     assert not evidence_in(fetched)
 
 
+def test_the_pinned_policy_may_stand_in_the_environment(fetched, sealed_once, monkeypatch):
+    monkeypatch.setenv("HUB_AUDIT_POLICY", str(sealed_once.policy))
+    for words in (
+        ("checkpoint", fetched),
+        ("consistency", fetched, "--since", fetched / "checkpoint"),
+        ("compare", fetched, sealed_once.fetched),
+    ):
+        assert audit(*words)[0] == 0
+    monkeypatch.setenv("HUB_AUDIT_POLICY", str(fetched / "nowhere"))
+    assert audit("checkpoint", fetched)[0] == 2
+
+
 def test_copies_whose_events_differ_do_not_agree(fetched, sealed_once):
     bundle = fetched / "tile/entries/000"
     bundle.write_bytes(bundle.read_bytes().replace(b"Umarov", b"Umarof", 1))

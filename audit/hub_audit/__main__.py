@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="say what was found as one JSON object")
     pinned = argparse.ArgumentParser(add_help=False)
-    pinned.add_argument("--policy", type=Path, metavar="FILE", help="the C2SP tlog-policy that you have pinned")
+    pinned.add_argument(
+        "--policy", type=Path, metavar="FILE", help="the C2SP tlog-policy that you have pinned; or HUB_AUDIT_POLICY"
+    )
     parser = argparse.ArgumentParser(
         "hub-audit",
         description="Prove, offline, what a hub's event log holds.",
@@ -102,7 +104,8 @@ def _proof(file: Path, policy: Policy | None) -> dict[str, Any]:
 
 def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     # What was proven: in words, and as data.
-    policy = checks.policy_in(given.policy) if getattr(given, "policy", None) else None
+    pinned = getattr(given, "policy", None) or os.environ.get("HUB_AUDIT_POLICY")
+    policy = checks.policy_in(Path(pinned)) if pinned else None
     folder = Folder(given.folder) if hasattr(given, "folder") else None
     if given.command == "proof":
         found = _proof(given.file, policy)
