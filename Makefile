@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 
 .PHONY: run test check bench clean
 
-$(VENV)/ready: pyproject.toml audit/pyproject.toml
+$(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two)"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: call make with PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, install python3-venv"; exit 1; }

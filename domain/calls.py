@@ -194,8 +194,8 @@ class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppoin
 
 CallTitle = Annotated[Title, Meta(title=N_("Title"))]
 Summary = Annotated[LongText, Meta(min_length=10, title=N_("What it is for"))]
-OpensAt = Annotated[datetime, Meta(tz=True, title=N_("Opens"), description=N_("Date and time, UTC."))]
-ClosesAt = Annotated[datetime, Meta(tz=True, title=N_("Closes"), description=N_("Date and time, UTC."))]
+OpensAt = Annotated[datetime, Meta(tz=True, title=N_("Opens"), description=N_("Date and time."))]
+ClosesAt = Annotated[datetime, Meta(tz=True, title=N_("Closes"), description=N_("Date and time."))]
 Criteria = Annotated[
     tuple[Criterion, ...],
     Meta(

@@ -28,6 +28,7 @@ from domain.core import (
     Role,
     State,
     Title,
+    refuse,
 )
 from domain.organizations import Organization
 from domain.people import Person
@@ -306,7 +307,9 @@ Contribution = Annotated[
 Revision = Annotated[
     int, Meta(ge=1, le=1_000_000, title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})
 ]
-RiskText = Annotated[str, Meta(min_length=10, max_length=5_000, extra_json_schema={"widget": "textarea"})]
+RiskText = Annotated[
+    str, Meta(min_length=10, max_length=5_000, extra_json_schema={"widget": "textarea", "format": "markdown"})
+]
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 EDITABLE = {"draft", "returned"}
 
@@ -455,43 +458,44 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
         proposal = model.get(Proposal, self.proposal)
         if proposal.status == "submitted":
             return
-        call = model.get(Call, proposal.call)
-        granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
-        if not granted and not call.accepts(act.at):
-            raise Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is not open."))
-        if len(proposal.abstract.strip()) < 100:
-            raise Refusal(Reason.INCOMPLETE, N_("The abstract needs at least 100 characters."), "abstract")
-        if proposal.risk is None:
-            raise Refusal(Reason.INCOMPLETE, N_("The assessment of AI risk is missing."), "risk")
-        if proposal.risk.level == "unacceptable":
-            raise Refusal(Reason.RISK_UNACCEPTABLE, N_("What poses an unacceptable risk cannot be submitted."), "risk")
-        person, lead = model.get(Person, proposal.investigator), model.get(Organization, proposal.lead)
-        if proposal.investigator not in lead.officers and not person.confirmed_at(proposal.lead, act.at.date()):
-            raise Refusal(
-                Reason.INCOMPLETE, N_("The lead organization has not confirmed yet that you work there."), "lead"
-            )
-        asked = {id: each for id, each in proposal.partners.items() if each.status != "declined"}
-        if any(each.status != "confirmed" for each in asked.values()):
-            raise Refusal(
-                Reason.PARTNERS_UNCONFIRMED,
-                N_("Partners that have not confirmed yet: %(count)s."),
-                "partners",
-                count=sum(each.status != "confirmed" for each in asked.values()),
-            )
-        for organization in (proposal.lead, *asked):
-            if model.get(Organization, organization).status != "verified":
-                raise Refusal(Reason.NOT_VERIFIED, N_("One of the organizations is not verified now."), "partners")
-        countries = {each.country for each in asked.values()} | {lead.country}
-        if not asked or len(countries) < call.countries:
-            raise Refusal(
-                Reason.TOO_FEW_COUNTRIES,
-                N_("This call asks for partners from at least %(needed)s countries; these are from %(found)s."),
-                "partners",
-                needed=call.countries,
-                found=len(countries),
-            )
+        refuse(_lacking(model, proposal, act))
         yield ProposalSubmitted(
             proposal=self.proposal, version=proposal.version, content=proposal.content(), call=proposal.call
+        )
+
+
+def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
+    call, lead = model.get(Call, proposal.call), model.get(Organization, proposal.lead)
+    granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
+    if not granted and not call.accepts(act.at):
+        yield Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is not open."))
+    if len(proposal.abstract.strip()) < 100:
+        yield Refusal(Reason.INCOMPLETE, N_("The abstract needs at least 100 characters."), "abstract")
+    if proposal.risk is None:
+        yield Refusal(Reason.INCOMPLETE, N_("The assessment of AI risk is missing."), "risk")
+    elif proposal.risk.level == "unacceptable":
+        yield Refusal(Reason.RISK_UNACCEPTABLE, N_("What poses an unacceptable risk cannot be submitted."), "risk")
+    person = model.get(Person, proposal.investigator)
+    if proposal.investigator not in lead.officers and not person.confirmed_at(proposal.lead, act.at.date()):
+        yield Refusal(Reason.INCOMPLETE, N_("The lead organization has not confirmed yet that you work there."), "lead")
+    asked = {id: each for id, each in proposal.partners.items() if each.status != "declined"}
+    if waiting := sum(each.status != "confirmed" for each in asked.values()):
+        yield Refusal(
+            Reason.PARTNERS_UNCONFIRMED,
+            N_("Partners that have not confirmed yet: %(count)s."),
+            "partners",
+            count=waiting,
+        )
+    if any(model.get(Organization, each).status != "verified" for each in (proposal.lead, *asked)):
+        yield Refusal(Reason.NOT_VERIFIED, N_("One of the organizations is not verified now."), "partners")
+    countries = {each.country for each in asked.values()} | {lead.country}
+    if not asked or len(countries) < call.countries:
+        yield Refusal(
+            Reason.TOO_FEW_COUNTRIES,
+            N_("This call asks for partners from at least %(needed)s countries; these are from %(found)s."),
+            "partners",
+            needed=call.countries,
+            found=len(countries),
         )
 
 
@@ -500,7 +504,7 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
 
     proposal: ProposalId
     reason: Reason_
-    until: Annotated[datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time, UTC."))]
+    until: Annotated[datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time."))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """With time enough to answer."""

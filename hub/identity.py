@@ -84,11 +84,11 @@ class Identity:
         )
         return None if row is None else _access(row)
 
-    async def tokens(self, person: str) -> list[Access]:
-        """The tokens of a person that are valid now, the newest first."""
+    async def held(self, person: str) -> list[Access]:
+        """The tokens and sessions of a person that are valid now, the newest first."""
         rows = await self._pool.fetch(
             "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
-            " WHERE person = $1 AND kind = 'token' AND ends_at > now() ORDER BY made_at DESC",
+            " WHERE person = $1 AND kind <> 'link' AND ends_at > now() ORDER BY made_at DESC, id",
             person,
         )
         return [_access(row) for row in rows]

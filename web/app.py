@@ -6,30 +6,32 @@ import json
 import logging
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import N_
 from hub.door import Hub
 from hub.rounds import keep
 from projections.core import PUBLIC
+from web.assets import static
+from web.explorer import Explorer
+from web.exporting import Exports
 from web.forms import Forms
 from web.graphql import AWAY, UNFIT, Endpoint, sdl
 from web.live import Live
 from web.log import LogFiles
-from web.pages import SITE, Site, Unanswered, document
+from web.pages import SITE, document
+from web.preferences import Preferring
 from web.reads.executor import Reads
 from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
 from web.signing import Signing
-from web.words import PAGES
+from web.site import Site, Unanswered
 
 _log = logging.getLogger("hub")
 
@@ -49,8 +51,8 @@ class Settings:
 _HEADERS = [
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        b"base-uri 'none'; frame-ancestors 'none'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -66,35 +68,11 @@ class Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                own = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in own)]
             await send(message)
 
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
-
-
-class Languages:
-    """Finds the reader's language: what they chose, else what their browser asks for, else English."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            headers = dict(scope["headers"])
-            cookie = headers.get(b"cookie", b"").decode("latin-1")
-            chosen = next((c.partition("=")[2] for c in cookie.split("; ") if c.startswith("hub_language=")), "")
-            scope.setdefault("state", {})["language"] = preferred(chosen, headers.get(b"accept-language", b""))
-        await self._app(scope, receive, send)
-
-
-def preferred(chosen: str, accepted: bytes) -> str:
-    """One of the languages of the pages."""
-    if chosen in PAGES:
-        return chosen
-    for each in accepted.decode("latin-1").split(","):
-        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in PAGES:
-            return found
-    return "en"
 
 
 def application(hub: Hub, settings: Settings | None = None) -> Starlette:
@@ -110,9 +88,11 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
         WebSocketRoute("/graphql", endpoint.socket),
         Route("/schema.graphql", sdl),
         Route("/pages/{name}.graphql", document),
-        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        Route("/static/{name}", static),
+        Route("/{list}.{kind}", Exports(site).export),
+        Route("/explorer", Explorer(site).show),
         Route("/do/{mutation}", forms.show, methods=["GET", "POST"]),
-        Route("/language", signing.language, methods=["POST"]),
+        Route("/preferences", signing.preferences, methods=["POST"]),
         *(site.page(page) for page in SITE),
     ]
     if settings.until is None:
@@ -148,7 +128,7 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
 
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Languages), Middleware(Headers)],
+        middleware=[Middleware(Preferring), Middleware(Headers)],
         exception_handlers={404: missing, 500: wrong, **dict.fromkeys(UNFIT, unfit), **dict.fromkeys(AWAY, away)},
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
@@ -17,11 +18,14 @@ from hub.act import new_id
 from hub.checking import choices_of, problems
 from web.asking import MAX_BODY, from_elsewhere
 from web.labels import LANGUAGE_NAMES
-from web.pages import Site, Unanswered, country, label, path_of
+from web.pages import path_of
+from web.preferences import READER
 from web.reads.mapping import reading
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import _bare, camel, commands, fields, record_type
+from web.showing import country, label
+from web.site import Site, Unanswered
 from web.words import translated
 
 _CHOICES = {
@@ -59,6 +63,7 @@ class Field:
     problem: str = ""
     most: int | None = None
     rows: int = 6
+    markdown: bool = False
 
 
 async def posted(request: Request) -> dict[str, str]:
@@ -127,6 +132,9 @@ class Forms:
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
         key = sent.get("!key") or new_id("request")
+        self._site.read_by(request)
+        if sent.get("!preview"):
+            return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(_given(cls, sent))
         wrong = problems(cls, given)
         if wrong:
@@ -174,7 +182,7 @@ class Forms:
         was, about = await self._record(viewer, cls, record) if record else ({}, None)
         if record and about is None:
             return self._site.missing(request, viewer)
-        self._site.set_language(request)
+        self._site.read_by(request)
         made = [
             await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
         ]
@@ -192,6 +200,7 @@ class Forms:
             problem=problem,
             fields=made,
             key=key,
+            sent=given,
             theirs=bool(problem) and "revision" not in given and "!key" in given,
         )
 
@@ -232,6 +241,9 @@ class Forms:
         if widget == "checkbox" and "!key" in given:
             value = given.get(field.name, "")
         help = translated(str(meta.get("description", "")), language)
+        if widget == "datetime-local":
+            zone = translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone})
+            help = f"{help} {zone}"
         refusal = wrong.get(field.name)
         # Only a text is as long as its letters: the bound of a list counts its items.
         most = type.max_length if isinstance(type, inspect.StrType) else None
@@ -247,6 +259,7 @@ class Forms:
             problem=translated(refusal.message, language, refusal.values) if refusal else "",
             most=most,
             rows=14 if (most or 0) > 5_000 else 5,
+            markdown=meta.get("format") == "markdown",
         )
 
     async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:
@@ -292,7 +305,7 @@ class Forms:
         for name, own in fields(cls).items():
             if own != record_field(cls) and (value := held.get(name)) is not None:
                 was[own] = _shown(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
-        return was, {"path": path_of(id), "title": found["shown"]}
+        return was, {"id": id, "path": path_of(id), "title": found["shown"]}
 
 
 def _selected(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
@@ -325,7 +338,7 @@ def _shown(value: Any, enum: object = False) -> str:
     if isinstance(value, str) and enum:
         return value.lower()
     if isinstance(value, str) and value.endswith("+00:00") and "T" in value:
-        return value.partition("+")[0].partition(".")[0]
+        return datetime.fromisoformat(value).astimezone(READER.get().tz).strftime("%Y-%m-%dT%H:%M:%S")
     return str(value)
 
 
@@ -338,7 +351,7 @@ def meta_of(annotation: Any) -> dict[str, Any]:
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, msgspec.Meta):
             found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
-            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k == "widget"}
+            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
     return found
 
 
@@ -387,19 +400,21 @@ def _given(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str, A
         if value == "" and f"!was.{field.name}" not in sent and not (field.required):
             continue
         if isinstance(type, inspect.DateTimeType) and value:
-            yield field.name, _utc(value)
+            yield field.name, _utc(value, sent.get("!zone", ""))
         elif isinstance(type, inspect.VarTupleType):
             yield field.name, tuple(_lines(value))
         else:
             yield field.name, value
 
 
-def _utc(value: str) -> str:
+def _utc(value: str, zone: str) -> str:
+    # A clock's time is of the zone that the form was shown in, whatever its reader has chosen since.
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        local = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone) if zone else READER.get().tz)
+        return local.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError, ZoneInfoNotFoundError):
         return value
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
 def _lines(value: str) -> Iterator[dict[str, Any]]:

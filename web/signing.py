@@ -12,8 +12,10 @@ from hub.identity import EVERYTHING, READ, SESSION_LIVES
 from projections.core import PUBLIC
 from web.asking import COOKIE, from_elsewhere
 from web.forms import TooLarge, posted
-from web.pages import Site, Unanswered, text
-from web.words import PAGES, translated
+from web.pages import text
+from web.preferences import keep
+from web.site import Site, Unanswered
+from web.words import translated
 
 _DEMO_PEOPLE = """
     SELECT p.id, (SELECT string_agg(o.name, ', ' ORDER BY o.name) FROM {schema}.officer f
@@ -112,8 +114,20 @@ class Signing:
             data = await self._site.ask(text("profile"), viewer, {})
         except Unanswered as unanswered:
             return self._site.unanswered(request, viewer, unanswered)
-        tokens = await self._hub.identity.tokens(viewer.person)
-        return self._site.render(request, "profile", viewer, document="profile", tokens=tokens, secret=secret, **data)
+        held = await self._hub.identity.held(viewer.person)
+        return self._site.render(
+            request,
+            "profile",
+            viewer,
+            document="profile",
+            tab="tokens" if secret else request.query_params.get("tab", "about"),
+            tokens=[each for each in held if each.kind == "token"],
+            sessions=[each for each in held if each.kind == "session"],
+            current=viewer.access.id if viewer.access else "",
+            passkeys=[],
+            secret=secret,
+            **data,
+        )
 
     async def tokens(self, request: Request) -> Response:
         """Make or revoke a token; the secret is shown once, on the page that answers."""
@@ -136,14 +150,13 @@ class Signing:
         secret = await self._hub.identity.token(viewer.person, [scope], label, int(days))
         return await self.profile(request, secret)
 
-    async def language(self, request: Request) -> Response:
-        """Choose a language."""
+    async def preferences(self, request: Request) -> Response:
+        """Choose a language, a time zone, light or dark."""
         sent = await self._sent(request)
         if sent is None:
             return await self._refused(request)
         response = RedirectResponse(quote(within(sent.get("next", "/")), safe="/?&=%"), 303)
-        if sent.get("language") in PAGES:
-            response.set_cookie("hub_language", sent["language"], max_age=31_536_000, samesite="lax", httponly=True)
+        keep(response, sent.get("language", ""), sent.get("zone", ""), sent.get("theme"))
         return response
 
 

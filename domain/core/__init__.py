@@ -19,7 +19,7 @@ from .ids import (
     orcid_is_valid,
     ror_is_valid,
 )
-from .refusal import Reason, Refusal
+from .refusal import Reason, Refusal, refuse
 from .state import Actor, Role, State, every_state
 from .words import N_
 
@@ -64,6 +64,7 @@ __all__ = [
     "kind_of",
     "orcid_is_valid",
     "record_field",
+    "refuse",
     "ror_is_valid",
     "sentence",
     "subject_of",

@@ -28,7 +28,7 @@ Country = Annotated[
     ),
 ]
 Title = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Title"))]
-LongText = Annotated[str, Meta(max_length=20_000, extra_json_schema={"widget": "textarea"})]
+LongText = Annotated[str, Meta(max_length=20_000, extra_json_schema={"widget": "textarea", "format": "markdown"})]
 Reason_ = Annotated[
     str,
     Meta(

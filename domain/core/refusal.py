@@ -1,5 +1,6 @@
 """A refusal: the domain's own "no", in words that its reader understands."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -28,8 +29,10 @@ class Refusal(Exception):
     """A command that is not carried out, and why.
 
     ``message`` is an English sentence (a gettext id) with ``%(name)s`` places for ``values``;
-    ``field`` names the command's field to mend, where there is one.
+    ``field`` names the command's field to mend, where there is one; ``further`` is what else stands in the way.
     """
+
+    further: tuple["Refusal", ...] = ()
 
     def __init__(self, reason: Reason, message: str, field: str | None = None, **values: object) -> None:
         super().__init__(reason, message, field, values)
@@ -40,3 +43,11 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return self.message % self.values if self.values else self.message
+
+
+def refuse(refusals: Iterable[Refusal]) -> None:
+    """Raise the first refusal, with the others beside it; nothing where there is none."""
+    found = [*refusals]
+    if found:
+        found[0].further = tuple(found[1:])
+        raise found[0]

@@ -38,7 +38,17 @@ from web.reads.mapping import Reading, condition, order, reading, snake, table_o
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
 
 LIST_COSTS = 10
-LATE_COSTS = {"actions": 5, "asOf": 50}
+LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
+_JOINT = {"organization", "proposal", "partner"}
+LATE_TABLES = {
+    "asOf": {"entry"},
+    "investigatorName": {"person"},
+    "actorName": {"person"},
+    "region": {*_JOINT, "call"},
+    "collaborators": _JOINT,
+    "applications": _JOINT,
+}
+"""The tables that late values are made of, besides those that the statement names."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +333,7 @@ class Compiler:
             if given.get(name) is None:
                 continue
             how, of, get = condition(filtered), get_named_type(filtered.type), value(name)
-            sql_type = {"Boolean": "boolean", "Int": "bigint"}.get(of.name, "text")
+            sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
             if how.kind == "text":
                 yield self._found(cls, alias, get)
             elif how.kind == "condition":
@@ -629,7 +639,7 @@ class Compiler:
             cost = lambda values: costs + inner(values)  # noqa: E731
             self.tables |= part.tables
         # Whatever else the value is made of: a name of a person's row, a former row of the events of its record.
-        self.tables |= {"asOf": {"entry"}, "investigatorName": {"person"}, "actorName": {"person"}}.get(name, set())
+        self.tables |= LATE_TABLES.get(name, set())
         self.paths.add(path)
         self.late.append(Late(name, parent, definition, node, selections, self.fragments, plan))
         needs = ", ".join(("", *(f'{alias}."{each}"' for each in how.needs or ())))

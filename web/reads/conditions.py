@@ -37,6 +37,21 @@ def i_act_for(t: str, value: str, rows: Rows) -> str:
     return f"({t}.id || '/office' = ANY($1)) = {value}"
 
 
+def mentions(t: str, value: str, rows: Rows) -> str:
+    """The event mentions an id."""
+    return f"EXISTS (SELECT FROM hub.tag g WHERE g.position = {t}.position AND g.tag = {value})"
+
+
+def since(t: str, value: str, rows: Rows) -> str:
+    """Recorded at this time or later."""
+    return f"{t}.at >= {value}"
+
+
+def until(t: str, value: str, rows: Rows) -> str:
+    """Recorded before this time."""
+    return f"{t}.at < {value}"
+
+
 CONDITIONS: dict[str, Callable[[str, str, Rows], str]] = {
-    each.__name__: each for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for)
+    each.__name__: each for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, mentions, since, until)
 }

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -100,7 +100,7 @@ class Reads:
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
         self._answers: Bounded[Any, bytes] = Bounded(answers)
-        self._totals: Bounded[Any, int] = Bounded(20_000 if answers else 0)
+        self._totals: Bounded[Any, Any] = Bounded(20_000 if answers else 0)
         self._flights: dict[Any, asyncio.Future[bytes]] = {}
 
     def prepare(self, text: str) -> Prepared:
@@ -199,6 +199,13 @@ class Reads:
             del self._flights[key]
         self._answers.put(key, answer, len(answer) + 500)
         return answer
+
+    async def once(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:
+        """A value that is the same for everybody; it is made once for a key."""
+        if (found := self._totals.get(key)) is None:
+            found = await make()
+            self._totals.put(key, found)
+        return found
 
     @staticmethod
     def _key(plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> Any:
@@ -302,6 +309,7 @@ class Reading:
 
     async def fill(self, plan: Plan, data: Any, values: Values) -> Any:
         """Put the late values in their places."""
+        from web.reads import overview  # noqa: F401  (it registers its loaders)
         from web.reads.late import LOADERS
 
         places: dict[int, list[tuple[Any, str, list[Any]]]] = {}

@@ -23,6 +23,7 @@ from graphql import (
 from domain.core import Command, Refusal, kind_named
 from hub.checking import command as checked
 from hub.door import Hub
+from hub.tables import TABLES
 from hub.writer import Busy, Unknown
 from projections.history import record_of
 from web.live import Live
@@ -212,7 +213,7 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
 
 
 def _changes(name: str) -> Any:
-    kind = name.removesuffix("Changed")
+    kind = "record" if name == "happened" else name.removesuffix("Changed")
 
     async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
         context: Context = info.context
@@ -220,14 +221,15 @@ def _changes(name: str) -> Any:
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         async for recorded in context.live.follow(args.get("after")):
             about = record_of(recorded.event)
-            if about != args["id"] if kind == "record" else kind_named(about) != kind:
+            of = kind_named(about)
+            if of not in TABLES or about != args.get("id", about) or kind not in ("record", of):
                 continue
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
                 return  # what let them in has ended
             values = Values(context.values.variables, viewer.person, (about, recorded.position))
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
-            plan = compiler.happening(field, info.field_nodes[0], kind_named(about))
+            plan = compiler.happening(field, info.field_nodes[0], of)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
                 yield Made(event=recorded.position, viewer=viewer, **{kind: about})

@@ -112,6 +112,14 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
                 "available": refusal is None,
                 "reason": refusal and translated(refusal.message, language, refusal.values),
                 "code": refusal and refusal.reason.value,
+                "missing": [
+                    {
+                        "code": each.reason.value,
+                        "message": translated(each.message, language, each.values),
+                        "about": each.field and _camel(each.field),
+                    }
+                    for each in ((refusal, *refusal.further) if refusal else ())
+                ],
                 "needs": [_camel(each) for each in action.needs if each != record_field(action.command)],
             }
             every.append(project(reading, of, late, made, values))

@@ -1,0 +1,89 @@
+"""What readers choose for themselves: language, time zone, light or dark. Kept in cookies, found for every request."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from web.words import PAGES
+
+HOME_ZONE = "Asia/Dushanbe"
+"""Where the Center is: the time that is shown to whoever has not chosen another."""
+ZONES = ("Asia/Dushanbe", "Asia/Bishkek", "Asia/Almaty", "Asia/Tashkent", "Asia/Ashgabat", "UTC")
+"""The zones that are offered; a browser may tell any other."""
+THEMES = ("light", "dark")
+LANGUAGE, ZONE, THEME = "hub_language", "hub_zone", "hub_theme"
+_KNOWN = available_timezones() | {"UTC"}
+_YEAR = 31_536_000
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """How somebody reads; an empty theme follows the device."""
+
+    language: str = "en"
+    zone: str = HOME_ZONE
+    theme: str = ""
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The time zone."""
+        return ZoneInfo(self.zone)
+
+
+_ANYBODY = Preferences()
+READER: ContextVar[Preferences] = ContextVar("reader", default=_ANYBODY)
+"""Whoever a page is made for; whoever makes one sets it first."""
+
+
+class Preferring:
+    """Finds what the reader chose, or else what their browser asks for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = dict(scope["headers"])
+            found = preferred(headers.get(b"cookie", b""), headers.get(b"accept-language", b""))
+            scope.setdefault("state", {}).update(preferences=found, language=found.language)
+        await self._app(scope, receive, send)
+
+
+def preferred(cookie: bytes, accepted: bytes) -> Preferences:
+    """What these headers say; what they say wrongly counts for nothing."""
+    chosen = _cookies(cookie)
+    zone, theme = unquote(chosen.get(ZONE, "")), chosen.get(THEME, "")
+    return Preferences(
+        _language(chosen.get(LANGUAGE, ""), accepted),
+        zone if zone in _KNOWN else HOME_ZONE,
+        theme if theme in THEMES else "",
+    )
+
+
+def _cookies(raw: bytes) -> dict[str, str]:
+    pairs = (each.strip().partition("=") for each in raw.decode("latin-1").split(";"))
+    return {name: value for name, _, value in pairs}
+
+
+def _language(chosen: str, accepted: bytes) -> str:
+    if chosen in PAGES:
+        return chosen
+    for each in accepted.decode("latin-1").split(","):
+        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in PAGES:
+            return found
+    return "en"
+
+
+def keep(response: Response, language: str = "", zone: str = "", theme: str | None = None) -> None:
+    """Remember a choice for a year; what is unknown is not kept, an empty theme follows the device again."""
+    kept = [(LANGUAGE, language, language in PAGES), (ZONE, zone, zone in _KNOWN), (THEME, theme, theme in THEMES)]
+    for name, value, known in kept:
+        if known and value:
+            # The script on the page tells the zone of the device, so it has to be able to see whether one is known.
+            response.set_cookie(name, value, max_age=_YEAR, samesite="lax", httponly=name != ZONE)
+    if theme == "":
+        response.delete_cookie(THEME, samesite="lax", httponly=True)

@@ -1,0 +1,130 @@
+"""What is counted over many records: the region at a glance, who works with whom, where applications come from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from graphql import get_named_type
+
+from hub.reading import Readable, readable
+from hub.tables import TABLES
+from projections.core import PUBLIC
+from web.reads.compiler import LATE_TABLES
+from web.reads.late import loads, project
+from web.reads.plan import MAX_FOUND, BadInput, Late, Values
+
+if TYPE_CHECKING:
+    from web.reads.executor import Reading
+
+MOST = 200
+"""Places, and links between them."""
+
+
+def _rows(reading: "Reading", table: str, alias: str, reached: bool = False) -> Readable:
+    return readable(reading.hub.models.schema, TABLES[table], alias=alias, reached=reached, filtered=True)
+
+
+@loads("region")
+async def region(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """Counted for nobody in particular, so once for everybody until something of it changes."""
+    since = values.args(late.definition, late.node)["since"]
+    key = "region", since, reading.viewer.position(LATE_TABLES["region"])
+    made = await reading.reads.once(key, lambda: _region(reading, since))
+    return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
+
+
+async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
+    organization = readable(reading.hub.models.schema, TABLES["organization"], alias="o")
+    call = readable(reading.hub.models.schema, TABLES["call"], alias="c")
+    proposal = readable(reading.hub.models.schema, TABLES["proposal"], alias="p")
+    partner = _rows(reading, "partner", "m", reached=True)
+    joint = f"""(SELECT p.id, p.changed_at, o.city, o.country, o.id AS lead, m.organization AS partner
+                 FROM {proposal.source} JOIN {partner.source} ON m.proposal = p.id AND m.status = 'confirmed'
+                 JOIN {organization.source} ON o.id = p.lead
+                 WHERE {proposal.predicate} AND p.status = 'awarded' AND {organization.predicate})"""
+    given = [PUBLIC], since
+    row = await reading.hub.log.pool.fetchrow(
+        f"""WITH joint AS {joint}, pair AS (
+                SELECT least(j.lead, j.partner), greatest(j.lead, j.partner), min(j.changed_at) AS since
+                FROM joint j JOIN {organization.source} ON o.id = j.partner AND o.country <> j.country GROUP BY 1, 2)
+            SELECT (SELECT count(*) {organization} AND o.status = 'verified') AS organizations,
+                   (SELECT count(*) {organization} AND o.status = 'verified' AND o.registered_at >= $2)
+                       AS organizations_,
+                   (SELECT count(*) {call} AND c.status = 'open') AS open_calls,
+                   (SELECT count(*) {call} AND c.status = 'open' AND c.opens_at >= $2) AS open_calls_,
+                   (SELECT count(*) {proposal} AND p.status = 'awarded') AS awarded,
+                   (SELECT count(*) {proposal} AND p.status = 'awarded' AND p.changed_at >= $2) AS awarded_,
+                   (SELECT count(*) FROM pair) AS partnerships,
+                   (SELECT count(*) FROM pair WHERE since >= $2) AS partnerships_""",
+        *given,
+    )
+    assert row is not None
+    places = await reading.hub.log.pool.fetch(
+        f"""SELECT o.city, o.country, avg(o.latitude) AS latitude, avg(o.longitude) AS longitude,
+                   count(*) AS organizations
+            {organization} AND o.status = 'verified' AND o.latitude IS NOT NULL AND o.longitude IS NOT NULL
+            GROUP BY 1, 2 ORDER BY 5 DESC, 1, 2 LIMIT {MOST}""",
+        [PUBLIC],
+    )
+    links = await reading.hub.log.pool.fetch(
+        f"""SELECT j.city, j.country, o.city AS to_city, o.country AS to_country, count(DISTINCT j.id) AS projects
+            FROM {joint} j JOIN {organization.source} ON o.id = j.partner
+            WHERE $2::timestamptz IS NOT NULL AND (j.city, j.country) <> (o.city, o.country)
+            GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC, 1, 3 LIMIT {MOST}""",
+        *given,
+    )
+    known = {(each["city"], each["country"]): dict(each) for each in places}
+    names = ("organizations", "open_calls", "awarded", "partnerships")
+    return {
+        "figures": [{"name": each.upper(), "count": row[each], "recent": row[f"{each}_"]} for each in names],
+        "places": [*known.values()],
+        "links": [
+            {"from": known[a], "to": known[b], "projects": each["projects"]}
+            for each in links
+            if (a := (each["city"], each["country"])) in known and (b := (each["to_city"], each["to_country"])) in known
+        ],
+    }
+
+
+@loads("collaborators")
+async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """Organizations that stand behind the same proposals, for each of some organizations."""
+    first = values.args(late.definition, late.node).get("first")
+    if first is None or not 0 <= first <= MAX_FOUND:
+        raise BadInput(f"`first` is from 0 to {MAX_FOUND}.", late.node)
+    proposal, partner = _rows(reading, "proposal", "p"), _rows(reading, "partner", "m", reached=True)
+    organization = _rows(reading, "organization", "o")
+    own = f"""SELECT p.id, p.lead {proposal} AND p.lead = $2
+              UNION SELECT p.id, p.lead FROM {partner.source} JOIN {proposal.source} ON p.id = m.proposal
+                WHERE m.organization = $2 AND m.status = 'confirmed' AND {proposal.predicate}"""
+    sql = f"""WITH own AS ({own}), behind AS (
+                  SELECT id, lead AS organization FROM own
+                  UNION SELECT own.id, m.organization FROM own JOIN {partner.source}
+                    ON m.proposal = own.id AND m.status = 'confirmed')
+              SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, count(*) AS proposals
+              FROM behind JOIN {organization.source} ON o.id = behind.organization
+              WHERE o.id <> $2 AND {organization.predicate}
+              GROUP BY o.id ORDER BY proposals DESC, o.sort LIMIT $3"""
+    of, found = get_named_type(late.definition.type), []
+    for (id,) in items:
+        rows = await reading.hub.log.pool.fetch(sql, reading.viewer.list, id, first)
+        made = [{**row, "names": msgspec.json.decode(row["names"])} for row in rows]
+        found.append([project(reading, of, late, each, values) for each in made])
+    return found
+
+
+@loads("applications")
+async def applications(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """How many proposals of each of some calls are led from where."""
+    proposal, organization = _rows(reading, "proposal", "p"), _rows(reading, "organization", "o")
+    rows = await reading.hub.log.pool.fetch(
+        f"""SELECT p.call, o.country, count(*) AS count
+            FROM {proposal.source} JOIN {organization.source} ON o.id = p.lead
+            WHERE p.call = ANY($2) AND {proposal.predicate} AND {organization.predicate}
+            GROUP BY 1, 2 ORDER BY 3 DESC, 2""",
+        reading.viewer.list,
+        [id for (id,) in items],
+    )
+    of = get_named_type(late.definition.type)
+    return [[project(reading, of, late, dict(row), values) for row in rows if row["call"] == id] for (id,) in items]

@@ -1,0 +1,196 @@
+"""How values are shown: in the reader's language and time zone, safely, in the templates and outside of them."""
+
+import re
+from datetime import UTC, date, datetime
+from difflib import SequenceMatcher
+from functools import cache
+from typing import Any
+
+from babel import Locale
+from babel.dates import format_date, format_skeleton, format_timedelta, get_timezone_gmt
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markupsafe import Markup, escape
+
+from web import assets, drawing
+from web.labels import LABELS, LANGUAGE_NAMES
+from web.pages import HERE, MENU, SITE, path_of
+from web.preferences import READER, ZONES
+from web.reads.late import SAYS
+from web.schema import schema
+from web.words import PAGES, translated, translations
+
+
+def locale() -> Locale:
+    """The reader's."""
+    return Locale.parse(READER.get().language)
+
+
+def _local(value: str) -> datetime:
+    return datetime.fromisoformat(value).astimezone(READER.get().tz)
+
+
+def moment(value: str) -> str:
+    """An instant in the reader's time zone, with how far that is from UTC: ``Nov 24, 2026, 19:55 UTC+5``."""
+    at = _local(value)
+    day = format_date(at, "medium", locale=locale())
+    return f"{day}, {at:%H:%M} {offset(at)}"
+
+
+def offset(at: datetime) -> str:
+    """How far a local time is from UTC, as people write it: ``UTC+5``, ``UTC+5:30``."""
+    sign, hours, minutes = (told := get_timezone_gmt(at, "iso8601", locale="en"))[:1], told[1:3], told[-2:]
+    if told == "Z" or (hours, minutes) == ("00", "00"):
+        return "UTC"
+    return f"UTC{sign}{int(hours)}" + (f":{minutes}" if minutes != "00" else "")
+
+
+def day(value: str) -> str:
+    """A day, or the day of an instant in the reader's time zone."""
+    found = _local(value) if "T" in value else date.fromisoformat(value)
+    return format_date(found, "medium", locale=locale())
+
+
+def month(value: str) -> str:
+    """The month of an instant."""
+    return format_skeleton("yMMMM", _local(value), locale=locale())
+
+
+def relative(value: str) -> str:
+    """How far an instant is from now, in words: ``in 12 days``, ``3 hours ago``."""
+    delta = datetime.fromisoformat(value) - datetime.now(UTC)
+    return format_timedelta(delta, add_direction=True, threshold=1.5, granularity="minute", locale=locale())
+
+
+def number(value: float) -> str:
+    """A number, grouped as the reader groups."""
+    return format_decimal(value, locale=locale())
+
+
+_COUNTRIES = {("ru", "KG"): "Кыргызстан"}
+
+
+def country(code: str) -> str:
+    """A country's name in the reader's language, as it is called in the region."""
+    known = _COUNTRIES.get((READER.get().language, code))
+    return known or str(locale().territories.get(code, code))
+
+
+def language_name(code: str) -> str:
+    """A language's name in the reader's."""
+    return locale().languages.get(code, code)
+
+
+def named(organization: dict[str, Any]) -> str:
+    """An organization's name in the reader's language, where it has one; else as it writes itself."""
+    own = READER.get().language
+    found = (each["text"] for each in organization.get("names") or () if each["language"] == own)
+    return next(found, organization["name"])
+
+
+def label(value: str) -> str:
+    """A value of an enum in words."""
+    return translated(LABELS.get(value, value), READER.get().language)
+
+
+def _lowered(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    # Raw HTML in what people wrote stays text; links lead only where a browser may go.
+    # Their headings stand below the page's own.
+    made = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    made.core.ruler.push("lower", _lowered)
+    return made
+
+
+def markdown(text: str) -> Markup:
+    """What people wrote, rendered."""
+    return Markup(_markdown().render(text))
+
+
+def marked(text: str, words: str | None) -> Markup:
+    """A text in which the beginnings of words that were looked for are marked."""
+    terms = sorted(filter(None, re.split(r"\W+", words or "")), key=len, reverse=True)
+    if not terms:
+        return escape(text)
+    pattern = re.compile(r"\b(" + "|".join(map(re.escape, terms)) + ")", re.IGNORECASE)
+    parts = pattern.split(text)
+    return Markup("").join(
+        escape(each) if n % 2 == 0 else Markup("<mark>{}</mark>").format(each) for n, each in enumerate(parts)
+    )
+
+
+def excerpt(text: str, words: str | None, around: int = 90) -> str:
+    """The part of a text in which one of the words stands; empty where none does."""
+    for term in filter(None, re.split(r"\W+", words or "")):
+        if found := re.search(r"\b" + re.escape(term), text, re.IGNORECASE):
+            begin, end = max(0, found.start() - around), found.end() + around
+            return ("… " if begin else "") + " ".join(text[begin:end].split()) + (" …" if end < len(text) else "")
+    return ""
+
+
+def difference(before: str, after: str) -> Markup:
+    """Both texts in one, word by word: what went as ``<del>``, what came as ``<ins>``."""
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", each) for each in (before, after))
+    shown = Markup("")
+    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        gone, came = "".join(old[a:b]), "".join(new[c:d])
+        if kind == "equal":
+            shown += escape(gone)
+            continue
+        shown += Markup("<del>{}</del>").format(gone) if gone else ""
+        shown += Markup("<ins>{}</ins>").format(came) if came else ""
+    return shown
+
+
+@cache
+def environment() -> Environment:
+    """The templates: everything is escaped, and what is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda message: translations(READER.get().language).gettext(message),
+        lambda one, many, n: translations(READER.get().language).ngettext(one, many, n),
+        newstyle=True,
+    )
+    made.filters |= {
+        "moment": moment,
+        "day": day,
+        "month": month,
+        "relative": relative,
+        "number": number,
+        "country": country,
+        "language": language_name,
+        "named": named,
+        "path": path_of,
+        "title_only": lambda text: text.rstrip("."),
+        "markdown": markdown,
+        "marked": marked,
+        "excerpt": excerpt,
+    }
+    made.globals |= {
+        "label": label,
+        "difference": difference,
+        "menu": MENU,
+        "asset": assets.address,
+        "drawing": drawing,
+        "zones": ZONES,
+        "languages": tuple((code, LANGUAGE_NAMES[code]) for code in PAGES),
+        "event_types": tuple(sorted(SAYS.items())),
+        "documents": tuple(page.name for page in SITE),
+        "values": lambda name: list(schema().type_map[name].values),  # type: ignore[attr-defined]
+    }
+    return made

@@ -1,0 +1,160 @@
+"""Renders the pages over the endpoint that everybody else uses."""
+
+import gzip
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from domain.core import N_
+from web.asking import Asked, etag, matches, secret_of
+from web.graphql import Endpoint
+from web.pages import Page, roots, text, variables, variables_of
+from web.preferences import READER
+from web.reads.viewer import Viewer
+from web.showing import environment
+from web.words import translated
+
+SMALL = 1_000
+"""Bytes below which compressing a page is not worth the work."""
+
+
+LATELY = timedelta(days=30)
+
+
+class Unanswered(Exception):
+    """A document that gave errors instead of data."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+@dataclass
+class Site:
+    """The pages of one hub; ``at`` is the position at which it is shown, or nothing for as it is now."""
+
+    endpoint: Endpoint
+    demo: bool
+    at: int | None
+
+    async def viewer(self, request: Request) -> Viewer:
+        """Who asks."""
+        return await self.endpoint.viewers.find(secret_of(request), request.state.language)
+
+    async def ask(self, text: str, viewer: Viewer, values: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Run a document in-process, with the viewer's rights; raises ``Unanswered``."""
+        answer = await self.endpoint.run(Asked(text, None, values), viewer, None, key)
+        if answer.errors or answer.data is None:
+            raise Unanswered(answer.errors)
+        return msgspec.json.decode(answer.data)
+
+    def render(self, request: Request, template: str, viewer: Viewer, status: int = 200, **values: Any) -> Response:
+        """A page; a reader who has it already is told so."""
+        self.read_by(request)
+        query = request.query_params
+
+        def again(**changed: str | None) -> str:
+            # The address of this page with some of what it says changed; a list that changes begins at its first page.
+            kept = [(name, each) for name, each in query.multi_items() if name not in changed and name != "done"]
+            if "after" not in changed:
+                kept = [(name, each) for name, each in kept if name != "after"]
+            return "?" + urlencode([*kept, *((name, each) for name, each in changed.items() if each)])
+
+        done = query.get("done", "")
+        words = translated(N_("Recorded at position %(position)s."), request.state.language, {"position": done})
+        shared = {
+            "language": request.state.language,
+            "reader": request.state.preferences,
+            "signed_in": viewer.person is not None,
+            "person": viewer.person,
+            "demo": self.demo,
+            "at": self.at,
+            "here": request.url.path,
+            "next": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            "searched": query.get("text", "") if request.url.path == "/search" else "",
+            "done": words if done.isdecimal() else "",
+            "again": again,
+            "asked": lambda name: query.get(name, ""),
+            "base": str(request.base_url).rstrip("/"),
+            "document": None,
+        }
+        body = environment().get_template(f"{template}.html").render({**shared, **values}).encode()
+        return packed(request, body, status)
+
+    def read_by(self, request: Request) -> None:
+        """Words, times and numbers that are chosen from here on are for this reader."""
+        READER.set(request.state.preferences)
+
+    def problem(self, request: Request, viewer: Viewer, status: int, heading: str, message: str) -> Response:
+        """A page that says what is wrong, and what to do."""
+        language = request.state.language
+        said = {"heading": translated(heading, language), "message": translated(message, language)}
+        return self.render(request, "problem", viewer, status, **said)
+
+    def missing(self, request: Request, viewer: Viewer) -> Response:
+        """There is nothing here, or nothing that the viewer may know of."""
+        message = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
+        return self.problem(request, viewer, 404, N_("Nothing here"), message)
+
+    def page(self, page: Page) -> Route:
+        """The route of a page."""
+
+        async def show(request: Request) -> Response:
+            viewer = await self.viewer(request)
+            if not all(str(value).isprintable() for value in request.path_params.values()):
+                return self.missing(request, viewer)
+            self.read_by(request)
+            given = variables(page.name, request)
+            given |= {name: value for name, value in _told(viewer, given).items() if name in variables_of(page.name)}
+            if page.name == "search" and not given.get("text"):
+                return RedirectResponse("/", 303)
+            try:
+                data = await self.ask(text(page.name), viewer, given)
+            except Unanswered as unanswered:
+                return self.unanswered(request, viewer, unanswered)
+            if page.record and data[page.record] is None:
+                return self.missing(request, viewer)
+            shown = {**dict.fromkeys(variables_of(page.name)), **given}
+            every = {**dict.fromkeys(roots(page.name)), **data}
+            return self.render(request, page.name, viewer, document=page.name, given=shown, **every)
+
+        return Route(page.path, show, methods=["GET"], name=page.name)
+
+    def unanswered(self, request: Request, viewer: Viewer, unanswered: Unanswered) -> Response:
+        """What could not be shown: an address that was changed by hand, or the hub's own fault."""
+        codes = {error.get("extensions", {}).get("code") for error in unanswered.errors}
+        if codes and codes <= {"BAD_INPUT", "TOO_COSTLY"}:
+            message = N_("This address does not lead to a page of the list: begin at its first page.")
+            return self.problem(request, viewer, 400, N_("Not understood"), message)
+        message = N_("This went wrong on the hub's side; nothing was lost. Try again in a moment.")
+        return self.problem(request, viewer, 503 if "BUSY" in codes else 500, N_("Something went wrong"), message)
+
+
+def _told(viewer: Viewer, given: dict[str, Any]) -> dict[str, Any]:
+    # What a page's document may ask for and no address says: who reads, whether of the past, and since when is lately.
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return {
+        "signedIn": viewer.person is not None,
+        "past": "position" in given,
+        "since": given.get("since") or (today - LATELY).isoformat(),
+    }
+
+
+def packed(request: Request, body: bytes, status: int = 200, media: str = "text/html") -> Response:
+    """A page as it is sent: compressed where the browser takes that, or 304 where it has this very page already."""
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Cookie, Accept-Language, Accept-Encoding"}
+    if status == 200:
+        # Weak: what is compressed is the same page.
+        headers["ETag"] = "W/" + (tag := etag(body))
+        if matches(request.headers.get("if-none-match", ""), tag):
+            return Response(b"", 304, headers)
+    if len(body) > SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        body = gzip.compress(body, 5, mtime=0)
+    return Response(body, status, headers, media_type=media)
