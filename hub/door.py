@@ -15,6 +15,7 @@ from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
 from domain.standing import Action, actions, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
+from hub.credentials import Credentials
 from hub.identity import Identity
 from hub.log import Log, make_databases
 from hub.models import Models
@@ -37,6 +38,7 @@ class Hub:
     writer: Writer
     vault: Vault
     identity: Identity
+    credentials: Credentials
     _keys: asyncpg.Pool
 
     @classmethod
@@ -50,7 +52,8 @@ class Hub:
         keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
         states, models = States(log), Models(log, until=until)
         await models.open()
-        hub = cls(log, states, models, Writer(log, states, models), await Vault.open(keys), Identity(log.pool), keys)
+        writer, vault = Writer(log, states, models), await Vault.open(keys)
+        hub = cls(log, states, models, writer, vault, Identity(log.pool), Credentials(log.pool), keys)
         if until is not None:
             return hub
         await hub.writer.start()
@@ -131,6 +134,16 @@ class Hub:
         act = CommandAct(actor)
         return (await self._consider(lambda model: actions(model, act, record), act))[0]
 
+    async def person_of(self, email: str) -> str | None:
+        """The person who was invited under an e-mail address."""
+        alias = await self.vault.known_alias("email", email.strip().casefold())
+        found = await self.log.read(tag=f"email:{alias}", types=["PersonInvited"], limit=1) if alias else []
+        return found[0].event.person if found and isinstance(found[0].event, PersonInvited) else None
+
+    async def invited(self) -> bool:
+        """Whether anybody was ever invited: an empty hub waits for its first administrator."""
+        return bool(await self.log.read(types=["PersonInvited"], limit=1))
+
     async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State], bool]:
         try:
             return *await self._consider(lambda model: decide(command, model, act), act), True
@@ -176,4 +189,5 @@ class Hub:
             elif isinstance(each.event, OrcidLinked):
                 aliases.append(each.event.orcid_alias)
         await self.identity.revoke_all(person)
+        await self.credentials.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)

@@ -51,22 +51,27 @@ class Identity:
             await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
             return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
 
-    async def redeem(self, link: str) -> tuple[str, str] | None:
-        """A session for a link, with its person; the link is used up. ``None`` where it is not valid."""
+    async def redeem(self, link: str) -> str | None:
+        """The person whose link this is; the link is used up. ``None`` where it is not valid."""
         async with self._pool.acquire() as db, db.transaction():
             person = await db.fetchval(
                 "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
                 fingerprint(link),
             )
-            if person is None:
-                return None
-            await db.execute("DELETE FROM hub.access WHERE ends_at < now()")
-            return await self._make(db, "hub_session_", "session", person, "", [EVERYTHING], SESSION_LIVES), person
+            if person is not None:
+                await db.execute("DELETE FROM hub.access WHERE ends_at < now()")
+            return person
 
-    async def session(self, person: str) -> str:
-        """A session without a link: for the demonstration only."""
+    async def session(self, person: str, label: str = "") -> str:
+        """A session of a person who has proven who they are; ``label`` says on which device."""
         async with self._pool.acquire() as db:
-            return await self._make(db, "hub_session_", "session", person, "", [EVERYTHING], SESSION_LIVES)
+            return await self._make(db, "hub_session_", "session", person, label, [EVERYTHING], SESSION_LIVES)
+
+    async def end_others(self, person: str, kept: str) -> None:
+        """End every session of a person but the one with this id."""
+        await self._pool.execute(
+            "DELETE FROM hub.access WHERE person = $1 AND kind = 'session' AND id <> $2", person, kept
+        )
 
     async def token(self, person: str, scope: Collection[str], label: str, days: int) -> str:
         """A token for programs, shown this once; ``days`` from 1 to 366."""

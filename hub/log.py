@@ -46,7 +46,7 @@ _SETTINGS = {
     "jit": "off",
 }
 # What has to be there, in this order, and where it is made from.
-_TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql"}
+_TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql", "hub.passkey": "identity.sql"}
 _COLUMNS = "position, type, tags, actor, at, request, data::text"
 
 

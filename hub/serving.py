@@ -17,6 +17,7 @@ from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
 from hub.auditing import policy_file, sealing_key
 from hub.console import address, err, failing, free_port, opened, remember
+from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
 from hub.log import Log, make_databases
@@ -92,6 +93,10 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
                 # An older backup that goes on would make a second history: first what is missing comes back.
                 err.print(lost)
                 sys.exit(1)
+            if not demo and not await hub.invited():
+                secret = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
+                err.print("The hub is empty. Whoever opens this link becomes its first administrator:")
+                err.print(f"  {address()}/sign-in/first/{secret}", soft_wrap=True)
             return await sealing_key(hub, home), await auditors_token(hub) if demo else None
         finally:
             await hub.close()

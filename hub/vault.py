@@ -93,6 +93,11 @@ class Vault:
         )
         return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
 
+    async def known_alias(self, kind: str, value: str) -> str | None:
+        """The name that stands for an identifier, where one does already."""
+        digest = hashlib.blake2b(f"{kind}\n{value}".encode(), key=self._pepper, digest_size=32).digest()
+        return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
+
     async def read(self, log: asyncpg.Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
         """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed."""
         people = list({person for person, _, _ in wanted})

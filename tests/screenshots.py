@@ -64,7 +64,9 @@ def draw(browser: Browser, base: str, folder: Path, language: str, color: str, o
     return count
 
 
-def main(base: str, folder: str, only: str = "", languages: str = ",".join(PAGES), colors: str = ",".join(COLORS)) -> None:
+def main(
+    base: str, folder: str, only: str = "", languages: str = ",".join(PAGES), colors: str = ",".join(COLORS)
+) -> None:
     """Draw the pictures of a demonstration that is served at ``base``."""
     into = Path(folder)
     into.mkdir(parents=True, exist_ok=True)

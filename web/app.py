@@ -21,15 +21,18 @@ from projections.core import PUBLIC
 from web.assets import static
 from web.explorer import Explorer
 from web.exporting import Exports
+from web.federation import Federation, Provider
 from web.forms import Forms
 from web.graphql import AWAY, UNFIT, Endpoint, sdl
 from web.live import Live
 from web.log import LogFiles
 from web.pages import SITE, document
+from web.passkeys import Passkeys
 from web.preferences import Preferring
 from web.reads.executor import Reads
 from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
+from web.sessions import Throttle
 from web.signing import Signing
 from web.site import Site, Unanswered
 
@@ -82,7 +85,9 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     viewers, live = Viewers(hub), Live(hub.log)
     endpoint = Endpoint(reads, viewers, live, _log.error)
     site = Site(endpoint, settings.demo, settings.until)
-    forms, signing = Forms(site), Signing(site)
+    throttle, provider = Throttle(), Provider.told()
+    forms, signing = Forms(site), Signing(site, throttle, provider is not None)
+    passkeys, federation = Passkeys(site, throttle), Federation(site, throttle, provider)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint.http, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", endpoint.socket),
@@ -99,7 +104,16 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
         routes += LogFiles(hub, viewers).routes()
         routes += [
             Route("/sign-in", signing.sign_in),
+            Route("/sign-in/passkey/begin", passkeys.begin, methods=["POST"]),
+            Route("/sign-in/passkey", passkeys.sign_in, methods=["POST"]),
+            Route("/sign-in/institution", federation.begin),
+            Route("/sign-in/institution/back", federation.back),
+            Route("/sign-in/first/{secret}", signing.first, methods=["GET", "POST"]),
             Route("/sign-in/{link}", signing.link, methods=["GET", "POST"]),
+            Route("/passkeys/begin", passkeys.begin_making, methods=["POST"]),
+            Route("/passkeys/forget", signing.forget, methods=["POST"]),
+            Route("/passkeys", passkeys.make, methods=["POST"]),
+            Route("/sessions", signing.sessions, methods=["POST"]),
             Route("/sign-out", signing.sign_out, methods=["POST"]),
             Route("/profile", signing.profile),
             Route("/tokens", signing.tokens, methods=["POST"]),

@@ -1,6 +1,7 @@
 """A request as it arrives, whatever was sent: its document, its variables, and the secret that was shown."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,10 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 MAX_BODY = 1_000_000
+SECURE = "__Host-hub_session"
+"""The cookie of a session over https: no other host, and no page of plain http, can set or read it."""
 COOKIE = "hub_session"
+"""The same where there is no https: a browser takes no ``__Host-`` there."""
 
 
 class Malformed(Exception):
@@ -62,7 +66,24 @@ def secret_of(connection: HTTPConnection) -> str | None:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return connection.cookies.get(COOKIE)
+    return connection.cookies.get(cookie_of(connection))
+
+
+def cookie_of(connection: HTTPConnection) -> str:
+    """The name of the cookie that holds a session, as the hub is reached here."""
+    return SECURE if is_secure(connection) else COOKIE
+
+
+def base_of(connection: HTTPConnection) -> str:
+    """The address at which people reach the hub: as it was set, or as whoever asks has called it."""
+    if told := os.environ.get("HUB_URL", "").rstrip("/"):
+        return told
+    return f"{connection.url.scheme}://{connection.headers.get('host', '')}"
+
+
+def is_secure(connection: HTTPConnection) -> bool:
+    """Whether whoever asks has come over https, at the latest to the proxy that stands before the hub."""
+    return connection.url.scheme in ("https", "wss") or os.environ.get("HUB_URL", "").startswith("https://")
 
 
 def from_elsewhere(connection: HTTPConnection) -> bool:

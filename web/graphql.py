@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from web.asking import COOKIE, MAX_BODY, Asked, Malformed, asked, decoded, etag, from_elsewhere, matches, secret_of
+from web.asking import MAX_BODY, Asked, Malformed, asked, cookie_of, decoded, etag, from_elsewhere, matches, secret_of
 from web.live import Live
 from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, limited, within_cost
@@ -226,7 +226,7 @@ class Endpoint:
                 else:
                     body.pop(name, None)
             return asked(body)
-        if from_elsewhere(request) and COOKIE in request.cookies:
+        if from_elsewhere(request) and cookie_of(request) in request.cookies:
             raise Malformed("Pages of other sites may not act in a visitor's name: send a token instead.", 403)
         kind, _, parameters = request.headers.get("content-type", "").partition(";")
         if kind.strip().lower() != JSON or ("charset" in parameters.lower() and "utf-8" not in parameters.lower()):
@@ -305,7 +305,7 @@ class Endpoint:
         if "graphql-transport-ws" not in websocket.scope.get("subprotocols", ()):
             await websocket.close(4406, "Subprotocol not acceptable")
             return
-        if from_elsewhere(websocket) and COOKIE in websocket.cookies:
+        if from_elsewhere(websocket) and cookie_of(websocket) in websocket.cookies:
             await websocket.close(4403, "Forbidden")
             return
         await websocket.accept("graphql-transport-ws")

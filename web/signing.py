@@ -6,14 +6,20 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import N_
-from domain.people import JoinHub
-from hub.identity import EVERYTHING, READ, SESSION_LIVES
+from domain.core import N_, Refusal
+from domain.people import GrantRole, InvitePerson, JoinHub
+from hub.checking import command as checked
+from hub.credentials import FIRST
+from hub.identity import EVERYTHING, READ
 from projections.core import PUBLIC
-from web.asking import COOKIE, from_elsewhere
+from web.asking import cookie_of, from_elsewhere, is_secure
+from web.federation import too_often
 from web.forms import TooLarge, posted
 from web.pages import text
+from web.passkeys import address_of
 from web.preferences import keep
+from web.reads.viewer import Viewer
+from web.sessions import Throttle, signed_in, within
 from web.site import Site, Unanswered
 from web.words import translated
 
@@ -26,17 +32,11 @@ _DEMO_PEOPLE = """
     FROM {schema}.person p WHERE p.status = 'joined' ORDER BY p.id LIMIT 200"""
 
 
-def within(target: str) -> str:
-    """An address of this site, or the first page: nobody is sent elsewhere."""
-    safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
-    return target if safe else "/"
-
-
 class Signing:
     """The few pages that are about the reader and not about records."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Site, throttle: Throttle, institution: bool) -> None:
+        self._site, self._throttle, self._institution = site, throttle, institution
         self._hub = site.endpoint.reads.hub
 
     async def _sent(self, request: Request) -> dict[str, str] | None:
@@ -54,9 +54,12 @@ class Signing:
     async def sign_in(self, request: Request) -> Response:
         """How to sign in; in the demonstration, as whom."""
         viewer = await self._site.viewer(request)
-        people = await self._people() if self._site.demo else []
-        target = within(request.query_params.get("next", "/"))
-        return self._site.render(request, "sign-in", viewer, problem="", link="", people=people, target=target)
+        return await self._asked(request, viewer, target=within(request.query_params.get("next", "/")))
+
+    async def _asked(self, request: Request, viewer: Viewer, status: int = 200, **said: Any) -> Response:
+        people = await self._people() if self._site.demo and "link" not in said and "problem" not in said else []
+        shown = {"problem": "", "link": "", "people": people, "target": "/", "institution": self._institution, **said}
+        return self._site.render(request, "sign-in", viewer, status, **shown)
 
     async def _people(self) -> list[dict[str, Any]]:
         hub = self._hub
@@ -78,31 +81,60 @@ class Signing:
         person = sent.get("person", "")
         if person == PUBLIC or len((await self._site.endpoint.viewers.person(person)).principals) < 2:
             return self._site.missing(request, await self._site.viewer(request))
-        return _signed_in(await self._hub.identity.session(person), within(sent.get("next", "/")), request)
+        return await signed_in(self._hub, request, person, sent.get("next", "/"))
 
     async def link(self, request: Request) -> Response:
         """A one-time link: opening it changes nothing (mail programs do that), its button signs in."""
         viewer = await self._site.viewer(request)
         if request.method == "GET":
-            return self._site.render(request, "sign-in", viewer, problem="", link="yes", people=[], target="/")
+            return await self._asked(request, viewer, link="yes")
         if await self._sent(request) is None:
             return await self._refused(request)
-        redeemed = await self._hub.identity.redeem(request.path_params["link"])
-        if redeemed is None:
+        if wait := self._throttle.wait(address_of(request)):
+            return too_often(self._site, request, viewer, wait)
+        person = await self._hub.identity.redeem(request.path_params["link"])
+        if person is None:
             problem = translated(N_("This link was used, or its time has passed."), request.state.language)
-            return self._site.render(request, "sign-in", viewer, 410, problem=problem, link="", people=[], target="/")
-        session, person = redeemed
+            return await self._asked(request, viewer, 410, problem=problem)
         await self._hub.do(JoinHub(person=person), person)
-        return _signed_in(session, "/", request)
+        # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
+        known = await self._hub.credentials.passkeys(person)
+        return await signed_in(self._hub, request, person, "/" if known else "/?welcome=1")
+
+    async def first(self, request: Request) -> Response:
+        """The link that an empty hub prints: whoever opens it becomes its first administrator."""
+        viewer, secret = await self._site.viewer(request), request.path_params["secret"]
+        known = await self._hub.credentials.begun(FIRST, secret) and not await self._hub.invited()
+        if not known:
+            problem = translated(N_("This link was used, or its time has passed."), request.state.language)
+            return await self._asked(request, viewer, 410, problem=problem)
+        sent: dict[str, str] | None = {}
+        wrong: dict[str, str] = {}
+        if request.method == "POST":
+            sent = await self._sent(request)
+            if sent is None:
+                return await self._refused(request)
+            try:
+                named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
+                command = checked(InvitePerson, {**named, "language": request.state.language})
+                if await self._hub.credentials.end(FIRST, secret) is not None:
+                    person = (await self._hub.do(command)).record
+                    assert isinstance(person, str)
+                    await self._hub.do(GrantRole(person=person, role="center_officer"))
+                    await self._hub.do(JoinHub(person=person), person)
+                    return await signed_in(self._hub, request, person, "/?welcome=1")
+            except Refusal as refusal:
+                wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
+        return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session at once."""
         if await self._sent(request) is None:
             return await self._refused(request)
-        if (secret := request.cookies.get(COOKIE)) is not None:
+        if (secret := request.cookies.get(cookie_of(request))) is not None:
             await self._hub.identity.end(secret)
         response = RedirectResponse("/", 303)
-        response.delete_cookie(COOKIE, path="/")
+        response.delete_cookie(cookie_of(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
         return response
 
     async def profile(self, request: Request, secret: str = "") -> Response:
@@ -124,7 +156,7 @@ class Signing:
             tokens=[each for each in held if each.kind == "token"],
             sessions=[each for each in held if each.kind == "session"],
             current=viewer.access.id if viewer.access else "",
-            passkeys=[],
+            passkeys=await self._hub.credentials.passkeys(viewer.person),
             secret=secret,
             **data,
         )
@@ -140,7 +172,7 @@ class Signing:
             return RedirectResponse("/sign-in?next=/profile", 303)
         if "revoke" in sent:
             await self._hub.identity.revoke(viewer.person, sent["revoke"])
-            return RedirectResponse("/profile", 303)
+            return RedirectResponse("/profile?tab=tokens", 303)
         days = sent.get("days", "")
         scope = EVERYTHING if sent.get("scope") == EVERYTHING else READ
         if not days.isdecimal() or len(days) > 3 or not 1 <= int(days) <= 366 or not sent.get("label", "").strip():
@@ -150,6 +182,31 @@ class Signing:
         secret = await self._hub.identity.token(viewer.person, [scope], label, int(days))
         return await self.profile(request, secret)
 
+    async def sessions(self, request: Request) -> Response:
+        """End a session on another device, or all others."""
+        viewer = await self._site.viewer(request)
+        sent = await self._sent(request)
+        if sent is None:
+            return await self._refused(request)
+        if viewer.person is None or viewer.access is None or viewer.access.kind != "session":
+            return RedirectResponse("/sign-in?next=/profile", 303)
+        if sent.get("end") == "others":
+            await self._hub.identity.end_others(viewer.person, viewer.access.id)
+        else:
+            await self._hub.identity.revoke(viewer.person, sent.get("end", ""))
+        return RedirectResponse("/profile?tab=signing-in", 303)
+
+    async def forget(self, request: Request) -> Response:
+        """Forget a passkey."""
+        viewer = await self._site.viewer(request)
+        sent = await self._sent(request)
+        if sent is None:
+            return await self._refused(request)
+        if viewer.person is None or viewer.access is None or viewer.access.kind != "session":
+            return RedirectResponse("/sign-in?next=/profile", 303)
+        await self._hub.credentials.remove(viewer.person, sent.get("remove", ""))
+        return RedirectResponse("/profile?tab=signing-in", 303)
+
     async def preferences(self, request: Request) -> Response:
         """Choose a language, a time zone, light or dark."""
         sent = await self._sent(request)
@@ -158,17 +215,3 @@ class Signing:
         response = RedirectResponse(quote(within(sent.get("next", "/")), safe="/?&=%"), 303)
         keep(response, sent.get("language", ""), sent.get("zone", ""), sent.get("theme"))
         return response
-
-
-def _signed_in(session: str, target: str, request: Request) -> Response:
-    response = RedirectResponse(quote(target, safe="/?&=%"), 303)
-    response.set_cookie(
-        COOKIE,
-        session,
-        max_age=int(SESSION_LIVES.total_seconds()),
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=request.url.scheme == "https",
-    )
-    return response

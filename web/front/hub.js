@@ -1,1 +1,279 @@
-console.log(1)
+// What scripts add to pages that work without them: lists that change as one types, pages that show what others do,
+// drafts that survive a lost line, passkeys. Words come from the page, which knows its reader's language.
+import { Idiomorph } from "idiomorph";
+
+const main = document.getElementById("main");
+const words = JSON.parse(document.getElementById("words")?.textContent ?? "{}");
+const keep = {
+  ignoreActiveValue: true,
+  callbacks: {
+    // What a reader has opened stays open, what a script shows stays shown, and what is typed is theirs.
+    beforeAttributeUpdated: (name, node) =>
+      !(name === "open" && node.nodeName === "DETAILS") && !(name === "hidden" && node.matches?.("[data-shown]")),
+    beforeNodeMorphed: (old) => !(old.nodeType === 1 && old.matches("form[data-draft], form[data-filters]")),
+  },
+};
+
+function say(text, address) {
+  document.querySelector(".toast")?.remove();
+  const toast = document.createElement("div");
+  toast.className = "toast";
+  toast.setAttribute("role", "status");
+  toast.append(text);
+  if (address) {
+    const link = document.createElement("a");
+    link.href = address;
+    link.target = "_blank";
+    link.textContent = words.look;
+    toast.append(" ", link);
+  }
+  document.body.append(toast);
+  setTimeout(() => toast.remove(), 12_000);
+}
+
+let loading;
+async function load(address, into) {
+  loading?.abort();
+  loading = new AbortController();
+  const place = document.getElementById(into);
+  place?.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(address, { cache: "no-cache", signal: loading.signal });
+    if (!answer.ok) return false;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById(into);
+    if (!found || !place) return false;
+    Idiomorph.morph(place, found, keep);
+    dress(place);
+    return true;
+  } catch (error) {
+    if (error.name !== "AbortError") say(words.offline);
+    return false;
+  } finally {
+    place?.removeAttribute("aria-busy");
+  }
+}
+
+// Lists that change as one types; the address always says what is shown.
+function filters(form) {
+  let waiting;
+  const show = async () => {
+    const asked = new URLSearchParams(new FormData(form));
+    for (const [name, value] of [...asked]) if (!value) asked.delete(name);
+    const address = `${location.pathname}?${asked}`;
+    if (await load(address, "list")) history.replaceState(null, "", address);
+  };
+  form.addEventListener("input", (event) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(show, event.target.matches("select, [type=checkbox]") ? 0 : 250);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    clearTimeout(waiting);
+    show();
+  });
+}
+
+// The record at any position of its history.
+function slider(form) {
+  const positions = form.dataset.positions.split(" ");
+  const range = form.querySelector("input");
+  form.hidden = false;
+  form.dataset.shown = "";
+  let waiting;
+  range.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      const last = Number(range.value) === positions.length - 1;
+      const address = location.pathname + (last ? "" : `?position=${positions[range.value]}`);
+      if (await load(address, "main")) history.replaceState(null, "", address);
+    }, 120);
+  });
+}
+
+// Drafts are kept on the device, for the person who wrote them, until the hub has them.
+function drafts(form) {
+  const place = `draft ${main.dataset.person ?? ""} ${form.dataset.draft}`;
+  const fields = () => [...form.elements].filter((each) => each.name && each.type !== "hidden" && each.type !== "submit");
+  const value = (each) => (each.type === "checkbox" ? each.checked : each.value);
+  const first = JSON.stringify(fields().map(value));
+  let dirty = "unsaved" in form.dataset;
+  const old = localStorage.getItem(place);
+  if (old && !form.querySelector(".wrong") && !dirty) {
+    const { at, values } = JSON.parse(old);
+    const differs = fields().some((each) => each.name in values && values[each.name] !== value(each));
+    if (differs) {
+      const offer = document.createElement("div");
+      offer.className = "notice warn";
+      offer.setAttribute("role", "status");
+      const when = new Date(at).toLocaleString(document.documentElement.lang);
+      const back = button(words.restore, () => {
+        for (const each of fields()) {
+          if (!(each.name in values)) continue;
+          if (each.type === "checkbox") each.checked = values[each.name];
+          else each.value = values[each.name];
+        }
+        dirty = true;
+        offer.remove();
+      });
+      const away = button(words.discard, () => {
+        localStorage.removeItem(place);
+        offer.remove();
+      });
+      const text = document.createElement("p");
+      text.textContent = words.unsaved.replace("%s", when);
+      const both = document.createElement("p");
+      both.className = "acts";
+      both.append(back, away);
+      offer.append(text, both);
+      form.before(offer);
+    } else {
+      localStorage.removeItem(place);
+    }
+  }
+  let waiting;
+  form.addEventListener("input", () => {
+    dirty = JSON.stringify(fields().map(value)) !== first;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const values = Object.fromEntries(fields().map((each) => [each.name, value(each)]));
+      localStorage.setItem(place, JSON.stringify({ at: Date.now(), values }));
+    }, 400);
+  });
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.name === "!preview") return preview(event, form);
+    dirty = false;
+    sessionStorage.setItem("sent", place);
+    // Once is enough: the second press of an impatient thumb sends nothing.
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => delete form.dataset.sent, 10_000);
+  });
+  addEventListener("beforeunload", (event) => {
+    if (dirty) event.preventDefault();
+  });
+}
+
+function button(text, press) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "second";
+  made.textContent = text;
+  made.addEventListener("click", press);
+  return made;
+}
+
+async function preview(event, form) {
+  event.preventDefault();
+  const sent = new URLSearchParams(new FormData(form, event.submitter));
+  const place = document.getElementById(`${event.submitter.value}-preview`);
+  try {
+    const answer = await fetch(location.href, { method: "POST", body: sent });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    place.replaceChildren(...page.getElementById(place.id).childNodes);
+    place.hidden = false;
+  } catch {
+    say(words.offline);
+  }
+}
+
+// Live: one subscription of the API for the page that is looked at, none for one that is hidden.
+const DOCUMENTS = {
+  record: "subscription($id: ID!) { recordChanged(id: $id) { event { words actorId actorName } } }",
+  all: "subscription { happened { event { words } } }",
+  proposal: "subscription { proposalChanged { event { words } } }",
+  call: "subscription { callChanged { event { words } } }",
+  organization: "subscription { organizationChanged { event { words } } }",
+};
+let source;
+function listen() {
+  const { live, record } = main.dataset;
+  source?.close();
+  if (!live || document.hidden) return;
+  const asked = new URLSearchParams({ query: DOCUMENTS[live === "elsewhere" ? "record" : live] });
+  if (record) asked.set("variables", JSON.stringify({ id: record }));
+  source = new EventSource(`/graphql?${asked}`);
+  let before = !performance.getEntriesByType("navigation").length;
+  let waiting;
+  source.addEventListener("open", () => {
+    // Whatever happened while nobody listened; an unchanged page is 304.
+    if (before) renew();
+    before = true;
+  });
+  source.addEventListener("next", ({ data }) => {
+    const change = Object.values(JSON.parse(data).data ?? {})[0];
+    if (!change) return;
+    const { event } = change;
+    const who = event.actorName ? `${event.actorName}: ` : "";
+    if (live === "elsewhere") return say(`${words.meanwhile} ${who}${event.words}`, `${location.origin}/${record.split("_")[0] === "person" ? "people" : `${record.split("_")[0]}s`}/${record}`);
+    if (live === "record" && event.actorId !== main.dataset.person) say(who + event.words);
+    clearTimeout(waiting);
+    waiting = setTimeout(renew, 150);
+  });
+}
+function renew() {
+  if (main.dataset.live && main.dataset.live !== "elsewhere") load(location.href, "main");
+}
+document.addEventListener("visibilitychange", listen);
+addEventListener("pagehide", () => source?.close());
+
+// Passkeys.
+const encode = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+const decode = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (each) => each.charCodeAt(0));
+async function post(address, body) {
+  const answer = await fetch(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(answer.status);
+  return answer.json();
+}
+function passkey(form) {
+  if (!globalThis.PublicKeyCredential) return;
+  form.hidden = false;
+  form.dataset.shown = "";
+  const registers = form.dataset.passkey === "register";
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const problem = form.querySelector(".problem");
+    problem.hidden = true;
+    try {
+      const options = await post(registers ? "/passkeys/begin" : "/sign-in/passkey/begin", {});
+      options.challenge = decode(options.challenge);
+      for (const each of options.excludeCredentials ?? options.allowCredentials ?? []) each.id = decode(each.id);
+      let made;
+      if (registers) {
+        options.user.id = decode(options.user.id);
+        made = await navigator.credentials.create({ publicKey: options });
+      } else {
+        made = await navigator.credentials.get({ publicKey: options });
+      }
+      const response = {};
+      for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+        if (made.response[name]) response[name] = encode(made.response[name]);
+      }
+      if (registers) response.transports = made.response.getTransports?.() ?? [];
+      const sent = { id: made.id, rawId: encode(made.rawId), type: made.type, response, clientExtensionResults: {} };
+      const { next } = await post(registers ? "/passkeys" : "/sign-in/passkey", { credential: sent, next: form.dataset.next });
+      location.assign(next);
+    } catch {
+      problem.hidden = false;
+    }
+  });
+}
+
+function dress(root) {
+  for (const form of root.querySelectorAll("form[data-positions]")) if (!("shown" in form.dataset)) slider(form);
+}
+
+// The clock of the device, so that deadlines are in its time from the next page on.
+if (!/(^|; )hub_zone=/.test(document.cookie)) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `hub_zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
+}
+if (new URLSearchParams(location.search).has("done")) {
+  localStorage.removeItem(sessionStorage.getItem("sent"));
+  sessionStorage.removeItem("sent");
+}
+dress(document);
+document.querySelectorAll("form[data-filters]").forEach(filters);
+document.querySelectorAll("form[data-draft]").forEach(drafts);
+document.querySelectorAll("form[data-passkey]").forEach(passkey);
+listen();

@@ -1,0 +1,117 @@
+"""How people prove who they are besides links: passkeys, their institution's word, and the ceremonies of both."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from hub.identity import fingerprint
+
+CEREMONY_LIVES = timedelta(minutes=10)
+FIRST_LIVES = timedelta(days=3)
+FIRST = "first"
+"""The ceremony by which an empty hub gets its first administrator."""
+
+
+@dataclass(frozen=True)
+class Passkey:
+    """A key pair of which a device holds one half; ``id`` is base64url."""
+
+    id: str
+    person: str
+    public_key: bytes
+    sign_count: int
+    label: str
+    made_at: datetime
+
+
+class Credentials:
+    """Keeps passkeys, bindings to institutions' accounts, and what was begun; each ceremony can be ended once."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def begin(self, kind: str, data: Any, lives: timedelta = CEREMONY_LIVES) -> str:
+        """Remember what a ceremony needs at its end; answers the secret that ends it."""
+        secret = secrets.token_urlsafe(32)
+        async with self._pool.acquire() as db, db.transaction():
+            await db.execute("DELETE FROM hub.ceremony WHERE ends_at < now() OR (kind = $1 AND kind = $2)", kind, FIRST)
+            await db.execute(
+                "INSERT INTO hub.ceremony (hash, kind, data, ends_at) VALUES ($1, $2, $3, $4)",
+                fingerprint(secret),
+                kind,
+                json.dumps(data),
+                datetime.now(UTC) + lives,
+            )
+        return secret
+
+    async def begun(self, kind: str, secret: str) -> bool:
+        """Whether such a ceremony can still be ended."""
+        return await self._pool.fetchval(
+            "SELECT EXISTS (SELECT FROM hub.ceremony WHERE hash = $1 AND kind = $2 AND ends_at > now())",
+            fingerprint(secret),
+            kind,
+        )
+
+    async def end(self, kind: str, secret: str) -> Any:
+        """What was remembered, once; ``None`` where nothing was begun with this secret, or too long ago."""
+        data = await self._pool.fetchval(
+            "DELETE FROM hub.ceremony WHERE hash = $1 AND kind = $2 AND ends_at > now() RETURNING data",
+            fingerprint(secret),
+            kind,
+        )
+        return None if data is None else json.loads(data)
+
+    async def add(self, id: str, person: str, public_key: bytes, sign_count: int, label: str) -> bool:
+        """Keep a passkey; whether it was new."""
+        done = await self._pool.execute(
+            "INSERT INTO hub.passkey (id, person, public_key, sign_count, label) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT DO NOTHING",
+            id,
+            person,
+            public_key,
+            sign_count,
+            label,
+        )
+        return done != "INSERT 0 0"
+
+    async def passkey(self, id: str) -> Passkey | None:
+        """A passkey by its id."""
+        row = await self._pool.fetchrow("SELECT * FROM hub.passkey WHERE id = $1", id)
+        return None if row is None else Passkey(**dict(row))
+
+    async def passkeys(self, person: str) -> list[Passkey]:
+        """The passkeys of a person, the newest first."""
+        rows = await self._pool.fetch("SELECT * FROM hub.passkey WHERE person = $1 ORDER BY made_at DESC, id", person)
+        return [Passkey(**dict(row)) for row in rows]
+
+    async def used(self, id: str, sign_count: int) -> None:
+        """Remember how often a passkey says that it was used."""
+        await self._pool.execute("UPDATE hub.passkey SET sign_count = $2 WHERE id = $1", id, sign_count)
+
+    async def remove(self, person: str, id: str) -> None:
+        """Forget a passkey of this person."""
+        await self._pool.execute("DELETE FROM hub.passkey WHERE person = $1 AND id = $2", person, id)
+
+    async def known_to(self, issuer: str, subject: str) -> str | None:
+        """The person whom an institution calls so."""
+        return await self._pool.fetchval(
+            "SELECT person FROM hub.federated WHERE issuer = $1 AND subject = $2", issuer, subject
+        )
+
+    async def bind(self, issuer: str, subject: str, person: str) -> None:
+        """From now on this account of an institution is this person's, whatever becomes of its e-mail address."""
+        await self._pool.execute(
+            "INSERT INTO hub.federated (issuer, subject, person) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            issuer,
+            subject,
+            person,
+        )
+
+    async def revoke_all(self, person: str) -> None:
+        """Forget everything by which this person can prove who they are."""
+        for table in ("passkey", "federated"):
+            await self._pool.execute(f"DELETE FROM hub.{table} WHERE person = $1", person)

@@ -1,0 +1,193 @@
+"""Signing in through an institution's OpenID Connect provider: authorization code, PKCE, state and nonce."""
+
+import os
+import time
+from dataclasses import dataclass
+from secrets import token_urlsafe
+from typing import Any
+
+import httpx2
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from domain.core import N_, Refusal
+from domain.people import JoinHub
+from web import sessions
+from web.asking import base_of, is_secure
+from web.passkeys import COOKIE, address_of
+from web.site import Site
+
+KIND = "oidc"
+_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
+_TIMEOUT, _SKEW, _KEPT = 10.0, 60, 3600.0
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The three settings: ``HUB_OIDC_ISSUER``, ``HUB_OIDC_CLIENT_ID``, ``HUB_OIDC_CLIENT_SECRET``."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+
+    @classmethod
+    def told(cls) -> "Provider | None":
+        """The provider that the environment names, where it names all three."""
+        found = [os.environ.get(f"HUB_OIDC_{name}", "") for name in ("ISSUER", "CLIENT_ID", "CLIENT_SECRET")]
+        return cls(*found) if all(found) else None
+
+
+class Federation:
+    """``/sign-in/institution`` and where the provider sends people back to."""
+
+    def __init__(self, site: Site, throttle: sessions.Throttle, provider: Provider | None) -> None:
+        self._site, self._throttle, self.provider = site, throttle, provider
+        self._hub = site.endpoint.reads.hub
+        self._found: tuple[float, dict[str, Any], Any] | None = None
+
+    async def begin(self, request: Request) -> Response:
+        """Send somebody to their institution."""
+        viewer = await self._site.viewer(request)
+        if self.provider is None:
+            return self._site.missing(request, viewer)
+        try:
+            about, _ = await self._about()
+        except (httpx2.HTTPError, ValueError, KeyError):
+            return await self._away(request)
+        asked = {
+            "state": token_urlsafe(24),
+            "nonce": token_urlsafe(24),
+            "verifier": token_urlsafe(48),
+            "next": sessions.within(request.query_params.get("next", "/")),
+        }
+        async with self._client(request) as client:
+            address, _ = client.create_authorization_url(
+                about["authorization_endpoint"],
+                state=asked["state"],
+                nonce=asked["nonce"],
+                code_verifier=asked["verifier"],
+            )
+        response = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
+        secret = await self._hub.credentials.begin(KIND, asked)
+        response.set_cookie(COOKIE, secret, max_age=600, httponly=True, samesite="lax", secure=is_secure(request))
+        return response
+
+    async def back(self, request: Request) -> Response:
+        """Somebody comes back: what they bring is checked against what was begun in this very browser."""
+        viewer = await self._site.viewer(request)
+        if self.provider is None:
+            return self._site.missing(request, viewer)
+        if wait := self._throttle.wait(address_of(request)):
+            return too_often(self._site, request, viewer, wait)
+        begun = await self._hub.credentials.end(KIND, request.cookies.get(COOKIE, ""))
+        given = request.query_params
+        if begun is None or given.get("state") != begun["state"]:
+            message = N_("This took too long, or it was begun in another browser: begin again.")
+            return self._site.problem(request, viewer, 400, N_("Not signed in"), message)
+        if "code" not in given or given.get("iss", self.provider.issuer) != self.provider.issuer:
+            message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
+            return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
+        try:
+            claims = await self._claims(request, given["code"], begun)
+        except (httpx2.HTTPError, OSError):
+            return await self._away(request)
+        except (OAuthError, JoseError, ValueError, KeyError, TypeError):
+            message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
+            return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
+        person = await self._person(claims)
+        if person is None:
+            message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
+            return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
+        response = await sessions.signed_in(self._hub, request, person, begun["next"])
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+    async def _claims(self, request: Request, code: str, begun: dict[str, Any]) -> dict[str, Any]:
+        assert self.provider is not None
+        about, keys = await self._about()
+        async with self._client(request) as client:
+            token = await client.fetch_token(about["token_endpoint"], code=code, code_verifier=begun["verifier"])
+        try:
+            told = jwt.decode(token["id_token"], KeySet.import_key_set(keys), algorithms=_ALGORITHMS)
+        except (JoseError, ValueError):
+            # The provider may have changed its keys since they were fetched.
+            self._found = None
+            _, keys = await self._about()
+            told = jwt.decode(token["id_token"], KeySet.import_key_set(keys), algorithms=_ALGORITHMS)
+        claims = told.claims
+        # OpenID Connect Core 1.0, 3.1.3.7.
+        audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+        fits = (
+            claims["iss"] == self.provider.issuer
+            and self.provider.client_id in audience
+            and claims.get("azp", self.provider.client_id) == self.provider.client_id
+            and claims["nonce"] == begun["nonce"]
+            and float(claims["exp"]) > time.time() - _SKEW
+            and float(claims["iat"]) < time.time() + _SKEW
+            and isinstance(claims["sub"], str)
+        )
+        if not fits:
+            raise ValueError("the ID token is not for this")
+        if "email" not in claims and "userinfo_endpoint" in about:
+            async with self._client(request, token) as client:
+                more = (await client.get(about["userinfo_endpoint"])).json()
+            if more.get("sub") == claims["sub"]:
+                claims = {**more, **claims}
+        return claims
+
+    async def _person(self, claims: dict[str, Any]) -> str | None:
+        # By the account; by an address only the first time, and only where the institution vouches for it.
+        assert self.provider is not None
+        subject = claims["sub"].replace("\0", "")
+        person = await self._hub.credentials.known_to(self.provider.issuer, subject)
+        if person is None and claims.get("email_verified") is True and isinstance(claims.get("email"), str):
+            person = await self._hub.person_of(claims["email"].replace("\0", ""))
+            if person is not None:
+                await self._hub.credentials.bind(self.provider.issuer, subject, person)
+        if person is not None:
+            try:
+                await self._hub.do(JoinHub(person=person), person)
+            except Refusal:
+                return None
+        return person
+
+    async def _about(self) -> tuple[dict[str, Any], Any]:
+        assert self.provider is not None
+        if self._found is None or time.monotonic() - self._found[0] > _KEPT:
+            async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
+                address = self.provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
+                about = (await client.get(address)).raise_for_status().json()
+                if about["issuer"] != self.provider.issuer:
+                    raise ValueError("the provider calls itself otherwise")
+                keys = (await client.get(about["jwks_uri"])).raise_for_status().json()
+            self._found = time.monotonic(), about, keys
+        return self._found[1], self._found[2]
+
+    def _client(self, request: Request, token: Any = None) -> AsyncOAuth2Client:
+        assert self.provider is not None
+        return AsyncOAuth2Client(
+            self.provider.client_id,
+            self.provider.client_secret,
+            scope="openid email",
+            redirect_uri=f"{base_of(request)}/sign-in/institution/back",
+            code_challenge_method="S256",
+            token=token,
+            timeout=_TIMEOUT,
+        )
+
+    async def _away(self, request: Request) -> Response:
+        message = N_("Your institution does not answer now. Try again in a moment, or sign in with a link.")
+        return self._site.problem(request, await self._site.viewer(request), 503, N_("Not signed in"), message)
+
+
+def too_often(site: Site, request: Request, viewer: Any, wait: int) -> Response:
+    """The page for who tried too often."""
+    message = N_("There were too many tries from where you are. Wait a minute, then try again.")
+    response = site.problem(request, viewer, 429, N_("Too many tries"), message)
+    response.headers["Retry-After"] = str(wait)
+    return response
