@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import datetime
 
 from graphql import (
     GraphQLEnumType,
@@ -33,8 +34,10 @@ async def rows_of(hub):
         names = ", ".join(f't."{name}"' for name in cls.__struct_fields__)
         sql = f"SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {names} FROM {hub.models.schema}.\"{table}\" t) r"
         found[table] = json.loads(await hub.log.pool.fetchval(sql))
-    data = await hub.log.pool.fetch("SELECT position, data::text FROM hub.event")
-    found["data"] = {row["position"]: json.loads(row["data"]) for row in data}
+    events = await hub.log.pool.fetch("SELECT position, data::text, tags, hub.leaf(e) AS leaf FROM hub.event e")
+    found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
+    found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
+    found["tags"] = {row["position"]: row["tags"].split() for row in events}
     return found
 
 
@@ -90,7 +93,7 @@ class Oracle:
 
     def column(self, source, name, how, type):
         if how.sql:
-            return self.rows["data"][source["position"]]
+            return self.rows[name][source["position"]]
         value = source[how.name or snake(name)]
         if isinstance(type, GraphQLEnumType) and value is not None:
             return value.upper()
@@ -160,6 +163,9 @@ class Oracle:
                     )
                 )
             ),
+            "tag": lambda v: v in self.rows["tags"][row["position"]],
+            "since": lambda v: datetime.fromisoformat(row["at"]) >= datetime.fromisoformat(v),
+            "until": lambda v: datetime.fromisoformat(row["at"]) < datetime.fromisoformat(v),
             "inMyCalls": lambda v: v == (row["call"] + "/office" in self.principals),
         }
         for name, value in where.items():
@@ -179,8 +185,8 @@ class Oracle:
 class Author:
     """Writes valid operations at random: fields, arguments, aliases, fragments, directives, variables."""
 
-    def __init__(self, schema, chance, ids):
-        self.schema, self.chance, self.ids = schema, chance, ids
+    def __init__(self, schema, chance, ids, times):
+        self.schema, self.chance, self.ids, self.times = schema, chance, ids, times
         self.fragments = []
         self.variables = {}
 
@@ -262,6 +268,11 @@ class Author:
             named = get_named_type(of)
             if isinstance(named, GraphQLEnumType):
                 parts.append(f"{name}: [{', '.join(chance.sample(list(named.values), 2))}]")
+            elif named.name == "DateTime":
+                parts.append(f"{name}: {self.variable('DateTime', chance.choice([*self.times, None]))}")
+            elif name == "type":
+                named_types = chance.choice([None, ["ProposalDrafted"], ["PartnerInvited", "OfficerAppointed"]])
+                parts.append(f"{name}: {self.variable('[String!]', named_types)}")
             elif isinstance(of, GraphQLList):
                 parts.append(f"{name}: {self.variable('[String!]', chance.choice([None, ['TJ'], ['KZ', 'UZ']]))}")
             elif named.name == "Boolean":

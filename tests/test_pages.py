@@ -102,12 +102,15 @@ def test_what_people_write_is_shown_as_text(region_dsn):
         async with serving(region_dsn) as (hub, app, _):
             person = (await people_of(hub))["karimova"]
             client, id = await as_(hub, app, person), await draft_of(hub, person)
+            own = (await client.get(f"/proposals/{id}")).text
             sent = {"proposal": id, "title": " ".join(HOSTILE), "abstract": "\n\n".join(HOSTILE)}
             assert (await client.post("/do/reviseProposal", data=sent)).status_code == 303
             shown = (await client.get(f"/proposals/{id}")).text
             assert "{{ 7*7 }}" in shown
-            for forbidden in ("<script", "<svg", "<img", 'href="javascript', 'href="data:text', ">49<"):
+            for forbidden in ("<img", 'href="javascript', 'href="data:text', ">49<"):
                 assert forbidden not in shown, forbidden
+            for ours in ("<script", "<svg"):
+                assert shown.count(ours) <= own.count(ours), ours
 
     told(story())
 

@@ -32,6 +32,7 @@ def test_generated_operations_agree_with_the_oracle(region_dsn, seed):
     async def story():
         async with serving(region_dsn) as (hub, _, client):
             chance, rows, plain = random.Random(seed), await rows_of(hub), bare()
+            times = [row["at"] for row in rows["entry"]]
             ids = [row["id"] for table in ("proposal", "organization", "call", "person") for row in rows[table]]
             people, agreed = await people_of(hub), 0
             for person in [None, *chance.sample(sorted(people.values()), 4)]:
@@ -39,7 +40,9 @@ def test_generated_operations_agree_with_the_oracle(region_dsn, seed):
                 viewer = await serving_viewer(hub, person)
                 oracle = Oracle(plain, rows, viewer, person)
                 for _ in range(40):
-                    operation, variables = Author(plain, chance, chance.sample(ids, 12)).operation()
+                    operation, variables = Author(
+                        plain, chance, chance.sample(ids, 12), chance.sample(times, 4)
+                    ).operation()
                     agreed += await agree(viewers, oracle, operation, variables)
             assert agreed > 100
 

@@ -53,6 +53,9 @@ LABELS = {
     "RECORDED": N_("recorded"),
     "SIGNED": N_("signed"),
     "SEALED": N_("sealed"),
+    "ORGANIZATIONS": N_("organizations"),
+    "OPEN_CALLS": N_("open calls"),
+    "PARTNERSHIPS": N_("partnerships across borders"),
 }
 
 LANGUAGE_NAMES = {
