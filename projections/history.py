@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from domain.core import Event, PersonId, tagged_fields
-from projections.core import Row
+from projections.core import AUDITORS, Row
 
 
 class EntryRow(Row, table="entry", key=("position",), index=("record",)):
@@ -33,10 +33,10 @@ def record_of(event: Event) -> str:
 def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[Sequence[str]]) -> EntryRow:
     """The entry of an event; ``concerned`` are the readers of each row that it was folded into.
 
-    Only who reads all of these rows sees the event; one that was folded into no row is seen by nobody.
+    Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
     sets = [*map(frozenset, concerned)]
-    readers = frozenset.intersection(*sets) if sets else ()
+    readers = {AUDITORS, *(frozenset.intersection(*sets) if sets else ())}
     return EntryRow(
         position=position,
         record=record_of(event),

@@ -91,5 +91,6 @@ def region_dsn(server, told_once):
 
 
 # Fixtures that several files of tests share; they build on those above.
+from tests.browsing import chromium, plain_dsn, region_url, visitor  # noqa: E402, F401
 from tests.golang import go  # noqa: E402, F401
 from tests.sealed import fetched, sealed, sealed_once  # noqa: E402, F401

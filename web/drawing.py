@@ -61,13 +61,13 @@ class Node(NamedTuple):
     of: Any
 
 
-def around(partners: Sequence[Any], counts: Sequence[int], width: float = 640, height: float = 360) -> list[Node]:
+def around(partners: Sequence[Any], counts: Sequence[int], width: float = 760, height: float = 360) -> list[Node]:
     """Partners on an ellipse around the one that they work with, the first at the top, clockwise."""
     most = max(counts, default=1)
     found = []
     for n, (each, count) in enumerate(zip(partners, counts, strict=True)):
         angle = 2 * pi * n / len(partners) - pi / 2
-        x, y = width / 2 + width * 0.3 * cos(angle), height / 2 + height * 0.38 * sin(angle)
+        x, y = width / 2 + width * 0.22 * cos(angle), height / 2 + height * 0.38 * sin(angle)
         side = "middle" if abs(cos(angle)) < 0.2 else "start" if cos(angle) > 0 else "end"
         found.append(Node(round(x, 1), round(y, 1), side, round(1 + 5 * count / most, 1), each))
     return found

@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, available_timezones
 
 from starlette.responses import Response
@@ -84,6 +84,6 @@ def keep(response: Response, language: str = "", zone: str = "", theme: str | No
     for name, value, known in kept:
         if known and value:
             # The script on the page tells the zone of the device, so it has to be able to see whether one is known.
-            response.set_cookie(name, value, max_age=_YEAR, samesite="lax", httponly=name != ZONE)
+            response.set_cookie(name, quote(value, safe=""), max_age=_YEAR, samesite="lax", httponly=name != ZONE)
     if theme == "":
         response.delete_cookie(THEME, samesite="lax", httponly=True)

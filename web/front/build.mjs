@@ -43,7 +43,7 @@ await named({
   entryPoints: ["explorer.js"],
   format: "esm",
   splitting: true,
-  chunkNames: "explorer-[hash]",
+  chunkNames: "part-[hash]",
   assetNames: "[name]-[hash]",
   loader: { ".ttf": "file" },
   define: { "process.env.NODE_ENV": '"production"' },

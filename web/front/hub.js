@@ -226,7 +226,8 @@ async function post(address, body) {
   return answer.json();
 }
 function passkey(form) {
-  if (!globalThis.PublicKeyCredential) return;
+  // No device makes a passkey for an address of numbers.
+  if (!globalThis.PublicKeyCredential || /^[\d.]+$|:/.test(location.hostname)) return;
   form.hidden = false;
   form.dataset.shown = "";
   const registers = form.dataset.passkey === "register";

@@ -15,7 +15,7 @@ from hub.log import Recorded
 from hub.models import Batch, RowKey
 from hub.reading import readable
 from hub.tables import TABLES
-from projections.core import PUBLIC, Row
+from projections.core import AUDITORS, PUBLIC, Row
 from projections.history import EntryRow
 from web.reads.compiler import Compiler, as_of_tables
 from web.reads.plan import BadInput, Late, Values
@@ -78,7 +78,7 @@ async def investigator_name(reading: "Reading", late: Late, items: Sequence[list
 @loads("actorName")
 async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Who takes part in a record may know who acted in it; the public may not."""
-    own = reading.viewer.principals - {PUBLIC}
+    own = reading.viewer.principals - {PUBLIC, AUDITORS}
     known = [actor for actor, readers in items if own.intersection(readers)]
     names = await _names(reading, known) if known else {}
     return [

@@ -1,0 +1,80 @@
+"""The pages in headless Chromium: a demonstration that serves, and visitors with whatever screen and settings."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from tests.conftest import copied
+from tests.web import opened
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NEEDED = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium")
+
+
+@pytest.fixture(scope="module")
+def region_url(server, told_once):
+    """The address of a demonstration that serves; what one test changes, the next one sees."""
+    with opened(asyncio.run(copied(server, told_once)), "--demo") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def plain_dsn(server, told_once):
+    """The same region where the demonstration was not asked for."""
+    return asyncio.run(copied(server, told_once))
+
+
+@pytest.fixture(scope="module")
+def chromium(region_url, plain_dsn):
+    """The browser; it comes last, since while it runs this thread is its own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium, region_url):
+    """Makes a page of a phone; whatever the browser complains of fails the test."""
+    contexts, complaints = [], []
+
+    def make(width=390, scripts=False, base_url=region_url, **settings):
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800}, java_script_enabled=scripts, base_url=base_url, **settings
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("requestfailed", failed)
+        return page
+
+    def failed(request):
+        # A page that is left ends what it listens to, and what it had asked for and needs no more.
+        if request.failure != "net::ERR_ABORTED":
+            complaints.append(f"{request.url}: {request.failure}")
+
+    yield make
+    for context in contexts:
+        context.close()
+    # A refusal shows its page with a status that says so; the browser notes that, and nothing else may be noted.
+    found = [text for text in complaints if "the server responded with a status of 4" not in text]
+    assert not found, found
+
+
+def sign_in(page, name, to="/"):
+    """Sign in as somebody of the demonstration."""
+    page.goto(f"/sign-in?next={to}")
+    page.get_by_role("button", name=name).click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)

@@ -1,0 +1,393 @@
+"""The face in Chromium: for everybody's eyes and hands, within its budget, live, and careful with what is typed."""
+
+import json
+import re
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.browsing import NEEDED, sign_in
+from web.assets import BUILT, manifest
+from web.pages import SITE
+from web.words import PAGES
+
+pytestmark = NEEDED
+AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
+BUILT_HERE = pytest.mark.skipif(not manifest(), reason=f"the pages' assets were not built into {BUILT.name}: make run")
+AUTHOR, CENTER = "Зарина Каримова", "Нилуфар Раҳимова"
+
+
+def first_link(page, listed, begins):
+    """The address of the first record of a list."""
+    page.goto(listed)
+    return page.locator(f'main a[href^="{begins}"]').first.get_attribute("href")
+
+
+def addresses(page):
+    """Every page of the site map, with records of the demonstration, and a form."""
+    records = {
+        "call": first_link(page, "/calls?status=OPEN", "/calls/"),
+        "organization": first_link(page, "/organizations?text=Umarov", "/organizations/"),
+        "proposal": first_link(page, "/proposals?status=AWARDED", "/proposals/"),
+    }
+    for each in SITE:
+        if each.name == "person":
+            continue
+        yield each.name, records.get(each.name) or each.path + ("?text=ai" if each.name == "search" else "")
+    yield "form", f"/do/draftProposal?call={records['call'].rpartition('/')[2]}"
+    for tab in ("about", "signing-in", "tokens"):
+        yield f"profile {tab}", f"/profile?tab={tab}"
+    yield "sign-in", "/sign-in"
+    yield "nothing", "/nothing"
+    yield "draft", first_link(page, "/proposals?status=DRAFT", "/proposals/")
+    yield "organization that waits", first_link(page, "/organizations?text=Center", "/organizations/")
+
+
+@BUILT_HERE
+@pytest.mark.parametrize("language", PAGES)
+def test_everybody_can_use_every_page(visitor, language):
+    page = visitor(320, scripts=True, locale=language, reduced_motion="reduce")
+    sign_in(page, AUTHOR)
+    found, seen = {}, 0
+    for name, address in [*addresses(page)]:
+        page.goto(address)
+        page.evaluate(AXE.read_text())
+        # Colors are looked at again in the other theme; what else there is, is the same in both.
+        for theme, only in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=theme)
+            told = page.evaluate("options => axe.run(options ?? {})", only)
+            seen += len(told["passes"])
+            for each in told["violations"]:
+                found[f"{each['id']} {theme} {name}"] = [node["html"][:120] for node in each["nodes"]][:3]
+    assert seen > 500
+    assert not found, json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def test_a_page_that_somebody_cannot_use_is_caught(visitor):
+    page = visitor(320, scripts=True)
+    page.goto("/status")
+    page.evaluate(AXE.read_text())
+    page.evaluate("document.querySelector('main').innerHTML = '<img src=\"data:,\"><button></button>'")
+    told = page.evaluate("axe.run()")
+    assert {"image-alt", "button-name"} <= {each["id"] for each in told["violations"]}
+
+
+@BUILT_HERE
+def test_a_first_view_is_small_and_comes_from_here(visitor, region_url, chromium):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    state = page.context.storage_state()
+    for name, address in [*addresses(page)]:
+        context = chromium.new_context(base_url=region_url, storage_state=state)
+        fresh = context.new_page()
+        session = context.new_cdp_session(fresh)
+        session.send("Network.enable")
+        sizes, kinds, urls = {}, {}, {}
+        session.on(
+            "Network.requestWillBeSent",
+            lambda e, kinds=kinds, urls=urls: (
+                kinds.__setitem__(e["requestId"], e.get("type")),
+                urls.__setitem__(e["requestId"], e["request"]["url"]),
+            ),
+        )
+        session.on(
+            "Network.loadingFinished", lambda e, sizes=sizes: sizes.__setitem__(e["requestId"], e["encodedDataLength"])
+        )
+        fresh.goto(address, wait_until="load")
+        fresh.wait_for_timeout(150)
+        context.close()
+        scripts = sum(size for id, size in sizes.items() if kinds.get(id) == "Script")
+        own = [url for url in urls.values() if not url.startswith((region_url, "data:"))]
+        assert own == [], name
+        assert sum(sizes.values()) <= 60_000, (name, sizes)
+        assert len(urls) <= 10, (name, urls)
+        assert scripts <= 15_000, name
+        if name != "nothing":
+            assert scripts > 1_000, name
+
+
+def test_a_page_that_has_not_changed_is_not_sent_again(region_url):
+    with httpx2.Client(base_url=region_url) as client:
+        for page in SITE:
+            if page.record:
+                continue
+            address = page.path + ("?text=ai" if page.name == "search" else "")
+            first = client.get(address)
+            assert first.status_code == 200 and first.headers["content-encoding"] == "gzip", page.name
+            again = client.get(address, headers={"if-none-match": first.headers["etag"]})
+            assert (again.status_code, again.content) == (304, b""), page.name
+            other = client.get(address, headers={"if-none-match": first.headers["etag"], "accept-language": "tg"})
+            assert other.status_code == 200, page.name
+
+
+@BUILT_HERE
+def test_assets_are_packed_and_kept_for_ever(region_url):
+    with httpx2.Client(base_url=region_url) as client:
+        for name in ("hub.css", "hub.js", "explorer.js"):
+            answer = client.get(f"/static/{manifest()[name]}", headers={"accept-encoding": "br"})
+            assert answer.headers["content-encoding"] == "br" and "immutable" in answer.headers["cache-control"]
+        assert client.get("/static/../app.py").status_code == 404
+        assert client.get("/static/manifest.json.br").status_code == 404
+        plain = client.get(f"/static/{manifest()['hub.css']}", headers={"accept-encoding": "br;q=0, gzip;q=0"})
+        assert "content-encoding" not in plain.headers
+
+
+def own_draft(page, title):
+    """A new draft of whoever has signed in; answers its address."""
+    page.goto("/calls?status=OPEN")
+    page.get_by_role("link", name="AI for health and languages").click()
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.get_by_label("Title").fill(title)
+    page.get_by_role("button", name="Draft proposal").click()
+    page.wait_for_url(re.compile("/proposals/"))
+    return page.url.partition("?")[0]
+
+
+@BUILT_HERE
+def test_a_page_that_is_open_shows_what_somebody_else_does(visitor):
+    author, other = visitor(1280, scripts=True), visitor(390, scripts=True)
+    sign_in(author, AUTHOR)
+    address = own_draft(author, "Speech of the valleys")
+    sign_in(other, "Фаррух Назаров")
+    other.goto(address)
+    assert other.get_by_role("heading", level=1).inner_text() == "Speech of the valleys draft"
+    other.wait_for_timeout(300)
+    author.goto(address)
+    author.get_by_role("link", name="Change the text of this proposal").click()
+    author.get_by_label("Title").fill("Speech of all valleys")
+    author.get_by_role("button", name="Revise proposal").click()
+    other.get_by_role("heading", level=1, name="Speech of all valleys").wait_for()
+    said = other.locator(".toast").inner_text()
+    assert AUTHOR in said and "changed" in said
+    # Who writes is told, and keeps every letter.
+    author.goto(address)
+    author.get_by_role("link", name="Change the text of this proposal").click()
+    author.get_by_label("Title").press("End")
+    author.get_by_label("Title").press_sequentially(" and hills")
+    author.wait_for_timeout(300)
+    other.get_by_role("link", name="Ask an organization to be a partner").click()
+    other.get_by_label("Organization").select_option(label="Kyrgyz State Technical University (KG)")
+    other.get_by_label("Contribution").fill("Recordings from Naryn")
+    other.get_by_role("button", name="Invite partner").click()
+    author.locator(".toast").wait_for()
+    assert "Meanwhile" in author.locator(".toast").inner_text()
+    assert author.get_by_label("Title").input_value() == "Speech of all valleys and hills"
+    author.on("dialog", lambda dialog: dialog.accept())
+
+
+@BUILT_HERE
+def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    address = own_draft(page, "A lost line")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    form = page.get_by_role("link", name="Change the text of this proposal").get_attribute("href")
+    page.goto(form)
+    page.get_by_label("Abstract").press_sequentially("Words that nobody has saved yet")
+    page.wait_for_timeout(600)
+    page.goto("/")
+    assert asked == ["beforeunload"]
+    page.goto(form)
+    assert page.get_by_label("Abstract").input_value() == ""
+    page.get_by_role("button", name="Bring it back").click()
+    assert page.get_by_label("Abstract").input_value() == "Words that nobody has saved yet"
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url(re.compile(r"done="))
+    page.goto(form)
+    assert page.get_by_role("button", name="Bring it back").count() == 0
+    assert asked == ["beforeunload"]
+    assert "nobody has saved" in page.get_by_label("Abstract").input_value()
+    # Somebody else on this device is offered nothing.
+    page.get_by_label("Abstract").press_sequentially("!")
+    page.wait_for_timeout(600)
+    sign_in(page, "Фаррух Назаров")
+    page.goto(f"/do/invitePartner?proposal={address.rpartition('/')[2]}")
+    assert page.get_by_role("button", name="Bring it back").count() == 0
+
+
+@BUILT_HERE
+def test_a_list_changes_as_one_types_and_its_address_says_so(visitor):
+    page = visitor(1280, scripts=True)
+    page.goto("/organizations")
+    before = page.locator("#list tbody tr").count()
+    page.get_by_label("Words of the name").press_sequentially("technolog")
+    page.wait_for_url(re.compile("text=technolog"))
+    assert page.locator("#list tbody tr").count() < before
+    assert page.locator("#list mark").first.inner_text().lower() == "technolog"
+    assert page.get_by_label("Words of the name").input_value() == "technolog"
+    shown = page.locator("#list tbody tr").all_inner_texts()
+    page.reload()
+    assert page.locator("#list tbody tr").all_inner_texts() == shown
+    page.get_by_role("link", name="Name").click()
+    assert "orderBy=NAME_LAST" in page.url and "text=technolog" in page.url
+    assert page.locator("#list tbody tr").all_inner_texts() == shown[::-1]
+
+
+@BUILT_HERE
+def test_a_text_is_previewed_as_it_will_look(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.get_by_label("Abstract").fill("**Bold** words <b>plain</b> ![x](javascript:1)")
+    page.get_by_role("button", name="Preview").click()
+    shown = page.locator("#abstract-preview")
+    shown.locator("strong").wait_for()
+    assert shown.inner_text() == "Bold words <b>plain</b> ![x](javascript:1)"
+    assert page.get_by_label("Abstract").input_value().startswith("**Bold**")
+    plain = visitor(scripts=False)
+    sign_in(plain, AUTHOR)
+    plain.goto(page.url)
+    plain.get_by_label("Abstract").fill("*Without* scripts")
+    plain.get_by_role("button", name="Preview").click()
+    assert plain.locator("#abstract-preview em").inner_text() == "Without"
+    assert plain.get_by_label("Abstract").input_value() == "*Without* scripts"
+    page.on("dialog", lambda dialog: dialog.accept())
+
+
+@BUILT_HERE
+def test_a_record_is_shown_as_it_stood(visitor):
+    page = visitor(1280, scripts=True)
+    sign_in(page, AUTHOR)
+    address = own_draft(page, "The first title")
+    page.get_by_role("link", name="Change the text of this proposal").click()
+    page.get_by_label("Title").fill("The second title")
+    page.get_by_role("button", name="Revise proposal").click()
+    page.goto(address)
+    range = page.get_by_label("Move through its history")
+    range.focus()
+    range.press("ArrowLeft")
+    page.get_by_role("heading", level=1, name="The first title").wait_for()
+    assert "You look at the past" in page.get_by_role("main").inner_text()
+    assert page.get_by_role("link", name="Change the text of this proposal").count() == 0
+    page.wait_for_url(re.compile("position="))
+    page.reload()
+    assert page.get_by_role("heading", level=1).inner_text().startswith("The first title")
+    page.get_by_role("link", name="Back to now").click()
+    assert page.get_by_role("heading", level=1).inner_text().startswith("The second title")
+
+
+def test_a_proposal_says_everything_that_is_missing(visitor):
+    page = visitor()
+    sign_in(page, AUTHOR)
+    own_draft(page, "Everything is missing")
+    told = page.get_by_role("region", name="What is next").inner_text()
+    for words in ("at least 100 characters", "risk of the AI", "Partners from enough countries"):
+        assert words in told
+    assert page.get_by_role("region", name="What is next").get_by_role("link", name="Write").count() == 1
+
+
+@BUILT_HERE
+def test_a_proposal_is_drafted_by_keyboard_alone(visitor):
+    page = visitor(1280, scripts=True)
+    page.goto("/sign-in?next=/calls")
+    button = page.get_by_role("button", name=AUTHOR)
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "sign-in" not in url)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+
+    def reach(words):
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.innerText || document.activeElement.name") == words:
+                return
+        raise AssertionError(f"Tab does not reach {words}")
+
+    reach("AI for health and languages")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/calls/"))
+    reach("Begin a proposal")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/do/"))
+    reach("title")
+    page.keyboard.type("By keyboard alone")
+    reach("Draft proposal")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name="By keyboard alone").wait_for()
+
+
+def test_choices_are_kept_without_scripts(visitor):
+    page = visitor()
+    page.goto("/calls")
+    assert "UTC+5" in page.locator("#list").inner_text()
+    page.get_by_label("Language").select_option("tg")
+    page.get_by_label("Time zone").select_option("Asia/Bishkek")
+    page.get_by_label("Colors").select_option("dark")
+    page.get_by_role("button", name="Choose").click()
+    assert page.url.endswith("/calls")
+    assert page.locator("html").get_attribute("lang") == "tg"
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert "UTC+6" in page.locator("#list").inner_text()
+
+
+@BUILT_HERE
+def test_deadlines_are_in_the_time_of_the_device(visitor):
+    page = visitor(scripts=True, timezone_id="Asia/Kolkata")
+    page.goto("/calls")
+    page.goto("/calls")
+    assert "UTC+5:30" in page.locator("#list").inner_text()
+
+
+@BUILT_HERE
+def test_the_explorer_runs_a_page_s_document(visitor):
+    page = visitor(1280, scripts=True)
+    page.goto("/calls")
+    page.get_by_role("link", name="Run it in the explorer").click()
+    run = page.get_by_role("button", name="Execute query")
+    run.wait_for(timeout=30_000)
+    page.wait_for_timeout(500)
+    run.click()
+    page.locator(".result-window", has_text="AI for health").wait_for(timeout=30_000)
+
+
+@BUILT_HERE
+def test_a_passkey_is_made_and_signs_in(visitor, region_url):
+    at = region_url.replace("127.0.0.1", "localhost")
+    page = visitor(scripts=True, base_url=at)
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    sign_in(page, AUTHOR)
+    page.goto("/profile?tab=signing-in")
+    page.get_by_role("button", name="Make a passkey on this device").click()
+    page.get_by_role("row", name="Chrome, Linux").get_by_role("button", name="Remove").wait_for()
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/sign-in?next=/proposals")
+    page.get_by_role("button", name="Use a passkey of this device").click()
+    page.wait_for_url(lambda url: url.endswith("/proposals") and "sign-in" not in url)
+    page.goto("/")
+    assert AUTHOR in page.get_by_role("heading", level=1).inner_text()
+    # Forgotten here, it opens nothing.
+    page.goto("/profile?tab=signing-in")
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/sign-in")
+    page.get_by_role("button", name="Use a passkey of this device").click()
+    page.get_by_role("alert").wait_for()
+    assert "/sign-in" in page.url
+
+
+def test_files_of_a_list_hold_what_the_list_shows(region_url):
+    with httpx2.Client(base_url=region_url) as client:
+        shown = client.get("/organizations?country=TJ").text
+        told = client.get("/organizations.json?country=TJ").json()
+        lines = client.get("/organizations.csv?country=TJ").content.decode("utf-8-sig").splitlines()
+        assert len(told) == len(lines) - 1 == int(re.search(r"Found: (\d+)", shown)[1]) > 3
+        assert {each["country"] for each in told} == {"TJ"}
+        assert lines[0].split(",")[:2] == ["id", "name"]
+        assert json.loads(client.get("/proposals.json?text=zzzzzz").content) == []
+        assert client.get("/proposals.xlsx").status_code == client.get("/people.csv").status_code == 404
+        assert client.get("/proposals.csv?after=x").status_code == 400
