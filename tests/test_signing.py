@@ -1,0 +1,329 @@
+"""Signing in: by an institution's provider that others wrote, as the first administrator; sessions, cookies, tries."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from hub.credentials import FIRST, FIRST_LIVES
+from hub.door import Hub
+from tests.test_log import told
+from tests.test_pages import as_
+from tests.web import BASE, home_of, node, people_of, serving
+from web.asking import COOKIE, SECURE
+from web.sessions import Throttle, device, within
+
+BACK = f"{BASE}/sign-in/institution/back"
+PEOPLE = {
+    "account-1": {"email": "karimova@hub.example", "email_verified": True},
+    "account-2": {"email": "karimova@hub.example", "email_verified": False},
+    "account-3": {"email": "nobody@hub.example", "email_verified": True},
+    "account-4": {},
+}
+
+
+@pytest.fixture(scope="module")
+def provider():
+    """The address of a provider; ``/become?sub=…`` says who signs in there next."""
+    process = node("provider.mjs", BACK, "a secret of both", json.dumps(PEOPLE))
+    line = process.stdout.readline()
+    while line and not line.startswith("http://127.0.0.1"):
+        line = process.stdout.readline()
+    yield line.strip()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def institution(provider, monkeypatch):
+    """The same, named in the hub's settings."""
+    for name, value in (("ISSUER", provider), ("CLIENT_ID", "hub"), ("CLIENT_SECRET", "a secret of both")):
+        monkeypatch.setenv(f"HUB_OIDC_{name}", value)
+    return provider
+
+
+async def through(client, provider, account, change=lambda address: address):
+    """Begin at the hub, sign in at the provider, and come back; answers what the hub says."""
+    begun = await client.get("/sign-in/institution?next=/proposals")
+    assert begun.status_code == 303
+    async with httpx2.AsyncClient() as browser:
+        await browser.get(f"{provider}/become", params={"sub": account})
+        address = begun.headers["location"]
+        asked = parse_qs(urlsplit(address).query)
+        assert asked["code_challenge_method"] == ["S256"] and len(asked["nonce"][0]) > 20
+        while not address.startswith(BASE):
+            answer = await browser.get(address)
+            assert answer.status_code in (302, 303), answer.text
+            address = str(answer.url.join(answer.headers["location"]))
+    return await client.get(change(address).removeprefix(BASE))
+
+
+def test_an_institution_says_who_somebody_is(region_dsn, institution):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            http = (await client()).http
+            assert "Sign in with your institution" in (await http.get("/sign-in")).text
+            done = await through(http, institution, "account-1")
+            assert (done.status_code, done.headers["location"]) == (303, "/proposals")
+            person = (await people_of(hub))["karimova"]
+            assert (await hub.identity.find(http.cookies[COOKIE])).person == person
+            # From now on the account counts, whatever address the institution gives to somebody else.
+            assert await hub.credentials.known_to(institution, "account-1") == person
+            other = (await client()).http
+            for account in ("account-2", "account-3", "account-4"):
+                refused = await through(other, institution, account)
+                assert refused.status_code == 403 and "nobody has invited you here" in refused.text
+                assert COOKIE not in other.cookies
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda address: re.sub("state=[^&]+", "state=other", address), 400),
+        (lambda address: re.sub("state=[^&]+&?", "", address), 400),
+        (lambda address: re.sub("code=[^&]+", "code=other", address), 403),
+        (lambda address: re.sub("code=[^&]+&?", "", address), 403),
+        (lambda address: re.sub("iss=[^&]+", "iss=https://elsewhere.example", address), 403),
+    ],
+)
+def test_who_comes_back_with_something_else_is_nobody(region_dsn, institution, change, status):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            http = (await client()).http
+            answer = await through(http, institution, "account-1", change)
+            assert answer.status_code == status and COOKIE not in http.cookies
+
+    told(story())
+
+
+def test_what_one_browser_began_no_other_ends(region_dsn, institution):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            victim, address = (await client()).http, []
+            await through((await client()).http, institution, "account-1", lambda at: address.append(at) or f"{BASE}/")
+            assert (await victim.get(address[0].removeprefix(BASE))).status_code == 400
+            assert COOKIE not in victim.cookies
+
+    told(story())
+
+
+def test_the_keys_and_the_nonce_of_a_provider_count(region_dsn, institution, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            from web import federation
+
+            real = federation.jwt.decode
+
+            def changed(*args, **named):
+                found = real(*args, **named)
+                found.claims["nonce"] = "another"
+                return found
+
+            monkeypatch.setattr(federation.jwt, "decode", changed)
+            http = (await client()).http
+            assert (await through(http, institution, "account-1")).status_code == 403
+            monkeypatch.setattr(federation.jwt, "decode", real)
+            assert (await through(http, institution, "account-1")).status_code == 303
+
+    told(story())
+
+
+def test_a_provider_that_is_away_is_said_to_be(region_dsn, monkeypatch):
+    for name, value in (("ISSUER", "http://127.0.0.1:9"), ("CLIENT_ID", "hub"), ("CLIENT_SECRET", "x")):
+        monkeypatch.setenv(f"HUB_OIDC_{name}", value)
+
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            answer = await (await client()).http.get("/sign-in/institution")
+            assert answer.status_code == 503 and "does not answer now" in answer.text
+
+    told(story())
+
+
+def test_without_settings_there_is_no_institution(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            http = (await client()).http
+            assert "institution" not in (await http.get("/sign-in")).text
+            assert (await http.get("/sign-in/institution")).status_code == 404
+            assert (await http.get("/sign-in/institution/back?code=x&state=y")).status_code == 404
+
+    told(story())
+
+
+def test_an_empty_hub_prints_a_link_for_its_first_administrator(dsn):
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "PYTHONUNBUFFERED": "1"}
+    from tests.web import free_port
+
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        link = next(line.strip() for line in process.stderr if "/sign-in/first/" in line)
+        next(line for line in process.stderr if "The hub is open" in line)
+        with httpx2.Client(transport=httpx2.HTTPTransport(retries=20)) as client:
+            assert "The first administrator" in client.get(link).text
+            wrong = client.post(link, data={"name": "Ситора", "email": "no address"})
+            assert wrong.status_code == 422 and "Ситора" in wrong.text and COOKIE not in client.cookies
+            done = client.post(link, data={"name": "Ситора Ҳасанова", "email": "sitora@example.org"})
+            assert done.status_code == 303
+            home = client.get(str(done.url.join(done.headers["location"]))).text
+            assert "Ситора Ҳасанова" in home and "/do/draftCall" in home and "make a passkey" in home
+            assert client.get(link).status_code == client.post(link, data={}).status_code == 410
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_only_the_newest_first_link_counts_and_none_where_somebody_is(dsn, region_dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        older = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
+        newer = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
+        assert not await hub.credentials.begun(FIRST, older) and await hub.credentials.begun(FIRST, newer)
+        await hub.close()
+        async with serving(region_dsn) as (hub, _, client):
+            secret = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
+            answer = await (await client()).http.post(f"/sign-in/first/{secret}", data={"name": "X", "email": "x@y.zz"})
+            assert answer.status_code == 410
+
+    told(story())
+
+
+def test_sessions_are_listed_and_ended(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            here, there = await as_(hub, app, person), await as_(hub, app, person)
+            listed = (await here.get("/profile?tab=signing-in")).text
+            assert listed.count('name="end"') == 2 and "this one" in listed
+            assert (await here.post("/sessions", data={"end": "others"})).status_code == 303
+            assert (await there.get("/profile")).status_code == 303
+            assert (await here.get("/profile")).status_code == 200
+            # Nobody ends what is somebody else's, and a token ends nothing.
+            other = await hub.identity.session((await people_of(hub))["osmonov"])
+            other_id = (await hub.identity.find(other)).id
+            await here.post("/sessions", data={"end": other_id})
+            assert await hub.identity.find(other) is not None
+            token = await as_(hub, app, person, "everything")
+            assert (await token.post("/sessions", data={"end": "others"})).headers["location"].startswith("/sign-in")
+            assert (await here.get("/profile")).status_code == 200
+
+    told(story())
+
+
+def test_signing_in_begins_a_new_session_and_ends_the_old_one(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            person = (await people_of(hub))["karimova"]
+            http = await as_(hub, app, person)
+            before = http.cookies[COOKIE]
+            link = await hub.identity.link(person)
+            assert (await http.post(f"/sign-in/{link}")).status_code == 303
+            assert http.cookies[COOKIE] != before and await hub.identity.find(before) is None
+
+    told(story())
+
+
+def test_over_https_a_session_is_its_host_s_alone(region_dsn, monkeypatch):
+    monkeypatch.setenv("HUB_URL", "https://hub.example")
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            person = (await people_of(hub))["karimova"]
+            http = (await client()).http
+            answer = await http.post(f"/sign-in/{await hub.identity.link(person)}")
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith(f"{SECURE}=") and "Domain" not in cookie
+            for part in ("Secure", "HttpOnly", "Path=/", "SameSite=lax"):
+                assert part in cookie
+            # A cookie that any page of plain http could have set opens nothing.
+            plain = (await client()).http
+            plain.cookies.set(COOKIE, await hub.identity.session(person))
+            assert (await plain.get("/profile")).status_code == 303
+
+    told(story())
+
+
+def test_who_tries_too_often_waits(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            http = (await client()).http
+            answers = [await http.post(f"/sign-in/hub_link_{n}") for n in range(25)]
+            assert {each.status_code for each in answers[:20]} == {410}
+            assert answers[-1].status_code == 429 and int(answers[-1].headers["retry-after"]) >= 1
+            assert (await http.get("/sign-in")).status_code == 200
+
+    told(story())
+
+
+def test_tries_come_back_with_time():
+    throttle = Throttle(tries=2, seconds=3, most=2)
+    assert [throttle.wait("a", now) for now in (0, 0)] == [0, 0]
+    assert throttle.wait("a", 0) == 3 and throttle.wait("a", 2.9) >= 1 and throttle.wait("a", 3.1) == 0
+    assert throttle.wait("b", 3.1) == throttle.wait("c", 3.1) == 0
+    assert len(throttle._spent) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "safe"),
+    [
+        ("/proposals?x=1", True),
+        ("//elsewhere.example", False),
+        ("/\\elsewhere", False),
+        ("https://x", False),
+        ("", False),
+    ],
+)
+def test_nobody_is_sent_elsewhere(target, safe):
+    assert within(target) == (target if safe else "/")
+
+
+def test_a_device_is_told_in_two_words():
+    assert device("Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36") == (
+        "Chrome, Android"
+    )
+    assert device("curl/8\x00тест") == "curl/8"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"credential": 1}', b'{"credential": {"id": "\\u0000"}}', b"[" * 9999]
+)
+def test_a_passkey_that_is_none_is_refused(region_dsn, body):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            http = (await client()).http
+            assert (await http.post("/sign-in/passkey/begin")).status_code == 200
+            answer = await http.post("/sign-in/passkey", content=body)
+            assert answer.status_code == 400 and COOKIE not in http.cookies
+            assert (await http.post("/passkeys/begin")).status_code == 403
+            mine = await as_(hub, app, (await people_of(hub))["karimova"])
+            assert (await mine.post("/passkeys/begin")).status_code == 200
+            assert (await mine.post("/passkeys", content=body)).status_code == 400
+            elsewhere = {"sec-fetch-site": "cross-site"}
+            assert (await http.post("/sign-in/passkey/begin", headers=elsewhere)).status_code == 403
+
+    told(story())
+
+
+def test_whoever_is_erased_cannot_come_back(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            from domain.people import ErasePerson
+
+            person = (await people_of(hub))["osmonov"]
+            assert await hub.person_of("OSMONOV@hub.example ") == person
+            await hub.credentials.add("key", person, b"x", 0, "a phone")
+            await hub.credentials.bind("https://issuer.example", "them", person)
+            await hub.do(ErasePerson(person=person))
+            assert await hub.credentials.passkeys(person) == []
+            assert await hub.credentials.known_to("https://issuer.example", "them") is None
+            assert await hub.person_of("osmonov@hub.example") is None
+
+    told(story())
