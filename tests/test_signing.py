@@ -220,13 +220,15 @@ def test_sessions_are_listed_and_ended(region_dsn):
 
 def test_signing_in_begins_a_new_session_and_ends_the_old_one(region_dsn):
     async def story():
-        async with serving(region_dsn) as (hub, app, client):
+        async with serving(region_dsn) as (hub, app, _):
             person = (await people_of(hub))["karimova"]
             http = await as_(hub, app, person)
             before = http.cookies[COOKIE]
             link = await hub.identity.link(person)
-            assert (await http.post(f"/sign-in/{link}")).status_code == 303
-            assert http.cookies[COOKIE] != before and await hub.identity.find(before) is None
+            answer = await http.post(f"/sign-in/{link}")
+            after = re.match(f"{COOKIE}=([^;]+)", answer.headers["set-cookie"])[1]
+            assert after != before and await hub.identity.find(before) is None
+            assert (await hub.identity.find(after)).person == person
 
     told(story())
 
@@ -235,7 +237,7 @@ def test_over_https_a_session_is_its_host_s_alone(region_dsn, monkeypatch):
     monkeypatch.setenv("HUB_URL", "https://hub.example")
 
     async def story():
-        async with serving(region_dsn) as (hub, app, client):
+        async with serving(region_dsn) as (hub, _, client):
             person = (await people_of(hub))["karimova"]
             http = (await client()).http
             answer = await http.post(f"/sign-in/{await hub.identity.link(person)}")
