@@ -37,9 +37,11 @@ def _all() -> Iterator[tuple[str, str]]:
     for room in ("domain", "hub", "web"):
         for file, _, found, *_ in extract_from_dir(_ROOT / room, [("**.py", "python")], keywords={"N_": None}):
             yield _first(found), f"{room}/{file}"
+    # A template that cannot be read as the pages read it is an error: its texts would be gone from the catalogs.
+    options = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false", "extensions": "jinja2.ext.do"}
     for template in sorted((_ROOT / "web" / "pages").glob("*.html")):
         with template.open("rb") as source:
-            for _, _, texts, _ in babel_extract(source, ["_"], [], {"trim_blocks": "true", "lstrip_blocks": "true"}):
+            for _, _, texts, _ in babel_extract(source, ["_"], [], options):
                 yield _first(texts), f"web/pages/{template.name}"
     for cls in commands().values():
         where = f"{cls.__module__.replace('.', '/')}.py"

@@ -177,13 +177,20 @@ class Reads:
     async def data(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
         """The finished JSON of ``data``."""
         within_cost(plan.cost(values))
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                answer = await self._stable(plan, values, viewer)
+                if not plan.volatile:
+                    return answer
+                # What depends on the clock or on the whole hub is made anew over what does not.
+                data = await Reading(self, viewer).fill(plan, msgspec.json.decode(answer), values, volatile=True)
+                return msgspec.json.encode(data)
+        except TimeoutError:
+            raise too_slow() from None
+
+    async def _stable(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
+        # The answer but for its volatile values, whose places are left: kept until a table of it changes.
         bound = self._bound(plan, values)
-        if plan.volatile:
-            try:
-                async with asyncio.timeout(TIMEOUT):
-                    return await self._fetch(plan, bound, values, viewer)
-            except TimeoutError:
-                raise too_slow() from None
         key = self._key(plan, bound, values, viewer)
         if (known := self._answers.get(key)) is not None:
             return known
@@ -191,10 +198,7 @@ class Reads:
             return await asyncio.shield(flight)
         flight = self._flights[key] = asyncio.ensure_future(self._fetch(plan, bound, values, viewer))
         try:
-            async with asyncio.timeout(TIMEOUT):
-                answer = await asyncio.shield(flight)
-        except TimeoutError:
-            raise too_slow() from None
+            answer = await asyncio.shield(flight)
         finally:
             del self._flights[key]
         self._answers.put(key, answer, len(answer) + 500)
@@ -266,9 +270,9 @@ class Reads:
         if plan.totals:
             bound = await self._counted(plan, values, viewer)
         raw = await self.hub.log.pool.fetchval(plan.sql, viewer.list, *bound)
-        if not plan.late:
+        if all(late.volatile for late in plan.late):
             return raw
-        filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values)
+        filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values, volatile=False)
         return msgspec.json.encode(filled)
 
 
@@ -307,8 +311,8 @@ class Reading:
             return None
         return await self.fill(plan, msgspec.json.decode(raw), values)
 
-    async def fill(self, plan: Plan, data: Any, values: Values) -> Any:
-        """Put the late values in their places."""
+    async def fill(self, plan: Plan, data: Any, values: Values, volatile: bool | None = None) -> Any:
+        """Put the late values in their places; with ``volatile`` only those that are, or only those that are not."""
         from web.reads import overview  # noqa: F401  (it registers its loaders)
         from web.reads.late import LOADERS
 
@@ -320,6 +324,8 @@ class Reading:
                     places.setdefault(placed[0], []).append((holder, path[-1], placed[1:]))
         for number, found in places.items():
             late = plan.late[number]
+            if volatile not in (None, late.volatile):
+                continue
             filled = await LOADERS[late.node.name.value](self, late, [needs for _, _, needs in found], values)
             for (holder, key, _), value in zip(found, filled, strict=True):
                 holder[key] = value

@@ -68,6 +68,11 @@ class Late:
     fragments: Mapping[str, FragmentDefinitionNode]
     plan: "Plan | None" = None
 
+    @property
+    def volatile(self) -> bool:
+        """Whether it depends on more than tables: on the clock, or on the whole hub."""
+        return self.name in ("actions", "hub", "seal") or (self.plan is not None and self.plan.volatile)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,7 +90,7 @@ class Plan:
     @cached_property
     def volatile(self) -> bool:
         """Whether the answer depends on more than its tables: on the clock, or on the whole hub."""
-        return any(each.name in ("actions", "hub", "seal") or (each.plan and each.plan.volatile) for each in self.late)
+        return any(each.volatile for each in self.late)
 
 
 def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:
