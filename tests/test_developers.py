@@ -1,0 +1,82 @@
+"""The page for developers works as printed: its examples are run, not read."""
+
+import html
+import os
+import re
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from tests.test_log import told
+from tests.web import node_program, opened, people_of, serving
+
+
+@pytest.fixture(scope="module")
+def hub_and_token(plain_dsn):
+    """The address of a hub, and a token that may do everything that its person may."""
+
+    async def token():
+        async with serving(plain_dsn) as (hub, _, _):
+            return await hub.identity.token((await people_of(hub))["karimova"], ["everything"], "test", 1)
+
+    secret = told(token())
+    with opened(plain_dsn) as url:
+        yield url, secret
+
+
+def example(url, name):
+    """An example of the page, as somebody would copy it."""
+    page = httpx2.get(f"{url}/developers").text
+    return html.unescape(re.search(rf'data-example="{name}">(.*?)</pre>', page, re.S)[1])
+
+
+@pytest.mark.parametrize("name", ["curl", "python", "javascript"])
+def test_a_first_query_works_as_printed(hub_and_token, tmp_path, name):
+    url, secret = hub_and_token
+    program = {"curl": ["sh"], "python": [sys.executable], "javascript": [node_program()]}[name]
+    file = tmp_path / f"example{'.mjs' if name == 'javascript' else ''}"
+    file.write_text(example(url, name))
+    env = {**os.environ, "HUB_TOKEN": secret}
+    done = subprocess.run([*program, file], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Зарина Каримова" in done.stdout and "AI for health and languages" in done.stdout
+
+
+def mine(url, secret):
+    """An open call, and the organization that the token's person works at."""
+    query = "{ calls(where: {status: [OPEN]}) { nodes { id } } me { affiliations { organization { id } } } }"
+    with httpx2.Client(base_url=url, headers={"authorization": f"Bearer {secret}"}) as client:
+        data = client.post("/graphql", json={"query": query}).json()["data"]
+    return data["calls"]["nodes"][0]["id"], data["me"]["affiliations"][0]["organization"]["id"]
+
+
+def test_a_change_works_as_printed_and_twice_the_same(hub_and_token):
+    url, secret = hub_and_token
+    call, organization = mine(url, secret)
+    script = example(url, "mutation").replace("ORGANIZATION", organization).replace('"CALL"', f'"{call}"')
+    env = {**os.environ, "HUB_TOKEN": secret}
+    first, second = (
+        subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, timeout=60) for _ in range(2)
+    )
+    assert '"receipt":{"record":"proposal_' in first.stdout and first.stdout == second.stdout
+
+
+def test_live_changes_are_heard_as_printed(hub_and_token):
+    url, secret = hub_and_token
+    call, organization = mine(url, secret)
+    env = {**os.environ, "HUB_TOKEN": secret}
+    command = ["sh", "-c", "exec " + example(url, "live")]
+    listening = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
+    try:
+        assert listening.stdout.readline() == ":\n"
+        draft = "mutation($p: DraftProposalInput!) { draftProposal(input: $p) { receipt { record } } }"
+        given = {"call": call, "lead": organization, "title": "Heard live"}
+        headers = {"authorization": f"Bearer {secret}"}
+        httpx2.post(f"{url}/graphql", json={"query": draft, "variables": {"p": given}}, headers=headers)
+        line = next(line for line in listening.stdout if line.startswith("data:"))
+        assert '"type":"ProposalDrafted"' in line
+    finally:
+        listening.kill()
+        listening.wait()

@@ -1,0 +1,230 @@
+"""What is counted over many records, and the log as auditors read it: each reader by what they may read."""
+
+import json
+
+import pytest
+
+from domain.calls import AmendCall
+from domain.core import Refusal, refuse
+from domain.proposals import ConfirmPartner, InvitePartner, ReviseProposal
+from hub.door import Hub
+from tests.test_graphql import draft_of
+from tests.test_log import told
+from tests.web import people_of, serving
+
+REGION = """query($since: DateTime!) { region(since: $since) {
+    figures { name count recent } places { city country organizations latitude }
+    links { from { city } to { city } projects } } }"""
+LONG_AGO, SOON = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+
+
+def test_the_region_is_counted_over_what_everybody_may_read(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            found = (await (await client()).data(REGION, since=LONG_AGO))["region"]
+            schema = hub.models.schema
+            counted = await hub.log.pool.fetchrow(
+                f"""SELECT (SELECT count(*) FROM {schema}.organization WHERE status = 'verified') AS organizations,
+                           (SELECT count(*) FROM {schema}.proposal WHERE status = 'awarded') AS awarded,
+                           (SELECT count(*) FROM {schema}.call WHERE status = 'open') AS open_calls"""
+            )
+            figures = {each["name"]: each["count"] for each in found["figures"]}
+            for name, count in dict(counted).items():
+                assert figures[name.upper()] == count > 0
+            assert all(each["recent"] == each["count"] for each in found["figures"])
+            none = (await (await client()).data(REGION, since=SOON))["region"]
+            assert [each["recent"] for each in none["figures"]] == [0, 0, 0, 0]
+            assert sum(each["organizations"] for each in found["places"]) == counted["organizations"]
+            assert found["links"] and sum(each["projects"] for each in found["links"]) >= counted["awarded"]
+            # Whoever may read more is told the same: it is the region's, not theirs.
+            author = await client(people["karimova"])
+            await draft_of(hub, people["karimova"])
+            assert (await author.data(REGION, since=LONG_AGO))["region"] == found
+
+    told(story())
+
+
+WITH = "query($id: ID!) { organization(id: $id) { collaborators { name country proposals } } }"
+
+
+def test_who_works_with_whom_depends_on_the_reader(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            by_name = {
+                row["name"]: row["id"]
+                for row in await hub.log.pool.fetch(f"SELECT id, name FROM {hub.models.schema}.organization")
+            }
+            own, partner = by_name["S. U. Umarov Physical-Technical Institute"], by_name["Osh State University"]
+
+            async def seen(person):
+                found = (await (await client(person)).data(WITH, id=own))["organization"]["collaborators"]
+                return {each["name"]: each["proposals"] for each in found}
+
+            public, inside = await seen(None), await seen(people["nazarov"])
+            assert public and set(public) < set(inside)
+            before = inside.get("Osh State University", 0)
+            proposal = await draft_of(hub, people["karimova"])
+            await hub.do(
+                InvitePartner(proposal=proposal, organization=partner, contribution="x" * 9), people["karimova"]
+            )
+            assert (await seen(people["nazarov"])).get("Osh State University", 0) == before
+            officer = await hub.log.pool.fetchval(
+                f"SELECT person FROM {hub.models.schema}.officer WHERE organization = $1", partner
+            )
+            await hub.do(ConfirmPartner(proposal=proposal, organization=partner), officer)
+            assert (await seen(people["nazarov"])).get("Osh State University", 0) == before + 1
+            assert await seen(None) == public
+            answer = await (await client()).answer(WITH.replace("collaborators", "collaborators(first: 51)"), id=own)
+            assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+
+    told(story())
+
+
+def test_applications_by_country_are_those_that_one_may_read(region_dsn):
+    query = (
+        """{ calls(first: 10) { nodes { title applications { country count } proposals(first: 0) { totalCount } } } }"""
+    )
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            for person in (None, people["karimova"], people["rahimova"]):
+                calls = (await (await client(person)).data(query))["calls"]["nodes"]
+                for each in calls:
+                    assert sum(a["count"] for a in each["applications"]) == each["proposals"]["totalCount"]
+                assert any(each["applications"] for each in calls)
+
+    told(story())
+
+
+LOG = """query($where: EventFilter) { activity(first: 100, where: $where) {
+    nodes { position type actorId actorName leaf record { id } } } }"""
+
+
+def test_auditors_read_every_event_and_nobody_s_name(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people, head = await people_of(hub), await hub.log.head()
+            auditor, seen, after = await client(people["osmonov"]), [], None
+            query = """query($after: String) { activity(first: 100, after: $after) {
+                nodes { position leaf actorName } pageInfo { hasNextPage endCursor } } }"""
+            while True:
+                page = (await auditor.data(query, after=after))["activity"]
+                seen += page["nodes"]
+                if not page["pageInfo"]["hasNextPage"]:
+                    break
+                after = page["pageInfo"]["endCursor"]
+            assert [each["position"] for each in seen] == [*range(head, 0, -1)]
+            leaves = await hub.log.pool.fetch("SELECT position, hub.leaf(e) AS leaf FROM hub.event e")
+            assert {each["position"]: each["leaf"].encode() for each in seen} == {
+                row["position"]: row["leaf"] for row in leaves
+            }
+            # Names only where the auditor takes part as anybody might.
+            own = {people["osmonov"]}
+            names = {each["actorName"] for each in seen} - {None}
+            assert names <= {"Бакыт Осмонов"} and own
+            everybody = (await (await client()).data(LOG))["activity"]["nodes"]
+            assert 0 < len(everybody) < head
+
+    told(story())
+
+
+@pytest.mark.parametrize("by", ["tag", "record", "type", "actor", "since", "until"])
+def test_events_are_found_by_what_they_are_about(region_dsn, by):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            auditor = await client(people["osmonov"])
+            every = await hub.log.read(limit=1_000)
+            middle = every[150]
+            proposal = next(each for each in every if each.type == "PartnerInvited").event
+            value = {
+                "tag": proposal.organization,
+                "record": proposal.proposal,
+                "type": ["PartnerInvited"],
+                "actor": people["karimova"],
+                "since": every[-50].at.isoformat(),
+                "until": every[60].at.isoformat(),
+            }[by]
+            wanted = {
+                "tag": lambda each: proposal.organization in each.tags,
+                "record": lambda each: getattr(each.event, "proposal", None) == proposal.proposal,
+                "type": lambda each: each.type == "PartnerInvited",
+                "actor": lambda each: each.actor == people["karimova"],
+                "since": lambda each: each.at >= every[-50].at,
+                "until": lambda each: each.at < every[60].at,
+            }[by]
+            found = (await auditor.data(LOG, where={by: value}))["activity"]["nodes"]
+            assert [each["position"] for each in found] == [each.position for each in every if wanted(each)][::-1]
+            assert middle.position and found
+
+    told(story())
+
+
+def test_what_happens_anywhere_is_heard_by_whom_it_concerns(region_dsn):
+    from web.asking import Asked
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            endpoint = next(each.endpoint for each in app.routes if getattr(each, "path", "") == "/graphql").__self__
+            heard = {}
+            for name in ("karimova", "mammedova"):
+                secret = await hub.identity.token(people[name], ["read"], "t", 1)
+                viewer = await endpoint.viewers.find(secret)
+                ask = Asked(
+                    "subscription($after: Int) { happened(after: $after) { event { type } } }",
+                    None,
+                    {"after": await hub.log.head()},
+                )
+                heard[name] = endpoint.results(ask, viewer, secret)
+            id = await draft_of(hub, people["karimova"])
+            await hub.do(ReviseProposal(proposal=id, title="Heard by who takes part"), people["karimova"])
+            first = json.loads(await anext(heard["karimova"]))
+            assert first["data"]["happened"]["event"]["type"] == "ProposalRevised"
+            # The stranger hears nothing of it: the next that they hear is public.
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'published'")
+            await hub.do(AmendCall(call=call, summary="Heard by everybody"), people["rahimova"])
+            stranger = json.loads(await anext(heard["mammedova"]))
+            assert stranger["data"]["happened"]["event"]["type"] == "CallAmended"
+            for each in heard.values():
+                await each.aclose()
+
+    told(story())
+
+
+def test_everything_that_is_missing_is_said_at_once(region_dsn):
+    query = """query($id: ID!) { proposal(id: $id) { actions { mutation available reason missing { code about } } } }"""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            id = await draft_of(hub, person)
+            found = (await (await client(person)).data(query, id=id))["proposal"]["actions"]
+            submit = next(each for each in found if each["mutation"] == "submitProposal")
+            assert [each["about"] for each in submit["missing"]] == ["risk", "partners"]
+            assert submit["missing"][-1] == {"code": "PARTNERS_UNCONFIRMED", "about": "partners"}
+            assert all(each["missing"] == [] for each in found if each["available"])
+
+    told(story())
+
+
+def test_refusals_are_raised_together():
+    refuse([])
+    with pytest.raises(Refusal) as caught:
+        refuse(Refusal("INVALID", text) for text in ("First", "Second", "Third"))
+    assert str(caught.value) == "First" and [str(each) for each in caught.value.further] == ["Second", "Third"]
+
+
+def test_the_region_is_there_while_nothing_is(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        await hub.close()
+        async with serving(dsn) as (_, _, client):
+            found = (await (await client()).data(REGION, since=LONG_AGO))["region"]
+            assert found["places"] == found["links"] == []
+            assert (await (await client()).http.get("/")).status_code == 200
+
+    told(story())
