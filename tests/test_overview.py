@@ -186,7 +186,7 @@ def test_what_happens_anywhere_is_heard_by_whom_it_concerns(region_dsn):
             assert first["data"]["happened"]["event"]["type"] == "ProposalRevised"
             # The stranger hears nothing of it: the next that they hear is public.
             call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'published'")
-            await hub.do(AmendCall(call=call, summary="Heard by everybody"), people["rahimova"])
+            await hub.do(AmendCall(call=call, summary="Heard by everybody", reason="Told"), people["rahimova"])
             stranger = json.loads(await anext(heard["mammedova"]))
             assert stranger["data"]["happened"]["event"]["type"] == "CallAmended"
             for each in heard.values():
