@@ -311,6 +311,76 @@ def test_a_proposal_is_drafted_by_keyboard_alone(visitor):
     page.get_by_role("heading", level=1, name="By keyboard alone").wait_for()
 
 
+@BUILT_HERE
+def test_from_the_invitation_to_a_submitted_proposal_in_tajik_on_a_phone(visitor, region_url):
+    """Every step is a link or a button of the page before it; words are Tajik, so places are found by their address."""
+    center, phone, own, partner = visitor(), visitor(scripts=True, locale="tg"), visitor(), visitor()
+    slow = phone.context.new_cdp_session(phone)
+    slow.send("Network.enable")
+    line = {"offline": False, "latency": 150, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+    slow.send("Network.emulateNetworkConditions", line)
+
+    def go(begins):
+        phone.locator(f'main a[href^="{begins}"]').first.click()
+        phone.wait_for_url(lambda url: begins in url)
+
+    def send():
+        phone.locator("main form .send button").click()
+        phone.wait_for_url(re.compile("done="))
+
+    sign_in(center, CENTER)
+    center.goto("/do/invitePerson")
+    center.get_by_label("Name").fill("Ситора Ҳасанова")
+    center.get_by_label("E-mail").fill("sitora@example.org")
+    center.get_by_role("button", name="Invite person").click()
+    link = center.locator(".secret").inner_text()
+
+    phone.goto(link)
+    phone.locator("main button").click()
+    phone.wait_for_url(re.compile("welcome"))
+    assert "Ситора Ҳасанова" in phone.get_by_role("heading", level=1).inner_text()
+    go("/calls/")
+    go("/do/draftProposal")
+    assert phone.locator("select#lead").count() == 0
+    go("/do/declareAffiliation")
+    phone.locator("#organization").select_option(label="S. U. Umarov Physical-Technical Institute (TJ)")
+    phone.locator("#position").fill("Муҳаққиқ")
+    phone.locator("#since").fill("2024-09-01")
+    send()
+    sign_in(own, "Фаррух Назаров")
+    own.goto("/")
+    own.get_by_role("link", name="Ситора Ҳасанова").first.click()
+    own.locator("li", has_text="Ситора Ҳасанова").get_by_role("link", name="Confirm", exact=True).first.click()
+    own.locator("main form .send button").click()
+
+    phone.goto("/")
+    go("/calls/")
+    go("/do/draftProposal")
+    phone.locator("#title").fill("Нутқи водиҳо")
+    send()
+    go("/do/reviseProposal")
+    phone.locator("#abstract").fill("Мо нутқи мардуми се водиро сабт мекунем ва меомӯзем. " * 3)
+    send()
+    go("/do/assessRisk")
+    phone.locator("#level").select_option("limited")
+    phone.locator("#harms").fill("Касе, ки нодуруст фаҳмида мешавад")
+    phone.locator("#safeguards").fill("Қарорро одам мебарорад")
+    send()
+    go("/do/invitePartner")
+    phone.locator("#organization").select_option(label="Kyrgyz State Technical University (KG)")
+    phone.locator("#contribution").fill("Сабтҳо аз Норин")
+    send()
+    address = phone.url.partition("?")[0]
+    sign_in(partner, "Айбек Токтогулов")
+    partner.goto(address)
+    partner.get_by_role("link", name="Confirm", exact=True).click()
+    partner.get_by_role("button", name="Confirm partner").click()
+    # The phone still shows the page: it sees the confirmation come, and offers the last step.
+    go("/do/submitProposal")
+    send()
+    assert phone.locator("h1 .badge.submitted").count() == 1
+
+
 def test_choices_are_kept_without_scripts(visitor):
     page = visitor()
     page.goto("/calls")

@@ -80,9 +80,81 @@ def test_a_form_sent_twice_is_carried_out_once(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             client, head = await as_(hub, app, (await people_of(hub))["karimova"]), await hub.log.head()
-            sent = {"name": "Sitora", "email": "sitora@example.org", "language": "tg", "!key": "form-1"}
-            places = {(await client.post("/do/invitePerson", data=sent)).headers["location"] for _ in range(2)}
+            calls = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
+            lead = await hub.log.pool.fetchval(
+                f"SELECT organization FROM {hub.models.schema}.affiliation WHERE person = $1",
+                (await people_of(hub))["karimova"],
+            )
+            sent = {"call": calls, "lead": lead, "title": "Sent by an impatient thumb", "!key": "form-1"}
+            places = {(await client.post("/do/draftProposal", data=sent)).headers["location"] for _ in range(2)}
             assert len(places) == 1 and await hub.log.head() == head + 1
+
+    told(story())
+
+
+def test_whoever_invites_is_shown_the_link_and_the_center_makes_another(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            inviter, center = await as_(hub, app, people["karimova"]), await as_(hub, app, people["rahimova"])
+            sent = {"name": "Sitora", "email": "sitora@example.org", "language": "tg", "!key": "form-1"}
+            shown = await inviter.post("/do/invitePerson", data=sent)
+            assert shown.status_code == 200 and "Sitora is invited" in shown.text
+            assert shown.headers["cache-control"] == "no-store"
+            first = re.search(r"hub_link_[\w-]+", shown.text)[0]
+            person = await hub.person_of("sitora@example.org")
+            for stranger in (inviter, (await client()).http, await as_(hub, app, people["rahimova"], "everything")):
+                assert (await stranger.post(f"/people/{person}/link")).status_code == 404
+            again = re.search(r"hub_link_[\w-]+", (await center.post(f"/people/{person}/link")).text)[0]
+            newcomer = (await client()).http
+            assert (await newcomer.post(f"/sign-in/{first}")).status_code == 410
+            assert (await newcomer.post(f"/sign-in/{again}")).status_code == 303
+            # Once somebody has come, nobody else gets a link to be them: not with the same form, not as the Center.
+            assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
+            assert (await center.post(f"/people/{person}/link")).status_code == 303
+            assert (await center.post("/people/%00/link")).status_code == 404
+
+    told(story())
+
+
+def test_a_time_in_a_form_is_of_the_zone_that_the_form_was_shown_in(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            center = await as_(hub, app, (await people_of(hub))["rahimova"])
+            center.cookies.set("hub_zone", "Asia%2FBishkek")
+            form = (await center.get("/do/draftCall")).text
+            assert 'name="!zone" value="Asia/Bishkek"' in form and "As clocks show in Asia/Bishkek." in form
+            sent = {
+                "title": "Water and ice",
+                "summary": "Joint research.",
+                "opens_at": "2099-01-01T09:00:00",
+                "closes_at": "2099-03-01T09:00",
+                "criteria": "Excellence: 100",
+                "!zone": "Asia/Bishkek",
+                "!key": "k",
+            }
+            center.cookies.set("hub_zone", "UTC")
+            answer = await center.post("/do/draftCall", data=sent)
+            assert answer.status_code == 303, answer.text
+            drafted = (await hub.log.read(types=["CallDrafted"]))[-1].event
+            assert drafted.opens_at.isoformat() == "2099-01-01T03:00:00+00:00"
+            for zone, opens in (("Nowhere/Else", "2099-01-01T09:00"), ("", "0001-01-01T00:00"), ("UTC", "now")):
+                other = {**sent, "!zone": zone, "opens_at": opens, "!key": zone}
+                wrong = await center.post("/do/draftCall", data=other)
+                assert wrong.status_code == 422, zone
+
+    told(story())
+
+
+def test_a_cell_is_no_formula(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            await hub.do(ReviseProposal(proposal=id, title='=HYPERLINK("http://elsewhere.example")'), person)
+            lines = (await client.get("/proposals.csv")).content.decode("utf-8-sig").splitlines()
+            line = next(each for each in lines if id in each)
+            assert "'=HYPERLINK" in line and ",=HYPERLINK" not in line and ',"=HYPERLINK' not in line
 
     told(story())
 

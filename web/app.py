@@ -114,6 +114,7 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
             Route("/passkeys/forget", signing.forget, methods=["POST"]),
             Route("/passkeys", passkeys.make, methods=["POST"]),
             Route("/sessions", signing.sessions, methods=["POST"]),
+            Route("/people/{id}/link", signing.invitation, methods=["POST"]),
             Route("/sign-out", signing.sign_out, methods=["POST"]),
             Route("/profile", signing.profile),
             Route("/tokens", signing.tokens, methods=["POST"]),

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
+from domain.people import InvitePerson
 from hub.act import new_id
 from hub.checking import choices_of, problems
 from web.asking import MAX_BODY, from_elsewhere
@@ -50,7 +51,7 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a form, as its template shows it."""
+    """One field of a form, as its template shows it; ``first`` is what has to be done before, and where."""
 
     name: str
     label: str
@@ -64,6 +65,7 @@ class Field:
     most: int | None = None
     rows: int = 6
     markdown: bool = False
+    first: tuple[str, str] = ("", "")
 
 
 async def posted(request: Request) -> dict[str, str]:
@@ -163,6 +165,8 @@ class Forms:
                 request, viewer, cls, sent, wrong, new_id("request"), "" if wrong else refusal["message"]
             )
         record, position = done["receipt"]["record"], done["receipt"]["position"]
+        if cls is InvitePerson and (invited := await self._site.invited(request, viewer, record)) is not None:
+            return invited
         about = record if record and path_of(record) != "/" else ""
         return RedirectResponse(f"{path_of(about)}?done={position}", 303)
 
@@ -234,10 +238,15 @@ class Forms:
         value = given.get(field.name, was.get(field.name, _default(field)))
         if not value and widget == "select" and field.required and len(choices) == 1:
             value = choices[0][0]
-        if field.name == "lead" and (own := await self._own(viewer)):
+        first = ("", "")
+        if field.name == "lead":
             # Only an organization that confirms the applicant can lead: no other one is offered.
+            own = await self._own(viewer)
             choices = tuple(each for each in choices if each[0] in own)
             value = value or next((id for id, _ in choices), "")
+            if not choices:
+                words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
+                first = translated(words, language), f"/do/declareAffiliation?person={viewer.person}"
         if widget == "checkbox" and "!key" in given:
             value = given.get(field.name, "")
         help = translated(str(meta.get("description", "")), language)
@@ -260,6 +269,7 @@ class Forms:
             most=most,
             rows=14 if (most or 0) > 5_000 else 5,
             markdown=meta.get("format") == "markdown",
+            first=first,
         )
 
     async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,7 @@ from domain.people import GrantRole, InvitePerson, JoinHub
 from hub.checking import command as checked
 from hub.credentials import FIRST
 from hub.identity import EVERYTHING, READ
-from projections.core import PUBLIC
+from projections.core import CENTER, PUBLIC
 from web.asking import cookie_of, from_elsewhere, is_secure
 from web.federation import too_often
 from web.forms import TooLarge, posted
@@ -126,6 +126,17 @@ class Signing:
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
+
+    async def invitation(self, request: Request) -> Response:
+        """A new link for somebody who was invited and has not come yet: the Center makes it."""
+        viewer = await self._site.viewer(request)
+        if await self._sent(request) is None:
+            return await self._refused(request)
+        session = viewer.access is not None and viewer.access.kind == "session"
+        person = request.path_params["id"]
+        if not session or CENTER not in viewer.principals or not person.isprintable():
+            return self._site.missing(request, viewer)
+        return await self._site.invited(request, viewer, person) or RedirectResponse(f"/people/{quote(person)}", 303)
 
     async def sign_out(self, request: Request) -> Response:
         """End the session at once."""

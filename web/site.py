@@ -1,7 +1,7 @@
 """Renders the pages over the endpoint that everybody else uses."""
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from domain.core import N_
-from web.asking import Asked, etag, matches, secret_of
+from projections.core import PUBLIC
+from web.asking import Asked, base_of, etag, matches, secret_of
 from web.graphql import Endpoint
 from web.pages import Page, roots, text, variables, variables_of
 from web.preferences import READER
@@ -97,6 +98,23 @@ class Site:
         said = {"heading": translated(heading, language), "message": translated(message, language)}
         return self.render(request, "problem", viewer, status, **said)
 
+    async def invited(self, request: Request, viewer: Viewer, person: str) -> Response | None:
+        """The page with the link that lets an invited person in, shown this once; ``None`` where they have joined.
+
+        Whoever invites hands it over. That they could use it themselves is inherent in that; once somebody has joined,
+        no such link is made here any more.
+        """
+        hub = self.endpoint.reads.hub
+        sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
+        if await hub.log.pool.fetchval(sql, person) != "invited":
+            return None
+        themselves = await self.endpoint.viewers.person(person, request.state.language)
+        name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
+        link = f"{base_of(request)}/sign-in/{await hub.identity.link(person)}"
+        response = self.render(request, "invited", viewer, name=name["person"]["name"], link=link)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
     def missing(self, request: Request, viewer: Viewer) -> Response:
         """There is nothing here, or nothing that the viewer may know of."""
         message = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
@@ -134,6 +152,11 @@ class Site:
             return self.problem(request, viewer, 400, N_("Not understood"), message)
         message = N_("This went wrong on the hub's side; nothing was lost. Try again in a moment.")
         return self.problem(request, viewer, 503 if "BUSY" in codes else 500, N_("Something went wrong"), message)
+
+
+def _as_invited(viewer: Viewer) -> Viewer:
+    # Who has not joined is nobody yet; their own row is theirs.
+    return replace(viewer, principals=viewer.principals | {viewer.person or PUBLIC})
 
 
 def _told(viewer: Viewer, given: dict[str, Any]) -> dict[str, Any]:
