@@ -1,11 +1,9 @@
 """Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
@@ -17,15 +15,13 @@ from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, 
 from domain.people import InvitePerson
 from hub.act import new_id
 from hub.checking import choices_of, problems
+from web import inputs
 from web.asking import MAX_BODY, from_elsewhere
-from web.labels import LANGUAGE_NAMES
 from web.pages import path_of
 from web.preferences import READER
-from web.reads.mapping import reading
 from web.reads.viewer import Viewer
 from web.schema import schema
-from web.schema.mutations import _bare, camel, commands, fields, record_type
-from web.showing import country, label
+from web.schema.mutations import _bare, commands, fields, record_type
 from web.site import Site, Unanswered
 from web.words import translated
 
@@ -127,7 +123,7 @@ class Forms:
             sent = {}
         written = []
         for field in msgspec.structs.fields(cls):
-            meta = meta_of(field.type)
+            meta = inputs.meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
                 written.append((translated(meta.get("title", field.name), request.state.language), value))
         return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
@@ -137,7 +133,7 @@ class Forms:
         self._site.read_by(request)
         if sent.get("!preview"):
             return await self._form(request, viewer, cls, sent, {}, key)
-        given = dict(_given(cls, sent))
+        given = dict(inputs.values_of(cls, sent))
         wrong = problems(cls, given)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
@@ -148,7 +144,7 @@ class Forms:
             " receipt { record position } refusal { code message field } } }"
         )
         try:
-            values = {"input": _input(cls, given)}
+            values = {"input": inputs.input_of(cls, given)}
             done = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
         except Unanswered as unanswered:
             error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
@@ -219,8 +215,8 @@ class Forms:
         language: str,
     ) -> Field:
         type = _bare(inspect.type_info(field.type))
-        meta = meta_of(field.type)
-        widget = str(meta.get("widget", "")) or _widget(type)
+        meta = inputs.meta_of(field.type)
+        widget = str(meta.get("widget", "")) or inputs.widget_of(type)
         kind = kind_of(field.type)
         choices: tuple[tuple[str, str], ...] = ()
         if field.name == record_field(cls) or (kind and kind[0].name not in _CHOICES):
@@ -232,10 +228,10 @@ class Forms:
             else:
                 choices = await self._choices(viewer, kind[0].name)
         elif isinstance(type, inspect.LiteralType):
-            choices = tuple((value, _called(field.name, value)) for value in choices_of(field.type))
+            choices = tuple((value, inputs.called(field.name, value)) for value in choices_of(field.type))
         elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
-            widget, choices = "select", _countries()
-        value = given.get(field.name, was.get(field.name, _default(field)))
+            widget, choices = "select", inputs.countries()
+        value = given.get(field.name, was.get(field.name, inputs.default_of(field)))
         if not value and widget == "select" and field.required and len(choices) == 1:
             value = choices[0][0]
         first = ("", "")
@@ -303,7 +299,7 @@ class Forms:
         type = schema().type_map[record_type(cls)]
         assert isinstance(type, GraphQLObjectType)
         titled = "title" if "title" in type.fields else "name"
-        selected, nested = _selected(cls, type)
+        selected, nested = inputs.selection(cls, type)
         wanted = f"id shown: {titled} {' '.join(selected)}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
@@ -314,141 +310,8 @@ class Forms:
         was = {}
         for name, own in fields(cls).items():
             if own != record_field(cls) and (value := held.get(name)) is not None:
-                was[own] = _shown(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
+                was[own] = inputs.typed(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
         return was, {"id": id, "path": path_of(id), "title": found["shown"]}
-
-
-def _selected(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
-    # What the record has already under the names of the command's fields; or one part of it that has them all.
-    wanted = [name for name, own in fields(cls).items() if own != record_field(cls)]
-    found, nested = [], ""
-    for name in wanted:
-        field = type.fields.get(name)
-        if field is None:
-            continue
-        of = get_named_type(field.type)
-        if not isinstance(of, GraphQLObjectType) and reading(field).kind == "column":
-            found.append(name)
-        elif isinstance(of, GraphQLObjectType) and reading(field).kind == "embedded":
-            found.append(f"{name} {{ {' '.join(of.fields)} }}")
-    for name, field in type.fields.items():
-        of = get_named_type(field.type)
-        whole = isinstance(of, GraphQLObjectType) and set(wanted) <= set(of.fields)
-        if reading(field).kind == "embedded" and wanted and whole:
-            nested = name
-            found.append(f"{name} {{ {' '.join(wanted)} }}")
-    return found, nested
-
-
-def _shown(value: Any, enum: object = False) -> str:
-    if isinstance(value, list):
-        return "\n".join(f"{each['name']}: {each['weight']}" for each in value)
-    if isinstance(value, bool):
-        return "true" if value else ""
-    if isinstance(value, str) and enum:
-        return value.lower()
-    if isinstance(value, str) and value.endswith("+00:00") and "T" in value:
-        return datetime.fromisoformat(value).astimezone(READER.get().tz).strftime("%Y-%m-%dT%H:%M:%S")
-    return str(value)
-
-
-def meta_of(annotation: Any) -> dict[str, Any]:
-    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
-    found: dict[str, Any] = {}
-    for inner in getattr(annotation, "__args__", ()):
-        if hasattr(inner, "__metadata__"):
-            found |= meta_of(inner)
-    for extra in getattr(annotation, "__metadata__", ()):
-        if isinstance(extra, msgspec.Meta):
-            found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
-            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
-    return found
-
-
-def _widget(type: inspect.Type) -> str:
-    match type:
-        case inspect.BoolType():
-            return "checkbox"
-        case inspect.IntType() | inspect.FloatType():
-            return "number"
-        case inspect.DateTimeType():
-            return "datetime-local"
-        case inspect.DateType():
-            return "date"
-        case inspect.LiteralType() | inspect.EnumType():
-            return "select"
-        case inspect.VarTupleType():
-            return "textarea"
-    return "text"
-
-
-def _called(field: str, value: str) -> str:
-    return LANGUAGE_NAMES[value] if field == "language" else label(value.upper())
-
-
-def _countries() -> tuple[tuple[str, str], ...]:
-    names = [(code, country(code)) for code in COUNTRIES.split()]
-    own = ("TJ", "KG", "KZ", "UZ", "TM")
-    return tuple(sorted(names, key=lambda each: (each[0] not in own, each[1])))
-
-
-def _default(field: msgspec.structs.FieldInfo) -> str:
-    if field.required or field.default in (None, msgspec.NODEFAULT):
-        return ""
-    return _shown(field.default)
-
-
-def _given(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    for field in msgspec.structs.fields(cls):
-        type = _bare(inspect.type_info(field.type))
-        value: Any = sent.get(field.name, "")
-        if isinstance(type, inspect.BoolType):
-            yield field.name, value == "true"
-            continue
-        if value == sent.get(f"!was.{field.name}") and not field.required:
-            continue  # as it was: nothing to change
-        if value == "" and f"!was.{field.name}" not in sent and not (field.required):
-            continue
-        if isinstance(type, inspect.DateTimeType) and value:
-            yield field.name, _utc(value, sent.get("!zone", ""))
-        elif isinstance(type, inspect.VarTupleType):
-            yield field.name, tuple(_lines(value))
-        else:
-            yield field.name, value
-
-
-def _utc(value: str, zone: str) -> str:
-    # A clock's time is of the zone that the form was shown in, whatever its reader has chosen since.
-    try:
-        found = datetime.fromisoformat(value)
-        local = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone) if zone else READER.get().tz)
-        return local.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError, ZoneInfoNotFoundError):
-        return value
-
-
-def _lines(value: str) -> Iterator[dict[str, Any]]:
-    for line in value.splitlines():
-        if line.strip():
-            name, _, weight = line.rpartition(":")
-            number = weight.strip().removesuffix("%").strip()
-            yield {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
-
-
-def _input(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for field in msgspec.structs.fields(cls):
-        if field.name not in given or (given[field.name] in ("", None) and field.default is None):
-            continue
-        value, type = given[field.name], _bare(inspect.type_info(field.type))
-        if isinstance(type, inspect.LiteralType | inspect.EnumType):
-            value = value.upper()
-        elif isinstance(type, inspect.IntType | inspect.FloatType):
-            value = msgspec.convert(value, field.type, strict=False)
-        elif isinstance(value, tuple):
-            value = [dict(each) for each in value]
-        found[camel(field.name)] = value
-    return found
 
 
 def _plain(key: str) -> bool:

@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
 from domain.core import sentence
-from web.forms import meta_of
+from web.inputs import meta_of
 from web.reads.late import SAYS
 from web.schema.mutations import commands
 from web.words import LOCALES, PAGES

@@ -1,0 +1,158 @@
+"""Between what is typed into a form and what a command takes: widgets, choices, times, lists."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from graphql import GraphQLObjectType, get_named_type
+from msgspec import inspect
+
+from domain.core import COUNTRIES, Command, record_field
+from web.labels import LANGUAGE_NAMES
+from web.preferences import READER
+from web.reads.mapping import reading
+from web.schema.mutations import _bare, camel, fields
+from web.showing import country, label
+
+
+def selection(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
+    """What to ask of a record for the fields of a command; and the part of it that has them all, where one does."""
+    # What the record has already under the names of the command's fields; or one part of it that has them all.
+    wanted = [name for name, own in fields(cls).items() if own != record_field(cls)]
+    found, nested = [], ""
+    for name in wanted:
+        field = type.fields.get(name)
+        if field is None:
+            continue
+        of = get_named_type(field.type)
+        if not isinstance(of, GraphQLObjectType) and reading(field).kind == "column":
+            found.append(name)
+        elif isinstance(of, GraphQLObjectType) and reading(field).kind == "embedded":
+            found.append(f"{name} {{ {' '.join(of.fields)} }}")
+    for name, field in type.fields.items():
+        of = get_named_type(field.type)
+        whole = isinstance(of, GraphQLObjectType) and set(wanted) <= set(of.fields)
+        if reading(field).kind == "embedded" and wanted and whole:
+            nested = name
+            found.append(f"{name} {{ {' '.join(wanted)} }}")
+    return found, nested
+
+
+def typed(value: Any, enum: object = False) -> str:
+    """A value of the API as it stands in a form."""
+    if isinstance(value, list):
+        return "\n".join(f"{each['name']}: {each['weight']}" for each in value)
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if isinstance(value, str) and enum:
+        return value.lower()
+    if isinstance(value, str) and value.endswith("+00:00") and "T" in value:
+        return datetime.fromisoformat(value).astimezone(READER.get().tz).strftime("%Y-%m-%dT%H:%M:%S")
+    return str(value)
+
+
+def meta_of(annotation: Any) -> dict[str, Any]:
+    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
+    found: dict[str, Any] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        if hasattr(inner, "__metadata__"):
+            found |= meta_of(inner)
+    for extra in getattr(annotation, "__metadata__", ()):
+        if isinstance(extra, msgspec.Meta):
+            found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
+            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
+    return found
+
+
+def widget_of(type: inspect.Type) -> str:
+    """What a value is typed into."""
+    match type:
+        case inspect.BoolType():
+            return "checkbox"
+        case inspect.IntType() | inspect.FloatType():
+            return "number"
+        case inspect.DateTimeType():
+            return "datetime-local"
+        case inspect.DateType():
+            return "date"
+        case inspect.LiteralType() | inspect.EnumType():
+            return "select"
+        case inspect.VarTupleType():
+            return "textarea"
+    return "text"
+
+
+def called(field: str, value: str) -> str:
+    """A choice in words."""
+    return LANGUAGE_NAMES[value] if field == "language" else label(value.upper())
+
+
+def countries() -> tuple[tuple[str, str], ...]:
+    """All countries by their names, those of the region first."""
+    names = [(code, country(code)) for code in COUNTRIES.split()]
+    own = ("TJ", "KG", "KZ", "UZ", "TM")
+    return tuple(sorted(names, key=lambda each: (each[0] not in own, each[1])))
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> str:
+    """What a field holds where nothing was typed."""
+    if field.required or field.default in (None, msgspec.NODEFAULT):
+        return ""
+    return typed(field.default)
+
+
+def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """The values of a form that was sent, as the command takes them; what was left as it was is left out."""
+    for field in msgspec.structs.fields(cls):
+        type = _bare(inspect.type_info(field.type))
+        value: Any = sent.get(field.name, "")
+        if isinstance(type, inspect.BoolType):
+            yield field.name, value == "true"
+            continue
+        if value == sent.get(f"!was.{field.name}") and not field.required:
+            continue  # as it was: nothing to change
+        if value == "" and f"!was.{field.name}" not in sent and not (field.required):
+            continue
+        if isinstance(type, inspect.DateTimeType) and value:
+            yield field.name, _utc(value, sent.get("!zone", ""))
+        elif isinstance(type, inspect.VarTupleType):
+            yield field.name, tuple(_lines(value))
+        else:
+            yield field.name, value
+
+
+def _utc(value: str, zone: str) -> str:
+    # A clock's time is of the zone that the form was shown in, whatever its reader has chosen since.
+    try:
+        found = datetime.fromisoformat(value)
+        local = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone) if zone else READER.get().tz)
+        return local.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError, ZoneInfoNotFoundError):
+        return value
+
+
+def _lines(value: str) -> Iterator[dict[str, Any]]:
+    for line in value.splitlines():
+        if line.strip():
+            name, _, weight = line.rpartition(":")
+            number = weight.strip().removesuffix("%").strip()
+            yield {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
+
+
+def input_of(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as the input of the command's mutation."""
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(cls):
+        if field.name not in given or (given[field.name] in ("", None) and field.default is None):
+            continue
+        value, type = given[field.name], _bare(inspect.type_info(field.type))
+        if isinstance(type, inspect.LiteralType | inspect.EnumType):
+            value = value.upper()
+        elif isinstance(type, inspect.IntType | inspect.FloatType):
+            value = msgspec.convert(value, field.type, strict=False)
+        elif isinstance(value, tuple):
+            value = [dict(each) for each in value]
+        found[camel(field.name)] = value
+    return found
