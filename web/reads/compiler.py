@@ -336,6 +336,10 @@ class Compiler:
             sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
             if how.kind == "text":
                 yield self._found(cls, alias, get)
+            elif how.kind == "condition" and sql_type == "boolean":
+                # Its value is of the plan's shape: as plain text an index can serve it.
+                holds = CONDITIONS[how.name](alias, "", rows)
+                yield holds if given[name] else f"NOT {holds}"
             elif how.kind == "condition":
                 yield CONDITIONS[how.name](alias, self.bind(get, sql_type), rows)
             elif isinstance(of, GraphQLEnumType):

@@ -1,7 +1,8 @@
 """Conditions of filters that are more than "this column equals": named in the schema's files, written here.
 
-Each gives SQL over the row ``t``; ``$1`` are the viewer's principals, ``{value}`` the filter's value, and a table is
-named only through ``rows``.
+Each gives SQL over the row ``t``; ``$1`` are the viewer's principals, ``value`` the parameter of the filter (a filter
+that is a boolean has none: where it is false, the compiler negates what stands here), and a table is named only through
+``rows``.
 """
 
 from collections.abc import Callable
@@ -15,26 +16,29 @@ def partner(t: str, value: str, rows: Rows) -> str:
     return f"EXISTS (SELECT {rows('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
 
 
+# The ids of what the viewer has an office in, computed once for a statement, so that an index finds the rows.
+_OFFICES = "ANY(ARRAY(SELECT split_part(p, '/', 1) FROM unnest($1) p WHERE p LIKE '%/office'))"
+
+
 def mine(t: str, value: str, rows: Rows) -> str:
     """The viewer wrote it, or acts for its lead."""
-    return f"({t}.investigator = ANY($1) OR {t}.lead || '/office' = ANY($1)) = {value}"
+    return f"({t}.investigator = ANY($1) OR {t}.lead = {_OFFICES})"
 
 
 def awaits_my_answer(t: str, value: str, rows: Rows) -> str:
     """A partner that the viewer acts for has been asked and has not answered, and still can."""
     asked = f"{rows('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
-    waiting = f"EXISTS (SELECT {asked} AND p.organization || '/office' = ANY($1))"
-    return f"({t}.status IN ('draft', 'returned') AND {waiting}) = {value}"
+    return f"({t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND p.organization = {_OFFICES}))"
 
 
 def in_my_calls(t: str, value: str, rows: Rows) -> str:
     """The viewer is an officer of its call."""
-    return f"({t}.call || '/office' = ANY($1)) = {value}"
+    return f"({t}.call = {_OFFICES})"
 
 
 def i_act_for(t: str, value: str, rows: Rows) -> str:
     """The viewer is an officer of the organization."""
-    return f"({t}.id || '/office' = ANY($1)) = {value}"
+    return f"({t}.id = {_OFFICES})"
 
 
 def mentions(t: str, value: str, rows: Rows) -> str:
