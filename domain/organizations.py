@@ -346,7 +346,11 @@ class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Rol
 
 
 class CloseOrganization(
-    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
+    Command,
+    on=Organization,
+    by=(Role.CENTER_OFFICER, Role.AUTHORITY),
+    while_={"registered", "verified", "suspended"},
+    final=True,
 ):
     """Record that this organization no longer exists."""
 

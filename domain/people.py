@@ -410,7 +410,9 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
             yield RoleRevoked(person=self.person, role=HubRole(self.role), country=self.country)
 
 
-class ErasePerson(Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}):
+class ErasePerson(
+    Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}, final=True
+):
     """Erase a person's name, e-mail and ORCID iD for good; what they did stays, under a number."""
 
     person: PersonId

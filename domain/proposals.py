@@ -74,6 +74,13 @@ class PartnerInvited(Event):
     country: str
 
 
+class PartnerUninvited(Event):
+    """An invitation to be a partner was taken back."""
+
+    proposal: ProposalId
+    organization: OrganizationId
+
+
 class PartnerConfirmed(Event):
     """A partner's own officer confirmed that it takes part."""
 
@@ -174,6 +181,7 @@ class Proposal(
         ProposalRevised,
         RiskAssessed,
         PartnerInvited,
+        PartnerUninvited,
         PartnerConfirmed,
         PartnerDeclined,
         ProposalSubmitted,
@@ -230,6 +238,9 @@ class Proposal(
                 return to(self, risk=event)
             case PartnerInvited():
                 return self._partner(event.organization, Partner(event.country, event.contribution))
+            case PartnerUninvited():
+                left = {id: each for id, each in self.partners.items() if id != event.organization}
+                return to(self, partners=left)
             case PartnerConfirmed():
                 old = self.partners[event.organization]
                 return self._partner(event.organization, to(old, status="confirmed"))
@@ -368,7 +379,17 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     """Assess the risks of the AI that you propose."""
 
     proposal: ProposalId
-    level: Annotated[RiskLevel, Meta(title=N_("Level of risk"), description=N_("The highest that applies to any use."))]
+    level: Annotated[
+        RiskLevel,
+        Meta(
+            title=N_("Level of risk"),
+            description=N_(
+                "The highest that applies to any use. Minimal: hardly anybody can be harmed. Limited: people can be "
+                "misled. High: health, safety or rights depend on it. Unacceptable: it manipulates, scores or watches "
+                "people; it cannot be submitted."
+            ),
+        ),
+    ]
     personal_data: Annotated[bool, Meta(title=N_("Personal data are used"))]
     harms: Annotated[RiskText, Meta(title=N_("Who could be harmed, and how"))]
     safeguards: Annotated[RiskText, Meta(title=N_("What you do against it"))]
@@ -412,6 +433,18 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
             contribution=self.contribution,
             country=organization.country,
         )
+
+
+class UninvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
+    """Take back the invitation of a partner."""
+
+    proposal: ProposalId
+    organization: PartnerField
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Whatever it has answered; whoever was never asked stays so."""
+        if self.organization in model.get(Proposal, self.proposal).partners:
+            yield PartnerUninvited(proposal=self.proposal, organization=self.organization)
 
 
 class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
@@ -582,7 +615,7 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
         yield AwardAccepted(proposal=self.proposal)
 
 
-class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}):
+class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, final=True):
     """Refuse the award."""
 
     proposal: ProposalId
@@ -596,7 +629,11 @@ class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
 
 
 class WithdrawProposal(
-    Command, on=Proposal, by=Role.AUTHOR, while_={"draft", "returned", "submitted", "in_review", "recommended"}
+    Command,
+    on=Proposal,
+    by=Role.AUTHOR,
+    while_={"draft", "returned", "submitted", "in_review", "recommended"},
+    final=True,
 ):
     """Withdraw this proposal."""
 

@@ -14,6 +14,7 @@ from domain.proposals import (
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
+    PartnerUninvited,
     ProposalDeclined,
     ProposalDrafted,
     ProposalFoundIneligible,
@@ -63,6 +64,7 @@ class ProposalRow(
     submitted_at: datetime | None
     returned_until: datetime | None
     offered: bool
+    reason: str | None
     readers: tuple[str, ...]
 
 
@@ -91,6 +93,7 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         submitted_at=None,
         returned_until=None,
         offered=False,
+        reason=None,
         readers=tuple(sorted((e.investigator, office(e.lead)))),
     )
 
@@ -119,6 +122,13 @@ def shared(row: ProposalRow, e: PartnerInvited, at: datetime) -> ProposalRow:
     return replace(row, readers=_let(row, office(e.organization)), changed_at=at)
 
 
+@ProposalRow.on(PartnerUninvited)
+def unshared(row: ProposalRow, e: PartnerUninvited, at: datetime) -> ProposalRow:
+    """Who is asked no more reads no more, unless it is the lead."""
+    gone = {office(e.organization)} - {office(row.lead)}
+    return replace(row, readers=tuple(each for each in row.readers if each not in gone), changed_at=at)
+
+
 @ProposalRow.on(PartnerConfirmed, PartnerDeclined)
 def answered(row: ProposalRow, e: PartnerConfirmed | PartnerDeclined, at: datetime) -> ProposalRow:
     """An answer is news to all who take part."""
@@ -136,6 +146,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
         versions=(*row.versions, Version(e.version, row.title, row.abstract, e.content, at)),
         submitted_at=at,
         changed_at=at,
+        reason=None,
         readers=_let(row, office(e.call)),
     )
 
@@ -143,7 +154,9 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
 @ProposalRow.on(ProposalReturned)
 def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow:
     """The next version begins."""
-    return replace(row, status="returned", version=row.version + 1, returned_until=e.until, changed_at=at)
+    return replace(
+        row, status="returned", version=row.version + 1, returned_until=e.until, reason=e.reason, changed_at=at
+    )
 
 
 @ProposalRow.on(AwardOffered)
@@ -180,7 +193,7 @@ def moved(
     at: datetime,
 ) -> ProposalRow:
     """The next status."""
-    return replace(row, status=_NEXT[type(e)], changed_at=at)
+    return replace(row, status=_NEXT[type(e)], reason=getattr(e, "reason", None), changed_at=at)
 
 
 class PartnerRow(Row, table="partner", key=("proposal", "organization"), within=ProposalRow, index=("organization",)):
@@ -205,6 +218,12 @@ def asked(e: PartnerInvited, at: datetime) -> PartnerRow:
         status="invited",
         answered_at=None,
     )
+
+
+@PartnerRow.on(PartnerUninvited)
+def uninvited(row: PartnerRow, e: PartnerUninvited, at: datetime) -> None:
+    """It takes no part."""
+    return None
 
 
 @PartnerRow.on(PartnerConfirmed)

@@ -6,13 +6,36 @@ import unicodedata
 _WORD = re.compile(r"\w{1,100}")
 # One letter of Uzbek, many ways to type its mark: none of them parts a word.
 _MARKS = "ʻʼ’‘`'"
+# The region writes one name in two scripts: what is looked for in either is found in both. The transcription is that
+# of names on the region's passports, as far as one fits all its languages; words are only compared, never shown.
+_LATIN = str.maketrans(
+    dict(zip("абвгдезийклмнопрстуфыэ", "abvgdeziyklmnoprstufye", strict=True))
+    | dict(zip("ғқӯӣҳҷңөүұәіһўє", "gquihjnouuaihoe", strict=True))
+    | {
+        "ж": "zh",
+        "ё": "yo",
+        "х": "kh",
+        "ц": "ts",
+        "ч": "ch",
+        "ш": "sh",
+        "щ": "sh",
+        "ъ": "",
+        "ь": "",
+        "ю": "yu",
+        "я": "ya",
+    }
+    | {"ş": "sh", "ı": "i", "ß": "ss"}
+)
 LOOKED_FOR = 200
 """How many characters of a query count."""
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in their order: composed, without case; a longer one parts after 100 letters."""
-    text = unicodedata.normalize("NFC", text).casefold()
+    """The words of a text in their order: in one script, without case or accents; one parts after 100 letters."""
+    text = unicodedata.normalize("NFC", text).casefold().translate(_LATIN)
+    if not text.isascii():
+        text = "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
+        text = unicodedata.normalize("NFC", text)
     for mark in _MARKS:
         text = text.replace(mark, "")
     return _WORD.findall(text)

@@ -119,4 +119,4 @@ def test_a_refusal_names_statuses_in_the_readers_language():
     message = "This cannot be done while the record is “%(status)s”."
     assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
     assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
-    assert translated("Recorded at position %(position)s.", "ru", {"position": 7}) == "Записано под номером 7."
+    assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Записано как событие 7."

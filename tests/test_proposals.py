@@ -27,6 +27,7 @@ from domain.proposals import (
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
+    PartnerUninvited,
     Proposal,
     ProposalDeclined,
     ProposalDrafted,
@@ -42,6 +43,7 @@ from domain.proposals import (
     ReviseProposal,
     RiskAssessed,
     SubmitProposal,
+    UninvitePartner,
     WithdrawProposal,
 )
 from tests.region import (
@@ -158,6 +160,21 @@ def test_a_partner_is_invited_and_answers_for_itself():
     given(*REGION, DRAFTED, INVITED).when(confirm, by=ZARINA).refused(Reason.NOT_PERMITTED)
     decline = DeclinePartner(proposal=P, organization=BISHKEK, reason="No staff")
     given(*READY).when(decline, by=AIBEK).then(PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff"))
+
+
+def test_an_invitation_is_taken_back():
+    take_back, gone = (
+        UninvitePartner(proposal=P, organization=BISHKEK),
+        PartnerUninvited(proposal=P, organization=BISHKEK),
+    )
+    given(*REGION, DRAFTED, INVITED).when(take_back, by=ZARINA).then(gone)
+    given(*READY).when(take_back, by=ZARINA).then(gone)
+    given(*REGION, DRAFTED).when(take_back, by=ZARINA).then()
+    given(*REGION, DRAFTED, INVITED).when(take_back, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*READY, SUBMITTED).when(take_back, by=ZARINA).refused(Reason.WRONG_STATUS)
+    # Who is asked no more holds nobody up, and is no partner: the countries are counted without it.
+    given(*READY, gone).when(SubmitProposal(proposal=P), by=ZARINA).refused(Reason.TOO_FEW_COUNTRIES, "partners")
+    given(*READY, gone).when(ConfirmPartner(proposal=P, organization=BISHKEK), by=AIBEK).refused(Reason.NOT_PERMITTED)
 
 
 @pytest.mark.parametrize(

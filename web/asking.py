@@ -21,6 +21,7 @@ class Malformed(Exception):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+        self.code = "UNAUTHENTICATED" if status == 401 else "BAD_REQUEST"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ class Explorer:
         if name in {page.name for page in SITE} | {"profile"}:
             query = text(name)
             given = {each: request.query_params[each] for each in variables_of(name) if each in request.query_params}
-            given |= {each: False for each in ("signedIn", "past") if each in variables_of(name)}
+            own = {"signedIn": viewer.person is not None, "past": "position" in given}
+            given |= {each: value for each, value in own.items() if each in variables_of(name)}
             if "since" in variables_of(name):
                 given["since"] = "2026-01-01T00:00:00Z"
         workers = {

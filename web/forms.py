@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
-from domain.people import InvitePerson
+from domain.people import ErasePerson, InvitePerson
 from hub.act import new_id
 from hub.checking import choices_of, problems
 from web import inputs
@@ -22,13 +22,14 @@ from web.preferences import READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import _bare, commands, fields, record_type
+from web.showing import named
 from web.site import Site, Unanswered
 from web.words import translated
 
 _CHOICES = {
     "organization": """query($after: String) {
         found: organizations(first: 100, after: $after, where: {status: [VERIFIED]}) {
-        nodes { id name country } pageInfo { hasNextPage endCursor } } }""",
+        nodes { id name country names { language text } } pageInfo { hasNextPage endCursor } } }""",
     "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
         nodes { id name: title } pageInfo { hasNextPage endCursor } } }""",
     "person": """query($after: String) { found: people(first: 100, after: $after, where: {status: [JOINED]}) {
@@ -36,7 +37,7 @@ _CHOICES = {
 }
 _ASKED = """query($id: ID!) {
     me { offices { organization { id } } }
-    proposal(id: $id) { partners { organization { id name country } } } }"""
+    proposal(id: $id) { partners { organization { id name country names { language text } } } } }"""
 _WORKS_AT = "{ me { affiliations { until organization { id } } offices { organization { id } } } }"
 _MOST_CHOICES = 2_000
 
@@ -135,6 +136,9 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(inputs.values_of(cls, sent))
         wrong = problems(cls, given)
+        if cls is ErasePerson and not wrong and sent.get("!sure", "").strip() != await self._named(viewer, given):
+            problem = translated(N_("Type the name exactly as it stands above: nothing was erased."), viewer.language)
+            return await self._form(request, viewer, cls, sent, {}, key, problem)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
         name = cls.__name__
@@ -197,6 +201,8 @@ class Forms:
             heading=heading.rstrip("."),
             button=translated(sentence(cls.__name__), language),
             about=about,
+            grave=cls.final,
+            sure=cls is ErasePerson,
             problem=problem,
             fields=made,
             key=key,
@@ -268,12 +274,16 @@ class Forms:
             first=first,
         )
 
+    async def _named(self, viewer: Viewer, given: Mapping[str, Any]) -> str:
+        found = await self._site.ask("query($id: ID!) { person(id: $id) { name } }", viewer, {"id": given["person"]})
+        return found["person"]["name"] if found["person"] else ""
+
     async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:
         found = await self._site.ask(_ASKED, viewer, {"id": proposal})
         offices = {each["organization"]["id"] for each in found["me"]["offices"]}
         partners = ((found["proposal"] or {}).get("partners")) or ()
         organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
-        return tuple((each["id"], f"{each['name']} ({each['country']})") for each in organizations)
+        return tuple((each["id"], f"{named(each)} ({each['country']})") for each in organizations)
 
     async def _own(self, viewer: Viewer) -> set[str]:
         me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
@@ -287,11 +297,11 @@ class Forms:
             page = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
             for node in page["nodes"]:
                 country = f" ({node['country']})" if "country" in node else ""
-                found.append((node["id"], node["name"] + country))
+                found.append((node["id"], named(node) + country))
             if not page["pageInfo"]["hasNextPage"]:
                 break
             after = page["pageInfo"]["endCursor"]
-        return tuple(found)
+        return tuple(sorted(found, key=lambda each: each[1].casefold())) if kind == "organization" else tuple(found)
 
     async def _record(
         self, viewer: Viewer, cls: type[Command], id: str
@@ -300,7 +310,11 @@ class Forms:
         assert isinstance(type, GraphQLObjectType)
         titled = "title" if "title" in type.fields else "name"
         selected, nested = inputs.selection(cls, type)
-        wanted = f"id shown: {titled} {' '.join(selected)}"
+        # Who answers for an organization sees what it is asked for.
+        summary = (
+            "summary: abstract leader: lead { name names { language text } }" if cls.office == "organization" else ""
+        )
+        wanted = f"id shown: {titled} {' '.join(selected)} {summary if type.name == 'Proposal' else ''}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
@@ -311,7 +325,13 @@ class Forms:
         for name, own in fields(cls).items():
             if own != record_field(cls) and (value := held.get(name)) is not None:
                 was[own] = inputs.typed(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
-        return was, {"id": id, "path": path_of(id), "title": found["shown"]}
+        return was, {
+            "id": id,
+            "path": path_of(id),
+            "title": found["shown"],
+            "summary": found.get("summary"),
+            "lead": found.get("leader"),
+        }
 
 
 def _plain(key: str) -> bool:

@@ -167,6 +167,8 @@ class Endpoint:
             if key is not None and not _KEY.fullmatch(key):
                 raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
             secret = secret_of(request)
+            if "authorization" in request.headers and not secret:
+                raise Malformed("This request shows no token: send `Authorization: Bearer hub_…`, or none.", 401)
             answer = await self._at_once(ask, secret, request.state.language) if media != EVENTS else None
             if answer is not None:
                 return self._responded(request, answer, media)
@@ -174,7 +176,7 @@ class Endpoint:
             if "authorization" in request.headers and viewer.person is None:
                 raise Malformed("This token is not valid: it was revoked, or its time has passed.", 401)
         except Malformed as error:
-            answer = Answer(None, [{"message": str(error), "extensions": {"code": "BAD_REQUEST"}}], {}, began=False)
+            answer = Answer(None, [{"message": str(error), "extensions": {"code": error.code}}], {}, began=False)
             headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:

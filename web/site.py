@@ -68,7 +68,7 @@ class Site:
             return "?" + urlencode([*kept, *((name, each) for name, each in changed.items() if each)])
 
         done = query.get("done", "")
-        words = translated(N_("Recorded at position %(position)s."), request.state.language, {"position": done})
+        words = translated(N_("Recorded as event %(position)s."), request.state.language, {"position": done})
         shared = {
             "language": request.state.language,
             "reader": request.state.preferences,
@@ -80,6 +80,7 @@ class Site:
             "next": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
             "searched": query.get("text", "") if request.url.path == "/search" else "",
             "done": words if done.isdecimal() else "",
+            "done_words": "",
             "again": again,
             "asked": lambda name: query.get(name, ""),
             "base": str(request.base_url).rstrip("/"),
@@ -140,6 +141,10 @@ class Site:
                 return self.missing(request, viewer)
             shown = {**dict.fromkeys(variables_of(page.name)), **given}
             every = {**dict.fromkeys(roots(page.name)), **data}
+            if page.record and (done := request.query_params.get("done")):
+                # What was just done stands in the history in words.
+                happened = data[page.record].get("history", {}).get("nodes", ())
+                every["done_words"] = next((each["words"] for each in happened if str(each["position"]) == done), "")
             return self.render(request, page.name, viewer, document=page.name, given=shown, **every)
 
         return Route(page.path, show, methods=["GET"], name=page.name)

@@ -67,6 +67,7 @@ class CommandMeta(msgspec.StructMeta):
         by: Role | tuple[Role, ...] = (),
         while_: set[str] | None = None,
         office: str | None = None,
+        final: bool = False,
         **options: Any,
     ) -> "CommandMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
@@ -74,6 +75,7 @@ class CommandMeta(msgspec.StructMeta):
         setattr(cls, "by", frozenset({by} if isinstance(by, Role) else by))
         setattr(cls, "while_", frozenset(while_) if while_ is not None else None)
         setattr(cls, "office", office)
+        setattr(cls, "final", final)
         return cls
 
 
@@ -81,6 +83,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     """A request to change something. ``on`` is the record it is about, ``by`` who may give it, ``while_`` when.
 
     ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
+    After a ``final`` one nothing can bring back what was before: whoever asks a person for it asks twice.
     The whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
     A command without a field of its record's kind makes a new record.
     """
@@ -89,6 +92,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     by: ClassVar[frozenset[Role]] = frozenset()
     while_: ClassVar[frozenset[str] | None] = None
     office: ClassVar[str | None] = None
+    final: ClassVar[bool] = False
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The events that carrying this out records; none where there is nothing to do. May raise ``Refusal``."""

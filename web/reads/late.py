@@ -112,6 +112,7 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
                 "available": refusal is None,
                 "reason": refusal and translated(refusal.message, language, refusal.values),
                 "code": refusal and refusal.reason.value,
+                "final": action.command.final,
                 "missing": [
                     {
                         "code": each.reason.value,
