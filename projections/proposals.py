@@ -64,7 +64,7 @@ class ProposalRow(
     submitted_at: datetime | None
     returned_until: datetime | None
     offered: bool
-    reason: str | None
+    status_reason: str | None
     readers: tuple[str, ...]
 
 
@@ -93,7 +93,7 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         submitted_at=None,
         returned_until=None,
         offered=False,
-        reason=None,
+        status_reason=None,
         readers=tuple(sorted((e.investigator, office(e.lead)))),
     )
 
@@ -146,7 +146,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
         versions=(*row.versions, Version(e.version, row.title, row.abstract, e.content, at)),
         submitted_at=at,
         changed_at=at,
-        reason=None,
+        status_reason=None,
         readers=_let(row, office(e.call)),
     )
 
@@ -155,7 +155,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
 def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow:
     """The next version begins."""
     return replace(
-        row, status="returned", version=row.version + 1, returned_until=e.until, reason=e.reason, changed_at=at
+        row, status="returned", version=row.version + 1, returned_until=e.until, status_reason=e.reason, changed_at=at
     )
 
 
@@ -193,7 +193,7 @@ def moved(
     at: datetime,
 ) -> ProposalRow:
     """The next status."""
-    return replace(row, status=_NEXT[type(e)], reason=getattr(e, "reason", None), changed_at=at)
+    return replace(row, status=_NEXT[type(e)], status_reason=getattr(e, "reason", None), changed_at=at)
 
 
 class PartnerRow(Row, table="partner", key=("proposal", "organization"), within=ProposalRow, index=("organization",)):

@@ -24,7 +24,7 @@ def test_a_researcher_in_dushanbe_submits_with_a_university_in_bishkek(visitor):
     assert author.get_by_role("heading", level=1).inner_text() == "Нутқи тоҷикӣ draft"
     address = author.url.partition("?")[0]
 
-    author.get_by_role("link", name="Ask an organization").click()
+    author.get_by_role("link", name="Ask a partner").click()
     author.get_by_label("Organization").select_option(label="Kyrgyz State Technical University (KG)")
     author.get_by_label("Contribution").fill("Recordings from Naryn")
     author.get_by_role("button", name="Invite partner").click()

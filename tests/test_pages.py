@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from domain.people import GrantRole
 from domain.proposals import ReviseProposal
 from tests.test_graphql import draft_of
 from tests.test_log import told
@@ -92,17 +93,25 @@ def test_a_form_sent_twice_is_carried_out_once(region_dsn):
     told(story())
 
 
-def test_whoever_invites_is_shown_the_link_and_the_center_makes_another(region_dsn):
+def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, client):
             people = await people_of(hub)
             inviter, center = await as_(hub, app, people["karimova"]), await as_(hub, app, people["rahimova"])
             sent = {"name": "Sitora", "email": "sitora@example.org", "language": "tg", "!key": "form-1"}
             shown = await inviter.post("/do/invitePerson", data=sent)
-            assert shown.status_code == 200 and "Sitora is invited" in shown.text
-            assert shown.headers["cache-control"] == "no-store"
-            first = re.search(r"hub_link_[\w-]+", shown.text)[0]
+            assert shown.status_code == 200 and "Sitora is invited" in shown.text and "hub_link_" not in shown.text
+            assert "Sitora" in (await center.get("/")).text
             person = await hub.person_of("sitora@example.org")
+            made = await center.post(f"/people/{person}/link")
+            assert made.headers["cache-control"] == "no-store"
+            first = re.search(r"hub_link_[\w-]+", made.text)[0]
+            # Who invited stays without: sending the form once more, with a token, once roles have been granted.
+            await hub.do(GrantRole(person=person, role="center_officer"), people["rahimova"])
+            assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
+            token = await as_(hub, app, people["rahimova"], "invitePerson")
+            other = {**sent, "email": "other@example.org", "!key": "form-2"}
+            assert "hub_link_" not in (await token.post("/do/invitePerson", data=other)).text
             for stranger in (inviter, (await client()).http, await as_(hub, app, people["rahimova"], "everything")):
                 assert (await stranger.post(f"/people/{person}/link")).status_code == 404
             again = re.search(r"hub_link_[\w-]+", (await center.post(f"/people/{person}/link")).text)[0]

@@ -287,6 +287,82 @@ def test_nobody_is_sent_elsewhere(target, safe):
     assert within(target) == (target if safe else "/")
 
 
+def test_looking_at_an_address_does_nothing(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            person, head = (await people_of(hub))["karimova"], await hub.log.head()
+            link = await hub.identity.link(person)
+            http = (await client()).http
+            for method in ("HEAD", "GET"):
+                assert "set-cookie" not in (await http.request(method, f"/sign-in/{link}")).headers
+            mine = await as_(hub, app, person)
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
+            lead = await hub.log.pool.fetchval(
+                f"SELECT organization FROM {hub.models.schema}.affiliation WHERE person = $1", person
+            )
+            for method in ("HEAD", "GET"):
+                await mine.request(method, f"/do/draftProposal?call={call}&lead={lead}&title=By+looking&!key=x")
+            assert await hub.log.head() == head
+            assert (await http.post(f"/sign-in/{link}")).status_code == 303
+
+    told(story())
+
+
+def test_a_form_that_comes_back_shows_times_as_it_did(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            center = await as_(hub, app, (await people_of(hub))["rahimova"])
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'published'")
+            before = await hub.log.pool.fetchval(f"SELECT closes_at FROM {hub.models.schema}.call WHERE id = $1", call)
+            center.cookies.set("hub_zone", "UTC")
+            form = (await center.get(f"/do/amendCall?call={call}")).text
+            sent = dict(re.findall(r'name="([^"]+)"[^>]* value="([^"]*)"', form))
+            assert sent["closes_at"] == before.strftime("%Y-%m-%dT%H:%M:%S") and sent["!zone"] == "UTC"
+            sent = {name: value for name, value in sent.items() if "summary" not in name and "criteria" not in name}
+            center.cookies.set("hub_zone", "Asia%2FBishkek")
+            again = await center.post("/do/amendCall", data={**sent, "call": call, "reason": ""})
+            assert again.status_code == 422
+            shown = dict(re.findall(r'name="([^"]+)"[^>]* value="([^"]*)"', again.text))
+            for name in ("!zone", "closes_at", "!was.closes_at", "opens_at", "!was.opens_at"):
+                assert shown[name] == sent[name], name
+
+    told(story())
+
+
+def test_what_a_provider_answers_wrongly_is_no_answer_and_not_remembered(region_dsn, institution, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            from web import federation
+
+            http, real = (await client()).http, httpx2.Response.json
+            for odd in ([], None, "x", {"issuer": institution}, {"issuer": institution, "jwks_uri": 1}):
+                monkeypatch.setattr(httpx2.Response, "json", lambda self, odd=odd: odd)
+                assert (await http.get("/sign-in/institution")).status_code == 503, odd
+            monkeypatch.setattr(httpx2.Response, "json", real)
+            assert (await http.get("/sign-in/institution")).status_code == 303
+            decode = federation.jwt.decode
+            changes = [
+                ("sub", "account\0-1"),
+                ("sub", 7),
+                ("exp", "inf"),
+                ("nbf", 9e9),
+                ("email", "\u212aarimova@hub.example"),
+            ]
+            for name, value in changes:
+
+                def changed(*args, name=name, value=value, **named):
+                    found = decode(*args, **named)
+                    found.claims.update({"email": "x@y.zz", "email_verified": True, name: value})
+                    return found
+
+                monkeypatch.setattr(federation.jwt, "decode", changed)
+                other = (await client()).http
+                assert (await through(other, institution, "account-4")).status_code == 403, name
+                assert COOKIE not in other.cookies
+
+    told(story())
+
+
 def test_a_device_is_told_in_two_words():
     assert device("Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36") == (
         "Chrome, Android"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,7 +83,9 @@ def flat(node: dict[str, Any]) -> dict[str, str]:
 
 def safe(value: str) -> str:
     """A cell that no spreadsheet takes for a formula (OWASP: CSV injection)."""
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    # Full-width signs are taken for the same in the region's east; what leads is skipped by some programs.
+    begins = unicodedata.normalize("NFKC", value.lstrip()[:1])
+    return f"'{value}" if (begins in ("=", "+", "-", "@") and begins) or value[:1] in ("\t", "\r", "\n") else value
 
 
 async def _csv(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:

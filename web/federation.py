@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from math import isfinite
 from secrets import token_urlsafe
 from typing import Any
 
@@ -18,13 +19,16 @@ from starlette.responses import RedirectResponse, Response
 from domain.core import N_, Refusal
 from domain.people import JoinHub
 from web import sessions
-from web.asking import base_of, is_secure
-from web.passkeys import COOKIE, address_of
+from web.asking import base_of
+from web.passkeys import address_of, ceremony, hold_ceremony
 from web.site import Site
 
 KIND = "oidc"
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _TIMEOUT, _SKEW, _KEPT = 10.0, 60, 3600.0
+# What a provider may answer is not ours to trust: whatever cannot be read so is no answer.
+_ODD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+_NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Federation:
             return self._site.missing(request, viewer)
         try:
             about, _ = await self._about()
-        except (httpx2.HTTPError, ValueError, KeyError):
+        except (httpx2.HTTPError, *_ODD):
             return await self._away(request)
         asked = {
             "state": token_urlsafe(24),
@@ -74,7 +78,7 @@ class Federation:
             )
         response = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
         secret = await self._hub.credentials.begin(KIND, asked)
-        response.set_cookie(COOKIE, secret, max_age=600, httponly=True, samesite="lax", secure=is_secure(request))
+        hold_ceremony(response, request, secret)
         return response
 
     async def back(self, request: Request) -> Response:
@@ -84,7 +88,7 @@ class Federation:
             return self._site.missing(request, viewer)
         if wait := self._throttle.wait(address_of(request)):
             return too_often(self._site, request, viewer, wait)
-        begun = await self._hub.credentials.end(KIND, request.cookies.get(COOKIE, ""))
+        begun = await self._hub.credentials.end(KIND, ceremony(request))
         given = request.query_params
         if begun is None or given.get("state") != begun["state"]:
             message = N_("This took too long, or it was begun in another browser: begin again.")
@@ -96,7 +100,7 @@ class Federation:
             claims = await self._claims(request, given["code"], begun)
         except (httpx2.HTTPError, OSError):
             return await self._away(request)
-        except (OAuthError, JoseError, ValueError, KeyError, TypeError):
+        except (OAuthError, JoseError, *_ODD):
             message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
             return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
         person = await self._person(claims)
@@ -104,7 +108,6 @@ class Federation:
             message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
             return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
         response = await sessions.signed_in(self._hub, request, person, begun["next"])
-        response.delete_cookie(COOKIE, path="/")
         return response
 
     async def _claims(self, request: Request, code: str, begun: dict[str, Any]) -> dict[str, Any]:
@@ -127,9 +130,10 @@ class Federation:
             and self.provider.client_id in audience
             and claims.get("azp", self.provider.client_id) == self.provider.client_id
             and claims["nonce"] == begun["nonce"]
-            and float(claims["exp"]) > time.time() - _SKEW
-            and float(claims["iat"]) < time.time() + _SKEW
-            and isinstance(claims["sub"], str)
+            and _time(claims["exp"]) > time.time() - _SKEW
+            and _time(claims["iat"]) < time.time() + _SKEW
+            and _time(claims.get("nbf", 0)) < time.time() + _SKEW
+            and _plain(claims["sub"])
         )
         if not fits:
             raise ValueError("the ID token is not for this")
@@ -143,10 +147,10 @@ class Federation:
     async def _person(self, claims: dict[str, Any]) -> str | None:
         # By the account; by an address only the first time, and only where the institution vouches for it.
         assert self.provider is not None
-        subject = claims["sub"].replace("\0", "")
+        subject = claims["sub"]
         person = await self._hub.credentials.known_to(self.provider.issuer, subject)
-        if person is None and claims.get("email_verified") is True and isinstance(claims.get("email"), str):
-            person = await self._hub.person_of(claims["email"].replace("\0", ""))
+        if person is None and claims.get("email_verified") is True and _plain(claims.get("email")):
+            person = await self._hub.person_of(claims["email"])
             if person is not None:
                 await self._hub.credentials.bind(self.provider.issuer, subject, person)
         if person is not None:
@@ -164,6 +168,8 @@ class Federation:
                 about = (await client.get(address)).raise_for_status().json()
                 if about["issuer"] != self.provider.issuer:
                     raise ValueError("the provider calls itself otherwise")
+                if not all(str(about[name]).startswith(("https://", "http://")) for name in _NEEDED):
+                    raise ValueError("the provider does not say where to go")
                 keys = (await client.get(about["jwks_uri"])).raise_for_status().json()
             self._found = time.monotonic(), about, keys
         return self._found[1], self._found[2]
@@ -183,6 +189,17 @@ class Federation:
     async def _away(self, request: Request) -> Response:
         message = N_("Your institution does not answer now. Try again in a moment, or sign in with a link.")
         return self._site.problem(request, await self._site.viewer(request), 503, N_("Not signed in"), message)
+
+
+def _plain(value: Any) -> bool:
+    # An identifier is compared, never mended: what looks like another one is another one.
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
+
+
+def _time(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError("no time")
+    return float(value)
 
 
 def too_often(site: Site, request: Request, viewer: Any, wait: int) -> Response:

@@ -1,7 +1,7 @@
 """Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +18,7 @@ from hub.checking import choices_of, problems
 from web import inputs
 from web.asking import MAX_BODY, from_elsewhere
 from web.pages import path_of
-from web.preferences import READER
+from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import _bare, commands, fields, record_type
@@ -72,7 +72,10 @@ async def posted(request: Request) -> dict[str, str]:
         raw += chunk
         if len(raw) > MAX_BODY:
             raise TooLarge
-    pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=None)
+    try:
+        pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=500)
+    except ValueError:
+        raise TooLarge from None
     # Browsers send line ends as CR LF; what is recorded has LF.
     return {name: value.replace("\r\n", "\n") for name, value in pairs}
 
@@ -87,6 +90,7 @@ class Forms:
     async def show(self, request: Request) -> Response:
         """The form; sent, the mutation, and then the page that shows the change."""
         viewer = await self._site.viewer(request)
+        self._site.read_by(request)
         cls = self._commands.get(request.path_params["mutation"])
         if cls is None or self._site.at is not None:
             return self._site.missing(request, viewer)
@@ -104,7 +108,7 @@ class Forms:
             return self._site.unanswered(request, viewer, unanswered)
 
     async def _answer(self, request: Request, viewer: Viewer, cls: type[Command]) -> Response:
-        if request.method == "GET":
+        if request.method != "POST":
             return await self._form(request, viewer, cls, dict(request.query_params), {}, new_id("request"))
         if from_elsewhere(request):
             message = N_("This form was sent from another site: open it here and send it again.")
@@ -114,7 +118,7 @@ class Forms:
         except TooLarge:
             message = N_("This is more than a form holds: go back, shorten it, and send it again.")
             return self._site.problem(request, viewer, 413, N_("Too large"), message)
-        return await self._carry_out(request, viewer, cls, {**request.query_params, **sent})
+        return await self._carry_out(request, viewer, cls, sent)
 
     async def _signed_out(self, request: Request, viewer: Viewer, cls: type[Command]) -> Response:
         # The session ended while somebody was writing: what they wrote is kept on the page, to be sent once more.
@@ -131,7 +135,10 @@ class Forms:
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
         key = sent.get("!key") or new_id("request")
-        self._site.read_by(request)
+        if (zone := sent.get("!zone", "")) in KNOWN_ZONES:
+            # A form that comes back shows times as it did before, whatever its reader has chosen since.
+            request.state.preferences = replace(request.state.preferences, zone=zone)
+            self._site.read_by(request)
         if sent.get("!preview"):
             return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(inputs.values_of(cls, sent))
@@ -312,7 +319,9 @@ class Forms:
         selected, nested = inputs.selection(cls, type)
         # Who answers for an organization sees what it is asked for.
         summary = (
-            "summary: abstract leader: lead { name names { language text } }" if cls.office == "organization" else ""
+            "aboutText: abstract aboutLead: lead { name names { language text } }"
+            if cls.office == "organization"
+            else ""
         )
         wanted = f"id shown: {titled} {' '.join(selected)} {summary if type.name == 'Proposal' else ''}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
@@ -329,8 +338,8 @@ class Forms:
             "id": id,
             "path": path_of(id),
             "title": found["shown"],
-            "summary": found.get("summary"),
-            "lead": found.get("leader"),
+            "summary": found.get("aboutText"),
+            "lead": found.get("aboutLead"),
         }
 
 

@@ -181,11 +181,11 @@ class Endpoint:
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:
             return StreamingResponse(
-                self._events(ask, viewer, secret, key, reading=request.method == "GET"),
+                self._events(ask, viewer, secret, key, reading=request.method != "POST"),
                 media_type=EVENTS,
                 headers={"Cache-Control": "no-store"},
             )
-        answer = await self.run(ask, viewer, secret, key, reading=request.method == "GET")
+        answer = await self.run(ask, viewer, secret, key, reading=request.method != "POST")
         return self._responded(request, answer, media)
 
     async def _at_once(self, ask: Asked, secret: str | None, language: str) -> Answer | None:

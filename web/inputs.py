@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import msgspec
 from graphql import GraphQLObjectType, get_named_type
@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from domain.core import COUNTRIES, Command, record_field
 from web.labels import LANGUAGE_NAMES
-from web.preferences import READER
+from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
 from web.schema.mutations import _bare, camel, fields
 from web.showing import country, label
@@ -125,11 +125,13 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
 
 def _utc(value: str, zone: str) -> str:
     # A clock's time is of the zone that the form was shown in, whatever its reader has chosen since.
+    if zone and zone not in KNOWN_ZONES:
+        return value
     try:
         found = datetime.fromisoformat(value)
         local = found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone) if zone else READER.get().tz)
         return local.astimezone(UTC).isoformat()
-    except (ValueError, OverflowError, ZoneInfoNotFoundError):
+    except (ValueError, OverflowError):
         return value
 
 

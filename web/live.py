@@ -1,7 +1,7 @@
 """New events as they come: one look at the log for all who wait."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -9,7 +9,7 @@ from graphql import GraphQLError
 
 from hub.log import Log, Recorded
 
-MOST, POLL, KEPT = 2_000, 0.1, 5_000
+MOST, MOST_EACH, POLL, KEPT = 2_000, 100, 0.1, 5_000
 
 
 class Live:
@@ -20,14 +20,17 @@ class Live:
         self._recent: deque[Recorded] = deque(maxlen=KEPT)
         self._head = 0
         self._waiting = 0
+        self._by: Counter[str | None] = Counter()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def follow(self, after: int | None = None) -> AsyncIterator[Recorded]:
-        """Every event after a position (or from now on), for ever."""
-        if self._waiting >= MOST:
+    async def follow(self, after: int | None = None, who: str | None = None) -> AsyncIterator[Recorded]:
+        """Every event after a position (or from now on), for ever; ``who`` is the person who listens, if it is one."""
+        # Whoever has signed in finds a place, however many others listen.
+        if self._waiting >= MOST or self._by[who] >= (MOST_EACH if who else MOST // 2):
             raise GraphQLError("Too many are listening: try again in a moment.", extensions={"code": "BUSY"})
         self._waiting += 1
+        self._by[who] += 1
         try:
             position = await self._log.head() if after is None else after
             if self._task is None or self._task.done():
@@ -43,6 +46,9 @@ class Live:
                     await news.wait()
         finally:
             self._waiting -= 1
+            self._by[who] -= 1
+            if not self._by[who]:
+                del self._by[who]
 
     async def _since(self, position: int) -> list[Recorded]:
         if self._recent and self._recent[0].position <= position + 1:

@@ -22,7 +22,6 @@ from web.asking import base_of, from_elsewhere, is_secure
 from web.reads.viewer import Viewer
 from web.site import Site
 
-COOKIE = "hub_ceremony"
 REGISTER, SIGN_IN = "passkey-register", "passkey-sign-in"
 MOST = 20
 """Passkeys of one person."""
@@ -34,11 +33,12 @@ class Passkeys:
     def __init__(self, site: Site, throttle: sessions.Throttle) -> None:
         self._site, self._throttle = site, throttle
         self._hub = site.endpoint.reads.hub
+        self._begins = sessions.Throttle(60, 1)
 
     async def begin_making(self, request: Request) -> Response:
         """What the device needs to make a passkey of this person's."""
         viewer = await self._session(request)
-        if viewer is None:
+        if viewer is None or not _host(request):
             return _told("Sign in first.", 403)
         assert viewer.person is not None
         name = (await self._site.ask("{ me { name email } }", viewer, {}))["me"]
@@ -80,7 +80,9 @@ class Passkeys:
             return _told("This is no passkey that was made for this page.", 400)
         label = sessions.device(request.headers.get("user-agent", ""))
         id = bytes_to_base64url(made.credential_id)
-        if not await self._hub.credentials.add(id, viewer.person, made.credential_public_key, made.sign_count, label):
+        if not _fits(id) or not await self._hub.credentials.add(
+            id, viewer.person, made.credential_public_key, made.sign_count, label
+        ):
             return _told("This passkey is known already.", 409)
         return JSONResponse({"next": "/profile?tab=signing-in"})
 
@@ -88,6 +90,10 @@ class Passkeys:
         """What the device needs to show that it holds a passkey; it says itself whose."""
         if from_elsewhere(request):
             return _told("This was sent from another site.", 403)
+        if wait := self._begins.wait(address_of(request)):
+            return _told("Too many tries: wait a little.", 429, {"Retry-After": str(wait)})
+        if not _host(request):
+            return _told("This request does not say which host it is for.", 400)
         options = webauthn.generate_authentication_options(
             rp_id=_host(request), user_verification=UserVerificationRequirement.REQUIRED
         )
@@ -105,7 +111,7 @@ class Passkeys:
             return _told("This took too long, or was begun elsewhere: begin again.", 400)
         try:
             id = str(sent["credential"]["id"])
-            passkey = await self._hub.credentials.passkey(id) if id.isprintable() else None
+            passkey = await self._hub.credentials.passkey(id) if _fits(id) else None
             if passkey is None:
                 return _told("This passkey is not known here.", 400)
             shown = webauthn.verify_authentication_response(
@@ -119,10 +125,12 @@ class Passkeys:
             )
         except (WebAuthnException, KeyError, TypeError, ValueError):
             return _told("This is no answer of that passkey.", 400)
+        handle = sent["credential"]["response"].get("userHandle")
+        if handle and handle != bytes_to_base64url(passkey.person.encode()):
+            return _told("This is no answer of that passkey.", 400)
         await self._hub.credentials.used(id, shown.new_sign_count)
         response = JSONResponse({"next": sessions.within(str(sent.get("next") or "/"))})
         sessions.hold(response, request, await sessions.begin(self._hub, request, passkey.person))
-        response.delete_cookie(COOKIE, path="/")
         return response
 
     async def _session(self, request: Request) -> Viewer | None:
@@ -134,11 +142,26 @@ class Passkeys:
     async def _begun(self, request: Request, kind: str, data: Any, options: str) -> Response:
         response = Response(options, media_type="application/json", headers={"Cache-Control": "no-store"})
         secret = await self._hub.credentials.begin(kind, data)
-        response.set_cookie(COOKIE, secret, max_age=600, httponly=True, samesite="lax", secure=is_secure(request))
+        hold_ceremony(response, request, secret)
         return response
 
     async def _end(self, request: Request, kind: str) -> Any:
-        return await self._hub.credentials.end(kind, request.cookies.get(COOKIE, ""))
+        return await self._hub.credentials.end(kind, ceremony(request))
+
+
+def _ceremony_cookie(request: Request) -> str:
+    return "__Host-hub_ceremony" if is_secure(request) else "hub_ceremony"
+
+
+def ceremony(request: Request) -> str:
+    """The secret of what was begun in this browser; empty where nothing was."""
+    return request.cookies.get(_ceremony_cookie(request), "")
+
+
+def hold_ceremony(response: Response, request: Request, secret: str) -> None:
+    """Let the browser keep that secret until the ceremony ends: no other site can give it another one over https."""
+    name = _ceremony_cookie(request)
+    response.set_cookie(name, secret, max_age=600, httponly=True, samesite="lax", secure=is_secure(request))
 
 
 def address_of(request: Request) -> str:
@@ -146,8 +169,16 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def _fits(id: str) -> bool:
+    # WebAuthn: a credential's id has at most 1,023 bytes.
+    return 0 < len(id) <= 1_364 and id.isascii() and id.isprintable()
+
+
 def _host(request: Request) -> str:
-    return urlsplit(base_of(request)).hostname or ""
+    try:
+        return urlsplit(base_of(request)).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _origin(request: Request) -> str:

@@ -16,7 +16,7 @@ ZONES = ("Asia/Dushanbe", "Asia/Bishkek", "Asia/Almaty", "Asia/Tashkent", "Asia/
 """The zones that are offered; a browser may tell any other."""
 THEMES = ("light", "dark")
 LANGUAGE, ZONE, THEME = "hub_language", "hub_zone", "hub_theme"
-_KNOWN = available_timezones() | {"UTC"}
+KNOWN_ZONES = available_timezones() | {"UTC"}
 _YEAR = 31_536_000
 
 
@@ -59,7 +59,7 @@ def preferred(cookie: bytes, accepted: bytes) -> Preferences:
     zone, theme = unquote(chosen.get(ZONE, "")), chosen.get(THEME, "")
     return Preferences(
         _language(chosen.get(LANGUAGE, ""), accepted),
-        zone if zone in _KNOWN else HOME_ZONE,
+        zone if zone in KNOWN_ZONES else HOME_ZONE,
         theme if theme in THEMES else "",
     )
 
@@ -80,7 +80,7 @@ def _language(chosen: str, accepted: bytes) -> str:
 
 def keep(response: Response, language: str = "", zone: str = "", theme: str | None = None) -> None:
     """Remember a choice for a year; what is unknown is not kept, an empty theme follows the device again."""
-    kept = [(LANGUAGE, language, language in PAGES), (ZONE, zone, zone in _KNOWN), (THEME, theme, theme in THEMES)]
+    kept = [(LANGUAGE, language, language in PAGES), (ZONE, zone, zone in KNOWN_ZONES), (THEME, theme, theme in THEMES)]
     for name, value, known in kept:
         if known and value:
             # The script on the page tells the zone of the device, so it has to be able to see whether one is known.

@@ -147,12 +147,18 @@ def excerpt(text: str, words: str | None, around: int = 90) -> str:
     return ""
 
 
+MOST_COMPARED = 60_000
+"""Letters of both texts that are compared; more than two texts of a record have."""
+
+
 @lru_cache(500)
 def difference(before: str, after: str) -> Markup:
     """Both texts in one, word by word: what went as ``<del>``, what came as ``<ins>``.
 
     It takes a tenth of a second at most: where the texts are too unlike for that, what differs is shown more coarsely.
     """
+    if len(before) + len(after) > MOST_COMPARED:
+        return Markup("<del>{}</del><ins>{}</ins>").format(before, after)
     letters: dict[str, str] = {}
 
     def packed(text: str) -> str:

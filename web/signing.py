@@ -86,7 +86,7 @@ class Signing:
     async def link(self, request: Request) -> Response:
         """A one-time link: opening it changes nothing (mail programs do that), its button signs in."""
         viewer = await self._site.viewer(request)
-        if request.method == "GET":
+        if request.method != "POST":
             return await self._asked(request, viewer, link="yes")
         if await self._sent(request) is None:
             return await self._refused(request)

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from domain.core import N_
-from projections.core import PUBLIC
+from projections.core import CENTER, PUBLIC
 from web.asking import Asked, base_of, etag, matches, secret_of
 from web.graphql import Endpoint
 from web.pages import Page, roots, text, variables, variables_of
@@ -100,10 +100,10 @@ class Site:
         return self.render(request, "problem", viewer, status, **said)
 
     async def invited(self, request: Request, viewer: Viewer, person: str) -> Response | None:
-        """The page with the link that lets an invited person in, shown this once; ``None`` where they have joined.
+        """The page after an invitation, ``None`` where the person has joined.
 
-        Whoever invites hands it over. That they could use it themselves is inherent in that; once somebody has joined,
-        no such link is made here any more.
+        Who holds the link of somebody who has not come yet can come in their place, and roles may wait for them: only
+        who has signed in as an officer of the Center, who could grant those roles, is shown it.
         """
         hub = self.endpoint.reads.hub
         sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
@@ -111,7 +111,9 @@ class Site:
             return None
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
-        link = f"{base_of(request)}/sign-in/{await hub.identity.link(person)}"
+        session = viewer.access is not None and viewer.access.kind == "session"
+        made = await hub.identity.link(person) if session and CENTER in viewer.principals else ""
+        link = f"{base_of(request)}/sign-in/{made}" if made else ""
         response = self.render(request, "invited", viewer, name=name["person"]["name"], link=link)
         response.headers["Cache-Control"] = "no-store"
         return response

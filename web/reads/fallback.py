@@ -219,7 +219,7 @@ def _changes(name: str) -> Any:
         context: Context = info.context
         assert context.live is not None
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
-        async for recorded in context.live.follow(args.get("after")):
+        async for recorded in context.live.follow(args.get("after"), context.viewer.person):
             about = record_of(recorded.event)
             of = kind_named(about)
             if of not in TABLES or about != args.get("id", about) or kind not in ("record", of):
