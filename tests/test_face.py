@@ -167,7 +167,7 @@ def test_a_page_that_is_open_shows_what_somebody_else_does(visitor):
     author.get_by_label("Title").press("End")
     author.get_by_label("Title").press_sequentially(" and hills")
     author.wait_for_timeout(300)
-    other.get_by_role("link", name="Ask a partner").click()
+    other.get_by_role("link", name="Ask an organization to be a partner").click()
     other.get_by_label("Organization").select_option(label="Kyrgyz State Technical University (KG)")
     other.get_by_label("Contribution").fill("Recordings from Naryn")
     other.get_by_role("button", name="Invite partner").click()

@@ -318,12 +318,9 @@ class Forms:
         titled = "title" if "title" in type.fields else "name"
         selected, nested = inputs.selection(cls, type)
         # Who answers for an organization sees what it is asked for.
-        summary = (
-            "aboutText: abstract aboutLead: lead { name names { language text } }"
-            if cls.office == "organization"
-            else ""
-        )
-        wanted = f"id shown: {titled} {' '.join(selected)} {summary if type.name == 'Proposal' else ''}"
+        answers = cls.office == "organization" and type.name == "Proposal"
+        asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
+        wanted = f"id shown: {titled} {' '.join(selected)} {asked}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
