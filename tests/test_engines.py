@@ -55,7 +55,9 @@ def test_the_region_is_told_found_and_verified_on_the_systems_postgresql(system_
         async with serving(system_dsn) as (_, _, client):
             anybody = await client()
             for text, title in (
-                ("Амударё", None),
+                ("Сирдарё", None),
+                ("Амударё", "Amudaryo havzasi uchun suv oqimi prognozi"),
+                ("умаров", "S. U. Umarov Physical-Technical Institute"),
                 ("glacia", "Forecasting glacial lake outburst floods in the Pamir and Tien Shan"),
                 ("glaicers", "Mass balance of Central Asian glaciers from open satellite data"),
                 ("Nazarbayev", "Nazarbayev University"),
