@@ -31,10 +31,9 @@ def addresses(page):
         "call": first_link(page, "/calls?status=OPEN", "/calls/"),
         "organization": first_link(page, "/organizations?text=Umarov", "/organizations/"),
         "proposal": first_link(page, "/proposals?status=AWARDED", "/proposals/"),
+        "person": first_link(page, "/profile", "/people/"),
     }
     for each in SITE:
-        if each.name == "person":
-            continue
         yield each.name, records.get(each.name) or each.path + ("?text=ai" if each.name == "search" else "")
     yield "form", f"/do/draftProposal?call={records['call'].rpartition('/')[2]}"
     for tab in ("about", "signing-in", "tokens"):
