@@ -21,7 +21,7 @@ from web.pages import path_of
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
-from web.schema.mutations import _bare, commands, fields, record_type
+from web.schema.mutations import bare_type, commands, fields, record_type
 from web.showing import named
 from web.site import Site, Unanswered
 from web.words import translated
@@ -227,7 +227,7 @@ class Forms:
         wrong: Mapping[str, Refusal],
         language: str,
     ) -> Field:
-        type = _bare(inspect.type_info(field.type))
+        type = bare_type(inspect.type_info(field.type))
         meta = inputs.meta_of(field.type)
         widget = str(meta.get("widget", "")) or inputs.widget_of(type)
         kind = kind_of(field.type)

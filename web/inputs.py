@@ -13,7 +13,7 @@ from domain.core import COUNTRIES, Command, record_field
 from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
-from web.schema.mutations import _bare, camel, fields
+from web.schema.mutations import bare_type, camel, fields
 from web.showing import country, label
 
 
@@ -106,7 +106,7 @@ def default_of(field: msgspec.structs.FieldInfo) -> str:
 def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     """The values of a form that was sent, as the command takes them; what was left as it was is left out."""
     for field in msgspec.structs.fields(cls):
-        type = _bare(inspect.type_info(field.type))
+        type = bare_type(inspect.type_info(field.type))
         value: Any = sent.get(field.name, "")
         if isinstance(type, inspect.BoolType):
             yield field.name, value == "true"
@@ -149,7 +149,7 @@ def input_of(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
     for field in msgspec.structs.fields(cls):
         if field.name not in given or (given[field.name] in ("", None) and field.default is None):
             continue
-        value, type = given[field.name], _bare(inspect.type_info(field.type))
+        value, type = given[field.name], bare_type(inspect.type_info(field.type))
         if isinstance(type, inspect.LiteralType | inspect.EnumType):
             value = value.upper()
         elif isinstance(type, inspect.IntType | inspect.FloatType):

@@ -136,8 +136,7 @@ class Passkeys:
     async def _session(self, request: Request) -> Viewer | None:
         # A token does not make passkeys: only who has signed in does, and on this site.
         viewer = await self._site.viewer(request)
-        signed_in = viewer.person is not None and viewer.access is not None and viewer.access.kind == "session"
-        return viewer if signed_in and not from_elsewhere(request) else None
+        return viewer if viewer.signed_in and not from_elsewhere(request) else None
 
     async def _begun(self, request: Request, kind: str, data: Any, options: str) -> Response:
         response = Response(options, media_type="application/json", headers={"Cache-Control": "no-store"})

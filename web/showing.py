@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from babel import Locale
-from babel.dates import format_date, format_skeleton, format_timedelta, get_timezone_gmt
+from babel.dates import format_date, format_timedelta, get_timezone_gmt
 from babel.numbers import format_decimal
 from diff_match_patch import diff_match_patch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -52,11 +52,6 @@ def day(value: str) -> str:
     """A day, or the day of an instant in the reader's time zone."""
     found = _local(value) if "T" in value else date.fromisoformat(value)
     return format_date(found, "medium", locale=locale())
-
-
-def month(value: str) -> str:
-    """The month of an instant."""
-    return format_skeleton("yMMMM", _local(value), locale=locale())
 
 
 def relative(value: str) -> str:
@@ -199,7 +194,6 @@ def environment() -> Environment:
     made.filters |= {
         "moment": moment,
         "day": day,
-        "month": month,
         "relative": relative,
         "number": number,
         "country": country,

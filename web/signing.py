@@ -10,7 +10,7 @@ from domain.core import N_, Refusal
 from domain.people import GrantRole, InvitePerson, JoinHub
 from hub.checking import command as checked
 from hub.credentials import FIRST
-from hub.identity import EVERYTHING, READ
+from hub.identity import EVERYTHING, READ, Access
 from projections.core import CENTER, PUBLIC
 from web.asking import cookie_of, from_elsewhere, is_secure
 from web.federation import too_often
@@ -132,9 +132,8 @@ class Signing:
         viewer = await self._site.viewer(request)
         if await self._sent(request) is None:
             return await self._refused(request)
-        session = viewer.access is not None and viewer.access.kind == "session"
         person = request.path_params["id"]
-        if not session or CENTER not in viewer.principals or not person.isprintable():
+        if not viewer.signed_in or CENTER not in viewer.principals or not person.isprintable():
             return self._site.missing(request, viewer)
         return await self._site.invited(request, viewer, person) or RedirectResponse(f"/people/{quote(person)}", 303)
 
@@ -172,50 +171,52 @@ class Signing:
             **data,
         )
 
-    async def tokens(self, request: Request) -> Response:
-        """Make or revoke a token; the secret is shown once, on the page that answers."""
-        viewer = await self._site.viewer(request)
-        sent = await self._sent(request)
+    async def _own(self, request: Request) -> tuple[Access, dict[str, str]] | Response:
+        # A form about somebody's own access: who they are and what they sent, or why not. A token opens none of them.
+        viewer, sent = await self._site.viewer(request), await self._sent(request)
         if sent is None:
             return await self._refused(request)
-        # A token does not make tokens: only who has signed in does.
-        if viewer.person is None or viewer.access is None or viewer.access.kind != "session":
+        if not viewer.signed_in or viewer.access is None:
             return RedirectResponse("/sign-in?next=/profile", 303)
+        return viewer.access, sent
+
+    async def tokens(self, request: Request) -> Response:
+        """Make or revoke a token; the secret is shown once, on the page that answers."""
+        own = await self._own(request)
+        if isinstance(own, Response):
+            return own
+        access, sent = own
         if "revoke" in sent:
-            await self._hub.identity.revoke(viewer.person, sent["revoke"])
+            await self._hub.identity.revoke(access.person, sent["revoke"])
             return RedirectResponse("/profile?tab=tokens", 303)
         days = sent.get("days", "")
         scope = EVERYTHING if sent.get("scope") == EVERYTHING else READ
         if not days.isdecimal() or len(days) > 3 or not 1 <= int(days) <= 366 or not sent.get("label", "").strip():
             message = N_("A token needs a few words on what it is for, and from 1 to 366 days.")
-            return self._site.problem(request, viewer, 422, N_("Not made"), message)
+            return self._site.problem(request, await self._site.viewer(request), 422, N_("Not made"), message)
         label = sent["label"].strip().replace("\0", "")[:100]
-        secret = await self._hub.identity.token(viewer.person, [scope], label, int(days))
+        secret = await self._hub.identity.token(access.person, [scope], label, int(days))
         return await self.profile(request, secret)
 
     async def sessions(self, request: Request) -> Response:
         """End a session on another device, or all others."""
-        viewer = await self._site.viewer(request)
-        sent = await self._sent(request)
-        if sent is None:
-            return await self._refused(request)
-        if viewer.person is None or viewer.access is None or viewer.access.kind != "session":
-            return RedirectResponse("/sign-in?next=/profile", 303)
+        own = await self._own(request)
+        if isinstance(own, Response):
+            return own
+        access, sent = own
         if sent.get("end") == "others":
-            await self._hub.identity.end_others(viewer.person, viewer.access.id)
+            await self._hub.identity.end_others(access.person, access.id)
         else:
-            await self._hub.identity.revoke(viewer.person, sent.get("end", ""))
+            await self._hub.identity.revoke(access.person, sent.get("end", ""))
         return RedirectResponse("/profile?tab=signing-in", 303)
 
     async def forget(self, request: Request) -> Response:
         """Forget a passkey."""
-        viewer = await self._site.viewer(request)
-        sent = await self._sent(request)
-        if sent is None:
-            return await self._refused(request)
-        if viewer.person is None or viewer.access is None or viewer.access.kind != "session":
-            return RedirectResponse("/sign-in?next=/profile", 303)
-        await self._hub.credentials.remove(viewer.person, sent.get("remove", ""))
+        own = await self._own(request)
+        if isinstance(own, Response):
+            return own
+        access, sent = own
+        await self._hub.credentials.remove(access.person, sent.get("remove", ""))
         return RedirectResponse("/profile?tab=signing-in", 303)
 
     async def preferences(self, request: Request) -> Response:

@@ -111,8 +111,8 @@ class Site:
             return None
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
-        session = viewer.access is not None and viewer.access.kind == "session"
-        made = await hub.identity.link(person) if session and CENTER in viewer.principals else ""
+        shown = viewer.signed_in and CENTER in viewer.principals
+        made = await hub.identity.link(person) if shown else ""
         link = f"{base_of(request)}/sign-in/{made}" if made else ""
         response = self.render(request, "invited", viewer, name=name["person"]["name"], link=link)
         response.headers["Cache-Control"] = "no-store"

@@ -74,8 +74,15 @@ def text(name: str) -> str:
     """A page's document, with the fragments that it shares with other pages."""
     own = (HERE / f"{name}.graphql").read_text()
     shared = parse((HERE / "parts.graphql").read_text()).definitions
-    used = [each for each in shared if f"...{each.name.value}" in own]  # type: ignore[attr-defined]
-    return "\n".join([own, *map(print_ast, used)])
+    parts = {each.name.value: print_ast(each) for each in shared}  # type: ignore[attr-defined]
+    used: list[str] = []
+    waiting = [own]
+    while waiting:
+        body = waiting.pop()
+        named = [name for name in parts if name not in used and f"...{name}\n" in f"{body}\n"]
+        used += named
+        waiting += [parts[name] for name in named]
+    return "\n".join([own, *(parts[name] for name in parts if name in used)])
 
 
 @cache

@@ -42,6 +42,11 @@ class Viewer:
         """The position at which these tables changed last."""
         return max((self.positions.get(table, 0) for table in tables), default=0)
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether they are here themselves, and not a program that shows a token of theirs."""
+        return self.person is not None and self.access is not None and self.access.kind == "session"
+
     def allows(self, command: str) -> bool:
         """Whether a command may be given with the secret that was shown."""
         return self.access is not None and self.access.allows(command)

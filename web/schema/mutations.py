@@ -47,7 +47,7 @@ def plain(cls: type[Command], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lowered(type: inspect.Type, value: Any) -> Any:
-    type = _bare(type)
+    type = bare_type(type)
     if isinstance(type, inspect.LiteralType | inspect.EnumType) and isinstance(value, str):
         return value.lower()
     if isinstance(type, inspect.StructType) and isinstance(value, dict):
@@ -55,11 +55,11 @@ def _lowered(type: inspect.Type, value: Any) -> Any:
     return value
 
 
-def _bare(type: inspect.Type) -> inspect.Type:
+def bare_type(type: inspect.Type) -> inspect.Type:
     while isinstance(type, inspect.Metadata):
         type = type.type
     if isinstance(type, inspect.UnionType):
-        return _bare(next(each for each in type.types if not isinstance(each, inspect.NoneType)))
+        return bare_type(next(each for each in type.types if not isinstance(each, inspect.NoneType)))
     return type
 
 
@@ -131,7 +131,7 @@ def _metas(annotation: Any) -> Iterator[list[str]]:
 
 
 def _graphql(type: inspect.Type, enums: dict[frozenset[str], str], structs: dict[str, tuple[str, str]]) -> str:
-    bare = _bare(type)
+    bare = bare_type(type)
     match bare:
         case inspect.LiteralType():
             return enums[frozenset(map(str, bare.values))]
