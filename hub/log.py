@@ -51,23 +51,33 @@ _COLUMNS = "position, type, tags, actor, at, request, data::text"
 
 
 class Log:
-    """Reads the log, and holds the pool of connections to its database."""
+    """Reads the log, and holds the connections to its database.
 
-    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
-        self.pool, self.dsn = pool, dsn
+    ``pool`` is for everything; what is asked through ``counting`` is planned for the values that it is given, for
+    statements over many rows: how many of them a viewer may read is nothing that a plan for every viewer could know.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, counting: asyncpg.Pool, dsn: str) -> None:
+        self.pool, self.counting, self.dsn = pool, counting, dsn
         self.codec = Codec()
 
     @classmethod
     async def open(cls, dsn: str, size: int = 8) -> "Log":
         """Connect, and make the log's tables where there are none yet."""
         await prepare(dsn)
-        pool = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=_reader, reset=_unchanged, server_settings=_SETTINGS
-        )
-        return cls(pool, dsn)
+
+        async def connect(least: int, most: int, **settings: str) -> asyncpg.Pool:
+            given = {**_SETTINGS, **settings}
+            return await asyncpg.create_pool(
+                dsn, min_size=least, max_size=most, init=_reader, reset=_unchanged, server_settings=given
+            )
+
+        counting = await connect(0, size // 2, plan_cache_mode="force_custom_plan")
+        return cls(await connect(1, size), counting, dsn)
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self.counting.close()
         await self.pool.close()
 
     def recorded(self, row: asyncpg.Record) -> Recorded:

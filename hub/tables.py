@@ -81,10 +81,11 @@ def indexes(schema: str) -> list[str]:
             statements.append(f"CREATE {on % 'readers'} USING gin (readers)")
         statements += [f'CREATE {on % f"like_{name}"} USING gin ("{name}" gin_trgm_ops)' for name in cls.fuzzy]
         for name in cls.index:
-            wanted = f'"{name[1:]}" DESC, id DESC' if name.startswith("-") else f'"{name}"'
+            parts = [f'"{part}"' for part in name.split()]
+            wanted = f'"{name[1:]}" DESC, id DESC' if name.startswith("-") else ", ".join(parts)
             # With the readers in it, counting what a viewer may read touches no row.
             readers = " INCLUDE (readers)" if "readers" in cls.__struct_fields__ else ""
-            statements.append(f"CREATE {on % name.lstrip('-')} ({wanted}){readers}")
+            statements.append(f"CREATE {on % name.lstrip('-').replace(' ', '_')} ({wanted}){readers}")
     return statements
 
 

@@ -54,7 +54,8 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
     ``key`` names the fields that identify it; each is taken from the event's field of that name (``id`` from the
     field named as the table). A row ``within`` another is read by whoever reads that one.
     ``search`` are the columns of its full text, ``fuzzy`` those in which misspelled words are found too,
-    ``index`` those that lists are filtered by (``status``) or ordered by (``-changed_at``: the newest first).
+    ``index`` those that lists are filtered by (``status``) or ordered by (``-changed_at``: the newest first);
+    ``call status`` is both, so that counting by both touches no row.
     """
 
     table: ClassVar[str] = ""

@@ -43,7 +43,7 @@ class ProposalRow(
     table="proposal",
     search=("title", "abstract"),
     fuzzy=("title",),
-    index=("call", "status", "lead", "investigator", "-changed_at"),
+    index=("call status lead", "status", "lead", "investigator", "-changed_at"),
 ):
     """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all."""
 
@@ -196,7 +196,9 @@ def moved(
     return replace(row, status=_NEXT[type(e)], status_reason=getattr(e, "reason", None), changed_at=at)
 
 
-class PartnerRow(Row, table="partner", key=("proposal", "organization"), within=ProposalRow, index=("organization",)):
+class PartnerRow(
+    Row, table="partner", key=("proposal", "organization"), within=ProposalRow, index=("organization status proposal",)
+):
     """An organization that was asked to take part in a proposal."""
 
     proposal: ProposalId

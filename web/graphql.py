@@ -81,7 +81,7 @@ class Endpoint:
             variables = self.reads.variables(operation, ask.variables)
         except GraphQLError as error:
             raise Failed([error]) from None
-        values = Values(variables, viewer.person)
+        values = Values(variables, viewer.person, viewer.principals)
         return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
 
     async def run(

@@ -33,11 +33,13 @@ from hub.reading import Readable, readable
 from hub.tables import TABLES, columns
 from projections import words
 from projections.core import Row
-from web.reads.conditions import CONDITIONS
+from web.reads.conditions import CONDITIONS, Asker
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
 
 LIST_COSTS = 10
+MOST_RANKED = 1_000
+"""Of each kind so many hits of a search, the newest, are put in the order of how well they fit."""
 LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
 _JOINT = {"organization", "proposal", "partner"}
 LATE_TABLES = {
@@ -326,9 +328,11 @@ class Compiler:
         def value(name: str) -> Callable[[Values], Any]:
             return lambda values: values.args(definition, node)["where"][name]
 
-        def rows(table: str, alias: str) -> str:
-            return str(self.rows(table, alias))
-
+        asker = Asker(
+            lambda table, alias: str(self.rows(table, alias)),
+            lambda kind: f"ANY({self.bind(lambda values: values.offices(kind), 'text[]')})",
+            lambda: self.bind(lambda values: values.person if values.person in values.principals else "", "text"),
+        )
         for name, filtered in type.fields.items():
             if given.get(name) is None:
                 continue
@@ -338,10 +342,10 @@ class Compiler:
                 yield self._found(cls, alias, get)
             elif how.kind == "condition" and sql_type == "boolean":
                 # Its value is of the plan's shape: as plain text an index can serve it.
-                holds = CONDITIONS[how.name](alias, "", rows)
+                holds = CONDITIONS[how.name](alias, "", asker)
                 yield holds if given[name] else f"NOT {holds}"
             elif how.kind == "condition":
-                yield CONDITIONS[how.name](alias, self.bind(get, sql_type), rows)
+                yield CONDITIONS[how.name](alias, self.bind(get, sql_type), asker)
             elif isinstance(of, GraphQLEnumType):
                 lowered = lambda values, get=get: [each.lower() for each in get(values)]  # noqa: E731
                 yield f'{alias}."{how.name or snake(name)}" = ANY({self.bind(lowered, "text[]")})'
@@ -353,8 +357,14 @@ class Compiler:
     def _found(self, cls: type[Row], alias: str, text: Callable[[Values], str]) -> str:
         query = self.bind(lambda values: words.query(text(values)), "text")
         typed = self.bind(lambda values: _typed(text(values)), "text")
-        like = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
-        return f"({alias}.search @@ {query}::tsquery OR {like})"
+        fits, other = f"search @@ {query}::tsquery", self._alias()
+        # Null where the words are found as typed: an index of trigrams is then not even opened.
+        misspelled = (
+            f"(SELECT CASE WHEN EXISTS (SELECT {self.rows(cls.table, other, filtered=True)} AND {other}.{fits})"
+            f" THEN NULL ELSE {typed} END)"
+        )
+        like = " OR ".join(f'{misspelled} <% {alias}."{name}"' for name in cls.fuzzy)
+        return f"({alias}.{fits} OR {like})"
 
     def _connection(
         self,
@@ -588,9 +598,13 @@ class Compiler:
             alias = self._alias()
             rows, kind = self.rows(cls.table, alias, filtered=True), cls.table.upper()
             hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
-            among = f"{rows} AND ({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
+            asked = f"({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
+            among = f"{rows} AND {asked}"
             fits = f"{alias}.search @@ {query}::tsquery"
-            exact.append(f"{hit}, 1 + ts_rank({alias}.search, {query}::tsquery) AS rank {among} AND {fits}")
+            newest = next((f'"{name[1:]}" DESC, ' for name in cls.index if name.startswith("-")), "")
+            chosen = f"SELECT {alias}.* {self.rows(cls.table, alias)} AND {asked} AND {fits}"
+            chosen += f" ORDER BY {alias}.{newest}id DESC LIMIT {MOST_RANKED}"
+            exact.append(f"{hit}, 1 + ts_rank({alias}.search, {query}::tsquery) AS rank FROM ({chosen}) {alias}")
             like = ", ".join(f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy)
             any_close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
             # Misspelled words come last, so they are looked for only where the rest does not fill the page.

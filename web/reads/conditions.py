@@ -1,61 +1,68 @@
 """Conditions of filters that are more than "this column equals": named in the schema's files, written here.
 
 Each gives SQL over the row ``t``; ``$1`` are the viewer's principals, ``value`` the parameter of the filter (a filter
-that is a boolean has none: where it is false, the compiler negates what stands here), and a table is named only through
-``rows``.
+that is a boolean has none: where it is false, the compiler negates what stands here), and everything else is named
+through the asker: a table so that only its readable rows count, who asks so that the planner knows how few they are.
 """
 
 from collections.abc import Callable
-
-Rows = Callable[[str, str], str]
-"""``rows("partner", "p")``: ``FROM … WHERE …`` over the readable rows of a table, under an alias."""
+from dataclasses import dataclass
 
 
-def partner(t: str, value: str, rows: Rows) -> str:
+@dataclass(frozen=True)
+class Asker:
+    """What a condition may name besides its row."""
+
+    rows: Callable[[str, str], str]
+    """``rows("partner", "p")``: ``FROM … WHERE …`` over the readable rows of a table, under an alias."""
+    offices: Callable[[str], str]
+    """``offices("call")``: ``ANY (…)`` of the ids of the calls that the viewer has an office in."""
+    person: Callable[[], str]
+    """The viewer's own id; empty, as no id is, where nobody is signed in."""
+
+
+def partner(t: str, value: str, by: Asker) -> str:
     """An organization was asked to take part."""
-    return f"EXISTS (SELECT {rows('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
+    return f"EXISTS (SELECT {by.rows('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
 
 
-# The ids of what the viewer has an office in, computed once for a statement, so that an index finds the rows.
-_OFFICES = "ANY(ARRAY(SELECT split_part(p, '/', 1) FROM unnest($1) p WHERE p LIKE '%/office'))"
-
-
-def mine(t: str, value: str, rows: Rows) -> str:
+def mine(t: str, value: str, by: Asker) -> str:
     """The viewer wrote it, or acts for its lead."""
-    return f"({t}.investigator = ANY($1) OR {t}.lead = {_OFFICES})"
+    return f"({t}.investigator = {by.person()} OR {t}.lead = {by.offices('organization')})"
 
 
-def awaits_my_answer(t: str, value: str, rows: Rows) -> str:
+def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     """A partner that the viewer acts for has been asked and has not answered, and still can."""
-    asked = f"{rows('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
-    return f"({t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND p.organization = {_OFFICES}))"
+    asked = f"{by.rows('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
+    mine = f"p.organization = {by.offices('organization')}"
+    return f"({t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine}))"
 
 
-def in_my_calls(t: str, value: str, rows: Rows) -> str:
+def in_my_calls(t: str, value: str, by: Asker) -> str:
     """The viewer is an officer of its call."""
-    return f"({t}.call = {_OFFICES})"
+    return f"({t}.call = {by.offices('call')})"
 
 
-def i_act_for(t: str, value: str, rows: Rows) -> str:
+def i_act_for(t: str, value: str, by: Asker) -> str:
     """The viewer is an officer of the organization."""
-    return f"({t}.id = {_OFFICES})"
+    return f"({t}.id = {by.offices('organization')})"
 
 
-def mentions(t: str, value: str, rows: Rows) -> str:
+def mentions(t: str, value: str, by: Asker) -> str:
     """The event mentions an id."""
     return f"EXISTS (SELECT FROM hub.tag g WHERE g.position = {t}.position AND g.tag = {value})"
 
 
-def since(t: str, value: str, rows: Rows) -> str:
+def since(t: str, value: str, by: Asker) -> str:
     """Recorded at this time or later."""
     return f"{t}.at >= {value}"
 
 
-def until(t: str, value: str, rows: Rows) -> str:
+def until(t: str, value: str, by: Asker) -> str:
     """Recorded before this time."""
     return f"{t}.at < {value}"
 
 
-CONDITIONS: dict[str, Callable[[str, str, Rows], str]] = {
+CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {
     each.__name__: each for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, mentions, since, until)
 }

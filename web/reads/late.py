@@ -204,7 +204,7 @@ async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], valu
     for (id,) in items:
         rows = await _stood(reading, cls, id, position, at)
         text = [msgspec.json.encode(each).decode() for each in rows]
-        inner = Values(values.variables, values.person, (id, *text))
+        inner = Values(values.variables, values.person, values.principals, (id, *text))
         found.append(await reading.run(late.plan, inner))
     return found
 

@@ -44,7 +44,7 @@ async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
                  JOIN {organization.source} ON o.id = p.lead
                  WHERE {proposal.predicate} AND p.status = 'awarded' AND {organization.predicate})"""
     given = [PUBLIC], since
-    row = await reading.hub.log.pool.fetchrow(
+    row = await reading.hub.log.counting.fetchrow(
         f"""WITH joint AS {joint}, pair AS (
                 SELECT least(j.lead, j.partner), greatest(j.lead, j.partner), min(j.changed_at) AS since
                 FROM joint j JOIN {organization.source} ON o.id = j.partner AND o.country <> j.country GROUP BY 1, 2)
@@ -60,14 +60,14 @@ async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
         *given,
     )
     assert row is not None
-    places = await reading.hub.log.pool.fetch(
+    places = await reading.hub.log.counting.fetch(
         f"""SELECT o.city, o.country, avg(o.latitude) AS latitude, avg(o.longitude) AS longitude,
                    count(*) AS organizations
             {organization} AND o.status = 'verified' AND o.latitude IS NOT NULL AND o.longitude IS NOT NULL
             GROUP BY 1, 2 ORDER BY 5 DESC, 1, 2 LIMIT {MOST}""",
         [PUBLIC],
     )
-    links = await reading.hub.log.pool.fetch(
+    links = await reading.hub.log.counting.fetch(
         f"""SELECT j.city, j.country, o.city AS to_city, o.country AS to_country, count(DISTINCT j.id) AS projects
             FROM {joint} j JOIN {organization.source} ON o.id = j.partner
             WHERE $2::timestamptz IS NOT NULL AND (j.city, j.country) <> (o.city, o.country)
@@ -95,20 +95,23 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
         raise BadInput(f"`first` is from 0 to {MAX_FOUND}.", late.node)
     proposal, partner = _rows(reading, "proposal", "p"), _rows(reading, "partner", "m", reached=True)
     organization = _rows(reading, "organization", "o")
+    # Counted before organizations are looked up: the plan is right also where the planner knows no values.
     own = f"""SELECT p.id, p.lead {proposal} AND p.lead = $2
               UNION SELECT p.id, p.lead FROM {partner.source} JOIN {proposal.source} ON p.id = m.proposal
                 WHERE m.organization = $2 AND m.status = 'confirmed' AND {proposal.predicate}"""
-    sql = f"""WITH own AS ({own}), behind AS (
-                  SELECT id, lead AS organization FROM own
-                  UNION SELECT own.id, m.organization FROM own JOIN {partner.source}
-                    ON m.proposal = own.id AND m.status = 'confirmed')
-              SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, count(*) AS proposals
+    sql = f"""WITH own AS MATERIALIZED ({own}), behind AS MATERIALIZED (
+                  SELECT organization, count(*) AS proposals FROM (
+                      SELECT id, lead AS organization FROM own
+                      UNION SELECT own.id, m.organization FROM own JOIN {partner.source}
+                        ON m.proposal = own.id AND m.status = 'confirmed') b
+                  WHERE organization <> $2 GROUP BY 1)
+              SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, behind.proposals
               FROM behind JOIN {organization.source} ON o.id = behind.organization
-              WHERE o.id <> $2 AND {organization.predicate}
-              GROUP BY o.id ORDER BY proposals DESC, o.sort LIMIT $3"""
+              WHERE {organization.predicate}
+              ORDER BY proposals DESC, o.sort LIMIT $3"""
     of, found = get_named_type(late.definition.type), []
     for (id,) in items:
-        rows = await reading.hub.log.pool.fetch(sql, reading.viewer.list, id, first)
+        rows = await reading.hub.log.counting.fetch(sql, reading.viewer.list, id, first)
         made = [{**row, "names": msgspec.json.decode(row["names"])} for row in rows]
         found.append([project(reading, of, late, each, values) for each in made])
     return found
@@ -118,10 +121,12 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
 async def applications(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """How many proposals of each of some calls are led from where."""
     proposal, organization = _rows(reading, "proposal", "p"), _rows(reading, "organization", "o")
-    rows = await reading.hub.log.pool.fetch(
-        f"""SELECT p.call, o.country, count(*) AS count
-            FROM {proposal.source} JOIN {organization.source} ON o.id = p.lead
-            WHERE p.call = ANY($2) AND {proposal.predicate} AND {organization.predicate}
+    rows = await reading.hub.log.counting.fetch(
+        f"""WITH led AS MATERIALIZED (
+                SELECT p.call, p.lead, count(*) AS count {proposal} AND p.call = ANY($2) GROUP BY 1, 2)
+            SELECT led.call, o.country, sum(led.count)::bigint AS count
+            FROM led JOIN {organization.source} ON o.id = led.lead
+            WHERE {organization.predicate}
             GROUP BY 1, 2 ORDER BY 3 DESC, 2""",
         reading.viewer.list,
         [id for (id,) in items],

@@ -19,6 +19,8 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
+from domain.core import kind_named
+
 MAX_FIRST, MAX_FOUND = 100, 50
 
 Selections = Sequence[SelectionSetNode]
@@ -35,8 +37,14 @@ class BadInput(GraphQLError):
 class Values:
     """The values of one request: its variables, and what each field was given."""
 
-    def __init__(self, variables: VariableValues | None, person: str | None = None, rows: Sequence[Any] = ()) -> None:
-        self.variables, self.person, self.rows = variables, person, rows
+    def __init__(
+        self,
+        variables: VariableValues | None,
+        person: str | None = None,
+        principals: frozenset[str] = frozenset(),
+        rows: Sequence[Any] = (),
+    ) -> None:
+        self.variables, self.person, self.principals, self.rows = variables, person, principals, rows
         self.totals: list[int | None] = []
         self._args: dict[int, dict[str, Any]] = {}
 
@@ -45,6 +53,11 @@ class Values:
         if (known := self._args.get(id(node))) is None:
             known = self._args[id(node)] = get_argument_values(definition, node, self.variables)
         return known
+
+    def offices(self, kind: str) -> list[str]:
+        """The ids of what the viewer has an office in, of one kind."""
+        ids = (principal.removesuffix("/office") for principal in self.principals if principal.endswith("/office"))
+        return sorted(id for id in ids if kind_named(id) == kind)
 
     def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
         """How many a page shows."""

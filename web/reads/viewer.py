@@ -7,6 +7,7 @@ from functools import cached_property
 import asyncpg
 import msgspec
 
+from domain.core import kind_named
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.reading import principals
@@ -37,6 +38,16 @@ class Viewer:
     def key(self) -> tuple[str | None, str, frozenset[str]]:
         """What an answer depends on, apart from its position."""
         return self.person, self.language, self.principals
+
+    @cached_property
+    def reads_widely(self) -> bool:
+        """Whether more than their own and their organizations' records are theirs to read: an office's, an auditor's.
+
+        A plan that fits everybody takes it that one row in a hundred may be read; for these it would be wrong.
+        """
+        return any(
+            kind_named(each.split("/")[0]) not in ("person", "organization") for each in self.principals - {PUBLIC}
+        )
 
     def position(self, tables: Iterable[str]) -> int:
         """The position at which these tables changed last."""
