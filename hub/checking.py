@@ -53,7 +53,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
             continue
         kind = kind_of(field.type)
         if kind and isinstance(value, str) and not kind[0].admits(value):
-            words = N_("This is not the id of a %(kind)s.")
+            words = N_("This is no id of this kind: %(kind)s.")
             found[field.name] = Refusal(Reason.INVALID, words, field.name, kind=kind[0].name)
             continue
         try:

@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from domain.core import Event, PersonId, tagged_fields
+from domain.core import Event, OrganizationId, PersonId, tagged_fields
 from projections.core import AUDITORS, Row
 
 
 class EntryRow(Row, table="entry", key=("position",), index=("record",)):
-    """An event in the history of its record. Its readers are those who could read what it changed, at that time."""
+    """An event in the history of its record; ``organization`` is another record that it names.
+
+    Its readers are those who could read what it changed, at that time.
+    """
 
     position: int
     record: str
+    organization: OrganizationId | None
     type: str
     actor: PersonId
     at: datetime
@@ -37,9 +41,11 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
     """
     sets = [*map(frozenset, concerned)]
     readers = {AUDITORS, *(frozenset.intersection(*sets) if sets else ())}
+    record, organization = record_of(event), getattr(event, "organization", None)
     return EntryRow(
         position=position,
-        record=record_of(event),
+        record=record,
+        organization=None if organization == record else organization,
         type=event.type,
         actor=actor,
         at=at,

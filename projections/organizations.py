@@ -1,6 +1,7 @@
 """Organizations as people read them, and who acts for them."""
 
 from datetime import datetime
+from functools import cache
 
 import msgspec
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from domain.organizations import (
 )
 from projections.core import CENTER, PUBLIC, Row, office
 
-_collator = Collator()
+_collator = cache(Collator)
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status:
         name=e.name,
         other_names=" ".join(dict.fromkeys(e.names.values())),
         names=tuple(Name(language, text) for language, text in sorted(e.names.items())),
-        sort="".join(f"{weight:04x}" for weight in _collator.sort_key(e.name)),
+        sort="".join(f"{weight:04x}" for weight in _collator().sort_key(e.name)),
         kind=e.kind,
         status=status,
         city=e.place.city,

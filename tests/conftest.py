@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -23,9 +24,18 @@ async def _hurried(dsn):
     await db.close()
 
 
+def _place():
+    # In memory, where there is enough of it: hundreds of databases are made here, and none of them is kept.
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or not os.access(memory, os.W_OK):
+        return None
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return memory if min(shutil.disk_usage(memory).free, pages) > 6 * 2**30 else None
+
+
 @pytest.fixture(scope="session")
 def server():
-    home = Path(tempfile.mkdtemp(prefix="hub-test-"))
+    home = Path(tempfile.mkdtemp(prefix="hub-test-", dir=_place()))
     os.chmod(home, 0o711)
     embedded = Embedded(home)
     assert embedded.own()
@@ -41,19 +51,27 @@ def server():
 _count = itertools.count(1)
 
 
+async def _administer(server, *statements):
+    db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
+    for each in statements:
+        await db.execute(each)
+    await db.close()
+
+
 @pytest.fixture
 def dsn(server):
     """The address of a database that nobody has used."""
     name = f"test{next(_count)}"
-    admin = server.dsn.replace("/hub?", "/postgres?")
+    asyncio.run(_administer(server, f"CREATE DATABASE {name}"))
+    made = server.dsn.replace("/hub?", f"/{name}?")
+    yield made
+    asyncio.run(dropped(server, made))
 
-    async def create():
-        db = await asyncpg.connect(admin)
-        await db.execute(f"CREATE DATABASE {name}")
-        await db.close()
 
-    asyncio.run(create())
-    return server.dsn.replace("/hub?", f"/{name}?")
+async def dropped(server, dsn):
+    """Take away a database and its keys, whoever still uses them."""
+    name = urlsplit(dsn).path[1:]
+    await _administer(server, *(f"DROP DATABASE IF EXISTS {name}{suffix} WITH (FORCE)" for suffix in ("", "_keys")))
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +81,7 @@ def told_once(server):
     from hub.region import tell
 
     async def make():
-        admin = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
-        await admin.execute("CREATE DATABASE told")
-        await admin.close()
+        await _administer(server, "CREATE DATABASE told")
         hub = await Hub.open(server.dsn.replace("/hub?", "/told?"))
         await tell(hub)
         await hub.close()
@@ -77,17 +93,17 @@ def told_once(server):
 async def copied(server, template):
     """The address of a copy of a database and of its keys."""
     name = f"test{next(_count)}"
-    db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
-    for suffix in ("", "_keys"):
-        await db.execute(f"CREATE DATABASE {name}{suffix} TEMPLATE {template}{suffix}")
-    await db.close()
+    made = (f"CREATE DATABASE {name}{suffix} TEMPLATE {template}{suffix}" for suffix in ("", "_keys"))
+    await _administer(server, *made)
     return server.dsn.replace("/hub?", f"/{name}?")
 
 
 @pytest.fixture
 def region_dsn(server, told_once):
     """The address of a copy of the told region: a test may change it."""
-    return asyncio.run(copied(server, told_once))
+    made = asyncio.run(copied(server, told_once))
+    yield made
+    asyncio.run(dropped(server, made))
 
 
 # Fixtures that several files of tests share; they build on those above.

@@ -36,6 +36,8 @@ async def rows_of(hub):
         found[table] = json.loads(await hub.log.pool.fetchval(sql))
     events = await hub.log.pool.fetch("SELECT position, data::text, tags, hub.leaf(e) AS leaf FROM hub.event e")
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
+    found["version"] = {position: data.get("version") for position, data in found["data"].items()}
+    found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
     found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
     found["tags"] = {row["position"]: row["tags"].split() for row in events}
     return found

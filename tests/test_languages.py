@@ -8,9 +8,9 @@ import pytest
 from domain.proposals import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
-from web.messages import catalog, messages, missing
+from web.messages import catalog, forms, messages, missing
 from web.preferences import preferred
-from web.words import PAGES, translated
+from web.words import PAGES, translated, translations
 
 TEMPLATES = sorted((Path(__file__).parent.parent / "web" / "pages").glob("*.html"))
 PLACE = re.compile(r"%\(\w+\)s")
@@ -53,9 +53,31 @@ def test_every_text_is_translated(language):
 @pytest.mark.parametrize("language", PAGES[1:])
 def test_translations_keep_the_places_and_the_ends_of_their_texts(language):
     for each in catalog(language):
-        if each.id:
-            assert sorted(PLACE.findall(each.id)) == sorted(PLACE.findall(each.string)), each.id
-            assert (each.id[-1] in ".:") == (each.string[-1] in ".:"), each.id
+        *_, asked = forms(each.id)
+        for said in forms(each.string) if asked else ():
+            assert sorted(PLACE.findall(asked)) == sorted(PLACE.findall(said)), each.id
+            assert (asked[-1] in ".:") == (said[-1] in ".:"), each.id
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["1 proposal", "3 proposals", "11 proposals", "21 proposals"]),
+        ("ru", ["1 заявка", "3 заявки", "11 заявок", "21 заявка"]),
+        ("tg", ["1 дархост", "3 дархост", "11 дархост", "21 дархост"]),
+    ],
+)
+def test_what_is_counted_agrees_with_its_number(language, said):
+    one, many = "%(count)s proposal", "%(count)s proposals"
+    counted = [translations(language).ngettext(one, many, n) % {"count": n} for n in (1, 3, 11, 21)]
+    assert counted == said
+
+
+def test_a_plural_form_that_waits_to_be_translated_is_caught(monkeypatch):
+    known = catalog("ru")
+    known.get("%(count)s proposal").string = ("%(count)s заявка", "", "%(count)s заявок")
+    monkeypatch.setattr("web.messages.catalog", lambda language: known)
+    assert missing("ru") == [("%(count)s proposal", "%(count)s proposals")]
 
 
 def test_a_text_that_waits_to_be_translated_is_caught(monkeypatch):

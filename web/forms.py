@@ -141,6 +141,9 @@ class Forms:
             self._site.read_by(request)
         if sent.get("!preview"):
             return await self._form(request, viewer, cls, sent, {}, key)
+        if sent.pop(sent.get("!take", ""), None) is not None:
+            # What is saved next is a decision over what others wrote: over all of it that the page shows again.
+            return await self._form(request, viewer, cls, {n: v for n, v in sent.items() if n != "revision"}, {}, key)
         given = dict(inputs.values_of(cls, sent))
         wrong = problems(cls, given)
         if cls is ErasePerson and not wrong and sent.get("!sure", "").strip() != await self._named(viewer, given):
@@ -194,19 +197,29 @@ class Forms:
         if record and about is None:
             return self._site.missing(request, viewer)
         self._site.read_by(request)
+        if about and request.method != "POST" and (closed := self._closed(cls, about, language)):
+            # Nobody writes in vain: what was sent already is answered in the form, with all that was typed.
+            return self._site.render(
+                request,
+                "closed",
+                viewer,
+                403,
+                about=about,
+                heading=translated(sentence(cls.__name__), language),
+                why=closed,
+            )
         made = [
             await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
         ]
         if wrong and not problem:
             problem = translated(N_("Something is missing or does not fit: see the fields below."), language)
-        heading = translated((cls.__doc__ or sentence(cls.__name__)).strip(), language)
         return self._site.render(
             request,
             "form",
             viewer,
             status if status != 200 or not (wrong or problem) else 422,
-            heading=heading.rstrip("."),
-            button=translated(sentence(cls.__name__), language),
+            heading=translated(sentence(cls.__name__), language),
+            says=translated((cls.__doc__ or "").strip(), language),
             about=about,
             grave=cls.final,
             sure=cls is ErasePerson,
@@ -214,7 +227,7 @@ class Forms:
             fields=made,
             key=key,
             sent=given,
-            theirs=bool(problem) and "revision" not in given and "!key" in given,
+            theirs=(bool(problem) or "!take" in given) and "revision" not in given and "!key" in given,
         )
 
     async def _field(
@@ -281,6 +294,16 @@ class Forms:
             first=first,
         )
 
+    @staticmethod
+    def _closed(cls: type[Command], about: Mapping[str, Any], language: str) -> str:
+        # Why this command cannot be given to this record now; empty where it can.
+        name = cls.__name__
+        mutation = name[0].lower() + name[1:]
+        action = next((each for each in about["actions"] if each["mutation"] == mutation), None)
+        if action is None:
+            return translated(N_("This is not yours to do, or it does not fit this record."), language)
+        return "" if action["available"] else action["reason"]
+
     async def _named(self, viewer: Viewer, given: Mapping[str, Any]) -> str:
         found = await self._site.ask("query($id: ID!) { person(id: $id) { name } }", viewer, {"id": given["person"]})
         return found["person"]["name"] if found["person"] else ""
@@ -320,7 +343,7 @@ class Forms:
         # Who answers for an organization sees what it is asked for.
         answers = cls.office == "organization" and type.name == "Proposal"
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
-        wanted = f"id shown: {titled} {' '.join(selected)} {asked}"
+        wanted = f"id shown: {titled} {' '.join(selected)} {asked} may: actions {{ mutation available reason }}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
@@ -337,6 +360,7 @@ class Forms:
             "title": found["shown"],
             "summary": found.get("aboutText"),
             "lead": found.get("aboutLead"),
+            "actions": found["may"],
         }
 
 

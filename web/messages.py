@@ -5,7 +5,7 @@ docstrings, titles and names.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -28,12 +28,16 @@ BEGAN = datetime(2026, 11, 24, tzinfo=UTC)
 _ROOT = Path(__file__).parent.parent
 
 
-def _first(found: object) -> str:
+Text = str | tuple[str, str]
+"""A text, or what is said of one and of many."""
+
+
+def _first(found: object) -> Text:
     texts = [found] if isinstance(found, str) else [each for each in found or () if each]  # type: ignore[attr-defined]
-    return texts[0] if texts else ""
+    return (texts[0], texts[1]) if len(texts) == 2 else texts[0] if texts else ""
 
 
-def _all() -> Iterator[tuple[str, str]]:
+def _all() -> Iterator[tuple[Text, str]]:
     for room in ("domain", "hub", "web"):
         for file, _, found, *_ in extract_from_dir(_ROOT / room, [("**.py", "python")], keywords={"N_": None}):
             yield _first(found), f"{room}/{file}"
@@ -41,7 +45,7 @@ def _all() -> Iterator[tuple[str, str]]:
     options = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false", "extensions": "jinja2.ext.do"}
     for template in sorted((_ROOT / "web" / "pages").glob("*.html")):
         with template.open("rb") as source:
-            for _, _, texts, _ in babel_extract(source, ["_"], [], options):
+            for _, _, texts, _ in babel_extract(source, ["_", "ngettext"], [], options):
                 yield _first(texts), f"web/pages/{template.name}"
     for cls in commands().values():
         where = f"{cls.__module__.replace('.', '/')}.py"
@@ -56,9 +60,9 @@ def _all() -> Iterator[tuple[str, str]]:
 
 
 @cache
-def messages() -> dict[str, str]:
+def messages() -> dict[Text, str]:
     """Every text that is translated, and the file in which it stands first."""
-    found: dict[str, str] = {}
+    found: dict[Text, str] = {}
     for text, where in _all():
         if text:
             found.setdefault(text, where)
@@ -71,10 +75,15 @@ def catalog(language: str) -> Catalog:
         return read_po(file, locale=language, domain="hub")
 
 
-def missing(language: str) -> list[str]:
-    """The texts that have no translation into a language yet."""
+def forms(text: str | Sequence[str] | None) -> tuple[str, ...]:
+    """All forms of a text, or of its translation."""
+    return (text or "",) if isinstance(text, str | None) else tuple(text)
+
+
+def missing(language: str) -> list[Text]:
+    """The texts that have no translation into a language yet; each of its plural forms is one."""
     known = catalog(language)
-    return [text for text in messages() if not (found := known.get(text)) or not found.string]
+    return [text for text in messages() if not (found := known.get(text)) or not all(forms(found.string))]
 
 
 def main() -> int:
@@ -95,14 +104,16 @@ def main() -> int:
             revision_date=BEGAN,
             fuzzy=False,
         )
-        for text, where in sorted(messages().items(), key=lambda each: (each[1], each[0])):
+        for text, where in sorted(messages().items(), key=lambda each: (each[1], forms(each[0]))):
             known = old.get(text)
-            new.add(text, known.string if known else "", locations=[(where, 1)])
+            none = "" if isinstance(text, str) else ("",) * new.num_plurals
+            said = known.string if known and len(forms(known.id)) == len(forms(text)) else none
+            new.add(text, said, locations=[(where, 1)])
         with (LOCALES / language / "LC_MESSAGES" / "hub.po").open("wb") as file:
             write_po(file, new, width=120, include_lineno=False, omit_header=False, ignore_obsolete=True)
         for text in missing(language):
             waiting += 1
-            print(f"{language}: {text}")
+            print(f"{language}: {' / '.join(forms(text))}")
     return 1 if waiting else 0
 
 

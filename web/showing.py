@@ -200,7 +200,6 @@ def environment() -> Environment:
         "language": language_name,
         "named": named,
         "path": path_of,
-        "title_only": lambda text: text.rstrip("."),
         "markdown": markdown,
         "marked": marked,
         "excerpt": excerpt,

@@ -152,4 +152,4 @@ def check_ids(command: Command) -> None:
         value = getattr(command, name)
         for each in value if many else [value]:
             if each is not None and not kind.admits(each):
-                raise Refusal(Reason.INVALID, N_("This is not the id of a %(kind)s."), name, kind=kind.name)
+                raise Refusal(Reason.INVALID, N_("This is no id of this kind: %(kind)s."), name, kind=kind.name)

@@ -106,7 +106,7 @@ function drafts(form) {
       const offer = document.createElement("div");
       offer.className = "notice warn";
       offer.setAttribute("role", "status");
-      const when = new Date(at).toLocaleString(document.documentElement.lang);
+      const when = new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "medium", timeStyle: "short" });
       const back = button(words.restore, () => {
         for (const each of fields()) {
           if (!(each.name in values)) continue;
@@ -260,7 +260,22 @@ function passkey(form) {
   });
 }
 
+// What is to be taken elsewhere is taken with one press; without a secure line no browser lets a page do it.
+function copies(root) {
+  if (!navigator.clipboard) return;
+  for (const each of root.querySelectorAll("pre, .secret")) {
+    if (each.nextElementSibling?.matches(".copy")) continue;
+    const made = button(words.copy, async () => {
+      await navigator.clipboard.writeText(each.textContent);
+      say(words.copied);
+    });
+    made.classList.add("copy");
+    each.after(made);
+  }
+}
+
 function dress(root) {
+  copies(root);
   for (const form of root.querySelectorAll("form[data-positions]")) if (!("shown" in form.dataset)) slider(form);
 }
 

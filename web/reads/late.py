@@ -108,7 +108,8 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
             refusal = action.refusal
             made = {
                 "mutation": name[0].lower() + name[1:],
-                "title": translated((action.command.__doc__ or sentence(name)).strip(), language),
+                "title": translated(sentence(name), language),
+                "description": translated((action.command.__doc__ or "").strip(), language),
                 "available": refusal is None,
                 "reason": refusal and translated(refusal.message, language, refusal.values),
                 "code": refusal and refusal.reason.value,
