@@ -51,7 +51,8 @@ def server():
 _count = itertools.count(1)
 
 
-async def _administer(server, *statements):
+async def administered(server, *statements):
+    """Run statements beside the databases of the tests."""
     db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
     for each in statements:
         await db.execute(each)
@@ -62,7 +63,7 @@ async def _administer(server, *statements):
 def dsn(server):
     """The address of a database that nobody has used."""
     name = f"test{next(_count)}"
-    asyncio.run(_administer(server, f"CREATE DATABASE {name}"))
+    asyncio.run(administered(server, f"CREATE DATABASE {name}"))
     made = server.dsn.replace("/hub?", f"/{name}?")
     yield made
     asyncio.run(dropped(server, made))
@@ -71,7 +72,7 @@ def dsn(server):
 async def dropped(server, dsn):
     """Take away a database and its keys, whoever still uses them."""
     name = urlsplit(dsn).path[1:]
-    await _administer(server, *(f"DROP DATABASE IF EXISTS {name}{suffix} WITH (FORCE)" for suffix in ("", "_keys")))
+    await administered(server, *(f"DROP DATABASE IF EXISTS {name}{suffix} WITH (FORCE)" for suffix in ("", "_keys")))
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def told_once(server):
     from hub.region import tell
 
     async def make():
-        await _administer(server, "CREATE DATABASE told")
+        await administered(server, "CREATE DATABASE told")
         hub = await Hub.open(server.dsn.replace("/hub?", "/told?"))
         await tell(hub)
         await hub.close()
@@ -94,7 +95,7 @@ async def copied(server, template):
     """The address of a copy of a database and of its keys."""
     name = f"test{next(_count)}"
     made = (f"CREATE DATABASE {name}{suffix} TEMPLATE {template}{suffix}" for suffix in ("", "_keys"))
-    await _administer(server, *made)
+    await administered(server, *made)
     return server.dsn.replace("/hub?", f"/{name}?")
 
 

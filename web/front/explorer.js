@@ -3,6 +3,7 @@ import { createElement } from "react";
 import { createRoot } from "react-dom/client";
 import { GraphiQL } from "graphiql";
 import "graphiql/style.css";
+import "./explorer.css";
 
 const place = document.getElementById("explorer");
 const workers = JSON.parse(place.dataset.workers);
@@ -20,12 +21,20 @@ const fetcher = async (asked, options = {}) => {
   return answer.json();
 };
 
-createRoot(place).render(
-  createElement(GraphiQL, {
-    fetcher,
-    initialQuery: place.dataset.query || undefined,
-    initialVariables: place.dataset.variables || undefined,
-    defaultQuery: place.dataset.query || undefined,
-    shouldPersistHeaders: false,
-  }),
-);
+// Its colors follow the reader's choice, or else the device.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const root = createRoot(place);
+function draw() {
+  root.render(
+    createElement(GraphiQL, {
+      fetcher,
+      forcedTheme: document.documentElement.dataset.theme || (dark.matches ? "dark" : "light"),
+      initialQuery: place.dataset.query || undefined,
+      initialVariables: place.dataset.variables || undefined,
+      defaultQuery: place.dataset.query || undefined,
+      shouldPersistHeaders: false,
+    }),
+  );
+}
+dark.addEventListener("change", draw);
+draw();
