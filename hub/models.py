@@ -200,9 +200,10 @@ class Models:
                 while chunk := await reading:
                     reading = asyncio.create_task(self._next(chunk[-1].position))
                     batch = await self.folded(chunk, db, writing)
+                    payload = await asyncio.to_thread(batch.payload, False)
                     if writing is not None:
                         await writing
-                    writing = asyncio.create_task(self._write(db, batch, at, chunk[-1].position))
+                    writing = asyncio.create_task(self._write(db, payload, batch.entries, at, chunk[-1].position))
                     at = chunk[-1].position
                     self.keep(batch)
                     say(at)
@@ -214,11 +215,12 @@ class Models:
         most = CHUNK if self._until is None else min(CHUNK, self._until - after)
         return await self.log.happened(after, most) if most > 0 else []
 
-    async def _write(self, db: asyncpg.Connection, batch: Batch, at: int, position: int) -> None:
-        payload = await asyncio.to_thread(batch.payload, False)
+    async def _write(
+        self, db: asyncpg.Connection, payload: str, entries: Sequence[history.EntryRow], at: int, position: int
+    ) -> None:
         await db.execute(f"SELECT {self.schema}.write($1, $2, $3)", payload, at, position)
         await db.copy_records_to_table(
-            "entry", schema_name=self.schema, records=map(_astuple, batch.entries), columns=_ENTRY.__struct_fields__
+            "entry", schema_name=self.schema, records=map(_astuple, entries), columns=_ENTRY.__struct_fields__
         )
 
     async def folded(

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _WORD = re.compile(r"\w{1,100}")
 # One letter of Uzbek, many ways to type its mark: none of them parts a word.
@@ -32,19 +33,31 @@ LOOKED_FOR = 200
 
 def words(text: str) -> list[str]:
     """The words of a text in their order: in one script, without case or accents; one parts after 100 letters."""
-    text = unicodedata.normalize("NFC", text).casefold().translate(_LATIN)
-    if not text.isascii():
-        text = "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
-        text = unicodedata.normalize("NFC", text)
+    return [word for part in text.split() for word in _known(part)]
+
+
+def _words(part: str) -> tuple[str, ...]:
+    part = unicodedata.normalize("NFC", part).casefold().translate(_LATIN)
+    if not part.isascii():
+        part = "".join(each for each in unicodedata.normalize("NFD", part) if not unicodedata.combining(each))
+        part = unicodedata.normalize("NFC", part)
     for mark in _MARKS:
-        text = text.replace(mark, "")
-    return _WORD.findall(text)
+        part = part.replace(mark, "")
+    return tuple(_WORD.findall(part))
+
+
+_remembered = lru_cache(50_000)(_words)
+
+
+def _known(part: str) -> tuple[str, ...]:
+    # A language's words come again and again; what is longer than any of them is not kept.
+    return _remembered(part) if len(part) <= 50 else _words(part)
 
 
 def vector(*texts: str) -> str:
     """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes."""
-    found = set(words(" ".join(texts)))
-    return "'" + "' '".join(sorted(found)) + "'" if found else ""
+    found = {word for part in {part for text in texts for part in text.split()} for word in _known(part)}
+    return "'" + "' '".join(found) + "'" if found else ""
 
 
 def query(text: str) -> str | None:

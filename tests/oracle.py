@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import datetime
+from functools import cache
 
 from graphql import (
     GraphQLEnumType,
@@ -48,8 +49,9 @@ class Oracle:
 
     def __init__(self, schema, rows, principals, person):
         self.schema, self.rows, self.principals, self.person = schema, rows, set(principals), person
+        self.readable = cache(self._readable)
 
-    def readable(self, table):
+    def _readable(self, table):
         cls = TABLES[table]
         if cls.within is None:
             return [row for row in self.rows[table] if set(row["readers"]) & self.principals]
