@@ -31,7 +31,7 @@ TEXT = (
 ENDINGS = [a + b for a in "aeiou" for b in ("", "r", "n", "l", "s", "t")]
 WORDS = [word + ending for word in TEXT.split() for ending in ("", *ENDINGS, *(each + "lar" for each in ENDINGS))]
 COUNTRIES = ("TJ", "KG", "KZ", "UZ", "TM")
-ORGANIZATIONS, PEOPLE, CALLS = 60, 200, 5
+ORGANIZATIONS, PEOPLE, CALLS, OWN = 60, 200, 5, 10
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -99,11 +99,13 @@ class Filling:
             )
             yield self.officer, CallPublished(call=id)
             yield self.officer, RoundOpened(call=id)
-        for _ in range(self._count):
-            yield from self._proposal()
+        for n in range(self._count):
+            # One author has the same ten in a hub of any size, so that a page of theirs shows the same in all.
+            own = n >= self._count - OWN
+            yield from self._proposal(self.people[-1] if own else self._chance.choice(self.people[1:-1]))
 
-    def _proposal(self) -> Iterator[tuple[str, Event]]:
-        id, author = new_id("proposal"), self._chance.choice(self.people[1:])
+    def _proposal(self, author: str) -> Iterator[tuple[str, Event]]:
+        id = new_id("proposal")
         lead, *partners = self._chance.sample(self.organizations, 4)
         call = self._chance.choice(self.calls)
         self.proposals.append(id)

@@ -1,4 +1,4 @@
-"""The same command and the same page in a small hub and in one with a million events: how much slower is the large?
+"""The same command and the same page, of the same ten proposals, in a small hub and in one with a million events.
 
 ``python -m bench.flatness [SMALL] [LARGE]``: proposals; each is ten events (defaults 100 and 100,000).
 """

@@ -82,6 +82,7 @@ function slider(form) {
   form.dataset.shown = "";
   let waiting;
   range.addEventListener("input", () => {
+    range.setAttribute("aria-valuetext", range.getAttribute("aria-valuetext").replace(/\d+/, positions[range.value]));
     clearTimeout(waiting);
     waiting = setTimeout(async () => {
       const last = Number(range.value) === positions.length - 1;
