@@ -23,7 +23,7 @@ from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import bare_type, commands, fields, record_type
 from web.showing import named
-from web.site import Site, Unanswered
+from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
 _CHOICES = {
@@ -126,12 +126,18 @@ class Forms:
             sent = await posted(request)
         except TooLarge:
             sent = {}
-        written = []
+        written = self._written(cls, sent, request.state.language)
+        return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
+
+    @staticmethod
+    def _written(cls: type[Command], sent: Mapping[str, str], language: str) -> list[tuple[str, str]]:
+        # The texts that somebody typed into a form, and what each was asked for as.
+        found = []
         for field in msgspec.structs.fields(cls):
             meta = inputs.meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
-                written.append((translated(meta.get("title", field.name), request.state.language), value))
-        return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
+                found.append((translated(str(meta.get("title", field.name)), language), value))
+        return found
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
         key = sent.get("!key") or new_id("request")
@@ -141,9 +147,11 @@ class Forms:
             self._site.read_by(request)
         if sent.get("!preview"):
             return await self._form(request, viewer, cls, sent, {}, key)
-        if sent.pop(sent.get("!take", ""), None) is not None:
+        if taken := sent.get("!take"):
             # What is saved next is a decision over what others wrote: over all of it that the page shows again.
-            return await self._form(request, viewer, cls, {n: v for n, v in sent.items() if n != "revision"}, {}, key)
+            left = {"revision", taken if taken in cls.__struct_fields__ and taken != record_field(cls) else ""}
+            sent = {n: v for n, v in sent.items() if n not in left and n[:5] != "!was."}
+            return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(inputs.values_of(cls, sent))
         wrong = problems(cls, given)
         if cls is ErasePerson and not wrong and sent.get("!sure", "").strip() != await self._named(viewer, given):
@@ -168,6 +176,7 @@ class Forms:
             if refusal["code"] == Reason.CHANGED_MEANWHILE:
                 # The form comes back with their text beside the writer's; what is saved next is a decision over both.
                 sent = {name: value for name, value in sent.items() if name != "revision" and name[:5] != "!was."}
+                sent["!theirs"] = "true"
             field = fields(cls).get(refusal["field"] or "")
             shown = field in cls.__struct_fields__ and field != record_field(cls)
             wrong = {field: Refusal(refusal["code"], refusal["message"], field)} if field and shown else {}
@@ -195,6 +204,15 @@ class Forms:
         record = given.get(record_field(cls) or "")
         was, about = await self._record(viewer, cls, record) if record else ({}, None)
         if record and about is None:
+            if request.method != "POST" or not (written := self._written(cls, given, language)):
+                return self._site.missing(request, viewer)
+            # It was there when they began to write: whether it still is, is not said; what they wrote is theirs.
+            heading, why = translated(N_("Nothing here"), language), translated(MISSING, language)
+            return self._site.render(
+                request, "closed", viewer, 404, about=None, heading=heading, why=why, written=written
+            )
+        if record_field(cls) and not record and request.method != "POST":
+            # Nobody can choose a record in its form: what may be done with one stands on its page.
             return self._site.missing(request, viewer)
         self._site.read_by(request)
         if about and request.method != "POST" and (closed := self._closed(cls, about, language)):
@@ -207,6 +225,7 @@ class Forms:
                 about=about,
                 heading=translated(sentence(cls.__name__), language),
                 why=closed,
+                written=(),
             )
         made = [
             await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
@@ -227,7 +246,7 @@ class Forms:
             fields=made,
             key=key,
             sent=given,
-            theirs=(bool(problem) or "!take" in given) and "revision" not in given and "!key" in given,
+            theirs="!theirs" in given,
         )
 
     async def _field(
@@ -285,7 +304,9 @@ class Forms:
             widget=widget,
             required=field.required and widget != "checkbox",
             value=value,
-            was=was.get(field.name) if not field.required and widget != "hidden" else None,
+            was=given.get(f"!was.{field.name}", was.get(field.name))
+            if not field.required and widget != "hidden"
+            else None,
             choices=choices,
             problem=translated(refusal.message, language, refusal.values) if refusal else "",
             most=most,
@@ -341,7 +362,7 @@ class Forms:
         titled = "title" if "title" in type.fields else "name"
         selected, nested = inputs.selection(cls, type)
         # Who answers for an organization sees what it is asked for.
-        answers = cls.office == "organization" and type.name == "Proposal"
+        answers = type.name == "Proposal" and (cls.office is not None or "submit" in cls.__name__.lower())
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
         wanted = f"id shown: {titled} {' '.join(selected)} {asked} may: actions {{ mutation available reason }}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"

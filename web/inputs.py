@@ -111,7 +111,12 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
         if isinstance(type, inspect.BoolType):
             yield field.name, value == "true"
             continue
-        if value == sent.get(f"!was.{field.name}") and not field.required:
+        was = sent.get(f"!was.{field.name}")
+        if isinstance(type, inspect.DateTimeType) and was:
+            # Browsers leave out seconds that are none: what is the same instant is no change.
+            zone = sent.get("!zone", "")
+            was = value if _utc(value, zone) == _utc(was, zone) else was
+        if value == was and not field.required:
             continue  # as it was: nothing to change
         if value == "" and f"!was.{field.name}" not in sent and not (field.required):
             continue

@@ -28,6 +28,10 @@ SMALL = 1_000
 LATELY = timedelta(days=30)
 
 
+MISSING = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
+"""What is said of what is not there, and of what one may not know of."""
+
+
 class Unanswered(Exception):
     """A document that gave errors instead of data."""
 
@@ -120,8 +124,7 @@ class Site:
 
     def missing(self, request: Request, viewer: Viewer) -> Response:
         """There is nothing here, or nothing that the viewer may know of."""
-        message = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
-        return self.problem(request, viewer, 404, N_("Nothing here"), message)
+        return self.problem(request, viewer, 404, N_("Nothing here"), MISSING)
 
     def page(self, page: Page) -> Route:
         """The route of a page."""

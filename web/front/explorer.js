@@ -21,6 +21,10 @@ const fetcher = async (asked, options = {}) => {
   return answer.json();
 };
 
+// It opens with the document that it was asked for, not with what somebody tried before.
+const FORGETFUL = { length: 0, getItem: () => null, setItem() {}, removeItem() {}, clear() {} };
+const FIRST = "{\n  me {\n    name\n  }\n  calls(first: 5) {\n    nodes {\n      title\n      status\n      closesAt\n    }\n  }\n}\n";
+
 // Its colors follow the reader's choice, or else the device.
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const root = createRoot(place);
@@ -29,10 +33,11 @@ function draw() {
     createElement(GraphiQL, {
       fetcher,
       forcedTheme: document.documentElement.dataset.theme || (dark.matches ? "dark" : "light"),
-      initialQuery: place.dataset.query || undefined,
+      initialQuery: place.dataset.query || FIRST,
       initialVariables: place.dataset.variables || undefined,
-      defaultQuery: place.dataset.query || undefined,
+      defaultQuery: place.dataset.query || FIRST,
       shouldPersistHeaders: false,
+      storage: FORGETFUL,
     }),
   );
 }

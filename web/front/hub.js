@@ -155,6 +155,30 @@ function drafts(form) {
   });
 }
 
+// What was written into a form that is closed now can still be copied.
+function kept(place) {
+  const key = `draft ${main.dataset.person ?? ""} ${place.dataset.kept}`;
+  const old = JSON.parse(localStorage.getItem(key) ?? "null");
+  const texts = Object.values(old?.values ?? {}).filter((each) => typeof each === "string" && each.trim());
+  if (!texts.length) return;
+  const when = new Date(old.at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "medium", timeStyle: "short" });
+  place.querySelector("h2").textContent = words.unsaved.replace("%s", when);
+  for (const each of texts) {
+    const text = document.createElement("pre");
+    text.className = "written";
+    text.tabIndex = 0;
+    text.textContent = each;
+    place.append(text);
+  }
+  const away = button(words.discard, () => {
+    localStorage.removeItem(key);
+    place.hidden = true;
+  });
+  place.append(away);
+  place.hidden = false;
+  copies(place);
+}
+
 function button(text, press) {
   const made = document.createElement("button");
   made.type = "button";
@@ -292,5 +316,6 @@ if (new URLSearchParams(location.search).has("done")) {
 dress(document);
 document.querySelectorAll("form[data-filters]").forEach(filters);
 document.querySelectorAll("form[data-draft]").forEach(drafts);
+document.querySelectorAll("[data-kept]").forEach(kept);
 document.querySelectorAll("form[data-passkey]").forEach(passkey);
 listen();

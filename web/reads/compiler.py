@@ -37,7 +37,9 @@ from web.reads.conditions import CONDITIONS, Asker
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
 
-LIST_COSTS = 10
+ROW = '"#"'
+"""What a row is called that becomes an object: no field of a response has a name like that."""
+LIST_COSTS, TOTAL_COSTS = 10, 100
 MOST_RANKED = 1_000
 """Of each kind so many hits of a search, the newest, are put in the order of how well they fit."""
 LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
@@ -89,6 +91,7 @@ class Compiler:
     paths: set[tuple[str, ...]] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
     totals: list[Plan] = field(default_factory=list)
+    by_words: bool = False
     _aliases: int = 0
 
     def operation(self, root: GraphQLObjectType, selections: Selections) -> Plan:
@@ -100,7 +103,7 @@ class Compiler:
             costs.append(cost)
         # The viewer is bound even where nothing that needs one is asked for.
         chosen = f"SELECT {', '.join(fields)} WHERE $1::text[] IS NOT NULL"
-        return self._plan(f"SELECT row_to_json(r) FROM ({chosen}) r", _sum(costs))
+        return self._plan(f"SELECT row_to_json({ROW}) FROM ({chosen}) {ROW}", _sum(costs))
 
     def standing(self, type: GraphQLObjectType, selections: Selections) -> Plan:
         """The plan of one row of this type, the first of the values' rows being its key."""
@@ -125,7 +128,7 @@ class Compiler:
     def _plan(self, sql: str, cost: Cost) -> Plan:
         used = frozenset(self.tables)
         late, paths = tuple(self.late), frozenset(self.paths)
-        return Plan(sql, tuple(self.binders), late, paths, used, cost, tuple(self.totals))
+        return Plan(sql, tuple(self.binders), late, paths, used, cost, tuple(self.totals), self.by_words)
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
         """A parameter of the statement."""
@@ -267,7 +270,7 @@ class Compiler:
             elif of.name == "DateTime":
                 raw = f"{text}::timestamptz"
             fields.append(f'{raw} AS "{key}"')
-        record = f"(SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r)"
+        record = f"(SELECT row_to_json({ROW}) FROM (SELECT {', '.join(fields)}) {ROW})"
         if isinstance(type, GraphQLList):
             every = f"json_array_elements({value}) WITH ORDINALITY AS {item}(v, n)"
             return f"(SELECT coalesce(json_agg({record} ORDER BY {item}.n), '[]'::json) FROM {every})"
@@ -284,7 +287,7 @@ class Compiler:
 
     @staticmethod
     def _record(select: str) -> str:
-        return f"(SELECT row_to_json(r) FROM ({select}) r)"
+        return f"(SELECT row_to_json({ROW}) FROM ({select}) {ROW})"
 
     def _node(self, type: GraphQLNamedType, selections: Selections, id: str, path: tuple[str, ...]) -> tuple[str, Cost]:
         assert isinstance(type, GraphQLInterfaceType)
@@ -315,9 +318,22 @@ class Compiler:
             f'SELECT {fields} FROM {rows.source} {joins} WHERE {rows.predicate} AND {alias}."{how.on}" = {parent}.id'
             f" ORDER BY {keys}"
         )
-        return f"(SELECT coalesce(json_agg(r), '[]'::json) FROM ({inner}) r)", lambda values: LIST_COSTS * cost(values)
+        return (
+            f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM ({inner}) {ROW})",
+            lambda values: LIST_COSTS * cost(values),
+        )
 
-    def _filters(self, definition: GraphQLField, node: FieldNode, alias: str, cls: type[Row]) -> Iterator[str]:
+    def _filters(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        alias: str,
+        cls: type[Row],
+        on: str | None = None,
+        by_words: bool = True,
+    ) -> Iterator[str]:
+        if on:
+            yield f"{alias}.{on}"
         given = self.values.args(definition, node).get("where")
         argument = definition.args.get("where")
         if not given or argument is None:
@@ -339,7 +355,8 @@ class Compiler:
             how, of, get = condition(filtered), get_named_type(filtered.type), value(name)
             sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
             if how.kind == "text":
-                yield self._found(cls, alias, get)
+                if by_words:
+                    yield self._found(definition, node, alias, cls, on, get)
             elif how.kind == "condition" and sql_type == "boolean":
                 # Its value is of the plan's shape: as plain text an index can serve it.
                 holds = CONDITIONS[how.name](alias, "", asker)
@@ -354,15 +371,23 @@ class Compiler:
             else:
                 yield f'{alias}."{how.name or snake(name)}" = {self.bind(get, sql_type)}'
 
-    def _found(self, cls: type[Row], alias: str, text: Callable[[Values], str]) -> str:
+    def _found(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        alias: str,
+        cls: type[Row],
+        on: str | None,
+        text: Callable[[Values], str],
+    ) -> str:
+        self.by_words = True
         query = self.bind(lambda values: words.query(text(values)), "text")
         typed = self.bind(lambda values: _typed(text(values)), "text")
         fits, other = f"search @@ {query}::tsquery", self._alias()
-        # Null where the words are found as typed: an index of trigrams is then not even opened.
-        misspelled = (
-            f"(SELECT CASE WHEN EXISTS (SELECT {self.rows(cls.table, other, filtered=True)} AND {other}.{fits})"
-            f" THEN NULL ELSE {typed} END)"
-        )
+        rows, rest = self.rows(cls.table, other, filtered=True), self._filters(definition, node, other, cls, on, False)
+        # Null where the list has the words as typed: an index of trigrams is then not even opened.
+        some = f"SELECT FROM {rows.source} WHERE {' AND '.join((rows.predicate, *rest))} AND {other}.{fits}"
+        misspelled = f"(SELECT CASE WHEN EXISTS ({some}) THEN NULL ELSE {typed} END)"
         like = " OR ".join(f'{misspelled} <% {alias}."{name}"' for name in cls.fuzzy)
         return f"({alias}.{fits} OR {like})"
 
@@ -389,9 +414,7 @@ class Compiler:
             column, descends = order(orders.values[chosen])
         key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
         rows = self.rows(cls.table, alias)
-        where = " AND ".join(
-            (rows.predicate, *([f"{alias}.{on}"] if on else []), *self._filters(definition, node, alias, cls))
-        )
+        where = " AND ".join((rows.predicate, *self._filters(definition, node, alias, cls, on)))
         first = self.bind(lambda values: values.first(definition, node), "bigint")
         after = ""
         if self.values.args(definition, node).get("after") is not None:
@@ -403,7 +426,10 @@ class Compiler:
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
         with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
 
+        counted: list[int] = []
+
         def total() -> str:
+            counted.append(TOTAL_COSTS)
             if on or self.sources:
                 return f"(SELECT count(*) FROM {rows.source} WHERE {where})"
             return self._total(definition, node, cls)
@@ -411,7 +437,8 @@ class Compiler:
         sql, cost = self._page(
             type, of, selections, page, _cursor(*cursor.split(", ")), first, total, bool(after), path, cls, key
         )
-        return f"({with_page} {sql})", lambda values: 1 + values.first(definition, node) * cost(values)
+        counting = sum(counted)
+        return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
 
     def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> str:
         # A whole list's count is a statement of its own: the same on every page, it is kept until something changes.
@@ -481,8 +508,9 @@ class Compiler:
                     item = self._item(of, chosen, page, cls, key, here)
                     costs.append(item.cost)
                     sql = (
-                        f"(SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT {item.fields} FROM {page}"
-                        f" JOIN {item.source} ON {item.on} {item.joins} WHERE {page}.n <= {first} ORDER BY {page}.n) r)"
+                        f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM (SELECT {item.fields} FROM {page}"
+                        f" JOIN {item.source} ON {item.on} {item.joins} WHERE {page}.n <= {first}"
+                        f" ORDER BY {page}.n) {ROW})"
                     )
                 case "edges":
                     sql, cost = self._edges(type, of, chosen, page, cursor, first, here, cls, key)
@@ -491,7 +519,9 @@ class Compiler:
                     raise TypeError(f"{type.name}.{name} has no reading")
             fields.append(f'{sql} AS "{response}"')
         each = tuple(costs)
-        return f"SELECT row_to_json(r) FROM (SELECT {', '.join(fields)}) r", lambda v: sum(cost(v) for cost in each)
+        return f"SELECT row_to_json({ROW}) FROM (SELECT {', '.join(fields)}) {ROW}", lambda v: sum(
+            cost(v) for cost in each
+        )
 
     def _item(
         self,
@@ -535,12 +565,12 @@ class Compiler:
             else:
                 item, joined = self._item(of, chosen, page, cls, key, (*path, response)), f"j{self._alias()}"
                 select = f"SELECT {item.fields} FROM {item.source} {item.joins} WHERE {item.on}"
-                joins.append(f"JOIN LATERAL (SELECT row_to_json(r) AS j FROM ({select}) r) {joined} ON true")
+                joins.append(f"JOIN LATERAL (SELECT row_to_json({ROW}) AS j FROM ({select}) {ROW}) {joined} ON true")
                 fields.append(f'{joined}.j AS "{response}"')
                 costs.append(item.cost)
         sql = (
-            f"(SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT {', '.join(fields)} FROM {page}"
-            f" {' '.join(joins)} WHERE {page}.n <= {first} ORDER BY {page}.n) r)"
+            f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM (SELECT {', '.join(fields)} FROM {page}"
+            f" {' '.join(joins)} WHERE {page}.n <= {first} ORDER BY {page}.n) {ROW})"
         )
         return sql, _sum(costs)
 
@@ -583,6 +613,7 @@ class Compiler:
                 raise BadInput("`after` is no cursor of this search.", node)
             return found
 
+        self.by_words = True
         query, typed = (
             self.bind(lambda values: words.query(text(values)), "text"),
             self.bind(lambda v: _typed(text(v)), "text"),

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -205,9 +206,9 @@ class Reads:
         self._answers.put(key, answer, len(answer) + 500)
         return answer
 
-    def pool(self, viewer: Viewer) -> asyncpg.Pool:
-        """Where a viewer's statements are planned best."""
-        return self.hub.log.counting if viewer.reads_widely else self.hub.log.pool
+    def pool(self, plan: Plan, viewer: Viewer) -> asyncpg.Pool:
+        """Where a viewer's statement is planned best."""
+        return self.hub.log.counting if plan.by_words or viewer.reads_widely else self.hub.log.pool
 
     async def once(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:
         """A value that is the same for everybody; it is made once for a key."""
@@ -240,7 +241,7 @@ class Reads:
         within_cost(plan.cost(values))
         sql = f"SELECT ({plan.sql}) AS data, {viewers.columns(f'${len(bound) + 2}::text')}"
         async with asyncio.timeout(TIMEOUT):
-            row = await self.pool(guess).fetchrow(sql, guess.list, *given, viewers.shown(secret))
+            row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, viewers.shown(secret))
             assert row is not None
             viewer = await viewers.of(row, secret, guess.language)
             # One statement sees one state of the database: the data are those of this viewer, or thrown away.
@@ -261,18 +262,20 @@ class Reads:
         return [bind(values) for bind in plan.binders]
 
     async def _counted(self, plan: Plan, values: Values, viewer: Viewer) -> list[Any]:
-        async def counted(total: Plan) -> Any:
-            bound = self._bound(total, values)
-            key = self._key(total, bound, values, viewer)
-            return await self.once(key, lambda: self.hub.log.counting.fetchval(total.sql, viewer.list, *bound))
-
-        totals = await asyncio.gather(*(counted(each) for each in plan.totals))
+        totals = []
+        for total in plan.totals:
+            given = self._bound(total, values)
+            key = self._key(total, given, values, viewer)
+            count = partial(self.hub.log.counting.fetchval, total.sql, viewer.list, *given)
+            totals.append(await self.once(key, count))
         return self._bound(plan, values, totals)
 
     async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> bytes:
-        if plan.totals:
-            bound = await self._counted(plan, values, viewer)
-        raw = await self.pool(viewer).fetchval(plan.sql, viewer.list, *bound)
+        # Nobody waits longer than this: what is not done by then gives its connection back.
+        async with asyncio.timeout(TIMEOUT):
+            if plan.totals:
+                bound = await self._counted(plan, values, viewer)
+            raw = await self.pool(plan, viewer).fetchval(plan.sql, viewer.list, *bound)
         if all(late.volatile for late in plan.late):
             return raw
         filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values, volatile=False)
@@ -309,7 +312,7 @@ class Reading:
     async def run(self, plan: Plan, values: Values) -> Any:
         """Run a part of an answer."""
         bound = [bind(values) for bind in plan.binders]
-        raw = await self.reads.pool(self.viewer).fetchval(plan.sql, self.viewer.list, *bound, timeout=TIMEOUT)
+        raw = await self.reads.pool(plan, self.viewer).fetchval(plan.sql, self.viewer.list, *bound, timeout=TIMEOUT)
         if raw is None:
             return None
         return await self.fill(plan, msgspec.json.decode(raw), values)

@@ -89,7 +89,11 @@ class Late:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled operation; the same for every viewer and for all values of its arguments but null ones."""
+    """A compiled operation; the same for every viewer and for all values of its arguments but null ones.
+
+    ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
+    only the values tell.
+    """
 
     sql: str
     binders: tuple[Callable[[Values], Any], ...]
@@ -98,6 +102,7 @@ class Plan:
     tables: frozenset[str]
     cost: Cost
     totals: "tuple[Plan, ...]" = ()
+    by_words: bool = False
     number: int = field(default_factory=itertools.count(1).__next__)
 
     @cached_property
