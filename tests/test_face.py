@@ -438,6 +438,24 @@ def test_a_form_that_would_be_refused_says_so_before_anybody_writes(visitor):
     assert answer.status == 422 and "Typed at length" in answer.text()
 
 
+@BUILT_HERE
+def test_what_was_written_into_a_form_that_closed_is_shown_to_be_copied(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    id = own_draft(page, "Closed while writing").rpartition("/")[2]
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"/do/reviseProposal?proposal={id}")
+    page.get_by_label("Abstract").press_sequentially("An hour's work")
+    page.wait_for_timeout(600)
+    page.request.post("/do/withdrawProposal", form={"proposal": id, "reason": "No longer needed"})
+    page.goto(f"/do/reviseProposal?proposal={id}")
+    assert page.locator("main form").count() == 0
+    assert page.locator("[data-kept] pre", has_text="An hour's work").is_visible()
+    page.get_by_role("button", name="Discard it").click()
+    page.reload()
+    assert not page.locator("[data-kept]").is_visible()
+
+
 def test_who_meets_a_change_may_take_it_instead_of_their_own(visitor):
     """Two open one form; the second to save sees both texts, takes one of theirs, keeps one of their own."""
     page = visitor()

@@ -1,11 +1,14 @@
 """Pages and forms over HTTP, with whatever a browser or anything else may send."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
+from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
 from domain.people import GrantRole
 from domain.proposals import ReviseProposal
+from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
@@ -241,5 +244,111 @@ def test_headings_in_a_text_stand_below_the_pages_own(region_dsn):
             await hub.do(ReviseProposal(proposal=id, abstract="# Large\n\n###### Small"), person)
             shown = (await client.get(f"/proposals/{id}")).text
             assert "<h3>Large</h3>" in shown and "<h6>Small</h6>" in shown and shown.count("<h1>") == 1
+
+    told(story())
+
+
+def hidden_of(page):
+    """The hidden fields of the form of a page."""
+    form = page.partition('<form class="form"')[2].partition("</form>")[0]
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
+
+
+def untouched(page):
+    """What a browser sends of the form of a page that nobody has typed into."""
+    hidden = hidden_of(page)
+    return hidden | {name[5:]: value for name, value in hidden.items() if name.startswith("!was.")}
+
+
+async def round_that_opens_at_a_whole_minute(hub, officer):
+    """An open call of the Center's, whose times have no seconds."""
+    times = {"opens_at": datetime(2026, 1, 1, 9, 0, tzinfo=UTC), "closes_at": datetime(2099, 1, 1, tzinfo=UTC)}
+    criteria = (Criterion("Excellence", 100),)
+    drafted = await hub.do(DraftCall(title="Whole minutes", summary="S" * 50, criteria=criteria, **times), officer)
+    id = drafted.record
+    await hub.do(PublishCall(call=id), officer)
+    await hub.do(OpenRound(call=id), officer)
+    return id
+
+
+def test_a_time_that_a_browser_writes_shorter_is_no_change(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            officer = (await people_of(hub))["rahimova"]
+            client, id = await as_(hub, app, officer), await round_that_opens_at_a_whole_minute(hub, officer)
+            form = (await client.get(f"/do/amendCall?call={id}")).text
+            sent = untouched(form) | {"reason": "Said better", "title": "Whole hours"}
+            for name in ("opens_at", "closes_at"):
+                assert sent[name].endswith(":00:00")
+                sent[name] = sent[name].removesuffix(":00")
+            assert (await client.post("/do/amendCall", data=sent)).status_code == 303
+            assert "Whole hours" in (await client.get(f"/calls/{id}")).text
+            # Another instant is one: it was frozen when the round opened.
+            later = await client.post("/do/amendCall", data=sent | {"!key": "2", "opens_at": "2026-01-01T15:00"})
+            assert later.status_code == 422 and "This was frozen when the round opened." in later.text
+
+    told(story())
+
+
+def test_a_preview_takes_back_nothing_that_others_wrote(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            officer = (await people_of(hub))["rahimova"]
+            client, id = await as_(hub, app, officer), await round_that_opens_at_a_whole_minute(hub, officer)
+            form = (await client.get(f"/do/amendCall?call={id}")).text
+            mine = untouched(form) | {"title": "My title", "reason": "Written by me"}
+            await hub.do(
+                AmendCall(call=id, summary="What they wrote meanwhile " * 3, reason="Written by them"), officer
+            )
+            shown = (await client.post("/do/amendCall", data=mine | {"!preview": "summary"})).text
+            again = untouched(shown) | {"title": "My title", "reason": "Written by me"}
+            assert again["!was.summary"] == "S" * 50
+            assert (await client.post("/do/amendCall", data=again)).status_code == 303
+            page = (await client.get(f"/calls/{id}")).text
+            assert "My title" in page and "What they wrote meanwhile" in page
+
+    told(story())
+
+
+def test_what_was_written_about_a_record_that_is_hidden_now_is_shown_and_nothing_else(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            id, client = await draft_of(hub, people["karimova"]), await as_(hub, app, people["osmonov"])
+            there, not_there = [
+                await client.post("/do/declinePartner", data={"proposal": each, "reason": "Written at length"})
+                for each in (id, new_id("proposal"))
+            ]
+            assert there.status_code == 404 and "Written at length" in there.text
+            assert there.text == not_there.text
+            assert (await client.get(f"/do/declinePartner?proposal={id}")).text.count("Nothing here") > 0
+
+    told(story())
+
+
+def test_taking_what_others_wrote_saves_nothing_and_touches_nothing_else(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            head = await hub.log.head()
+            for taken in ("nothing", "proposal", "!key", "revision", "title", "abstract"):
+                sent = {"proposal": id, "title": "Mine", "!key": "k", "!take": taken}
+                answer = await client.post("/do/reviseProposal", data=sent)
+                assert answer.status_code == 200 and hidden_of(answer.text)["proposal"] == id, taken
+                assert ('value="Mine"' in answer.text) == (taken != "title"), taken
+            assert await hub.log.head() == head
+
+    told(story())
+
+
+def test_every_page_leads_back_to_itself_when_a_reader_chooses(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            for address in ("/", "/calls", f"/proposals/{id}", "/search?text=ai", f"/do/reviseProposal?proposal={id}"):
+                page = (await client.get(address)).text
+                assert set(re.findall(r'name="next" value="([^"]*)"', page)) == {address}, address
 
     told(story())

@@ -1,7 +1,9 @@
 """Compiled answers equal those of an independent executor, for every viewer."""
 
+import asyncio
 import random
 
+import asyncpg
 import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, parse, validate
 
@@ -141,6 +143,62 @@ def test_search_finds_words_as_they_are_typed(region_dsn, typed, wanted):
             query = "query($text: String!) { search(text: $text, first: 50) { nodes { title } } }"
             found = [each["title"] for each in (await officer.data(query, text=typed))["search"]["nodes"]]
             assert any(title.startswith(wanted) for title in found), found
+
+    told(story())
+
+
+def test_a_list_finds_what_is_spelled_alike_where_it_has_nothing_as_typed(region_dsn):
+    """Whatever other lists have as typed; a letter more that is right never empties a list."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            author = await client((await people_of(hub))["karimova"])
+            query = """query($text: String!, $mine: Boolean) {
+                proposals(where: {text: $text, mine: $mine}) { totalCount nodes { title } } }"""
+
+            async def titles(text, mine=None):
+                found = (await author.data(query, text=text, mine=mine))["proposals"]
+                assert found["totalCount"] == len(found["nodes"])
+                return [each["title"] for each in found["nodes"]]
+
+            everywhere = await titles("glaciers")
+            assert any("glaciers" in title for title in everywhere)
+            mine = "Forecasting glacial lake outburst floods in the Pamir and Tien Shan"
+            assert mine not in everywhere
+            assert mine in await titles("glaciers", True)
+            assert mine in await titles("glacial lake outbrust", True)
+
+    told(story())
+
+
+@pytest.mark.parametrize("name", ["r", "j", "k0", "n", "p", "t1", "one", "h", "e", "v"])
+def test_a_field_may_be_called_anything(region_dsn, name):
+    async def story():
+        async with serving(region_dsn) as (_, __, client):
+            found = await (await client()).data(f"""{{ {name}: organizations(first: 1) {{
+                {name}: totalCount a: nodes {{ {name}: id names {{ {name}: text }} }} pageInfo {{ {name}: hasNextPage }}
+                edges {{ {name}: node {{ {name}: name }} }} }} }}""")
+            assert found[name][name] > 1 and found[name]["edges"][0][name][name]
+
+    told(story())
+
+
+def test_what_takes_too_long_gives_its_connection_back(region_dsn, monkeypatch):
+    """A table that cannot be read for a while stops the reading of others only as long as an answer may take."""
+    monkeypatch.setattr("web.reads.executor.TIMEOUT", 0.5)
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            anybody = await client()
+            await anybody.data("{ organizations { totalCount } }")
+            db = await asyncpg.connect(hub.log.dsn)
+            async with db.transaction():
+                await db.execute(f"LOCK TABLE {hub.models.schema}.proposal IN ACCESS EXCLUSIVE MODE")
+                slow = '{{ proposals(where: {{text: "k{}"}}) {{ totalCount }} }}'
+                answers = await asyncio.gather(*(anybody.answer(slow.format(n)) for n in range(12)))
+                assert {each.json()["errors"][0]["extensions"]["code"] for each in answers} == {"TOO_SLOW"}
+                assert (await anybody.data('{ organizations(where: {text: "univ"}) { totalCount } }'))["organizations"]
+            await db.close()
 
     told(story())
 
