@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
 from domain.people import ErasePerson, InvitePerson
+from domain.proposals import SubmitProposal
 from hub.act import new_id
 from hub.checking import choices_of, problems
 from web import inputs
@@ -361,8 +362,8 @@ class Forms:
         assert isinstance(type, GraphQLObjectType)
         titled = "title" if "title" in type.fields else "name"
         selected, nested = inputs.selection(cls, type)
-        # Who answers for an organization sees what it is asked for.
-        answers = type.name == "Proposal" and (cls.office is not None or "submit" in cls.__name__.lower())
+        # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
+        answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
         wanted = f"id shown: {titled} {' '.join(selected)} {asked} may: actions {{ mutation available reason }}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
