@@ -48,6 +48,15 @@ def server():
     shutil.rmtree(home, ignore_errors=True)
 
 
+_LONG = ("test_face", "test_redteam", "test_auditing", "test_browser", "test_queries", "test_cli", "test_audit")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no core waits for another at the end."""
+    place = {name: n for n, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(_LONG)))
+
+
 _count = itertools.count(1)
 
 

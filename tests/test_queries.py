@@ -171,14 +171,14 @@ def test_a_list_finds_what_is_spelled_alike_where_it_has_nothing_as_typed(region
     told(story())
 
 
-@pytest.mark.parametrize("name", ["r", "j", "k0", "n", "p", "t1", "one", "h", "e", "v"])
-def test_a_field_may_be_called_anything(region_dsn, name):
+def test_a_field_may_be_called_anything(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, __, client):
-            found = await (await client()).data(f"""{{ {name}: organizations(first: 1) {{
+            for name in ("r", "j", "k0", "n", "p", "t1", "one", "h", "e", "v"):
+                found = await (await client()).data(f"""{{ {name}: organizations(first: 1) {{
                 {name}: totalCount a: nodes {{ {name}: id names {{ {name}: text }} }} pageInfo {{ {name}: hasNextPage }}
                 edges {{ {name}: node {{ {name}: name }} }} }} }}""")
-            assert found[name][name] > 1 and found[name]["edges"][0][name][name]
+                assert found[name][name] > 1 and found[name]["edges"][0][name][name]
 
     told(story())
 
