@@ -227,6 +227,10 @@ def test_who_wrote_over_an_unseen_change_sees_both_and_saves_next(region_dsn):
             conflict = await client.post("/do/reviseProposal", data=mine)
             assert conflict.status_code == 422
             assert "Their title" in conflict.text and 'value="My title"' in conflict.text
+            # The abstract was changed by nobody else: there is nothing to take.
+            assert re.findall(r'name="!take" value="([^"]*)"', conflict.text) == ["title"]
+            shown = await client.post("/do/reviseProposal", data={**untouched(conflict.text), "!preview": "abstract"})
+            assert hidden_of(shown.text)["!old.title"] == hidden["!was.title"]
             again = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', conflict.text))
             assert again["revision"] == "2"
             saved = await client.post("/do/reviseProposal", data={**again, "title": "My title", "abstract": "Mine"})

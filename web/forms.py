@@ -49,7 +49,11 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a form, as its template shows it; ``first`` is what has to be done before, and where."""
+    """One field of a form, as its template shows it.
+
+    ``was`` is what the record holds, ``old`` what it held when somebody began to write and others changed it meanwhile;
+    ``first`` is what has to be done before, and where.
+    """
 
     name: str
     label: str
@@ -63,6 +67,7 @@ class Field:
     most: int | None = None
     rows: int = 6
     markdown: bool = False
+    old: str | None = None
     first: tuple[str, str] = ("", "")
 
 
@@ -176,8 +181,10 @@ class Forms:
         if (refusal := done["refusal"]) is not None:
             if refusal["code"] == Reason.CHANGED_MEANWHILE:
                 # The form comes back with their text beside the writer's; what is saved next is a decision over both.
+                # What stood there when they began says which texts somebody else has changed.
+                old = {f"!old.{name[5:]}": value for name, value in sent.items() if name[:5] == "!was."}
                 sent = {name: value for name, value in sent.items() if name != "revision" and name[:5] != "!was."}
-                sent["!theirs"] = "true"
+                sent |= {"!theirs": "true", **old}
             field = fields(cls).get(refusal["field"] or "")
             shown = field in cls.__struct_fields__ and field != record_field(cls)
             wrong = {field: Refusal(refusal["code"], refusal["message"], field)} if field and shown else {}
@@ -313,6 +320,7 @@ class Forms:
             most=most,
             rows=14 if (most or 0) > 5_000 else 5,
             markdown=meta.get("format") == "markdown",
+            old=given.get(f"!old.{field.name}"),
             first=first,
         )
 
