@@ -30,7 +30,10 @@ async def agree(client, oracle, text, variables):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_generated_operations_agree_with_the_oracle(region_dsn, seed):
+def test_generated_operations_agree_with_the_oracle(region_dsn, seed, monkeypatch):
+    # Everybody's few rows are found by their readers; for who may read many, lists are walked along their order.
+    monkeypatch.setattr("web.reads.viewer.FEW", 1_000 if seed % 2 else -1)
+
     async def story():
         async with serving(region_dsn) as (hub, _, client):
             chance, rows, plain = random.Random(seed), await rows_of(hub), bare()

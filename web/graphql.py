@@ -82,6 +82,7 @@ class Endpoint:
         except GraphQLError as error:
             raise Failed([error]) from None
         values = Values(variables, viewer.person, viewer.principals)
+        values.narrow = viewer.narrow
         return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
 
     async def run(

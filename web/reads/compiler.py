@@ -55,6 +55,10 @@ LATE_TABLES = {
 """The tables that late values are made of, besides those that the statement names."""
 
 
+_UNINDEXED = {"text": " || ''", "timestamptz": " + interval '0'", "bigint": " + 0"}
+"""What makes of a column an expression of the same value and order, which no index has."""
+
+
 @dataclass(frozen=True)
 class _Item:
     """What an item of a page shows, and how it is joined to its place on the page."""
@@ -420,7 +424,11 @@ class Compiler:
         if self.values.args(definition, node).get("after") is not None:
             after = f" AND {self._after(definition, node, cls, alias, column, key, descends)}"
         direction = "DESC" if descends else "ASC"
-        ordered = f'{alias}."{column}" {direction}' + (f', {alias}."{key}" {direction}' if column != key else "")
+        first_by = f'{alias}."{column}"'
+        if cls.table in self.values.narrow:
+            # Of these rows few may be read: they are found by their readers and sorted, not met on a walk over all.
+            first_by += _UNINDEXED[columns(cls)[column][0]]
+        ordered = f"{first_by} {direction}" + (f', {alias}."{key}" {direction}' if column != key else "")
         kept = ", ".join(f'{alias}."{name}" AS k{n}' for n, name in enumerate(dict.fromkeys((key, column))))
         cursor = ", ".join(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0)))
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"

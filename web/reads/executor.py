@@ -149,7 +149,7 @@ class Reads:
             (name, self._shape(type_from_ast(self.schema, types[name]), value))
             for name, value in sorted(values.variables.coerced.items())
         )
-        key = prepared.text, name, shapes, only
+        key = prepared.text, name, shapes, only, values.narrow
         if (plan := self._plans.get(key)) is None:
             compiler = Compiler(self.schema, self.hub.models.schema, prepared.fragments, values, named=bool(only))
             root = self.schema.query_type

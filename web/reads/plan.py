@@ -45,6 +45,7 @@ class Values:
         rows: Sequence[Any] = (),
     ) -> None:
         self.variables, self.person, self.principals, self.rows = variables, person, principals, rows
+        self.narrow: frozenset[str] = frozenset()
         self.totals: list[int | None] = []
         self._args: dict[int, dict[str, Any]] = {}
 

@@ -1,5 +1,7 @@
 """Who reads: their principals, their language, and the position of every table when they came."""
 
+import asyncio
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,24 +12,34 @@ import msgspec
 from domain.core import kind_named
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
-from hub.reading import principals
+from hub.reading import principals, readable
+from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC
 
 _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
+FEW = 1_000
+WALKED = tuple(
+    name for name, cls in TABLES.items() if name == "entry" or any(index.startswith("-") for index in cls.index)
+)
+"""The tables whose lists are found by walking along an order: for who may read few rows that is the long way."""
 MIRRORS = "mirror/"
 """An auditor with a token that was made to mirror sealed values."""
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """A viewer at one moment. ``positions`` were read before anything else: an answer is never older than they say."""
+    """A viewer at one moment. ``positions`` were read before anything else: an answer is never older than they say.
+
+    ``narrow`` are the tables of which they may read few rows; answers do not depend on it, only how they are found.
+    """
 
     person: str | None
     principals: frozenset[str]
     positions: dict[str, int]
     language: str = "en"
     access: Access | None = None
+    narrow: frozenset[str] = frozenset()
 
     @cached_property
     def list(self) -> "list[str]":
@@ -79,6 +91,7 @@ class Viewers:
     hub: Hub
     _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
     _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
+    _breadth: dict[frozenset[str], tuple[float, frozenset[str]]] = field(default_factory=dict)
 
     async def find(self, secret: str | None, language: str = "en") -> Viewer:
         """The viewer who shows this secret; a secret that is not valid now is none."""
@@ -108,7 +121,7 @@ class Viewers:
         access = msgspec.json.decode(row["access"], type=Access) if row["access"] else None
         person = access.person if access else None
         mine = within(await self._principals(person, positions), access)
-        viewer = Viewer(person, mine, positions, language, access)
+        viewer = Viewer(person, mine, positions, language, access, await self._narrow(mine))
         if len(self._recent) > 10_000:
             self._recent.clear()
         self._recent[self.shown(secret), language] = viewer
@@ -117,7 +130,26 @@ class Viewers:
     async def person(self, person: str | None, language: str = "en") -> Viewer:
         """The viewer that a person is, without a secret: for what the hub shows by itself."""
         found = await self.find(None, language)
-        return Viewer(person, await self._principals(person, found.positions), found.positions, language)
+        mine = await self._principals(person, found.positions)
+        return Viewer(person, mine, found.positions, language, narrow=await self._narrow(mine))
+
+    async def _narrow(self, mine: frozenset[str]) -> frozenset[str]:
+        now = time.monotonic()
+        if (known := self._breadth.get(mine)) is None or known[0] < now:
+            schema, found, until = self.hub.models.schema, set(), now + 600
+            try:
+                async with asyncio.timeout(0.5):
+                    for table in WALKED:
+                        some = f"SELECT {readable(schema, TABLES[table])} LIMIT {FEW + 1}"
+                        count = await self.hub.log.counting.fetchval(f"SELECT count(*) FROM ({some}) s", sorted(mine))
+                        found |= {table} if count <= FEW else set()
+            except TimeoutError:
+                until = now + 10
+            if len(self._breadth) > 10_000:
+                self._breadth.clear()
+            # It may be old or missing: what is shown is the same, found on another way.
+            known = self._breadth[mine] = until, frozenset(found)
+        return known[1]
 
     async def _principals(self, person: str | None, positions: dict[str, int]) -> frozenset[str]:
         if person is None:
