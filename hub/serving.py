@@ -192,9 +192,9 @@ def at(when: str, host: str, port: int) -> None:
 @click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
 def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
     """Make a token for programs that act as a person, and print it: it is shown this once."""
-    from domain.core import every_command
+    from domain.core import every_command, mutation_of
 
-    known = {READ, EVERYTHING, MIRROR, *(name[0].lower() + name[1:] for name in (c.__name__ for c in every_command()))}
+    known = {READ, EVERYTHING, MIRROR, *map(mutation_of, every_command())}
     for each in scope:
         if each not in known:
             raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, “mirror”, nor a mutation.")

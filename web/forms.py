@@ -11,7 +11,7 @@ from msgspec import inspect
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, record_field, sentence
+from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, mutation_of, record_field, sentence
 from domain.people import ErasePerson, InvitePerson
 from domain.proposals import SubmitProposal
 from hub.act import new_id
@@ -165,10 +165,8 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key, problem)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
-        name = cls.__name__
-        mutation = name[0].lower() + name[1:]
         text = (
-            f"mutation($input: {name}Input!) {{ done: {mutation}(input: $input) {{"
+            f"mutation($input: {cls.__name__}Input!) {{ done: {mutation_of(cls)}(input: $input) {{"
             " receipt { record position } refusal { code message field } } }"
         )
         try:
@@ -327,9 +325,7 @@ class Forms:
     @staticmethod
     def _closed(cls: type[Command], about: Mapping[str, Any], language: str) -> str:
         # Why this command cannot be given to this record now; empty where it can.
-        name = cls.__name__
-        mutation = name[0].lower() + name[1:]
-        action = next((each for each in about["actions"] if each["mutation"] == mutation), None)
+        action = next((each for each in about["actions"] if each["mutation"] == mutation_of(cls)), None)
         if action is None:
             return translated(N_("This is not yours to do, or it does not fit this record."), language)
         return "" if action["available"] else action["reason"]

@@ -110,6 +110,11 @@ def record_field(cls: type[Command]) -> str | None:
     return next((name for name, kind, _ in tagged_fields(cls) if kind == cls.on.kind), None)
 
 
+def mutation_of(cls: type[Command]) -> str:
+    """The name under which programs give a command: ``draftProposal``."""
+    return cls.__name__[0].lower() + cls.__name__[1:]
+
+
 def every_command(base: type[Command] = Command) -> Iterator[type[Command]]:
     """Every command class that has been defined."""
     for cls in base.__subclasses__():

@@ -20,7 +20,7 @@ from graphql import (
     get_named_type,
 )
 
-from domain.core import Command, Refusal, kind_named
+from domain.core import Command, Refusal, kind_named, mutation_of
 from hub.checking import command as checked
 from hub.door import Hub
 from hub.tables import TABLES
@@ -149,7 +149,7 @@ def refused(refusal: Refusal, language: str) -> Made:
 
 def _carries_out(cls: type[Command]) -> Any:
     kind = cls.on.kind.name
-    mutation = camel_of(cls)
+    mutation = mutation_of(cls)
 
     async def resolve(source: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Made:
         context: Context = info.context
@@ -191,11 +191,6 @@ def _carries_out(cls: type[Command]) -> Any:
         return Made(receipt=made, refusal=None, **{kind: receipt.record})
 
     return resolve
-
-
-def camel_of(cls: type[Command]) -> str:
-    """The name of a command's mutation."""
-    return cls.__name__[0].lower() + cls.__name__[1:]
 
 
 async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:

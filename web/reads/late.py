@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from domain.core import Sealed, every_event, record_field, sentence
+from domain.core import Sealed, every_event, mutation_of, record_field, sentence
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
 from hub.log import Recorded
@@ -107,7 +107,7 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
             name = action.command.__name__
             refusal = action.refusal
             made = {
-                "mutation": name[0].lower() + name[1:],
+                "mutation": mutation_of(action.command),
                 "title": translated(sentence(name), language),
                 "description": translated((action.command.__doc__ or "").strip(), language),
                 "available": refusal is None,

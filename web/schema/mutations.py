@@ -9,13 +9,13 @@ from graphql import DocumentNode, EnumTypeDefinitionNode
 from msgspec import inspect
 
 from domain import standing  # noqa: F401  every command is known here
-from domain.core import Command, Reason, Role, every_command, kind_of, sentence
+from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, sentence
 from hub.checking import fields_of
 
 
 def commands() -> dict[str, type[Command]]:
     """The commands that people give, by the name of their mutation; those of the hub alone are not among them."""
-    found = {name[0].lower() + name[1:]: cls for cls in every_command() if (name := cls.__name__)}
+    found = {mutation_of(cls): cls for cls in every_command()}
     return {name: cls for name, cls in sorted(found.items()) if cls.by != {Role.HUB}}
 
 
