@@ -356,3 +356,16 @@ def test_every_page_leads_back_to_itself_when_a_reader_chooses(region_dsn):
                 assert set(re.findall(r'name="next" value="([^"]*)"', page)) == {address}, address
 
     told(story())
+
+
+def test_the_log_shows_every_event_however_old(region_dsn):
+    async def story():
+        async with serving(region_dsn, demo=True) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["karimova"])
+            await hub.log.pool.execute(f"UPDATE {hub.models.schema}.entry SET at = now() - interval '90 days'")
+            shown = (await client.get("/log")).text
+            assert shown.count('id="position-') == 50
+            assert (await client.get("/log?until=2999-01-01T00:00")).text.count('id="position-') == 50
+            assert 'id="position-' not in (await client.get("/log?since=2999-01-01T00:00")).text
+
+    told(story())

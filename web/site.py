@@ -23,11 +23,7 @@ from web.words import translated
 
 SMALL = 1_000
 """Bytes below which compressing a page is not worth the work."""
-
-
 LATELY = timedelta(days=30)
-
-
 MISSING = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
 """What is said of what is not there, and of what one may not know of."""
 
@@ -175,7 +171,7 @@ def _told(viewer: Viewer, given: dict[str, Any]) -> dict[str, Any]:
     return {
         "signedIn": viewer.person is not None,
         "past": "position" in given,
-        "since": given.get("since") or (today - LATELY).isoformat(),
+        "lately": (today - LATELY).isoformat(),
     }
 
 
