@@ -46,6 +46,11 @@ def columns(cls: type[Row]) -> dict[str, tuple[str, bool]]:
     return {name: column(hints[name]) for name in cls.__struct_fields__}
 
 
+def is_record(cls: type[Row]) -> bool:
+    """Whether its rows are records: never removed, and marked with the position at which they were written last."""
+    return cls.key == ("id",)
+
+
 def ddl(schema: str) -> str:
     """The tables of all row types, and the function that writes them."""
     statements = [
@@ -61,6 +66,9 @@ def ddl(schema: str) -> str:
         defined = [f'"{name}" {type}{"" if null else " NOT NULL"}' for name, (type, null) in own.items()]
         if cls.search:
             defined.append("search tsvector")
+        if is_record(cls):
+            # Where the batch ended that wrote it, not the event: nothing but what is kept in memory is found by it.
+            defined.append("touched bigint NOT NULL DEFAULT 0")
         keys = ", ".join(f'"{name}"' for name in cls.key)
         statements.append(f"CREATE TABLE {table} ({', '.join(defined)}, PRIMARY KEY ({keys}))")
         statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
@@ -77,6 +85,11 @@ def indexes(schema: str) -> list[str]:
         on = f'INDEX IF NOT EXISTS "{cls.table}_by_%s" ON {schema}."{cls.table}"'
         if cls.search:
             statements.append(f"CREATE {on % 'search'} USING gin (search)")
+            # A word's beginning is as frequent as all words that begin so: the planner has to know more than the
+            # hundred most frequent ones, or it takes a common beginning for a rare one.
+            statements.append(f'ALTER TABLE {schema}."{cls.table}" ALTER search SET STATISTICS 500')
+        if is_record(cls):
+            statements.append(f"CREATE {on % 'touched'} (touched)")
         if "readers" in cls.__struct_fields__:
             statements.append(f"CREATE {on % 'readers'} USING gin (readers)")
         statements += [f'CREATE {on % f"like_{name}"} USING gin ("{name}" gin_trgm_ops)' for name in cls.fuzzy]
@@ -96,15 +109,19 @@ def writing(schema: str) -> str:
         table, own = f'{schema}."{cls.table}"', columns(cls)
         keys = ", ".join(f'"{name}"' for name in cls.key)
         names = ", ".join(f'"{name}"' for name in (*own, *(["search"] if cls.search else [])))
+        at = is_record(cls)
         rest = ", ".join(f'"{name}" = excluded."{name}"' for name in own if name not in cls.key)
         # Where the words have not changed they are not sent.
         rest += ", search = coalesce(excluded.search, t.search)" if cls.search else ""
+        rest += ", touched = excluded.touched" if at else ""
         same = " AND ".join(f't."{name}" = gone."{name}"' for name in cls.key)
         writes.append(f"""
                 WHEN '{cls.table}' THEN
-                    INSERT INTO {table} AS t ({names})
-                        SELECT {names} FROM json_populate_recordset(NULL::{table}, part.value)
-                        ON CONFLICT ({keys}) DO UPDATE SET {rest};
+                    INSERT INTO {table} AS t ({names}{", touched" if at else ""})
+                        SELECT {names}{", $3" if at else ""} FROM json_populate_recordset(NULL::{table}, part.value)
+                        ON CONFLICT ({keys}) DO UPDATE SET {rest};""")
+        if not at:
+            writes.append(f"""
                 WHEN '-{cls.table}' THEN
                     DELETE FROM {table} t USING json_populate_recordset(NULL::{table}, part.value) gone
                         WHERE {same};""")

@@ -4,6 +4,7 @@ A box is ``commitment ‖ nonce ‖ AES-256-GCM``; encryption key and commitment
 so that a box opens to one plaintext only. Person and field are bound as additional data.
 """
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Sequence
@@ -101,10 +102,12 @@ class Vault:
     async def read(self, log: asyncpg.Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
         """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed."""
         people = list({person for person, _, _ in wanted})
-        rows = await self._pool.fetch("SELECT person, secret FROM key WHERE person = ANY($1)", people)
-        secrets = {row["person"]: row["secret"] for row in rows}
         digests = [sealed.sealed for _, _, sealed in wanted]
-        found = await log.fetch("SELECT digest, box FROM hub.box WHERE digest = ANY($1)", digests)
+        rows, found = await asyncio.gather(
+            self._pool.fetch("SELECT person, secret FROM key WHERE person = ANY($1)", people),
+            log.fetch("SELECT digest, box FROM hub.box WHERE digest = ANY($1)", digests),
+        )
+        secrets = {row["person"]: row["secret"] for row in rows}
         boxes = {row["digest"]: row["box"] for row in found}
         values: list[str | None] = []
         for person, field, sealed in wanted:

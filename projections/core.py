@@ -97,11 +97,12 @@ def fold(cls: type[Row], row: Row | None, event: Event, at: datetime) -> Row | N
     """The row after the event; raises ``FoldFailed``."""
     function, makes = cls.folds[type(event)]
     try:
-        if makes:
-            return typing.cast(Row, function(event, at))
-        return typing.cast("Row | None", function(row, event, at))
+        after = typing.cast("Row | None", function(event, at) if makes else function(row, event, at))
     except Exception as error:
         raise FoldFailed(f"{event.type}: {type(error).__name__}: {error}") from error
+    if after is None and cls.key == ("id",):
+        raise FoldFailed(f"{event.type}: a record ends, it is never removed")
+    return after
 
 
 def every_row(base: type[Row] = Row) -> Iterator[type[Row]]:

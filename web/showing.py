@@ -18,15 +18,17 @@ from projections.words import LOOKED_FOR
 from web import assets, drawing
 from web.labels import LABELS, LANGUAGE_NAMES
 from web.pages import HERE, MENU, SITE, path_of
-from web.preferences import READER, ZONES
+from web.preferences import READER, ZONES, Preferences
 from web.reads.late import SAYS
 from web.schema import schema
 from web.words import PAGES, translated, translations
 
+_locale = cache(Locale.parse)
+
 
 def locale() -> Locale:
     """The reader's."""
-    return Locale.parse(READER.get().language)
+    return _locale(READER.get().language)
 
 
 def _local(value: str) -> datetime:
@@ -35,14 +37,18 @@ def _local(value: str) -> datetime:
 
 def moment(value: str) -> str:
     """An instant in the reader's time zone, with how far that is from UTC: ``Nov 24, 2026, 19:55 UTC+5``."""
-    at = _local(value)
-    day = format_date(at, "medium", locale=locale())
-    return f"{day}, {at:%H:%M} {offset(at)}"
+    return _moment(value, READER.get())
+
+
+@lru_cache(4_000)
+def _moment(value: str, reader: Preferences) -> str:
+    at = datetime.fromisoformat(value).astimezone(reader.tz)
+    return f"{format_date(at, 'medium', locale=_locale(reader.language))}, {at:%H:%M} {offset(at)}"
 
 
 def offset(at: datetime) -> str:
     """How far a local time is from UTC, as people write it: ``UTC+5``, ``UTC+5:30``."""
-    sign, hours, minutes = (told := get_timezone_gmt(at, "iso8601", locale="en"))[:1], told[1:3], told[-2:]
+    sign, hours, minutes = (told := get_timezone_gmt(at, "iso8601", locale=_locale("en")))[:1], told[1:3], told[-2:]
     if told == "Z" or (hours, minutes) == ("00", "00"):
         return "UTC"
     return f"UTC{sign}{int(hours)}" + (f":{minutes}" if minutes != "00" else "")

@@ -30,12 +30,13 @@ from graphql.execution.values import get_directive_values
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from hub.reading import Readable, readable
-from hub.tables import TABLES, columns
+from hub.tables import TABLES, columns, is_record
 from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS, Asker
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
+from web.reads.totals import Wanted
 
 ROW = '"#"'
 """What a row is called that becomes an object: no field of a response has a name like that."""
@@ -94,7 +95,7 @@ class Compiler:
     late: list[Late] = field(default_factory=list)
     paths: set[tuple[str, ...]] = field(default_factory=set)
     tables: set[str] = field(default_factory=set)
-    totals: list[Plan] = field(default_factory=list)
+    wanted: "dict[str, tuple[Compiler, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
     _aliases: int = 0
 
@@ -132,7 +133,8 @@ class Compiler:
     def _plan(self, sql: str, cost: Cost) -> Plan:
         used = frozenset(self.tables)
         late, paths = tuple(self.late), frozenset(self.paths)
-        return Plan(sql, tuple(self.binders), late, paths, used, cost, tuple(self.totals), self.by_words)
+        totals = tuple(wanted.totals(table, part.binders, part.tables) for table, (part, wanted) in self.wanted.items())
+        return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words)
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
         """A parameter of the statement."""
@@ -335,6 +337,7 @@ class Compiler:
         cls: type[Row],
         on: str | None = None,
         by_words: bool = True,
+        exact: bool = False,
     ) -> Iterator[str]:
         if on:
             yield f"{alias}.{on}"
@@ -359,7 +362,10 @@ class Compiler:
             how, of, get = condition(filtered), get_named_type(filtered.type), value(name)
             sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
             if how.kind == "text":
-                if by_words:
+                if exact:
+                    query = self.bind(lambda values, get=get: words.query(get(values)), "text")  # type: ignore[misc]
+                    yield f"{alias}.search @@ {query}::tsquery"
+                elif by_words:
                     yield self._found(definition, node, alias, cls, on, get)
             elif how.kind == "condition" and sql_type == "boolean":
                 # Its value is of the plan's shape: as plain text an index can serve it.
@@ -449,12 +455,23 @@ class Compiler:
         return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
 
     def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> str:
-        # A whole list's count is a statement of its own: the same on every page, it is kept until something changes.
-        part = Compiler(self.schema, self.models, self.fragments, self.values)
-        rows = part.rows(cls.table, alias := part._alias())
-        where = " AND ".join((rows.predicate, *part._filters(definition, node, alias, cls)))
-        self.totals.append(part._plan(f"SELECT count(*) FROM {rows.source} WHERE {where}", _sum(())))
-        n = len(self.totals) - 1
+        # A whole list's count is the same on every page, and kept: it is not a part of the statement.
+        alias = "counted"
+        if cls.table not in self.wanted:
+            part = Compiler(self.schema, self.models, self.fragments, self.values)
+            key = f'hashtextextended({alias}."{cls.key[0]}", 0)' if is_record(cls) else f"{alias}.position"
+            touched = f"{alias}.touched" if is_record(cls) else f"{alias}.position"
+            self.wanted[cls.table] = part, Wanted(part.rows(cls.table, alias).source, key, touched)
+        part, wanted = self.wanted[cls.table]
+        rows, other = part.rows(cls.table, alias), Compiler(self.schema, self.models, self.fragments, self.values)
+        wanted.conditions.append(
+            " AND ".join((rows.predicate, *part._filters(definition, node, alias, cls, exact=True)))
+        )
+        every = " AND ".join((rows.predicate, *other._filters(definition, node, alias, cls)))
+        plain = other._plan(f"SELECT count(*) FROM {rows.source} WHERE {every}", _sum(()))
+        wanted.lenient.append(plain if other.by_words else None)
+        n = sum(len(each.numbers) for _, each in self.wanted.values())
+        wanted.numbers.append(n)
         return self.bind(lambda values: values.totals[n], "bigint")
 
     def _after(

@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -30,6 +29,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from hub.door import Hub
 from web.reads.compiler import Compiler
 from web.reads.plan import Plan, Values
+from web.reads.totals import Counting
 from web.reads.viewer import Viewer, Viewers
 
 K = TypeVar("K")
@@ -102,7 +102,8 @@ class Reads:
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
         self._answers: Bounded[Any, bytes] = Bounded(answers)
-        self._totals: Bounded[Any, Any] = Bounded(20_000 if answers else 0)
+        self.kept: Bounded[Any, Any] = Bounded(answers // 4)
+        self.counting = Counting(self)
         self._flights: dict[Any, asyncio.Future[bytes]] = {}
 
     def prepare(self, text: str) -> Prepared:
@@ -212,9 +213,9 @@ class Reads:
 
     async def once(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:
         """A value that is the same for everybody; it is made once for a key."""
-        if (found := self._totals.get(key)) is None:
+        if (found := self.kept.get(key)) is None:
             found = await make()
-            self._totals.put(key, found)
+            self.kept.put(key, found, 5_000)
         return found
 
     @staticmethod
@@ -234,8 +235,8 @@ class Reads:
         bound = self._bound(plan, values)
         if plan.volatile or self._key(plan, bound, values, guess) in self._answers:
             return None
-        totals = [self._totals.get(self._key(each, self._bound(each, values), values, guess)) for each in plan.totals]
-        if None in totals:
+        totals = self.counting.known(plan, values, guess)
+        if totals is None:
             return None
         given = self._bound(plan, values, totals)
         within_cost(plan.cost(values))
@@ -257,24 +258,15 @@ class Reads:
         return answer
 
     @staticmethod
-    def _bound(plan: Plan, values: Values, totals: Sequence[int | None] | None = None) -> list[Any]:
-        values.totals = list(totals) if totals else [None] * len(plan.totals)
+    def _bound(plan: Plan, values: Values, totals: Sequence[int] = ()) -> list[Any]:
+        values.totals = totals or [None] * sum(len(each.numbers) for each in plan.totals)
         return [bind(values) for bind in plan.binders]
-
-    async def _counted(self, plan: Plan, values: Values, viewer: Viewer) -> list[Any]:
-        totals = []
-        for total in plan.totals:
-            given = self._bound(total, values)
-            key = self._key(total, given, values, viewer)
-            count = partial(self.hub.log.counting.fetchval, total.sql, viewer.list, *given)
-            totals.append(await self.once(key, count))
-        return self._bound(plan, values, totals)
 
     async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> bytes:
         # Nobody waits longer than this: what is not done by then gives its connection back.
         async with asyncio.timeout(TIMEOUT):
             if plan.totals:
-                bound = await self._counted(plan, values, viewer)
+                bound = self._bound(plan, values, await self.counting.all(plan, values, viewer))
             raw = await self.pool(plan, viewer).fetchval(plan.sql, viewer.list, *bound)
         if all(late.volatile for late in plan.late):
             return raw

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphql import (
     FieldNode,
@@ -20,6 +20,9 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from domain.core import kind_named
+
+if TYPE_CHECKING:
+    from web.reads.totals import Totals
 
 MAX_FIRST, MAX_FOUND = 100, 50
 
@@ -46,7 +49,7 @@ class Values:
     ) -> None:
         self.variables, self.person, self.principals, self.rows = variables, person, principals, rows
         self.narrow: frozenset[str] = frozenset()
-        self.totals: list[int | None] = []
+        self.totals: Sequence[int | None] = []
         self._args: dict[int, dict[str, Any]] = {}
 
     def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Plan:
     paths: frozenset[tuple[str, ...]]
     tables: frozenset[str]
     cost: Cost
-    totals: "tuple[Plan, ...]" = ()
+    totals: "tuple[Totals, ...]" = ()
     by_words: bool = False
     number: int = field(default_factory=itertools.count(1).__next__)
 

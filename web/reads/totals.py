@@ -1,0 +1,205 @@
+"""How many records lists have in all: counted once, and kept right by the records that have changed since.
+
+Counting what may be read takes as long as there is much of it; after a command one record of many has changed. So of
+a count that is asked for again the keys of its records are in memory, and only what was written since is looked at.
+"""
+
+import asyncio
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hub.tables import TABLES
+from web.reads.plan import Plan, Values
+
+if TYPE_CHECKING:
+    from web.reads.executor import Reads
+    from web.reads.viewer import Viewer
+
+MOST_KEPT = 100_000
+"""The keys of so many records are kept for a count, eight bytes each; what has more is counted anew."""
+MOST_CHANGED = 1_000
+"""So many changes since are looked at one by one."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The counts of an operation over the records of one table.
+
+    ``counted`` gives for each count the keys of what it counts, or its number alone where the last parameter names it.
+    ``changed`` gives what was written after a position: each key, and which of the counts it is in now. ``lenient``
+    counts once more, with misspelled words, where a count by words finds nothing.
+    """
+
+    table: str
+    counted: str
+    changed: str
+    binders: tuple[Callable[[Values], Any], ...]
+    tables: frozenset[str]
+    lenient: tuple[Plan | None, ...]
+    numbers: tuple[int, ...]
+
+    def bound(self, values: Values) -> list[Any]:
+        """The parameters of both statements, but for the last."""
+        return [bind(values) for bind in self.binders]
+
+
+@dataclass
+class Wanted:
+    """The counts of a table, while an operation is compiled."""
+
+    source: str
+    key: str
+    touched: str
+    conditions: list[str] = field(default_factory=list)
+    lenient: list[Plan | None] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+    def totals(self, table: str, binders: Sequence[Callable[[Values], Any]], tables: Iterable[str]) -> Totals:
+        """Both statements."""
+        last = len(binders) + 2
+        columns = []
+        for n, condition in enumerate(self.conditions, start=1):
+            rows = f"FROM {self.source} WHERE {condition}"
+            kept = f"(SELECT {self.key} AS k {rows} LIMIT {MOST_KEPT + 1}) s"
+            columns.append(
+                f"CASE WHEN ${last}::int[] IS NULL THEN (SELECT string_agg(int8send(k), '') FROM {kept}) END"
+            )
+            columns.append(f"CASE WHEN {n} = ANY(${last}::int[]) THEN (SELECT count(*) {rows}) END")
+        now = ", ".join(f"({condition}) IS TRUE" for condition in self.conditions)
+        changed = (
+            f"SELECT {self.key}, ARRAY[{now}] FROM {self.source} WHERE {self.touched} > ${last}::bigint"
+            f" ORDER BY {self.touched} LIMIT {MOST_CHANGED + 1}"
+        )
+        numbers, lenient = tuple(self.numbers), tuple(self.lenient)
+        return Totals(
+            table, f"SELECT {', '.join(columns)}", changed, tuple(binders), frozenset(tables), lenient, numbers
+        )
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Counts at some positions of their tables; of what is not too many, the keys in order."""
+
+    positions: dict[str, int]
+    counts: tuple[int, ...]
+    keys: "tuple[array[int] | None, ...]"
+
+    @property
+    def weight(self) -> int:
+        """Bytes, about."""
+        return 500 + sum(len(each) * 8 for each in self.keys if each is not None)
+
+
+def within(table: str) -> set[str]:
+    """A table, and those of the rows within its rows: what changes one of these writes its record anew, too."""
+    return {table, *(name for name, cls in TABLES.items() if cls.within is TABLES[table])}
+
+
+class Counting:
+    """Counts for the viewers of one process."""
+
+    def __init__(self, reads: "Reads") -> None:
+        self._reads = reads
+
+    async def all(self, plan: Plan, values: Values, viewer: "Viewer") -> list[int]:
+        """The totals of an operation, by their numbers."""
+        found = await asyncio.gather(*(self._of(each, values, viewer) for each in plan.totals))
+        return _by_number(plan, found)
+
+    def known(self, plan: Plan, values: Values, viewer: "Viewer") -> list[int] | None:
+        """The same where nothing has to be asked for."""
+        found = []
+        for each in plan.totals:
+            counted = self._reads.kept.get(self._key(each, each.bound(values), viewer))
+            if counted is None or counted.positions != _positions(each, viewer):
+                return None
+            if any(plain and not count for plain, count in zip(each.lenient, counted.counts, strict=True)):
+                return None
+            found.append(counted.counts)
+        return _by_number(plan, found)
+
+    async def _of(self, totals: Totals, values: Values, viewer: "Viewer") -> Sequence[int]:
+        bound, at = totals.bound(values), _positions(totals, viewer)
+        key = self._key(totals, bound, viewer)
+        counted: Counted | None = self._reads.kept.get(key)
+        if counted is None or counted.positions != at:
+            newer = await self._since(totals, counted, bound, at, viewer) if counted else None
+            counted = newer or await self._anew(totals, bound, at, viewer)
+            self._reads.kept.put(key, counted, counted.weight)
+        if not any(totals.lenient):
+            return counted.counts
+        counts = list(counted.counts)
+        for n, plan in enumerate(totals.lenient):
+            if plan is not None and not counts[n]:
+                counts[n] = await self._misspelled(plan, values, viewer)
+        return counts
+
+    async def _misspelled(self, plan: Plan, values: Values, viewer: "Viewer") -> int:
+        given = [bind(values) for bind in plan.binders]
+        count = lambda: self._reads.hub.log.counting.fetchval(plan.sql, viewer.list, *given)  # noqa: E731
+        key = plan.sql, msgspec.json.encode(given), viewer.key, viewer.position(plan.tables)
+        return await self._reads.once(key, count)
+
+    async def _anew(self, totals: Totals, bound: list[Any], at: dict[str, int], viewer: "Viewer") -> Counted:
+        pool = self._reads.hub.log.counting
+        row = await pool.fetchrow(totals.counted, viewer.list, *bound, None)
+        assert row is not None
+        keys = [*map(_ordered, row[::2])]
+        many = [n for n, each in enumerate(keys, start=1) if len(each) > MOST_KEPT]
+        counts = [len(each) for each in keys]
+        if many:
+            row = await pool.fetchrow(totals.counted, viewer.list, *bound, many)
+            assert row is not None
+            counts = [count if plain is None else plain for count, plain in zip(counts, row[1::2], strict=True)]
+        kept = tuple(None if len(each) > MOST_KEPT else each for each in keys)
+        return Counted(at, tuple(counts), kept)
+
+    async def _since(
+        self, totals: Totals, old: Counted, bound: list[Any], at: dict[str, int], viewer: "Viewer"
+    ) -> Counted | None:
+        # Another table may have changed what a condition says of a record that was not written itself.
+        other = {name for name in at if at[name] != old.positions[name]} - within(totals.table)
+        if other or None in old.keys:
+            return None
+        given = viewer.list, *bound, old.positions[totals.table]
+        rows = await self._reads.hub.log.pool.fetch(totals.changed, *given)
+        if len(rows) > MOST_CHANGED:
+            return None
+        keys = [array("q", each or ()) for each in old.keys]
+        for key, now in rows:
+            for own, counts in zip(keys, now, strict=True):
+                n = bisect_left(own, key)
+                known = n < len(own) and own[n] == key
+                if counts and not known:
+                    own.insert(n, key)
+                elif known and not counts:
+                    own.pop(n)
+        return Counted(at, tuple(map(len, keys)), tuple(keys))
+
+    @staticmethod
+    def _key(totals: Totals, bound: list[Any], viewer: "Viewer") -> Any:
+        return totals.counted, msgspec.json.encode(bound), viewer.key
+
+
+def _positions(totals: Totals, viewer: "Viewer") -> dict[str, int]:
+    return {name: viewer.positions.get(name, 0) for name in totals.tables}
+
+
+def _by_number(plan: Plan, found: Sequence[Sequence[int]]) -> list[int]:
+    every = {
+        n: count
+        for each, counts in zip(plan.totals, found, strict=True)
+        for n, count in zip(each.numbers, counts, strict=True)
+    }
+    return [every[n] for n in range(len(every))]
+
+
+def _ordered(sent: bytes | None) -> "array[int]":
+    keys = array("q", sent or b"")
+    keys.byteswap()
+    return array("q", sorted(keys))
