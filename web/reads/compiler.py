@@ -422,6 +422,13 @@ class Compiler:
             assert isinstance(orders, GraphQLEnumType)
             chosen = self.values.args(definition, node)["orderBy"]
             column, descends = order(orders.values[chosen])
+        counts = any(nodes[0].name.value == "totalCount" for nodes in self.collect(type, selections).values())
+        total, counting = "", TOTAL_COSTS if counts else 0
+        if counts and not on and not self.sources:
+            n = self._total(definition, node, cls)
+            if n in self.values.empty:
+                return self._empty(type, selections, self.values.args(definition, node)), lambda values: 1
+            total = self.bind(lambda values: values.totals[n], "bigint")
         key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
         rows = self.rows(cls.table, alias)
         where = " AND ".join((rows.predicate, *self._filters(definition, node, alias, cls, on)))
@@ -440,22 +447,45 @@ class Compiler:
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
         with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
 
-        counted: list[int] = []
-
-        def total() -> str:
-            counted.append(TOTAL_COSTS)
-            if on or self.sources:
-                return f"(SELECT count(*) FROM {rows.source} WHERE {where})"
-            return self._total(definition, node, cls)
-
+        total = total or f"(SELECT count(*) FROM {rows.source} WHERE {where})"
         sql, cost = self._page(
             type, of, selections, page, _cursor(*cursor.split(", ")), first, total, bool(after), path, cls, key
         )
-        counting = sum(counted)
         return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
 
-    def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> str:
-        # A whole list's count is the same on every page, and kept: it is not a part of the statement.
+    def _empty(self, type: GraphQLObjectType, selections: Selections, args: Mapping[str, Any]) -> str:
+        # The page of a list that is known to have nothing: PostgreSQL has nothing to plan for it.
+        after = "true" if args.get("after") is not None else "false"
+        constants = {
+            "totalCount": "0",
+            "nodes": "'[]'::json",
+            "edges": "'[]'::json",
+            "hasNextPage": "false",
+            "hasPreviousPage": after,
+            "startCursor": "NULL",
+            "endCursor": "NULL",
+        }
+
+        def fields(of: GraphQLObjectType, chosen: Selections) -> str:
+            found = []
+            for response, nodes in self.collect(of, chosen).items():
+                name = nodes[0].name.value
+                if name == "__typename":
+                    sql = f"'{of.name}'"
+                elif name == "pageInfo":
+                    info = get_named_type(of.fields[name].type)
+                    assert isinstance(info, GraphQLObjectType)
+                    inner = [node.selection_set for node in nodes if node.selection_set]
+                    sql = self._record(f"SELECT {fields(info, inner)}")
+                else:
+                    sql = constants[name]
+                found.append(f'{sql} AS "{response}"')
+            return ", ".join(found)
+
+        return self._record(f"SELECT {fields(type, selections)}")
+
+    def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> int:
+        # The number of a whole list's count. It is the same on every page, and kept: it is not a part of the statement.
         alias = "counted"
         if cls.table not in self.wanted:
             part = Compiler(self.schema, self.models, self.fragments, self.values)
@@ -472,7 +502,7 @@ class Compiler:
         wanted.lenient.append(plain if other.by_words else None)
         n = sum(len(each.numbers) for _, each in self.wanted.values())
         wanted.numbers.append(n)
-        return self.bind(lambda values: values.totals[n], "bigint")
+        return n
 
     def _after(
         self,
@@ -512,7 +542,7 @@ class Compiler:
         page: str,
         cursor: str,
         first: str,
-        total: Callable[[], str],
+        total: str,
         after: bool,
         path: tuple[str, ...],
         cls: type[Row] | None,
@@ -526,7 +556,7 @@ class Compiler:
                 case "__typename":
                     sql = f"'{type.name}'"
                 case "totalCount":
-                    sql = total()
+                    sql = total
                 case "pageInfo":
                     sql = self._page_info(type, chosen, page, cursor, first, after)
                 case "nodes":
@@ -677,7 +707,7 @@ class Compiler:
         )
         after = self.values.args(definition, node).get("after") is not None
         sql, cost = self._page(
-            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, lambda: "0", after, path, None, "id"
+            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
         )
         return f"({with_page} {sql})", lambda values: 10 + values.first(definition, node, MAX_FOUND) * cost(values)
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -101,10 +102,10 @@ class Reads:
         self.hub, self.schema, self.until = hub, schema, until
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
-        self._answers: Bounded[Any, bytes] = Bounded(answers)
+        self._answers: Bounded[Any, tuple[Plan, bytes]] = Bounded(answers)
         self.kept: Bounded[Any, Any] = Bounded(answers // 4)
         self.counting = Counting(self)
-        self._flights: dict[Any, asyncio.Future[bytes]] = {}
+        self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
 
     def prepare(self, text: str) -> Prepared:
         """Parse and validate a document, once."""
@@ -152,16 +153,33 @@ class Reads:
         )
         key = prepared.text, name, shapes, only, values.narrow
         if (plan := self._plans.get(key)) is None:
-            compiler = Compiler(self.schema, self.hub.models.schema, prepared.fragments, values, named=bool(only))
-            root = self.schema.query_type
-            assert root is not None
-            selections = [operation.selection_set]
-            if only:
-                nodes = compiler.collect(root, selections)[only]
-                selections = [SelectionSetNode(selections=tuple(nodes))]
-            plan = compiler.operation(root, selections)
+            lean = partial(self._compiled, prepared, operation, only)
+            values.empty = frozenset()
+            plan = replace(lean(values), lean=lean)
             self._plans.put(key, plan)
         return plan
+
+    def _compiled(self, prepared: Prepared, operation: OperationDefinitionNode, only: str, values: Values) -> Plan:
+        compiler = Compiler(self.schema, self.hub.models.schema, prepared.fragments, values, named=bool(only))
+        root = self.schema.query_type
+        assert root is not None
+        selections = [operation.selection_set]
+        if only:
+            nodes = compiler.collect(root, selections)[only]
+            selections = [SelectionSetNode(selections=tuple(nodes))]
+        return compiler.operation(root, selections)
+
+    def _lean(self, plan: Plan, values: Values, totals: Sequence[int]) -> Plan:
+        # Of many lists most are empty: a statement that does not ask for them is planned in a fraction of the time.
+        values.totals = totals
+        values.empty = frozenset(n for n, count in enumerate(totals) if not count)
+        if not values.empty or plan.lean is None:
+            return plan
+        key = plan.number, values.empty
+        if (known := self._plans.get(key)) is None:
+            known = plan.lean(values)
+            self._plans.put(key, known)
+        return known
 
     def _shape(self, type: Any, value: Any) -> Any:
         # What the text of a statement depends on: which values are null, booleans (@skip), enums (the order).
@@ -182,17 +200,18 @@ class Reads:
         within_cost(plan.cost(values))
         try:
             async with asyncio.timeout(TIMEOUT):
-                answer = await self._stable(plan, values, viewer)
-                if not plan.volatile:
+                lean, answer = await self._stable(plan, values, viewer)
+                if not lean.volatile:
                     return answer
                 # What depends on the clock or on the whole hub is made anew over what does not.
-                data = await Reading(self, viewer).fill(plan, msgspec.json.decode(answer), values, volatile=True)
+                data = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values, volatile=True)
                 return msgspec.json.encode(data)
         except TimeoutError:
             raise too_slow() from None
 
-    async def _stable(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
-        # The answer but for its volatile values, whose places are left: kept until a table of it changes.
+    async def _stable(self, plan: Plan, values: Values, viewer: Viewer) -> tuple[Plan, bytes]:
+        # The answer but for its volatile values, whose places are left as the plan says that comes with it: both are
+        # kept until a table changes.
         bound = self._bound(plan, values)
         key = self._key(plan, bound, values, viewer)
         if (known := self._answers.get(key)) is not None:
@@ -204,7 +223,7 @@ class Reads:
             answer = await asyncio.shield(flight)
         finally:
             del self._flights[key]
-        self._answers.put(key, answer, len(answer) + 500)
+        self._answers.put(key, answer, len(answer[1]) + 500)
         return answer
 
     def pool(self, plan: Plan, viewer: Viewer) -> asyncpg.Pool:
@@ -238,9 +257,10 @@ class Reads:
         totals = self.counting.known(plan, values, guess)
         if totals is None:
             return None
-        given = self._bound(plan, values, totals)
         within_cost(plan.cost(values))
-        sql = f"SELECT ({plan.sql}) AS data, {viewers.columns(f'${len(bound) + 2}::text')}"
+        lean = self._lean(plan, values, totals)
+        given = [bind(values) for bind in lean.binders]
+        sql = f"SELECT ({lean.sql}) AS data, {viewers.columns(f'${len(given) + 2}::text')}"
         async with asyncio.timeout(TIMEOUT):
             row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, viewers.shown(secret))
             assert row is not None
@@ -251,27 +271,29 @@ class Reads:
             ):
                 return None
             answer = row["data"]
-            if plan.late:
-                filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(answer), values)
+            if lean.late:
+                filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
                 answer = msgspec.json.encode(filled)
-        self._answers.put(self._key(plan, bound, values, viewer), answer, len(answer) + 500)
+        self._answers.put(self._key(plan, bound, values, viewer), (lean, answer), len(answer) + 500)
         return answer
 
     @staticmethod
-    def _bound(plan: Plan, values: Values, totals: Sequence[int] = ()) -> list[Any]:
-        values.totals = totals or [None] * sum(len(each.numbers) for each in plan.totals)
+    def _bound(plan: Plan, values: Values) -> list[Any]:
+        # Totals are not known yet.
+        values.totals = [None] * sum(len(each.numbers) for each in plan.totals)
         return [bind(values) for bind in plan.binders]
 
-    async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> bytes:
+    async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> tuple[Plan, bytes]:
         # Nobody waits longer than this: what is not done by then gives its connection back.
         async with asyncio.timeout(TIMEOUT):
             if plan.totals:
-                bound = self._bound(plan, values, await self.counting.all(plan, values, viewer))
+                plan = self._lean(plan, values, await self.counting.all(plan, values, viewer))
+                bound = [bind(values) for bind in plan.binders]
             raw = await self.pool(plan, viewer).fetchval(plan.sql, viewer.list, *bound)
         if all(late.volatile for late in plan.late):
-            return raw
+            return plan, raw
         filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values, volatile=False)
-        return msgspec.json.encode(filled)
+        return plan, msgspec.json.encode(filled)
 
 
 @dataclass

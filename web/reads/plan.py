@@ -50,6 +50,7 @@ class Values:
         self.variables, self.person, self.principals, self.rows = variables, person, principals, rows
         self.narrow: frozenset[str] = frozenset()
         self.totals: Sequence[int | None] = []
+        self.empty: frozenset[int] = frozenset()
         self._args: dict[int, dict[str, Any]] = {}
 
     def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class Plan:
     """A compiled operation; the same for every viewer and for all values of its arguments but null ones.
 
     ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
-    only the values tell.
+    only the values tell. ``lean`` compiles the same without what is known to be empty.
     """
 
     sql: str
@@ -107,6 +108,7 @@ class Plan:
     cost: Cost
     totals: "tuple[Totals, ...]" = ()
     by_words: bool = False
+    lean: "Callable[[Values], Plan] | None" = None
     number: int = field(default_factory=itertools.count(1).__next__)
 
     @cached_property
