@@ -30,7 +30,7 @@ from graphql.execution.values import get_directive_values
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from hub.reading import Readable, readable
-from hub.tables import TABLES, columns, is_record
+from hub.tables import TABLES, columns
 from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS, Asker
@@ -97,6 +97,7 @@ class Compiler:
     tables: set[str] = field(default_factory=set)
     wanted: "dict[str, tuple[Compiler, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
+    given: dict[str, Callable[[Values], Any]] = field(default_factory=dict)
     _aliases: int = 0
 
     def operation(self, root: GraphQLObjectType, selections: Selections) -> Plan:
@@ -133,7 +134,7 @@ class Compiler:
     def _plan(self, sql: str, cost: Cost) -> Plan:
         used = frozenset(self.tables)
         late, paths = tuple(self.late), frozenset(self.paths)
-        totals = tuple(wanted.totals(table, part.binders, part.tables) for table, (part, wanted) in self.wanted.items())
+        totals = tuple(wanted.totals(part.binders, part.tables) for part, wanted in self.wanted.values())
         return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words)
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
@@ -228,10 +229,9 @@ class Compiler:
             case "one":
                 return self._get(type, chosen, f'{alias}."{how.by}"', here)
             case "get":
-                id = self.bind(lambda values: values.args(definition, nodes[0])["id"], "text")
-                return self._get(type, chosen, id, here)
+                return self._get(type, chosen, lambda values: values.args(definition, nodes[0])["id"], here)
             case "me":
-                return self._get(type, chosen, self.bind(lambda values: values.person, "text"), here)
+                return self._get(type, chosen, lambda values: values.person, here)
             case "node":
                 by = how.by
                 id = (
@@ -243,8 +243,8 @@ class Compiler:
             case "many":
                 return self._many(type, chosen, how, str(alias), here, parent)
             case "connection":
-                on = f'"{how.on}" = {alias}.id' if how.on else None
-                return self._connection(definition, nodes[0], type, chosen, on, here)
+                over = (how.on, str(alias)) if how.on else None
+                return self._connection(definition, nodes[0], type, chosen, over, here)
             case "search":
                 return self._search(definition, nodes[0], type, chosen, here)
             case "late":
@@ -282,10 +282,16 @@ class Compiler:
             return f"(SELECT coalesce(json_agg({record} ORDER BY {item}.n), '[]'::json) FROM {every})"
         return f"(SELECT {record} FROM (SELECT {value} AS v) {item} WHERE {item}.v IS NOT NULL)"
 
-    def _get(self, type: GraphQLNamedType, selections: Selections, id: str, path: tuple[str, ...]) -> tuple[str, Cost]:
+    def _get(
+        self, type: GraphQLNamedType, selections: Selections, id: str | Callable[[Values], Any], path: tuple[str, ...]
+    ) -> tuple[str, Cost]:
         assert isinstance(type, GraphQLObjectType)
         cls, alias = table_of(type), self._alias()
         assert cls is not None
+        if not isinstance(id, str):
+            # The id is known before anything is read: so are the records that belong to it.
+            self.given[alias] = id
+            id = self.bind(id, "text")
         rows = self.rows(cls.table, alias)
         fields, joins, cost = self._object(type, selections, alias, path)
         where = f'{rows.predicate} AND {alias}."{cls.key[0]}" = {id}'
@@ -407,7 +413,7 @@ class Compiler:
         node: FieldNode,
         type: GraphQLNamedType,
         selections: Selections,
-        on: str | None,
+        over: tuple[str, str] | None,
         path: tuple[str, ...],
     ) -> tuple[str, Cost]:
         assert isinstance(type, GraphQLObjectType)
@@ -424,8 +430,9 @@ class Compiler:
             column, descends = order(orders.values[chosen])
         counts = any(nodes[0].name.value == "totalCount" for nodes in self.collect(type, selections).values())
         total, counting = "", TOTAL_COSTS if counts else 0
-        if counts and not on and not self.sources:
-            n = self._total(definition, node, cls)
+        on = f'"{over[0]}" = {over[1]}.id' if over else None
+        if counts and not self.sources and (over is None or over[1] in self.given):
+            n = self._total(definition, node, cls, over)
             if n in self.values.empty:
                 return self._empty(type, selections, self.values.args(definition, node)), lambda values: 1
             total = self.bind(lambda values: values.totals[n], "bigint")
@@ -484,21 +491,22 @@ class Compiler:
 
         return self._record(f"SELECT {fields(type, selections)}")
 
-    def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row]) -> int:
+    def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row], over: tuple[str, str] | None) -> int:
         # The number of a whole list's count. It is the same on every page, and kept: it is not a part of the statement.
         alias = "counted"
         if cls.table not in self.wanted:
             part = Compiler(self.schema, self.models, self.fragments, self.values)
-            key = f'hashtextextended({alias}."{cls.key[0]}", 0)' if is_record(cls) else f"{alias}.position"
-            touched = f"{alias}.touched" if is_record(cls) else f"{alias}.position"
-            self.wanted[cls.table] = part, Wanted(part.rows(cls.table, alias).source, key, touched)
+            self.wanted[cls.table] = part, Wanted(part.rows(cls.table, alias).source, cls)
         part, wanted = self.wanted[cls.table]
-        rows, other = part.rows(cls.table, alias), Compiler(self.schema, self.models, self.fragments, self.values)
-        wanted.conditions.append(
-            " AND ".join((rows.predicate, *part._filters(definition, node, alias, cls, exact=True)))
-        )
-        every = " AND ".join((rows.predicate, *other._filters(definition, node, alias, cls)))
-        plain = other._plan(f"SELECT count(*) FROM {rows.source} WHERE {every}", _sum(()))
+        other = Compiler(self.schema, self.models, self.fragments, self.values)
+        rows = other.rows(cls.table, alias)
+
+        def condition(compiler: Compiler, exact: bool) -> str:
+            on = f'"{over[0]}" = {compiler.bind(self.given[over[1]], "text")}' if over else None
+            return " AND ".join((rows.predicate, *compiler._filters(definition, node, alias, cls, on, exact=exact)))
+
+        wanted.conditions.append(condition(part, True))
+        plain = other._plan(f"SELECT count(*) FROM {rows.source} WHERE {condition(other, False)}", _sum(()))
         wanted.lenient.append(plain if other.by_words else None)
         n = sum(len(each.numbers) for _, each in self.wanted.values())
         wanted.numbers.append(n)

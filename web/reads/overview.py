@@ -1,6 +1,8 @@
 """What is counted over many records: the region at a glance, who works with whom, where applications come from."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,9 @@ from graphql import get_named_type
 from hub.reading import Readable, readable
 from hub.tables import TABLES
 from projections.core import PUBLIC
-from web.reads.compiler import LATE_TABLES
 from web.reads.late import loads, project
 from web.reads.plan import MAX_FOUND, BadInput, Late, Values
+from web.reads.totals import Tally
 
 if TYPE_CHECKING:
     from web.reads.executor import Reading
@@ -27,9 +29,11 @@ def _rows(reading: "Reading", table: str, alias: str, reached: bool = False) -> 
 
 @loads("region")
 async def region(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
-    """Counted for nobody in particular, so once for everybody until something of it changes."""
+    """Counted for nobody in particular, so once for everybody until something changes that everybody may read."""
     since = values.args(late.definition, late.node)["since"]
-    key = "region", since, reading.viewer.position(LATE_TABLES["region"])
+    anybody = replace(reading.viewer, person=None, principals=frozenset({PUBLIC}))
+    counting = reading.reads.counting
+    key = "region", since, *[await counting.written(each, anybody) for each in ("organization", "call", "proposal")]
     made = await reading.reads.once(key, lambda: _region(reading, since))
     return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
 
@@ -93,25 +97,29 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
     first = values.args(late.definition, late.node).get("first")
     if first is None or not 0 <= first <= MAX_FOUND:
         raise BadInput(f"`first` is from 0 to {MAX_FOUND}.", late.node)
-    proposal, partner = _rows(reading, "proposal", "p"), _rows(reading, "partner", "m", reached=True)
+    schema, partner = reading.hub.models.schema, _rows(reading, "partner", "m", reached=True)
     organization = _rows(reading, "organization", "o")
-    # Counted before organizations are looked up: the plan is right also where the planner knows no values.
-    own = f"""SELECT p.id, p.lead {proposal} AND p.lead = $2
-              UNION SELECT p.id, p.lead FROM {partner.source} JOIN {proposal.source} ON p.id = m.proposal
-                WHERE m.organization = $2 AND m.status = 'confirmed' AND {proposal.predicate}"""
-    sql = f"""WITH own AS MATERIALIZED ({own}), behind AS MATERIALIZED (
-                  SELECT organization, count(*) AS proposals FROM (
-                      SELECT id, lead AS organization FROM own
-                      UNION SELECT own.id, m.organization FROM own JOIN {partner.source}
-                        ON m.proposal = own.id AND m.status = 'confirmed') b
-                  WHERE organization <> $2 GROUP BY 1)
-              SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, behind.proposals
-              FROM behind JOIN {organization.source} ON o.id = behind.organization
+    confirmed = f"FROM {partner.source} WHERE m.status = 'confirmed'"
+    behind = Tally.of(
+        schema,
+        "proposal",
+        f"t.lead = $2 OR EXISTS (SELECT {confirmed} AND m.proposal = t.id AND m.organization = $2)",
+        f"t.lead || ARRAY(SELECT m.organization {confirmed} AND m.proposal = t.id)",
+        1,
+        f"SELECT id FROM {_rows(reading, 'proposal', 'p').source} WHERE p.lead = $2"
+        f" UNION SELECT m.proposal {confirmed} AND m.organization = $2",
+    )
+    sql = f"""SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, behind.proposals
+              FROM unnest($2::text[], $3::bigint[]) AS behind (organization, proposals)
+              JOIN {organization.source} ON o.id = behind.organization
               WHERE {organization.predicate}
-              ORDER BY proposals DESC, o.sort LIMIT $3"""
+              ORDER BY proposals DESC, o.sort LIMIT $4"""
     of, found = get_named_type(late.definition.type), []
     for (id,) in items:
-        rows = await reading.hub.log.counting.fetch(sql, reading.viewer.list, id, first)
+        tally = await reading.reads.counting.tally(behind, [id], reading.viewer)
+        with_whom = {each: count for each, count in tally.items() if each != id}
+        given = [*with_whom], [*with_whom.values()]
+        rows = await reading.hub.log.pool.fetch(sql, reading.viewer.list, *given, first) if with_whom else []
         made = [{**row, "names": msgspec.json.decode(row["names"])} for row in rows]
         found.append([project(reading, of, late, each, values) for each in made])
     return found
@@ -120,16 +128,25 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
 @loads("applications")
 async def applications(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """How many proposals of each of some calls are led from where."""
-    proposal, organization = _rows(reading, "proposal", "p"), _rows(reading, "organization", "o")
-    rows = await reading.hub.log.counting.fetch(
-        f"""WITH led AS MATERIALIZED (
-                SELECT p.call, p.lead, count(*) AS count {proposal} AND p.call = ANY($2) GROUP BY 1, 2)
-            SELECT led.call, o.country, sum(led.count)::bigint AS count
-            FROM led JOIN {organization.source} ON o.id = led.lead
-            WHERE {organization.predicate}
-            GROUP BY 1, 2 ORDER BY 3 DESC, 2""",
-        reading.viewer.list,
-        [id for (id,) in items],
+    schema, organization = reading.hub.models.schema, _rows(reading, "organization", "o")
+    led = Tally.of(schema, "proposal", "t.call = ANY($2)", "ARRAY[t.call || ' ' || t.lead]", 1)
+    tally = await reading.reads.counting.tally(led, [sorted(id for (id,) in items)], reading.viewer)
+    leads = list({each.partition(" ")[2] for each in tally})
+    rows = await reading.hub.log.pool.fetch(
+        f"SELECT o.id, o.country {organization} AND o.id = ANY($2)", reading.viewer.list, leads
     )
-    of = get_named_type(late.definition.type)
-    return [[project(reading, of, late, dict(row), values) for row in rows if row["call"] == id] for (id,) in items]
+    countries, of = {row["id"]: row["country"] for row in rows}, get_named_type(late.definition.type)
+    counts: Counter[tuple[str, str]] = Counter()
+    for each, count in tally.items():
+        call, _, lead = each.partition(" ")
+        if lead in countries:
+            counts[call, countries[lead]] += count
+    by_count = sorted(counts.items(), key=lambda each: (-each[1], each[0][1]))
+    return [
+        [
+            project(reading, of, late, {"country": country, "count": count}, values)
+            for (call, country), count in by_count
+            if call == id
+        ]
+        for (id,) in items
+    ]

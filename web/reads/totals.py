@@ -1,4 +1,4 @@
-"""How many records lists have in all: counted once, and kept right by the records that have changed since.
+"""What is counted over many records: counted once, and kept right by the records that were written since.
 
 Counting what may be read takes as long as there is much of it; after a command one record of many has changed. So of
 a count that is asked for again the keys of its records are in memory, and only what was written since is looked at.
@@ -7,13 +7,16 @@ a count that is asked for again the keys of its records are in memory, and only 
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hub.tables import TABLES
+from hub.reading import readable
+from hub.tables import TABLES, is_record
+from projections.core import Row
 from web.reads.plan import Plan, Values
 
 if TYPE_CHECKING:
@@ -24,6 +27,18 @@ MOST_KEPT = 100_000
 """The keys of so many records are kept for a count, eight bytes each; what has more is counted anew."""
 MOST_CHANGED = 1_000
 """So many changes since are looked at one by one."""
+
+
+def marks(cls: type[Row], alias: str) -> tuple[str, str]:
+    """The key of a row as a number, and the position at which it was written last."""
+    if is_record(cls):
+        return f'hashtextextended({alias}."{cls.key[0]}", 0)', f"{alias}.touched"
+    return f"{alias}.position", f"{alias}.position"
+
+
+def within(table: str) -> set[str]:
+    """A table, and those of the rows within its rows: what changes one of these writes its record anew, too."""
+    return {table, *(name for name, cls in TABLES.items() if cls.within is TABLES[table])}
 
 
 @dataclass(frozen=True)
@@ -53,41 +68,45 @@ class Wanted:
     """The counts of a table, while an operation is compiled."""
 
     source: str
-    key: str
-    touched: str
+    cls: type[Row]
+    alias: str = "counted"
     conditions: list[str] = field(default_factory=list)
     lenient: list[Plan | None] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
 
-    def totals(self, table: str, binders: Sequence[Callable[[Values], Any]], tables: Iterable[str]) -> Totals:
+    def totals(self, binders: Sequence[Callable[[Values], Any]], tables: Iterable[str]) -> Totals:
         """Both statements."""
-        last = len(binders) + 2
+        last, (key, touched) = len(binders) + 2, marks(self.cls, self.alias)
         columns = []
         for n, condition in enumerate(self.conditions, start=1):
             rows = f"FROM {self.source} WHERE {condition}"
-            kept = f"(SELECT {self.key} AS k {rows} LIMIT {MOST_KEPT + 1}) s"
+            kept = f"(SELECT {key} AS k {rows} LIMIT {MOST_KEPT + 1}) s"
             columns.append(
                 f"CASE WHEN ${last}::int[] IS NULL THEN (SELECT string_agg(int8send(k), '') FROM {kept}) END"
             )
             columns.append(f"CASE WHEN {n} = ANY(${last}::int[]) THEN (SELECT count(*) {rows}) END")
         now = ", ".join(f"({condition}) IS TRUE" for condition in self.conditions)
         changed = (
-            f"SELECT {self.key}, ARRAY[{now}] FROM {self.source} WHERE {self.touched} > ${last}::bigint"
-            f" ORDER BY {self.touched} LIMIT {MOST_CHANGED + 1}"
+            f"SELECT {key}, ARRAY[{now}] FROM {self.source} WHERE {touched} > ${last}::bigint"
+            f" ORDER BY {touched} LIMIT {MOST_CHANGED + 1}"
         )
         numbers, lenient = tuple(self.numbers), tuple(self.lenient)
         return Totals(
-            table, f"SELECT {', '.join(columns)}", changed, tuple(binders), frozenset(tables), lenient, numbers
+            self.cls.table, f"SELECT {', '.join(columns)}", changed, tuple(binders), frozenset(tables), lenient, numbers
         )
 
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts at some positions of their tables; of what is not too many, the keys in order."""
+    """Counts at some positions of their tables; of what is not too many, the keys in order.
+
+    ``written`` is a position after which none of what is counted, or was, has been written.
+    """
 
     positions: dict[str, int]
     counts: tuple[int, ...]
     keys: "tuple[array[int] | None, ...]"
+    written: int
 
     @property
     def weight(self) -> int:
@@ -95,9 +114,49 @@ class Counted:
         return 500 + sum(len(each) * 8 for each in self.keys if each is not None)
 
 
-def within(table: str) -> set[str]:
-    """A table, and those of the rows within its rows: what changes one of these writes its record anew, too."""
-    return {table, *(name for name, cls in TABLES.items() if cls.within is TABLES[table])}
+@dataclass(frozen=True)
+class Tally:
+    """What each record of a table adds to a count: texts, none where it adds nothing.
+
+    ``where`` and ``adds`` are SQL over the record ``t`` and the rows within it alone; ``$1`` are the viewer's
+    principals, from ``$2`` on what is given. ``among`` finds quickly what ``where`` would find.
+    """
+
+    table: str
+    all: str
+    changed: str
+
+    @classmethod
+    def of(cls, schema: str, table: str, where: str, adds: str, given: int, among: str = "") -> "Tally":
+        """Its statements, for so many parameters."""
+        rows, (key, touched) = readable(schema, TABLES[table], filtered=bool(among)), marks(TABLES[table], "t")
+        found = f"t.id IN ({among})" if among else where
+        changed = f"SELECT {key}, CASE WHEN ({rows.predicate}) AND ({where}) THEN {adds} END FROM {rows.source}"
+        return cls(
+            table,
+            f"SELECT {key}, {adds} {rows} AND {found}",
+            f"{changed} WHERE {touched} > ${given + 2} ORDER BY {touched} LIMIT {MOST_CHANGED + 1}",
+        )
+
+
+@dataclass(frozen=True)
+class Tallied:
+    """A tally at some positions of its tables: what each record adds, by its key, and all of it together."""
+
+    positions: dict[str, int]
+    adds: dict[int, frozenset[str]]
+    counts: Mapping[str, int]
+
+
+def _tallied(at: dict[str, int], old: Tallied | None, rows: Iterable[Any]) -> Tallied:
+    adds = dict(old.adds) if old else {}
+    counts = Counter(old.counts if old else ())
+    for key, texts in rows:
+        counts.subtract(adds.pop(key, ()))
+        if texts:
+            adds[key] = frozenset(texts)
+            counts.update(adds[key])
+    return Tallied(at, adds, +counts)
 
 
 class Counting:
@@ -123,14 +182,30 @@ class Counting:
             found.append(counted.counts)
         return _by_number(plan, found)
 
+    async def written(self, table: str, viewer: "Viewer") -> int:
+        """A position after which nothing of a table has been written that this viewer may read."""
+        schema, alias = self._reads.hub.models.schema, "counted"
+        rows = readable(schema, TABLES[table], alias=alias)
+        wanted = Wanted(rows.source, TABLES[table], alias, [rows.predicate], [None], [0])
+        return (await self._counted(wanted.totals((), [table]), [], viewer)).written
+
+    async def tally(self, what: Tally, given: list[Any], viewer: "Viewer") -> Mapping[str, int]:
+        """How many records add each text."""
+        at = {name: viewer.positions.get(name, 0) for name in within(what.table)}
+        key = what.all, msgspec.json.encode(given), viewer.key
+        known: Tallied | None = self._reads.kept.get(key)
+        if known is None or known.positions != at:
+            log, rows = self._reads.hub.log, None
+            if known is not None:
+                rows = await log.pool.fetch(what.changed, viewer.list, *given, known.positions[what.table])
+            if known is None or rows is None or len(rows) > MOST_CHANGED:
+                known, rows = None, await log.counting.fetch(what.all, viewer.list, *given)
+            known = _tallied(at, known, rows)
+            self._reads.kept.put(key, known, 500 + 300 * len(known.adds))
+        return known.counts
+
     async def _of(self, totals: Totals, values: Values, viewer: "Viewer") -> Sequence[int]:
-        bound, at = totals.bound(values), _positions(totals, viewer)
-        key = self._key(totals, bound, viewer)
-        counted: Counted | None = self._reads.kept.get(key)
-        if counted is None or counted.positions != at:
-            newer = await self._since(totals, counted, bound, at, viewer) if counted else None
-            counted = newer or await self._anew(totals, bound, at, viewer)
-            self._reads.kept.put(key, counted, counted.weight)
+        counted = await self._counted(totals, totals.bound(values), viewer)
         if not any(totals.lenient):
             return counted.counts
         counts = list(counted.counts)
@@ -138,6 +213,15 @@ class Counting:
             if plan is not None and not counts[n]:
                 counts[n] = await self._misspelled(plan, values, viewer)
         return counts
+
+    async def _counted(self, totals: Totals, bound: list[Any], viewer: "Viewer") -> Counted:
+        at, key = _positions(totals, viewer), self._key(totals, bound, viewer)
+        counted: Counted | None = self._reads.kept.get(key)
+        if counted is None or counted.positions != at:
+            newer = await self._since(totals, counted, bound, at, viewer) if counted else None
+            counted = newer or await self._anew(totals, bound, at, viewer)
+            self._reads.kept.put(key, counted, counted.weight)
+        return counted
 
     async def _misspelled(self, plan: Plan, values: Values, viewer: "Viewer") -> int:
         given = [bind(values) for bind in plan.binders]
@@ -157,33 +241,37 @@ class Counting:
             assert row is not None
             counts = [count if plain is None else plain for count, plain in zip(counts, row[1::2], strict=True)]
         kept = tuple(None if len(each) > MOST_KEPT else each for each in keys)
-        return Counted(at, tuple(counts), kept)
+        return Counted(at, tuple(counts), kept, at[totals.table])
 
     async def _since(
         self, totals: Totals, old: Counted, bound: list[Any], at: dict[str, int], viewer: "Viewer"
     ) -> Counted | None:
-        # Another table may have changed what a condition says of a record that was not written itself.
-        other = {name for name in at if at[name] != old.positions[name]} - within(totals.table)
-        if other or None in old.keys:
+        if None in old.keys or not _own(totals.table, old.positions, at):
             return None
         given = viewer.list, *bound, old.positions[totals.table]
         rows = await self._reads.hub.log.pool.fetch(totals.changed, *given)
         if len(rows) > MOST_CHANGED:
             return None
-        keys = [array("q", each or ()) for each in old.keys]
+        keys, written = [array("q", each or ()) for each in old.keys], old.written
         for key, now in rows:
             for own, counts in zip(keys, now, strict=True):
                 n = bisect_left(own, key)
                 known = n < len(own) and own[n] == key
+                written = at[totals.table] if known or counts else written
                 if counts and not known:
                     own.insert(n, key)
                 elif known and not counts:
                     own.pop(n)
-        return Counted(at, tuple(map(len, keys)), tuple(keys))
+        return Counted(at, tuple(map(len, keys)), tuple(keys), written)
 
     @staticmethod
     def _key(totals: Totals, bound: list[Any], viewer: "Viewer") -> Any:
         return totals.counted, msgspec.json.encode(bound), viewer.key
+
+
+def _own(table: str, old: dict[str, int], new: dict[str, int]) -> bool:
+    # Whether nothing else has changed: another table could change what is said of a record that was not written itself.
+    return {name for name in new if new[name] != old[name]} <= within(table)
 
 
 def _positions(totals: Totals, viewer: "Viewer") -> dict[str, int]:

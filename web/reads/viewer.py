@@ -26,6 +26,7 @@ WALKED = tuple(
 """The tables whose lists are found by walking along an order: for who may read few rows that is the long way."""
 MIRRORS = "mirror/"
 """An auditor with a token that was made to mirror sealed values."""
+_ACCESS = msgspec.json.Decoder(Access)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Viewers:
     async def of(self, row: asyncpg.Record, secret: str | None, language: str) -> Viewer:
         """The viewer that the columns tell of."""
         positions = msgspec.json.decode(row["positions"])
-        access = msgspec.json.decode(row["access"], type=Access) if row["access"] else None
+        access = _ACCESS.decode(row["access"]) if row["access"] else None
         person = access.person if access else None
         mine = within(await self._principals(person, positions), access)
         viewer = Viewer(person, mine, positions, language, access, await self._narrow(mine))
