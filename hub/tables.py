@@ -71,6 +71,9 @@ def ddl(schema: str) -> str:
             defined.append("touched bigint NOT NULL DEFAULT 0")
         keys = ", ".join(f'"{name}"' for name in cls.key)
         statements.append(f"CREATE TABLE {table} ({', '.join(defined)}, PRIMARY KEY ({keys}))")
+        if cls.search:
+            # In the row, where a search that ranks a thousand of them looks; what is longer and shown to few moves out.
+            statements.append(f"ALTER TABLE {table} ALTER search SET STORAGE MAIN")
         statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
     statements.append(writing(schema))
     statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")

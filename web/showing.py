@@ -118,21 +118,25 @@ def markdown(text: str) -> Markup:
     return Markup(_markdown().render(text))
 
 
-def _terms(words: str | None) -> list[str]:
+@lru_cache(500)
+def _terms(words: str | None) -> tuple[str, ...]:
     found = re.split(r"\W+", (words or "")[:LOOKED_FOR])
-    return sorted(filter(None, found), key=len, reverse=True)[:8]
+    return tuple(sorted(filter(None, found), key=len, reverse=True)[:8])
+
+
+@lru_cache(500)
+def _beginnings(words: str | None) -> re.Pattern[str] | None:
+    terms = "|".join(map(re.escape, _terms(words)))
+    return re.compile(rf"\b({terms})", re.IGNORECASE) if terms else None
 
 
 def marked(text: str, words: str | None) -> Markup:
     """A text in which the beginnings of words that were looked for are marked."""
-    terms = _terms(words)
-    if not terms:
+    pattern = _beginnings(words)
+    if pattern is None:
         return escape(text)
-    pattern = re.compile(r"\b(" + "|".join(map(re.escape, terms)) + ")", re.IGNORECASE)
-    shown = Markup("")
-    for n, each in enumerate(pattern.split(text)):
-        shown += escape(each) if n % 2 == 0 else Markup("<mark>{}</mark>").format(each)
-    return shown
+    parts = [str(escape(each)) for each in pattern.split(text)]
+    return Markup("".join(f"<mark>{each}</mark>" if n % 2 else each for n, each in enumerate(parts)))
 
 
 def excerpt(text: str, words: str | None, around: int = 90) -> str:

@@ -98,6 +98,7 @@ class Compiler:
     wanted: "dict[str, tuple[Compiler, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
     given: dict[str, Callable[[Values], Any]] = field(default_factory=dict)
+    among: list[type[Row]] | None = None
     _aliases: int = 0
 
     def operation(self, root: GraphQLObjectType, selections: Selections) -> Plan:
@@ -303,9 +304,10 @@ class Compiler:
 
     def _node(self, type: GraphQLNamedType, selections: Selections, id: str, path: tuple[str, ...]) -> tuple[str, Cost]:
         assert isinstance(type, GraphQLInterfaceType)
-        found, costs = [], []
+        found, costs, (among, self.among) = [], [], (self.among, None)
         for possible in self.schema.get_possible_types(type):
-            if (cls := table_of(possible)) is not None and cls.key == ("id",):
+            cls = table_of(possible)
+            if cls is not None and cls.key == ("id",) and (among is None or cls in among):
                 sql, cost = self._get(possible, selections, id, path)
                 found.append(sql)
                 costs.append(cost)
@@ -677,35 +679,35 @@ class Compiler:
             return found
 
         self.by_words = True
+        kinds = self.values.args(definition, node).get("kinds")
+        tables = [cls for cls in TABLES.values() if cls.search and (kinds is None or cls.table.upper() in kinds)]
+        if not tables:
+            args = self.values.args(definition, node)
+            return self._empty(
+                type, selections, args
+            ), lambda v: 10 + 0 * (v.first(definition, node, MAX_FOUND) + skipped(v))
         query, typed = (
             self.bind(lambda values: words.query(text(values)), "text"),
             self.bind(lambda v: _typed(text(v)), "text"),
         )
-        kinds = self.bind(lambda values: values.args(definition, node).get("kinds"), "text[]")
         first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
         skip = self.bind(skipped, "bigint")
         exact, close = [], []
         as_typed = f"x{self._alias()}"
-        for cls in TABLES.values():
-            if not cls.search:
-                continue
+        for cls in tables:
             alias = self._alias()
             rows, kind = self.rows(cls.table, alias, filtered=True), cls.table.upper()
             hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
-            asked = f"({kinds} IS NULL OR '{kind}' = ANY({kinds}))"
-            among = f"{rows} AND {asked}"
             fits = f"{alias}.search @@ {query}::tsquery"
             newest = next((f'"{name[1:]}" DESC, ' for name in cls.index if name.startswith("-")), "")
-            chosen = f"SELECT {alias}.* {self.rows(cls.table, alias)} AND {asked} AND {fits}"
+            chosen = f"SELECT {alias}.* {self.rows(cls.table, alias)} AND {fits}"
             chosen += f" ORDER BY {alias}.{newest}id DESC LIMIT {MOST_RANKED}"
             exact.append(f"{hit}, 1 + ts_rank({alias}.search, {query}::tsquery) AS rank FROM ({chosen}) {alias}")
             like = ", ".join(f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy)
             any_close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
             # Misspelled words come last, so they are looked for only where the rest does not fill the page.
             few = f"(SELECT count(*) FROM {as_typed}) <= {first} + {skip}"
-            close.append(
-                f"{hit}, greatest({like}) AS rank {among} AND {few} AND ({any_close}) AND ({fits}) IS NOT TRUE"
-            )
+            close.append(f"{hit}, greatest({like}) AS rank {rows} AND {few} AND ({any_close}) AND ({fits}) IS NOT TRUE")
         page = f"p{self._alias()}"
         hits = f"SELECT * FROM {as_typed} UNION ALL {' UNION ALL '.join(close)}"
         found = f"SELECT * FROM ({hits}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
@@ -714,9 +716,11 @@ class Compiler:
             f"WITH {as_typed} AS MATERIALIZED ({' UNION ALL '.join(exact)}), {page} AS MATERIALIZED ({numbered})"
         )
         after = self.values.args(definition, node).get("after") is not None
+        self.among = tables
         sql, cost = self._page(
             type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
         )
+        self.among = None
         return f"({with_page} {sql})", lambda values: 10 + values.first(definition, node, MAX_FOUND) * cost(values)
 
     def _late(

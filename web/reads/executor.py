@@ -37,6 +37,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
 TIMEOUT = 5.0
+FEW = 4
+"""An enum with so many values has few."""
 
 
 class Bounded(Generic[K, V]):
@@ -182,7 +184,8 @@ class Reads:
         return known
 
     def _shape(self, type: Any, value: Any) -> Any:
-        # What the text of a statement depends on: which values are null, booleans (@skip), enums (the order).
+        # What the text of a statement depends on: which values are null, booleans (@skip), enums (the order), lists of
+        # an enum that has few (the kinds that are searched).
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, dict):
@@ -191,9 +194,11 @@ class Reads:
                 (name, self._shape(inner[name].type if name in inner else None, each))
                 for name, each in sorted(value.items())
             )
+        named = get_named_type(type)
         if isinstance(value, list):
-            return ()
-        return value if isinstance(get_named_type(type), GraphQLEnumType) else ""
+            few = isinstance(named, GraphQLEnumType) and len(named.values) <= FEW
+            return frozenset(value) if few else ()
+        return value if isinstance(named, GraphQLEnumType) else ""
 
     async def data(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
         """The finished JSON of ``data``."""
