@@ -498,7 +498,7 @@ class Compiler:
         alias = "counted"
         if cls.table not in self.wanted:
             part = Compiler(self.schema, self.models, self.fragments, self.values)
-            self.wanted[cls.table] = part, Wanted(part.rows(cls.table, alias).source, cls)
+            self.wanted[cls.table] = part, Wanted(part.rows(cls.table, alias).source, cls.table)
         part, wanted = self.wanted[cls.table]
         other = Compiler(self.schema, self.models, self.fragments, self.values)
         rows = other.rows(cls.table, alias)

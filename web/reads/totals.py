@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hub.reading import readable
-from hub.tables import TABLES, is_record
-from projections.core import Row
+from hub.tables import TABLES
 from web.reads.plan import Plan, Values
 
 if TYPE_CHECKING:
@@ -29,11 +28,9 @@ MOST_CHANGED = 1_000
 """So many changes since are looked at one by one."""
 
 
-def marks(cls: type[Row], alias: str) -> tuple[str, str]:
-    """The key of a row as a number, and the position at which it was written last."""
-    if is_record(cls):
-        return f'hashtextextended({alias}."{cls.key[0]}", 0)', f"{alias}.touched"
-    return f"{alias}.position", f"{alias}.position"
+def marks(alias: str) -> tuple[str, str]:
+    """A record's key as a number, and the position at which it was written last."""
+    return f"hashtextextended({alias}.id, 0)", f"{alias}.touched"
 
 
 def within(table: str) -> set[str]:
@@ -68,7 +65,7 @@ class Wanted:
     """The counts of a table, while an operation is compiled."""
 
     source: str
-    cls: type[Row]
+    table: str
     alias: str = "counted"
     conditions: list[str] = field(default_factory=list)
     lenient: list[Plan | None] = field(default_factory=list)
@@ -76,7 +73,7 @@ class Wanted:
 
     def totals(self, binders: Sequence[Callable[[Values], Any]], tables: Iterable[str]) -> Totals:
         """Both statements."""
-        last, (key, touched) = len(binders) + 2, marks(self.cls, self.alias)
+        last, (key, touched) = len(binders) + 2, marks(self.alias)
         columns = []
         for n, condition in enumerate(self.conditions, start=1):
             rows = f"FROM {self.source} WHERE {condition}"
@@ -92,7 +89,7 @@ class Wanted:
         )
         numbers, lenient = tuple(self.numbers), tuple(self.lenient)
         return Totals(
-            self.cls.table, f"SELECT {', '.join(columns)}", changed, tuple(binders), frozenset(tables), lenient, numbers
+            self.table, f"SELECT {', '.join(columns)}", changed, tuple(binders), frozenset(tables), lenient, numbers
         )
 
 
@@ -129,7 +126,7 @@ class Tally:
     @classmethod
     def of(cls, schema: str, table: str, where: str, adds: str, given: int, among: str = "") -> "Tally":
         """Its statements, for so many parameters."""
-        rows, (key, touched) = readable(schema, TABLES[table], filtered=bool(among)), marks(TABLES[table], "t")
+        rows, (key, touched) = readable(schema, TABLES[table], filtered=bool(among)), marks("t")
         found = f"t.id IN ({among})" if among else where
         changed = f"SELECT {key}, CASE WHEN ({rows.predicate}) AND ({where}) THEN {adds} END FROM {rows.source}"
         return cls(
@@ -186,7 +183,7 @@ class Counting:
         """A position after which nothing of a table has been written that this viewer may read."""
         schema, alias = self._reads.hub.models.schema, "counted"
         rows = readable(schema, TABLES[table], alias=alias)
-        wanted = Wanted(rows.source, TABLES[table], alias, [rows.predicate], [None], [0])
+        wanted = Wanted(rows.source, table, alias, [rows.predicate], [None], [0])
         return (await self._counted(wanted.totals((), [table]), [], viewer)).written
 
     async def tally(self, what: Tally, given: list[Any], viewer: "Viewer") -> Mapping[str, int]:

@@ -1,0 +1,117 @@
+"""What is counted over many records stays right while they change, and is not counted anew for it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.proposals import (
+    ConfirmPartner,
+    DraftProposal,
+    InvitePartner,
+    ProposalWithdrawn,
+    ReviseProposal,
+    UninvitePartner,
+    WithdrawProposal,
+)
+from hub.tables import TABLES
+from projections.core import FoldFailed, fold
+from projections.proposals import ProposalRow
+from tests.test_graphql import draft_of
+from tests.test_log import told
+from tests.web import Client, people_of, serving
+from web.app import Settings, application
+from web.reads.totals import Counting
+
+COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
+  all: proposals { totalCount }
+  drafts: proposals(where: {status: [DRAFT]}) { totalCount }
+  ended: proposals(where: {status: [WITHDRAWN]}) { totalCount nodes { title } }
+  mine: proposals(where: {mine: true}) { totalCount }
+  waiting: proposals(where: {awaitsMyAnswer: true}) { totalCount nodes { title } }
+  checked: proposals(where: {inMyCalls: true, status: [SUBMITTED]}) { totalCount }
+  joined: proposals(where: {partner: $partner}) { totalCount }
+  typed: proposals(where: {text: "xylophonist"}) { totalCount nodes { title } }
+  misspelled: proposals(where: {text: "xylophnist"}) { totalCount nodes { title } }
+  organizations { totalCount }
+  organization(id: $lead) {
+    leads { totalCount } written: leads(where: {text: "xylophonist"}) { totalCount } collaborators { name proposals }
+  }
+  call(id: $call) { proposals { totalCount } applications { country count } }
+  region(since: "2020-01-01T00:00:00Z") { figures { name count recent } }
+}"""
+
+
+def test_counts_stay_right_through_changes(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people, schema, anew = await people_of(hub), hub.models.schema, []
+            count = Counting._anew
+
+            async def counted(self, totals, *rest):
+                anew.append(totals.table)
+                return await count(self, totals, *rest)
+
+            author, id = people["karimova"], await draft_of(hub, people["karimova"])
+            row = await hub.log.pool.fetchrow(f"SELECT lead, call FROM {schema}.proposal WHERE id = $1", id)
+            partner = await hub.log.pool.fetchval(
+                f"SELECT id FROM {schema}.organization WHERE name = 'Osh State University'"
+            )
+            officer = await hub.log.pool.fetchval(
+                f"SELECT person FROM {schema}.officer WHERE organization = $1", partner
+            )
+            given = {"lead": row["lead"], "call": row["call"], "partner": partner}
+            secrets = [None]
+            for each in (author, officer, people["rahimova"], people["osmonov"]):
+                secrets.append(await hub.identity.token(each, ["read"], "test", 1))
+
+            async def agreed():
+                told_anew = application(hub, Settings(answers=0))
+                for secret in secrets:
+                    with monkeypatch.context() as watched:
+                        watched.setattr(Counting, "_anew", counted)
+                        warm = await Client(app, secret).data(COUNTS, **given)
+                    assert warm == await Client(told_anew, secret).data(COUNTS, **given)
+                return warm
+
+            async def after(*commands, person=author):
+                for command in commands:
+                    await hub.do(command, person)
+                return await agreed()
+
+            first = await agreed()
+            assert first["all"]["totalCount"] > 0 and "proposal" in anew
+            anew.clear()
+            for title in ("Xylophonist", "Something else", "Xylophonist and more", "Xylophonist once more"):
+                await after(ReviseProposal(proposal=id, title=title))
+                found = await Client(app, secrets[1]).data(COUNTS, **given)
+                one = int("Xylophonist" in title)
+                assert found["typed"]["totalCount"] == len(found["typed"]["nodes"]) == one
+                assert found["misspelled"]["totalCount"] == len(found["misspelled"]["nodes"]) == one
+                assert found["organization"]["written"]["totalCount"] == one
+            await after(InvitePartner(proposal=id, organization=partner, contribution="Field data"))
+            waiting = (await Client(app, secrets[2]).data(COUNTS, **given))["waiting"]
+            assert {"title": title} in waiting["nodes"]
+            await after(ConfirmPartner(proposal=id, organization=partner), person=officer)
+            await after(UninvitePartner(proposal=id, organization=partner))
+            answered = (await Client(app, secrets[2]).data(COUNTS, **given))["waiting"]
+            assert answered["totalCount"] == waiting["totalCount"] - 1 == len(answered["nodes"])
+            made = (await hub.do(DraftProposal(call=row["call"], lead=row["lead"], title="Another"), author)).record
+            await after(WithdrawProposal(proposal=made, reason="Not now"))
+            assert (await Client(app, secrets[1]).data(COUNTS, **given))["ended"]["nodes"][0]["title"] == "Another"
+            # Each of these changed a proposal, and nothing was counted from the beginning for it.
+            assert not anew
+
+    told(story())
+
+
+@pytest.mark.parametrize("table", sorted(name for name, cls in TABLES.items() if cls.within))
+def test_what_changes_a_row_within_a_record_writes_the_record(table):
+    cls = TABLES[table]
+    assert set(cls.folds) <= set(cls.within.folds)
+
+
+def test_a_record_is_never_removed(monkeypatch):
+    monkeypatch.setitem(ProposalRow.folds, ProposalWithdrawn, (lambda row, event, at: None, False))
+    withdrawn = ProposalWithdrawn(proposal="proposal_01000000000000000000000001", reason="Not now")
+    with pytest.raises(FoldFailed, match="never removed"):
+        fold(ProposalRow, None, withdrawn, datetime.now(UTC))
