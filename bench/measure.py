@@ -67,17 +67,19 @@ def process(command: Sequence[str], port: int, **env: str) -> Iterator[int]:
             running.wait()
 
 
+_HOMES: dict[str, tempfile.TemporaryDirectory[str]] = {}
+
+
 @contextlib.contextmanager
 def hub(dsn: str, *words: str, home: Path | None = None) -> Iterator[int]:
-    """The port of ``hub serve`` over this database; its key and memory are in ``home``, or gone afterwards."""
+    """The port of ``hub serve`` over this database; its key and memory are in ``home``, or gone after the bench."""
     port = free_port()
     command = [sys.executable, "-m", "hub", "serve", "--port", str(port), *words]
-    other = tempfile.mkdtemp(prefix="hub-bench-home-")
-    try:
-        with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home or other)):
-            yield port
-    finally:
-        shutil.rmtree(other, ignore_errors=True)
+    if home is None:
+        # One database's hubs have one home: its log is sealed with the key that is there.
+        home = Path(_HOMES.setdefault(dsn, tempfile.TemporaryDirectory(prefix="hub-bench-home-")).name)
+    with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home)):
+        yield port
 
 
 class Client:

@@ -59,8 +59,10 @@ _RECORD = f"""
         FROM {S}.proposal p WHERE p.readers && $1 AND p.id = $2) n)))"""
 _SEARCH = f"""
     WITH page AS MATERIALIZED (
-        SELECT id, 1 + ts_rank(search, $2::tsquery) AS rank FROM {S}.proposal
-        WHERE readers && $1 AND search @@ $2::tsquery ORDER BY rank DESC, id LIMIT 20)
+        SELECT id, 1 + ts_rank(search, $2::tsquery) AS rank FROM (
+            SELECT id, search FROM {S}.proposal WHERE readers && $1 AND search @@ $2::tsquery
+            ORDER BY changed_at DESC, id DESC LIMIT 1000) newest
+        ORDER BY rank DESC, id LIMIT 20)
     SELECT json_build_object('data', json_build_object('search', json_build_object('nodes', (
         SELECT coalesce(json_agg(json_build_object('kind', 'PROPOSAL', 'id', p.id, 'title', p.title)
             ORDER BY k.rank DESC, k.id), '[]') FROM page k JOIN {S}.proposal p USING (id)))))"""

@@ -20,6 +20,7 @@ from bench.filling import TEXT, Filling, fill
 from bench.measure import Client, free_port, hub, p50, post, process, requests, server, shown
 from hub import reading
 from hub.door import Hub
+from projections import words
 
 CLIENTS, ROUNDS = 16, 3
 PARTNERS = "partners { country status organization { name } }"
@@ -69,9 +70,9 @@ class Asked:
             return ({"id": id},) * 3
         if what == "search":
             # Each as far as somebody has typed it: about one proposal in twenty has both.
-            words = " ".join(self._chance.choice(TEXT.split()) + self._chance.choice("aeiou") for _ in range(2))
-            query = " & ".join(f"'{each}':*" for each in words.replace("ʻ", "").split())
-            return {"text": words}, {"query": query}, {"query": query}
+            text = " ".join(self._chance.choice(TEXT.split()) + self._chance.choice("aeiou") for _ in range(2))
+            query = words.query(text)
+            return {"text": text}, {"query": query}, {"query": query}
         ours, at, id = self._chance.choice(self._places)
         return {"after": ours}, {"after": [at, id]}, {"after": None}
 

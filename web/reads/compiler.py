@@ -97,6 +97,7 @@ class Compiler:
     tables: set[str] = field(default_factory=set)
     wanted: "dict[str, tuple[Compiler, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
+    walks: bool = False
     given: dict[str, Callable[[Values], Any]] = field(default_factory=dict)
     among: list[type[Row]] | None = None
     _aliases: int = 0
@@ -136,7 +137,7 @@ class Compiler:
         used = frozenset(self.tables)
         late, paths = tuple(self.late), frozenset(self.paths)
         totals = tuple(wanted.totals(part.binders, part.tables) for part, wanted in self.wanted.values())
-        return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words)
+        return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words, self.walks)
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
         """A parameter of the statement."""
@@ -438,6 +439,8 @@ class Compiler:
             if n in self.values.empty:
                 return self._empty(type, selections, self.values.args(definition, node)), lambda values: 1
             total = self.bind(lambda values: values.totals[n], "bigint")
+        # A record's own history is short; any other list may have all that there is, or nothing.
+        self.walks |= over is None or cls.table != "entry"
         key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
         rows = self.rows(cls.table, alias)
         where = " AND ".join((rows.predicate, *self._filters(definition, node, alias, cls, on)))

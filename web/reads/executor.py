@@ -105,6 +105,7 @@ class Reads:
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
         self._answers: Bounded[Any, tuple[Plan, bytes]] = Bounded(answers)
+        self.keeps = answers > 0
         self.kept: Bounded[Any, Any] = Bounded(answers // 4)
         self.counting = Counting(self)
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
@@ -233,7 +234,8 @@ class Reads:
 
     def pool(self, plan: Plan, viewer: Viewer) -> asyncpg.Pool:
         """Where a viewer's statement is planned best."""
-        return self.hub.log.counting if plan.by_words or viewer.reads_widely else self.hub.log.pool
+        by_values = plan.by_words or (plan.walks and viewer.reads_widely)
+        return self.hub.log.counting if by_values else self.hub.log.pool
 
     async def once(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:
         """A value that is the same for everybody; it is made once for a key."""

@@ -228,6 +228,10 @@ class Counting:
 
     async def _anew(self, totals: Totals, bound: list[Any], at: dict[str, int], viewer: "Viewer") -> Counted:
         pool = self._reads.hub.log.counting
+        if not self._reads.keeps:
+            row = await pool.fetchrow(totals.counted, viewer.list, *bound, [*range(1, len(totals.numbers) + 1)])
+            assert row is not None
+            return Counted(at, tuple(row[1::2]), (None,) * len(totals.numbers), at[totals.table])
         row = await pool.fetchrow(totals.counted, viewer.list, *bound, None)
         assert row is not None
         keys = [*map(_ordered, row[::2])]
