@@ -111,6 +111,11 @@ class Action:
     needs: tuple[str, ...]
 
 
+def may_make(model: Model, act: Act, cls: type[Command]) -> bool:
+    """Whether the actor is somebody who may give a command that makes a new record."""
+    return bool(standing(model, act.actor).roles(None) & cls.by)
+
+
 def actions(model: Model, act: Act, id: str) -> list[Action]:
     """What the actor may do with a record as it is; empty for who has no part in it.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
-from domain.standing import Action, actions, decide
+from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
 from hub.identity import Identity
@@ -133,6 +133,12 @@ class Hub:
         await self.writer.reach(position)
         act = CommandAct(actor)
         return (await self._consider(lambda model: actions(model, act, record), act))[0]
+
+    async def may_make(self, actor: str, cls: type[Command], position: int = 0) -> bool:
+        """Whether an actor may give a command that makes a new record, at this position of the log or after it."""
+        await self.writer.reach(position)
+        act = CommandAct(actor)
+        return (await self._consider(lambda model: may_make(model, act, cls), act))[0]
 
     async def person_of(self, email: str) -> str | None:
         """The person who was invited under an e-mail address."""

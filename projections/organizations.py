@@ -1,7 +1,7 @@
 """Organizations as people read them, and who acts for them."""
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -36,15 +36,20 @@ class OrganizationRow(
     table="organization",
     search=("name", "other_names"),
     fuzzy=("name", "other_names"),
-    index=("country", "status", "kind", "sort"),
+    index=("country", "status", "kind", "sort_en", "sort_ru", "sort_tg"),
 ):
-    """An organization; everybody may read it. ``sort`` orders names by Unicode's collation, in any locale."""
+    """An organization; everybody may read it.
+
+    ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
+    """
 
     id: OrganizationId
     name: str
     other_names: str
     names: tuple[Name, ...]
-    sort: str
+    sort_en: str
+    sort_ru: str
+    sort_tg: str
     kind: str
     status: str
     city: str
@@ -57,13 +62,20 @@ class OrganizationRow(
     readers: tuple[str, ...] = (PUBLIC,)
 
 
+@lru_cache(3)
+def _sort(name: str) -> str:
+    return "".join(f"{weight:04x}" for weight in _collator().sort_key(name))
+
+
 def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status: str) -> OrganizationRow:
     return OrganizationRow(
         id=e.organization,
         name=e.name,
         other_names=" ".join(dict.fromkeys(e.names.values())),
         names=tuple(Name(language, text) for language, text in sorted(e.names.items())),
-        sort="".join(f"{weight:04x}" for weight in _collator().sort_key(e.name)),
+        sort_en=_sort(e.names.get("en", e.name)),
+        sort_ru=_sort(e.names.get("ru", e.name)),
+        sort_tg=_sort(e.names.get("tg", e.name)),
         kind=e.kind,
         status=status,
         city=e.place.city,

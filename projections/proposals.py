@@ -146,6 +146,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
         versions=(*row.versions, Version(e.version, row.title, row.abstract, e.content, at)),
         submitted_at=at,
         changed_at=at,
+        returned_until=None,
         status_reason=None,
         readers=_let(row, office(e.call)),
     )

@@ -114,7 +114,7 @@ class Oracle:
         column, descends = cls.key[0], cls.table == "entry"
         if "orderBy" in args:
             orders = get_named_type(field.args["orderBy"].type)
-            column, descends = order(orders.values[args["orderBy"]])
+            column, descends = order(orders.values[args["orderBy"]], "en")
         found.sort(key=lambda row: (row[column], row[cls.key[0]]), reverse=descends)
         total = len(found)
         key = cls.key[0]

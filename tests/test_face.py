@@ -732,3 +732,29 @@ def test_whatever_people_enter_stays_a_text_on_every_page(visitor):
     assert "&lt;script&gt;window.hacked" in raw and ">49<" not in raw
     # What is typed and not saved asks before it is left; nothing else ever opened.
     assert opened == ["beforeunload"]
+
+
+@BUILT_HERE
+def test_a_long_choice_is_narrowed_by_what_is_typed_above_it(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    page.goto(f"/do/invitePartner?proposal={own_draft(page, 'To be joined').rpartition('/')[2]}")
+    choice, find = page.locator("#organization"), page.get_by_label("Find in the list")
+    every = choice.locator("option").count()
+    find.press_sequentially("univ kyrg")
+    few = choice.locator("option").all_inner_texts()
+    # Letters count without their marks.
+    assert 1 < len(few) < every and "Kyrgyz-Türkish Manas Üniversity (KG)" in few
+    assert all("niversity" in each and "Kyrg" in each for each in few if each)
+    find.fill("OSH state univ")
+    assert choice.locator("option:checked").inner_text() == "Osh State University (KG)"
+    # Enter in the box sends nothing; what was found stays chosen when the box is emptied.
+    find.press("Enter")
+    assert "/do/invitePartner" in page.url
+    find.fill("")
+    assert choice.locator("option").count() == every
+    assert choice.locator("option:checked").inner_text() == "Osh State University (KG)"
+    page.get_by_label("Contribution").fill("Measurements")
+    page.get_by_role("button", name="Invite partner").click()
+    page.wait_for_url("**/proposals/*")
+    assert page.locator("main").inner_text().count("Osh State University")

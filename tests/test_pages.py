@@ -1,5 +1,6 @@
 """Pages and forms over HTTP, with whatever a browser or anything else may send."""
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -367,5 +368,59 @@ def test_the_log_shows_every_event_however_old(region_dsn):
             assert shown.count('id="position-') == 50
             assert (await client.get("/log?until=2999-01-01T00:00")).text.count('id="position-') == 50
             assert 'id="position-' not in (await client.get("/log?since=2999-01-01T00:00")).text
+
+    told(story())
+
+
+def test_a_form_for_a_new_record_says_first_whose_it_is_and_what_can_be_chosen(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author, officer = await as_(hub, app, people["karimova"]), await as_(hub, app, people["rahimova"])
+            assert (await officer.get("/do/draftCall")).status_code == 200
+            refused = await author.get("/do/draftCall")
+            assert refused.status_code == 403 and "officers of the Center" in refused.text
+            assert "<textarea" not in refused.text
+            calls = await hub.log.pool.fetch(f"SELECT id, status FROM {hub.models.schema}.call")
+            by_status = {row["status"]: row["id"] for row in calls}
+            form = (await author.get(f"/do/draftProposal?call={by_status['open']}")).text
+            assert 'aria-invalid="true"' not in form
+            for status in sorted(by_status.keys() - {"open", "published"}):
+                form = (await author.get(f"/do/draftProposal?call={by_status[status]}")).text
+                assert "cannot be chosen now: choose another" in form and 'aria-invalid="true"' in form
+
+    told(story())
+
+
+def test_organizations_are_in_the_order_of_the_names_that_their_reader_sees(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            from pyuca import Collator
+
+            key = Collator().sort_key
+            for language in ("en", "ru", "tg"):
+                client = Client(app).http
+                client.headers["accept-language"] = language
+                shown = (await client.get("/organizations.json")).json()
+                rows = await hub.log.pool.fetch(f"SELECT id, name, names::text FROM {hub.models.schema}.organization")
+                names = {row["id"]: {e["language"]: e["text"] for e in json.loads(row["names"])} for row in rows}
+                own = {row["id"]: names[row["id"]].get(language, row["name"]) for row in rows}
+                seen = [own[each["id"]] for each in shown]
+                assert seen == sorted(seen, key=key) and len(seen) > 20
+                if language != "en":
+                    assert seen != sorted(seen, key=lambda name: next(r["name"] for r in rows if own[r["id"]] == name))
+
+    told(story())
+
+
+def test_who_has_signed_in_is_not_told_to(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            missing = "/proposals/proposal_01000000000000000000000001"
+            stranger, known = Client(app).http, await as_(hub, app, person)
+            assert f"/sign-in?next={missing}" in (await stranger.get(missing)).text
+            main = (await known.get(missing)).text.partition("<main")[2].partition("</main>")[0]
+            assert "sign-in" not in main and "Nothing here" in main
 
     told(story())

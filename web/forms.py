@@ -221,7 +221,7 @@ class Forms:
             # Nobody can choose a record in its form: what may be done with one stands on its page.
             return self._site.missing(request, viewer)
         self._site.read_by(request)
-        if about and request.method != "POST" and (closed := self._closed(cls, about, language)):
+        if request.method != "POST" and (closed := await self._closed(viewer, cls, about)):
             # Nobody writes in vain: what was sent already is answered in the form, with all that was typed.
             return self._site.render(
                 request,
@@ -236,7 +236,7 @@ class Forms:
         made = [
             await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
         ]
-        if wrong and not problem:
+        if not problem and (wrong or any(field.problem for field in made)):
             problem = translated(N_("Something is missing or does not fit: see the fields below."), language)
         return self._site.render(
             request,
@@ -301,6 +301,10 @@ class Forms:
             zone = translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone})
             help = f"{help} {zone}"
         refusal = wrong.get(field.name)
+        chosen = widget == "select" and kind is not None and given.get(field.name)
+        if chosen and chosen not in dict(choices) and not refusal:
+            # A page was old, or an address: nobody writes a text to learn at its end that it has no place.
+            refusal = Refusal(Reason.INVALID, N_("What was chosen here cannot be chosen now: choose another."))
         # Only a text is as long as its letters: the bound of a list counts its items.
         most = type.max_length if isinstance(type, inspect.StrType) else None
         return Field(
@@ -322,9 +326,13 @@ class Forms:
             first=first,
         )
 
-    @staticmethod
-    def _closed(cls: type[Command], about: Mapping[str, Any], language: str) -> str:
-        # Why this command cannot be given to this record now; empty where it can.
+    async def _closed(self, viewer: Viewer, cls: type[Command], about: Mapping[str, Any] | None) -> str:
+        # Why this command cannot be given now, to this record or by this person; empty where it can.
+        language = viewer.language
+        if about is None:
+            hub, newest = self._site.endpoint.reads.hub, max(viewer.positions.values(), default=0)
+            may = viewer.person is not None and await hub.may_make(viewer.person, cls, newest)
+            return "" if may else translated(N_("This is not yours to do: it is for officers of the Center."), language)
         action = next((each for each in about["actions"] if each["mutation"] == mutation_of(cls)), None)
         if action is None:
             return translated(N_("This is not yours to do, or it does not fit this record."), language)

@@ -81,7 +81,7 @@ class Endpoint:
             variables = self.reads.variables(operation, ask.variables)
         except GraphQLError as error:
             raise Failed([error]) from None
-        values = Values(variables, viewer.person, viewer.principals)
+        values = Values(variables, viewer.person, viewer.principals, language=viewer.language)
         values.narrow = viewer.narrow
         return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
 

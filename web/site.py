@@ -24,8 +24,8 @@ from web.words import translated
 SMALL = 1_000
 """Bytes below which compressing a page is not worth the work."""
 LATELY = timedelta(days=30)
-MISSING = N_("There is nothing at this address, or you may not read it. Sign in first, if you have not.")
-"""What is said of what is not there, and of what one may not know of."""
+MISSING = N_("There is nothing at this address, or you may not read it.")
+"""What is said of what is not there, and of what one may not know of; who has not signed in is told that, too."""
 
 
 class Unanswered(Exception):
@@ -93,11 +93,13 @@ class Site:
         """Words, times and numbers that are chosen from here on are for this reader."""
         READER.set(request.state.preferences)
 
-    def problem(self, request: Request, viewer: Viewer, status: int, heading: str, message: str) -> Response:
+    def problem(
+        self, request: Request, viewer: Viewer, status: int, heading: str, message: str, sign_in: bool = False
+    ) -> Response:
         """A page that says what is wrong, and what to do."""
         language = request.state.language
         said = {"heading": translated(heading, language), "message": translated(message, language)}
-        return self.render(request, "problem", viewer, status, **said)
+        return self.render(request, "problem", viewer, status, sign_in=sign_in and self.at is None, **said)
 
     async def invited(self, request: Request, viewer: Viewer, person: str) -> Response | None:
         """The page after an invitation, ``None`` where the person has joined.
@@ -120,7 +122,7 @@ class Site:
 
     def missing(self, request: Request, viewer: Viewer) -> Response:
         """There is nothing here, or nothing that the viewer may know of."""
-        return self.problem(request, viewer, 404, N_("Nothing here"), MISSING)
+        return self.problem(request, viewer, 404, N_("Nothing here"), MISSING, sign_in=viewer.person is None)
 
     def page(self, page: Page) -> Route:
         """The route of a page."""

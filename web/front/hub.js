@@ -179,6 +179,31 @@ function kept(place) {
   copies(place);
 }
 
+// A long choice is narrowed by what is typed above it; what was chosen stays.
+const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+function narrowed(select) {
+  const every = [...select.options];
+  if (every.length <= 15) return;
+  const box = document.createElement("input");
+  box.type = "search";
+  box.autocomplete = "off";
+  box.placeholder = words.find;
+  box.setAttribute("aria-label", words.find);
+  box.setAttribute("aria-controls", select.id);
+  box.addEventListener("input", () => {
+    const typed = plain(box.value).split(/\s+/);
+    const fit = every.filter((each) => each.value && typed.every((word) => plain(each.text).includes(word)));
+    const chosen = fit.length === 1 ? fit[0].value : select.value;
+    select.replaceChildren(...every.filter((each) => !each.value || each.value === chosen || fit.includes(each)));
+    select.value = chosen;
+    select.size = box.value.trim() ? Math.min(6, select.options.length) : 0;
+  });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") event.preventDefault();
+  });
+  select.before(box);
+}
+
 function button(text, press) {
   const made = document.createElement("button");
   made.type = "button";
@@ -315,6 +340,7 @@ if (new URLSearchParams(location.search).has("done")) {
 }
 dress(document);
 document.querySelectorAll("form[data-filters]").forEach(filters);
+document.querySelectorAll("form[data-draft] select").forEach(narrowed);
 document.querySelectorAll("form[data-draft]").forEach(drafts);
 document.querySelectorAll("[data-kept]").forEach(kept);
 document.querySelectorAll("form[data-passkey]").forEach(passkey);

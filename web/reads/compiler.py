@@ -430,7 +430,7 @@ class Compiler:
             orders = get_named_type(by.type)
             assert isinstance(orders, GraphQLEnumType)
             chosen = self.values.args(definition, node)["orderBy"]
-            column, descends = order(orders.values[chosen])
+            column, descends = order(orders.values[chosen], self.values.language)
         counts = any(nodes[0].name.value == "totalCount" for nodes in self.collect(type, selections).values())
         total, counting = "", TOTAL_COSTS if counts else 0
         on = f'"{over[0]}" = {over[1]}.id' if over else None

@@ -154,7 +154,7 @@ class Reads:
             (name, self._shape(type_from_ast(self.schema, types[name]), value))
             for name, value in sorted(values.variables.coerced.items())
         )
-        key = prepared.text, name, shapes, only, values.narrow
+        key = prepared.text, name, shapes, only, values.narrow, values.language
         if (plan := self._plans.get(key)) is None:
             lean = partial(self._compiled, prepared, operation, only)
             values.empty = frozenset()

@@ -133,7 +133,7 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
 
 async def _read(context: Context, info: GraphQLResolveInfo, type: GraphQLObjectType, id: Any, viewer: Viewer) -> Any:
     reads = context.reads
-    values = Values(context.values.variables, viewer.person, viewer.principals, (id,))
+    values = Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
     compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=True)
     plan = compiler.standing(type, [node.selection_set for node in info.field_nodes if node.selection_set])
     within_cost(plan.cost(values))
@@ -222,7 +222,9 @@ def _changes(name: str) -> Any:
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
                 return  # what let them in has ended
-            values = Values(context.values.variables, viewer.person, viewer.principals, (about, recorded.position))
+            values = Values(
+                context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
+            )
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
             plan = compiler.happening(field, info.field_nodes[0], of)
             bound = [bind(values) for bind in plan.binders]

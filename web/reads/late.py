@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from domain.core import Sealed, every_event, mutation_of, record_field, sentence
+from domain.core import N_, Sealed, every_event, mutation_of, record_field, sentence
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
 from hub.log import Recorded
@@ -24,7 +24,7 @@ from web.words import translated
 if TYPE_CHECKING:
     from web.reads.executor import Reading
 
-ERASED, UNREADABLE = "erased", "unreadable"
+ERASED, UNREADABLE = N_("erased"), N_("unreadable")
 """What stands for a personal value: its person was erased; or its key or box is not here, as after a loss."""
 Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
 LOADERS: dict[str, Loader] = {}
@@ -54,25 +54,29 @@ async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], v
     field = late.node.name.value
     wanted = [(id, field, msgspec.convert(sealed, Sealed)) for id, sealed in items if sealed is not None]
     found = iter(await reading.hub.vault.read(reading.hub.log.pool, wanted))
-    absent = ERASED if field == "name" else None
-    return [absent if sealed is None else (next(found) or UNREADABLE) for _, sealed in items]
+    language = reading.viewer.language
+    absent = translated(ERASED, language) if field == "name" else None
+    lost = translated(UNREADABLE, language)
+    return [absent if sealed is None else (next(found) or lost) for _, sealed in items]
 
 
 async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
+    language = reading.viewer.language
     # Past the readers of the person's own row: whoever calls this has made sure that the viewer may know the name.
     rows = await reading.hub.log.pool.fetch(
         f"SELECT id, name::text FROM {reading.hub.models.schema}.person WHERE id = ANY($1)", list(set(ids))
     )
     held = [(row["id"], "name", msgspec.json.decode(row["name"], type=Sealed)) for row in rows if row["name"]]
     found = await reading.hub.vault.read(reading.hub.log.pool, held)
-    return {id: name or UNREADABLE for (id, _, _), name in zip(held, found, strict=True)}
+    known = {id: name or translated(UNREADABLE, language) for (id, _, _), name in zip(held, found, strict=True)}
+    return {id: known.get(id) or translated(ERASED, language) for id in ids}
 
 
 @loads("investigatorName")
 async def investigator_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Who may read a proposal may know who leads it."""
     names = await _names(reading, [id for (id,) in items])
-    return [names.get(id, ERASED) for (id,) in items]
+    return [names[id] for (id,) in items]
 
 
 @loads("actorName")
@@ -81,10 +85,7 @@ async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]],
     own = reading.viewer.principals - {PUBLIC, AUDITORS}
     known = [actor for actor, readers in items if own.intersection(readers)]
     names = await _names(reading, known) if known else {}
-    return [
-        None if not own.intersection(readers) or actor == "hub" else names.get(actor, ERASED)
-        for actor, readers in items
-    ]
+    return [None if not own.intersection(readers) or actor == "hub" else names[actor] for actor, readers in items]
 
 
 @loads("words")
@@ -205,7 +206,7 @@ async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], valu
     for (id,) in items:
         rows = await _stood(reading, cls, id, position, at)
         text = [msgspec.json.encode(each).decode() for each in rows]
-        inner = Values(values.variables, values.person, values.principals, (id, *text))
+        inner = Values(values.variables, values.person, values.principals, (id, *text), values.language)
         found.append(await reading.run(late.plan, inner))
     return found
 

@@ -64,10 +64,10 @@ def condition(field: GraphQLInputField) -> Reading:
     return Reading(kind, settings)
 
 
-def order(value: GraphQLEnumValue) -> tuple[str, bool]:
-    """The column that an order means, and whether it descends."""
+def order(value: GraphQLEnumValue, language: str) -> tuple[str, bool]:
+    """The column that an order means to readers of a language, and whether it descends."""
     by = _directives(value)["by"]
-    return by["column"], bool(by.get("descending"))
+    return by["column"] + (f"_{language}" if by.get("localized") else ""), bool(by.get("descending"))
 
 
 @cache

@@ -113,7 +113,7 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
               FROM unnest($2::text[], $3::bigint[]) AS behind (organization, proposals)
               JOIN {organization.source} ON o.id = behind.organization
               WHERE {organization.predicate}
-              ORDER BY proposals DESC, o.sort LIMIT $4"""
+              ORDER BY proposals DESC, o.sort_{reading.viewer.language} LIMIT $4"""
     of, found = get_named_type(late.definition.type), []
     for (id,) in items:
         tally = await reading.reads.counting.tally(behind, [id], reading.viewer)

@@ -46,7 +46,9 @@ class Values:
         person: str | None = None,
         principals: frozenset[str] = frozenset(),
         rows: Sequence[Any] = (),
+        language: str = "en",
     ) -> None:
+        self.language = language
         self.variables, self.person, self.principals, self.rows = variables, person, principals, rows
         self.narrow: frozenset[str] = frozenset()
         self.totals: Sequence[int | None] = []
