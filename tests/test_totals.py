@@ -1,8 +1,11 @@
 """What is counted over many records stays right while they change, and is not counted anew for it."""
 
+import inspect
+import re
 from datetime import UTC, datetime
 
 import pytest
+from graphql import GraphQLObjectType, get_named_type
 
 from domain.proposals import (
     ConfirmPartner,
@@ -20,7 +23,9 @@ from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
 from web.app import Settings, application
+from web.reads.mapping import reading, table_of
 from web.reads.totals import Counting
+from web.schema import schema
 
 COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
   all: proposals { totalCount }
@@ -32,7 +37,11 @@ COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
   joined: proposals(where: {partner: $partner}) { totalCount }
   typed: proposals(where: {text: "xylophonist"}) { totalCount nodes { title } }
   misspelled: proposals(where: {text: "xylophnist"}) { totalCount nodes { title } }
-  organizations { totalCount }
+  organizations(first: 100) {
+    totalCount
+    nodes { name leads { totalCount } begun: leads(first: 0, where: {status: [DRAFT]}) { totalCount } }
+  }
+  calls { nodes { title proposals { totalCount nodes { id } } } }
   organization(id: $lead) {
     leads { totalCount } written: leads(where: {text: "xylophonist"}) { totalCount } collaborators { name proposals }
   }
@@ -108,6 +117,23 @@ def test_counts_stay_right_through_changes(region_dsn, monkeypatch):
 def test_what_changes_a_row_within_a_record_writes_the_record(table):
     cls = TABLES[table]
     assert set(cls.folds) <= set(cls.within.folds)
+
+
+def test_what_a_record_belongs_to_never_changes():
+    fields = [
+        f for type in schema().type_map.values() if isinstance(type, GraphQLObjectType) for f in type.fields.values()
+    ]
+    connections = {(table_of(record_type(f)), how.on) for f in fields if (how := reading(f)).kind == "connection"}
+    belongs = {(cls, on) for cls, on in connections if on}
+    assert {cls.table for cls, _ in belongs} > {"proposal", "affiliation"}
+    for cls, on in belongs:
+        changing = [inspect.getsource(fold) for fold, makes in cls.folds.values() if not makes]
+        assert not [source for source in changing if re.search(rf"\b{on}=", source)]
+
+
+def record_type(field):
+    """What a connection's nodes are."""
+    return get_named_type(get_named_type(field.type).fields["nodes"].type)
 
 
 def test_a_record_is_never_removed(monkeypatch):

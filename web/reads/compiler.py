@@ -36,11 +36,11 @@ from projections.core import Row
 from web.reads.conditions import CONDITIONS, Asker
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
-from web.reads.totals import Wanted
+from web.reads.totals import Each, Wanted
 
 ROW = '"#"'
 """What a row is called that becomes an object: no field of a response has a name like that."""
-LIST_COSTS, TOTAL_COSTS = 10, 100
+LIST_COSTS, TOTAL_COSTS, EACH_COSTS = 10, 100, 20
 MOST_RANKED = 1_000
 """Of each kind so many hits of a search, the newest, are put in the order of how well they fit."""
 LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
@@ -432,13 +432,16 @@ class Compiler:
             chosen = self.values.args(definition, node)["orderBy"]
             column, descends = order(orders.values[chosen], self.values.language)
         counts = any(nodes[0].name.value == "totalCount" for nodes in self.collect(type, selections).values())
-        total, counting = "", TOTAL_COSTS if counts else 0
+        total, counting, each = "", TOTAL_COSTS if counts else 0, None
         on = f'"{over[0]}" = {over[1]}.id' if over else None
         if counts and not self.sources and (over is None or over[1] in self.given):
             n = self._total(definition, node, cls, over)
             if n in self.values.empty:
                 return self._empty(type, selections, self.values.args(definition, node)), lambda values: 1
             total = self.bind(lambda values: values.totals[n], "bigint")
+        elif counts and not self.sources and over is not None:
+            each = self._each(definition, node, cls, over[0])
+            counting = EACH_COSTS if each else TOTAL_COSTS
         # A record's own history is short; any other list may have all that there is, or nothing.
         self.walks |= over is None or cls.table != "entry"
         key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
@@ -460,8 +463,17 @@ class Compiler:
         with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
 
         total = total or f"(SELECT count(*) FROM {rows.source} WHERE {where})"
+
+        def counted(counted: FieldNode, here: tuple[str, ...]) -> str:
+            if each is None or over is None:
+                return total
+            self.paths.add(here)
+            late = Late("totalCount", type, type.fields["totalCount"], counted, (), self.fragments, counts=each)
+            self.late.append(late)
+            return f"json_build_array({len(self.late) - 1}, {over[1]}.id)"
+
         sql, cost = self._page(
-            type, of, selections, page, _cursor(*cursor.split(", ")), first, total, bool(after), path, cls, key
+            type, of, selections, page, _cursor(*cursor.split(", ")), first, counted, bool(after), path, cls, key
         )
         return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
 
@@ -517,6 +529,14 @@ class Compiler:
         wanted.numbers.append(n)
         return n
 
+    def _each(self, definition: GraphQLField, node: FieldNode, cls: type[Row], on: str) -> Each | None:
+        # What counts what belongs to each of many records, all at once; nothing where words are looked for.
+        part = Compiler(self.schema, self.models, self.fragments, self.values)
+        rows = part.rows(cls.table, "counted")
+        where = " AND ".join((rows.predicate, *part._filters(definition, node, "counted", cls)))
+        self.tables |= part.tables
+        return None if part.by_words else Each.of(cls.table, on, rows.source, where, part.binders, part.tables)
+
     def _after(
         self,
         definition: GraphQLField,
@@ -555,7 +575,7 @@ class Compiler:
         page: str,
         cursor: str,
         first: str,
-        total: str,
+        total: Callable[[FieldNode, tuple[str, ...]], str],
         after: bool,
         path: tuple[str, ...],
         cls: type[Row] | None,
@@ -569,7 +589,7 @@ class Compiler:
                 case "__typename":
                     sql = f"'{type.name}'"
                 case "totalCount":
-                    sql = total
+                    sql = total(nodes[0], here)
                 case "pageInfo":
                     sql = self._page_info(type, chosen, page, cursor, first, after)
                 case "nodes":
@@ -721,7 +741,7 @@ class Compiler:
         after = self.values.args(definition, node).get("after") is not None
         self.among = tables
         sql, cost = self._page(
-            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, "0", after, path, None, "id"
+            type, of, selections, page, _cursor(f"{skip} + {page}.n"), first, lambda *_: "0", after, path, None, "id"
         )
         self.among = None
         return f"({with_page} {sql})", lambda values: 10 + values.first(definition, node, MAX_FOUND) * cost(values)

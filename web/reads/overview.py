@@ -27,6 +27,15 @@ def _rows(reading: "Reading", table: str, alias: str, reached: bool = False) -> 
     return readable(reading.hub.models.schema, TABLES[table], alias=alias, reached=reached, filtered=True)
 
 
+@loads("totalCount")
+async def belonging(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """How many records belong to each of many."""
+    assert late.counts is not None
+    ids = [id for (id,) in items]
+    counts = await reading.reads.counting.each(late.counts, values, reading.viewer, ids)
+    return [counts[id] for id in ids]
+
+
 @loads("region")
 async def region(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Counted for nobody in particular, so once for everybody until something changes that everybody may read."""

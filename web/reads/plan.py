@@ -22,7 +22,7 @@ from graphql.execution.values import VariableValues, get_argument_values
 from domain.core import kind_named
 
 if TYPE_CHECKING:
-    from web.reads.totals import Totals
+    from web.reads.totals import Each, Totals
 
 MAX_FIRST, MAX_FOUND = 100, 50
 
@@ -87,6 +87,7 @@ class Late:
     selections: Selections
     fragments: Mapping[str, FragmentDefinitionNode]
     plan: "Plan | None" = None
+    counts: "Each | None" = None
 
     @property
     def volatile(self) -> bool:

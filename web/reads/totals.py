@@ -156,6 +156,41 @@ def _tallied(at: dict[str, int], old: Tallied | None, rows: Iterable[Any]) -> Ta
     return Tallied(at, adds, +counts)
 
 
+@dataclass(frozen=True)
+class Each:
+    """How many records belong to each of many others: ``counted`` for some of them, by the last parameter.
+
+    ``changed`` are those of which something was written after ``$1``; what a record belongs to never changes.
+    """
+
+    table: str
+    counted: str
+    changed: str
+    binders: tuple[Callable[[Values], Any], ...]
+    tables: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        table: str,
+        on: str,
+        source: str,
+        where: str,
+        binders: Sequence[Callable[[Values], Any]],
+        tables: Iterable[str],
+    ) -> "Each":
+        """Its statements, over the records ``counted``."""
+        own, (_, touched) = f'counted."{on}"', marks("counted")
+        some = f"{own} = ANY(${len(binders) + 2}::text[])"
+        return cls(
+            table,
+            f"SELECT {own}, count(*) FROM {source} WHERE {where} AND {some} GROUP BY 1",
+            f"SELECT DISTINCT {own} FROM {source} WHERE {touched} > $1 LIMIT {MOST_CHANGED + 1}",
+            tuple(binders),
+            frozenset(tables),
+        )
+
+
 class Counting:
     """Counts for the viewers of one process."""
 
@@ -172,7 +207,7 @@ class Counting:
         found = []
         for each in plan.totals:
             counted = self._reads.kept.get(self._key(each, each.bound(values), viewer))
-            if counted is None or counted.positions != _positions(each, viewer):
+            if counted is None or counted.positions != _positions(each.tables, viewer):
                 return None
             if any(plain and not count for plain, count in zip(each.lenient, counted.counts, strict=True)):
                 return None
@@ -188,7 +223,7 @@ class Counting:
 
     async def tally(self, what: Tally, given: list[Any], viewer: "Viewer") -> Mapping[str, int]:
         """How many records add each text."""
-        at = {name: viewer.positions.get(name, 0) for name in within(what.table)}
+        at = _positions(within(what.table), viewer)
         key = what.all, msgspec.json.encode(given), viewer.key
         known: Tallied | None = self._reads.kept.get(key)
         if known is None or known.positions != at:
@@ -201,6 +236,25 @@ class Counting:
             self._reads.kept.put(key, known, 500 + 300 * len(known.adds))
         return known.counts
 
+    async def each(self, what: Each, values: Values, viewer: "Viewer", ids: Iterable[str]) -> Mapping[str, int]:
+        """How many records belong to each of these."""
+        given, log = [bind(values) for bind in what.binders], self._reads.hub.log
+        at = _positions(what.tables, viewer)
+        key = what.counted, msgspec.json.encode(given), viewer.key
+        old: tuple[dict[str, int], dict[str, int]] | None = self._reads.kept.get(key)
+        counts: dict[str, int] = {}
+        if old is not None and old[0] == at:
+            counts = old[1]
+        elif old is not None and _own(what.table, old[0], at):
+            gone = {row[0] for row in await log.pool.fetch(what.changed, old[0][what.table])}
+            if len(gone) <= MOST_CHANGED:
+                counts = {id: count for id, count in old[1].items() if id not in gone}
+        if missing := sorted(set(ids) - counts.keys()):
+            rows = await log.counting.fetch(what.counted, viewer.list, *given, missing)
+            counts = {**counts, **dict.fromkeys(missing, 0), **{id: count for id, count in rows}}
+        self._reads.kept.put(key, (at, counts), 500 + 100 * len(counts))
+        return counts
+
     async def _of(self, totals: Totals, values: Values, viewer: "Viewer") -> Sequence[int]:
         counted = await self._counted(totals, totals.bound(values), viewer)
         if not any(totals.lenient):
@@ -212,7 +266,7 @@ class Counting:
         return counts
 
     async def _counted(self, totals: Totals, bound: list[Any], viewer: "Viewer") -> Counted:
-        at, key = _positions(totals, viewer), self._key(totals, bound, viewer)
+        at, key = _positions(totals.tables, viewer), self._key(totals, bound, viewer)
         counted: Counted | None = self._reads.kept.get(key)
         if counted is None or counted.positions != at:
             newer = await self._since(totals, counted, bound, at, viewer) if counted else None
@@ -275,8 +329,8 @@ def _own(table: str, old: dict[str, int], new: dict[str, int]) -> bool:
     return {name for name in new if new[name] != old[name]} <= within(table)
 
 
-def _positions(totals: Totals, viewer: "Viewer") -> dict[str, int]:
-    return {name: viewer.positions.get(name, 0) for name in totals.tables}
+def _positions(tables: Iterable[str], viewer: "Viewer") -> dict[str, int]:
+    return {name: viewer.positions.get(name, 0) for name in tables}
 
 
 def _by_number(plan: Plan, found: Sequence[Sequence[int]]) -> list[int]:
