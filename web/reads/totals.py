@@ -78,10 +78,9 @@ class Wanted:
         for n, condition in enumerate(self.conditions, start=1):
             rows = f"FROM {self.source} WHERE {condition}"
             kept = f"(SELECT {key} AS k {rows} LIMIT {MOST_KEPT + 1}) s"
-            columns.append(
-                f"CASE WHEN ${last}::int[] IS NULL THEN (SELECT string_agg(int8send(k), '') FROM {kept}) END"
-            )
-            columns.append(f"CASE WHEN {n} = ANY(${last}::int[]) THEN (SELECT count(*) {rows}) END")
+            plain = f"{n} = ANY(${last}::int[])"
+            columns.append(f"CASE WHEN NOT {plain} THEN (SELECT string_agg(int8send(k), '') FROM {kept}) END")
+            columns.append(f"CASE WHEN {plain} THEN (SELECT count(*) {rows}) END")
         now = ", ".join(f"({condition}) IS TRUE" for condition in self.conditions)
         changed = (
             f"SELECT {key}, ARRAY[{now}] FROM {self.source} WHERE {touched} > ${last}::bigint"
@@ -269,8 +268,11 @@ class Counting:
         at, key = _positions(totals.tables, viewer), self._key(totals, bound, viewer)
         counted: Counted | None = self._reads.kept.get(key)
         if counted is None or counted.positions != at:
-            newer = await self._since(totals, counted, bound, at, viewer) if counted else None
-            counted = newer or await self._anew(totals, bound, at, viewer)
+            plain = {n for n, keys in enumerate(counted.keys, start=1) if keys is None} if counted else set()
+            if not self._reads.keeps:
+                plain = {*range(1, len(totals.numbers) + 1)}
+            newer = await self._since(totals, counted, bound, at, viewer) if counted and not plain else None
+            counted = newer or await self._anew(totals, bound, at, viewer, plain)
             self._reads.kept.put(key, counted, counted.weight)
         return counted
 
@@ -280,28 +282,21 @@ class Counting:
         key = plan.sql, msgspec.json.encode(given), viewer.key, viewer.position(plan.tables)
         return await self._reads.once(key, count)
 
-    async def _anew(self, totals: Totals, bound: list[Any], at: dict[str, int], viewer: "Viewer") -> Counted:
-        pool = self._reads.hub.log.counting
-        if not self._reads.keeps:
-            row = await pool.fetchrow(totals.counted, viewer.list, *bound, [*range(1, len(totals.numbers) + 1)])
-            assert row is not None
-            return Counted(at, tuple(row[1::2]), (None,) * len(totals.numbers), at[totals.table])
-        row = await pool.fetchrow(totals.counted, viewer.list, *bound, None)
+    async def _anew(
+        self, totals: Totals, bound: list[Any], at: dict[str, int], viewer: "Viewer", plain: set[int]
+    ) -> Counted:
+        row = await self._reads.hub.log.counting.fetchrow(totals.counted, viewer.list, *bound, sorted(plain))
         assert row is not None
-        keys = [*map(_ordered, row[::2])]
-        many = [n for n, each in enumerate(keys, start=1) if len(each) > MOST_KEPT]
-        counts = [len(each) for each in keys]
-        if many:
-            row = await pool.fetchrow(totals.counted, viewer.list, *bound, many)
-            assert row is not None
-            counts = [count if plain is None else plain for count, plain in zip(counts, row[1::2], strict=True)]
-        kept = tuple(None if len(each) > MOST_KEPT else each for each in keys)
-        return Counted(at, tuple(counts), kept, at[totals.table])
+        keys = [None if n in plain else _ordered(sent) for n, sent in enumerate(row[::2], start=1)]
+        if many := {n for n, each in enumerate(keys, start=1) if each is not None and len(each) > MOST_KEPT}:
+            return await self._anew(totals, bound, at, viewer, plain | many)
+        counts = (count if each is None else len(each) for each, count in zip(keys, row[1::2], strict=True))
+        return Counted(at, tuple(counts), tuple(keys), at[totals.table])
 
     async def _since(
         self, totals: Totals, old: Counted, bound: list[Any], at: dict[str, int], viewer: "Viewer"
     ) -> Counted | None:
-        if None in old.keys or not _own(totals.table, old.positions, at):
+        if not _own(totals.table, old.positions, at):
             return None
         given = viewer.list, *bound, old.positions[totals.table]
         rows = await self._reads.hub.log.pool.fetch(totals.changed, *given)
