@@ -297,7 +297,7 @@ def test_a_quorum_that_is_silent_is_said_to_be(sealed):
             code, out, _ = hub(sealed.dsn, "doctor")
             return code == 1 and "no quorum of witnesses has cosigned since" in out and "tj: " in out
 
-        until(complains)
+        until(complains, 60)
         page = httpx2.get(f"{url}/status").text
         assert "tj: " in page
 
