@@ -20,7 +20,7 @@ run: $(VENV)/ready
 	@exec $(BIN)/hub serve --demo
 
 test: $(VENV)/ready tests/node/node_modules/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

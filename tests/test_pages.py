@@ -13,6 +13,7 @@ from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
+from web import forms
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -422,5 +423,48 @@ def test_who_has_signed_in_is_not_told_to(region_dsn):
             assert f"/sign-in?next={missing}" in (await stranger.get(missing)).text
             main = (await known.get(missing)).text.partition("<main")[2].partition("</main>")[0]
             assert "sign-in" not in main and "Nothing here" in main
+
+    told(story())
+
+
+def test_what_is_chosen_is_among_the_choices_also_where_these_are_too_many(region_dsn, monkeypatch):
+    monkeypatch.setattr(forms, "_MOST_CHOICES", 10)
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client = await as_(hub, app, person)
+            every = "{ organizations(first: 100, where: {status: [VERIFIED]}) { nodes { id name country } } }"
+            found = await client.post("/graphql", json={"query": every})
+            nodes = found.json()["data"]["organizations"]["nodes"]
+            last, address = nodes[-1], f"/do/declareAffiliation?person={person}"
+            form = (await client.get(address)).text
+            ids = re.findall(r'<option value="(organization_\w+)"', form)
+            # The same order as the list's, and no more than fit.
+            assert ids == [each["id"] for each in nodes][: len(ids)] and len(ids) >= 10
+            monkeypatch.setattr(forms, "_MOST_CHOICES", 0)
+            chosen = (await client.get(f"{address}&organization={last['id']}&position=Professor")).text
+            assert f'value="{last["id"]}" selected' in chosen and "cannot be chosen" not in chosen
+            sent = {"person": person, "organization": last["id"], "position": "", "!key": "k"}
+            again = await client.post(address, data=sent)
+            assert again.status_code == 422 and f'value="{last["id"]}" selected' in again.text
+            # Where somebody works is theirs to lead from, wherever it stands in the list.
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
+            assert "selected>" in (await client.get(f"/do/draftProposal?call={call}")).text
+
+    told(story())
+
+
+def test_a_time_that_the_log_is_asked_from_is_shown_by_the_readers_clock(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            client = Client(app).http
+            client.cookies.set("hub_zone", "Asia%2FDushanbe")
+            assert (
+                'name="since" type="datetime-local" value="2026-10-01T00:00"'
+                in (await client.get("/log?since=2026-10-01")).text
+            )
+            assert 'value="2026-10-01T08:30"' in (await client.get("/log?since=2026-10-01T03:30Z")).text
+            assert 'name="since" type="datetime-local" value=""' in (await client.get("/log?since=zz")).text
 
     told(story())

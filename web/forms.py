@@ -39,7 +39,14 @@ _CHOICES = {
 _ASKED = """query($id: ID!) {
     me { offices { organization { id } } }
     proposal(id: $id) { partners { organization { id name country names { language text } } } } }"""
-_WORKS_AT = "{ me { affiliations { until organization { id } } offices { organization { id } } } }"
+_WORKS_AT = """{ me { affiliations { until organization { ...Own } } offices { organization { ...Own } } } }
+    fragment Own on Organization { id name country status names { language text } }"""
+_CHOSEN = {
+    "organization": "query($id: ID!) { one: organization(id: $id) { id name country status names { language text } } }",
+    "call": "query($id: ID!) { one: call(id: $id) { id name: title status } }",
+    "person": "query($id: ID!) { one: person(id: $id) { id name status } }",
+}
+_CHOOSABLE = {"organization": {"VERIFIED"}, "call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
 _MOST_CHOICES = 2_000
 
 
@@ -277,7 +284,7 @@ class Forms:
             if cls.by <= {Role.PARTNER_OFFICER}:
                 choices = await self._asked(viewer, given.get(record_field(cls) or "", ""))
             else:
-                choices = await self._choices(viewer, kind[0].name)
+                choices = await self._choices(viewer, kind[0].name, given.get(field.name, ""))
         elif isinstance(type, inspect.LiteralType):
             choices = tuple((value, inputs.called(field.name, value)) for value in choices_of(field.type))
         elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
@@ -288,8 +295,7 @@ class Forms:
         first = ("", "")
         if field.name == "lead":
             # Only an organization that confirms the applicant can lead: no other one is offered.
-            own = await self._own(viewer)
-            choices = tuple(each for each in choices if each[0] in own)
+            choices = await self._own(viewer)
             value = value or next((id for id, _ in choices), "")
             if not choices:
                 words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
@@ -349,23 +355,24 @@ class Forms:
         organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
         return tuple((each["id"], f"{named(each)} ({each['country']})") for each in organizations)
 
-    async def _own(self, viewer: Viewer) -> set[str]:
+    async def _own(self, viewer: Viewer) -> tuple[tuple[str, str], ...]:
         me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
-        works_at = (each for each in me["affiliations"] if each["until"] is None)
-        return {each["organization"]["id"] for each in (*works_at, *me["offices"])}
+        works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
+        return tuple(dict(_choice(each) for each in works_at if each["status"] == "VERIFIED").items())
 
-    async def _choices(self, viewer: Viewer, kind: str) -> tuple[tuple[str, str], ...]:
-        found: list[tuple[str, str]] = []
-        after = None
-        while len(found) < _MOST_CHOICES:
-            page = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
-            for node in page["nodes"]:
-                country = f" ({node['country']})" if "country" in node else ""
-                found.append((node["id"], named(node) + country))
-            if not page["pageInfo"]["hasNextPage"]:
-                break
-            after = page["pageInfo"]["endCursor"]
-        return tuple(sorted(found, key=lambda each: each[1].casefold())) if kind == "organization" else tuple(found)
+    async def _choices(self, viewer: Viewer, kind: str, chosen: str) -> tuple[tuple[str, str], ...]:
+        # In the order of the list; what is chosen already is among them also where there are too many to be shown.
+        found: dict[str, str] = {}
+        page, after = {"hasNextPage": True}, None
+        while page["hasNextPage"] and len(found) < _MOST_CHOICES:
+            listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
+            found |= dict(map(_choice, listed["nodes"]))
+            page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
+        if page["hasNextPage"] and chosen and chosen not in found:
+            one = (await self._site.ask(_CHOSEN[kind], viewer, {"id": chosen}))["one"]
+            if one and one["status"] in _CHOOSABLE[kind]:
+                found |= dict([_choice(one)])
+        return tuple(found.items())
 
     async def _record(
         self, viewer: Viewer, cls: type[Command], id: str
@@ -396,6 +403,10 @@ class Forms:
             "lead": found.get("aboutLead"),
             "actions": found["may"],
         }
+
+
+def _choice(node: dict[str, Any]) -> tuple[str, str]:
+    return node["id"], named(node) + (f" ({node['country']})" if "country" in node else "")
 
 
 def _plain(key: str) -> bool:

@@ -46,6 +46,11 @@ def _moment(value: str, reader: Preferences) -> str:
     return f"{format_date(at, 'medium', locale=_locale(reader.language))}, {at:%H:%M} {offset(at)}"
 
 
+def clock(value: str) -> str:
+    """An instant as a field for date and time holds it, by the reader's clock."""
+    return f"{_local(value):%Y-%m-%dT%H:%M}"
+
+
 def offset(at: datetime) -> str:
     """How far a local time is from UTC, as people write it: ``UTC+5``, ``UTC+5:30``."""
     sign, hours, minutes = (told := get_timezone_gmt(at, "iso8601", locale=_locale("en")))[:1], told[1:3], told[-2:]
@@ -203,6 +208,7 @@ def environment() -> Environment:
     )
     made.filters |= {
         "moment": moment,
+        "clock": clock,
         "day": day,
         "relative": relative,
         "number": number,
