@@ -170,6 +170,9 @@ class Writer:
             self._wake.clear()
             await self._look()
             while self._queue or self._alone:
+                if self._db is None or self._db.is_closed():
+                    # It ended while nobody used it: nothing was sent, so nothing is unknown.
+                    await self._reconnect()
                 if self._alone:
                     batch = [self._alone.popleft()]
                 else:

@@ -312,6 +312,31 @@ def test_a_connection_that_breaks_while_committing_is_unknown_and_the_writer_goe
     told(story())
 
 
+def test_what_the_server_ended_while_nobody_used_it_costs_no_command_and_no_question(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        draft = DraftProposal(call=call, lead=lead, title="First", abstract="")
+        id = (await hub.do(draft, author)).record
+        # As after a restart of PostgreSQL: not one of the hub's connections is left.
+        other = await asyncpg.connect(dsn)
+        await asyncio.gather(*(hub.log.pool.fetchval("SELECT pg_sleep(0.05)") for _ in range(8)))
+        mine = "pid <> pg_backend_pid() AND usename = current_user AND backend_type = 'client backend'"
+        ended = await other.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")
+        assert len(ended) >= 9
+        await asyncio.sleep(0.2)
+        receipt = await hub.do(ReviseProposal(proposal=id, title="Second"), author)
+        assert receipt.position and receipt.record == id
+        titles = await asyncio.gather(
+            *(hub.log.pool.fetchval(f"SELECT title FROM {hub.models.schema}.proposal") for _ in range(8))
+        )
+        assert set(titles) == {"Second"}
+        await other.close()
+        await hub.close()
+
+    told(story())
+
+
 def test_a_word_too_long_to_be_indexed_and_a_written_backslash_are_recorded_as_any_other(dsn):
     async def story():
         hub = await Hub.open(dsn)
