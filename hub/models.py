@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import hashlib
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,13 +119,16 @@ for _cls in every_row():
 
 
 @contextmanager
-def _without_cycles() -> Iterator[None]:
+def _replaying() -> Iterator[None]:
     # Folding makes no reference cycles: looking for them among a hundred thousand rows takes a fifth of the time.
-    on = gc.isenabled()
+    # And what is read and written meanwhile is many small steps, each of which would wait for the folding thread.
+    on, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(0.0002)
     try:
         yield
     finally:
+        sys.setswitchinterval(interval)
         if on:
             gc.enable()
 
@@ -196,7 +200,7 @@ class Models:
         async with db.transaction():
             began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
             reading, writing = asyncio.create_task(self._next(at)), None
-            with _without_cycles():
+            with _replaying():
                 while chunk := await reading:
                     reading = asyncio.create_task(self._next(chunk[-1].position))
                     batch = await self.folded(chunk, db, writing)
