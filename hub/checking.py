@@ -1,5 +1,6 @@
 """What people and programs send, made into commands; what does not fit is said in words, field by field."""
 
+import re
 import typing
 import unicodedata
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ def choices_of(annotation: Any) -> tuple[str, ...]:
     return next((choices for choices in found if choices), ())
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def tidy(value: Any) -> Any:
     """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen."""
     if isinstance(value, str):
@@ -48,7 +52,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
             if field.required:
                 found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
             continue
-        if isinstance(value, str) and any(0xD800 <= ord(letter) <= 0xDFFF for letter in value):
+        if isinstance(value, str) and _HALF.search(value):
             found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
             continue
         kind = kind_of(field.type)

@@ -132,7 +132,9 @@ class Endpoint:
         return {key: nodes[0].name.value for key, nodes in fields.items()}
 
     def _introspects(self, context: Context) -> bool:
-        return any(name in ("__schema", "__type") for name in self._roots(context).values())
+        return context.prepared.introspects and any(
+            name in ("__schema", "__type") for name in self._roots(context).values()
+        )
 
     def _cost_of_roots(self, context: Context) -> int:
         own = [key for key, name in self._roots(context).items() if not name.startswith("__")]
@@ -195,8 +197,10 @@ class Endpoint:
         if guess is None or (secret and guess.person is None):
             return None
         try:
+            if self.operation(ask)[1].operation != OperationType.QUERY:
+                return None
             context = self.context(ask, guess, secret)
-            if context.operation.operation != OperationType.QUERY or self._introspects(context):
+            if self._introspects(context):
                 return None
             plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
             data = await self.reads.at_once(plan, context.values, guess, self.viewers, secret)

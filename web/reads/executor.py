@@ -1,10 +1,11 @@
 """Runs compiled operations: documents and plans are cached, answers are kept for as long as nothing changed."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 import asyncpg
@@ -79,6 +80,11 @@ class Prepared:
     parsed: bool
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
+
+    @cached_property
+    def introspects(self) -> bool:
+        """Whether the schema itself may be asked for."""
+        return re.search(r"__(schema|type)\b", self.text) is not None
 
 
 def limited(code: str, message: str) -> GraphQLError:
