@@ -7,7 +7,7 @@ from domain.core import Event, OrganizationId, PersonId, tagged_fields
 from projections.core import AUDITORS, Row
 
 
-class EntryRow(Row, table="entry", key=("position",), index=("record",)):
+class EntryRow(Row, table="entry", key=("position",), index=("record position",)):
     """An event in the history of its record; ``organization`` is another record that it names.
 
     Its readers are those who could read what it changed, at that time.
