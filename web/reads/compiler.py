@@ -719,7 +719,9 @@ class Compiler:
         as_typed = f"x{self._alias()}"
         for cls in tables:
             alias = self._alias()
-            rows, kind = self.rows(cls.table, alias, filtered=True), cls.table.upper()
+            # Who may read few of them is served by those few, whatever words there are in all others.
+            rows = self.rows(cls.table, alias, filtered=cls.table not in self.values.narrow)
+            kind = cls.table.upper()
             hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
             fits = f"{alias}.search @@ {query}::tsquery"
             newest = next((f'"{name[1:]}" DESC, ' for name in cls.index if name.startswith("-")), "")
