@@ -53,8 +53,9 @@ _COLUMNS = "position, type, tags, actor, at, request, data::text"
 class Log:
     """Reads the log, and holds the connections to its database.
 
-    ``pool`` is for everything; what is asked through ``counting`` is planned for the values that it is given, for
-    statements over many rows: how many of them a viewer may read is nothing that a plan for every viewer could know.
+    ``pool`` is for whatever is found by an index whoever asks: its statements are planned once. What is asked through
+    ``counting`` is planned for the values that it is given, for statements over many rows: how many of them a viewer
+    may read is nothing that a plan for every viewer could know.
     """
 
     def __init__(self, pool: asyncpg.Pool, counting: asyncpg.Pool, dsn: str) -> None:
@@ -73,7 +74,7 @@ class Log:
             )
 
         counting = await connect(0, size // 2, plan_cache_mode="force_custom_plan")
-        return cls(await connect(1, size), counting, dsn)
+        return cls(await connect(1, size, plan_cache_mode="force_generic_plan"), counting, dsn)
 
     async def close(self) -> None:
         """Give the connections back."""

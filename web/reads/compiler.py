@@ -97,7 +97,7 @@ class Compiler:
     tables: set[str] = field(default_factory=set)
     wanted: "dict[str, tuple[Compiler, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
-    walks: bool = False
+    walks: set[str] = field(default_factory=set)
     given: dict[str, Callable[[Values], Any]] = field(default_factory=dict)
     among: list[type[Row]] | None = None
     _aliases: int = 0
@@ -137,7 +137,7 @@ class Compiler:
         used = frozenset(self.tables)
         late, paths = tuple(self.late), frozenset(self.paths)
         totals = tuple(wanted.totals(part.binders, part.tables) for part, wanted in self.wanted.values())
-        return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words, self.walks)
+        return Plan(sql, tuple(self.binders), late, paths, used, cost, totals, self.by_words, frozenset(self.walks))
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
         """A parameter of the statement."""
@@ -442,8 +442,9 @@ class Compiler:
         elif counts and not self.sources and over is not None:
             each = self._each(definition, node, cls, over[0])
             counting = EACH_COSTS if each else TOTAL_COSTS
-        # A record's own history is short; any other list may have all that there is, or nothing.
-        self.walks |= over is None or cls.table != "entry"
+        if over is None or cls.table != "entry":
+            # A record's own history is found by the record; any other list may have all that there is, or nothing.
+            self.walks.add(cls.table)
         key, alias, page = cls.key[0], self._alias(), f"p{self._alias()}"
         rows = self.rows(cls.table, alias)
         where = " AND ".join((rows.predicate, *self._filters(definition, node, alias, cls, on)))

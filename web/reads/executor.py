@@ -240,7 +240,7 @@ class Reads:
 
     def pool(self, plan: Plan, viewer: Viewer) -> asyncpg.Pool:
         """Where a viewer's statement is planned best."""
-        by_values = plan.by_words or (plan.walks and viewer.reads_widely)
+        by_values = plan.by_words or not plan.walks <= viewer.narrow
         return self.hub.log.counting if by_values else self.hub.log.pool
 
     async def once(self, key: Any, make: Callable[[], Awaitable[Any]]) -> Any:

@@ -100,8 +100,8 @@ class Plan:
     """A compiled operation; the same for every viewer and for all values of its arguments but null ones.
 
     ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
-    only the values tell. ``walks`` says that it looks through a list in its order: whether what may be read is met
-    soon, the viewer tells. ``lean`` compiles the same without what is known to be empty.
+    only the values tell. ``walks`` are the tables that it may look through in the order of a list: how soon what
+    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty.
     """
 
     sql: str
@@ -112,7 +112,7 @@ class Plan:
     cost: Cost
     totals: "tuple[Totals, ...]" = ()
     by_words: bool = False
-    walks: bool = False
+    walks: frozenset[str] = frozenset()
     lean: "Callable[[Values], Plan] | None" = None
     number: int = field(default_factory=itertools.count(1).__next__)
 

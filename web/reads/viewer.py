@@ -9,21 +9,18 @@ from functools import cached_property
 import asyncpg
 import msgspec
 
-from domain.core import kind_named
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.reading import principals, readable
-from hub.tables import TABLES
+from hub.tables import TABLES, is_record
 from projections.core import AUDITORS, PUBLIC
 
 _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
 FEW = 1_000
 """So many rows of a table are few: sorted in no time."""
-WALKED = tuple(
-    name for name, cls in TABLES.items() if name == "entry" or any(index.startswith("-") for index in cls.index)
-)
-"""The tables whose lists are found by walking along an order: for who may read few rows that is the long way."""
+LISTED = tuple(name for name, cls in TABLES.items() if is_record(cls) or name == "entry")
+"""The tables that lists are of. Found by walking along an order, for who may read few rows that is the long way."""
 MIRRORS = "mirror/"
 """An auditor with a token that was made to mirror sealed values."""
 _ACCESS = msgspec.json.Decoder(Access)
@@ -52,16 +49,6 @@ class Viewer:
     def key(self) -> tuple[str | None, str, frozenset[str]]:
         """What an answer depends on, apart from its position."""
         return self.person, self.language, self.principals
-
-    @cached_property
-    def reads_widely(self) -> bool:
-        """Whether more than their own and their organizations' records are theirs to read: an office's, an auditor's.
-
-        A plan that fits everybody takes it that one row in a hundred may be read; for these it would be wrong.
-        """
-        return any(
-            kind_named(each.split("/")[0]) not in ("person", "organization") for each in self.principals - {PUBLIC}
-        )
 
     def position(self, tables: Iterable[str]) -> int:
         """The position at which these tables changed last."""
@@ -141,7 +128,7 @@ class Viewers:
             schema, found, until = self.hub.models.schema, set(), now + 600
             try:
                 async with asyncio.timeout(0.5):
-                    for table in WALKED:
+                    for table in LISTED:
                         some = f"SELECT {readable(schema, TABLES[table])} LIMIT {FEW + 1}"
                         count = await self.hub.log.counting.fetchval(f"SELECT count(*) FROM ({some}) s", sorted(mine))
                         found |= {table} if count <= FEW else set()
