@@ -361,7 +361,7 @@ class Compiler:
             return lambda values: values.args(definition, node)["where"][name]
 
         asker = Asker(
-            lambda table, alias: str(self.rows(table, alias)),
+            lambda table, alias: str(self.rows(table, alias, reached=True)),
             lambda kind: f"ANY({self.bind(lambda values: values.offices(kind), 'text[]')})",
             lambda: self.bind(lambda values: values.person if values.person in values.principals else "", "text"),
         )

@@ -1,8 +1,8 @@
 """Conditions of filters that are more than "this column equals": named in the schema's files, written here.
 
-Each gives SQL over the row ``t``; ``$1`` are the viewer's principals, ``value`` the parameter of the filter (a filter
-that is a boolean has none: where it is false, the compiler negates what stands here), and everything else is named
-through the asker: a table so that only its readable rows count, who asks so that the planner knows how few they are.
+Each gives SQL over the row ``t``, which is readable; ``value`` is the parameter of the filter (a filter that is a
+boolean has none: where it is false, the compiler negates what stands here), and everything else is named through the
+asker: the parts of ``t``, so that no others count, and who asks, so that the planner knows how few they are.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,11 @@ from dataclasses import dataclass
 class Asker:
     """What a condition may name besides its row."""
 
-    rows: Callable[[str, str], str]
-    """``rows("partner", "p")``: ``FROM … WHERE …`` over the readable rows of a table, under an alias."""
+    parts: Callable[[str, str], str]
+    """``parts("partner", "p")``: ``FROM … WHERE …`` over the rows of a table, under an alias, that are within ``t``.
+
+    ``t`` is read, so they may be: which of them are its own, whoever asks has to say.
+    """
     offices: Callable[[str], str]
     """``offices("call")``: ``ANY (…)`` of the ids of the calls that the viewer has an office in."""
     person: Callable[[], str]
@@ -23,7 +26,7 @@ class Asker:
 
 def partner(t: str, value: str, by: Asker) -> str:
     """An organization was asked to take part."""
-    return f"EXISTS (SELECT {by.rows('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
+    return f"EXISTS (SELECT {by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
 
 
 def mine(t: str, value: str, by: Asker) -> str:
@@ -33,7 +36,7 @@ def mine(t: str, value: str, by: Asker) -> str:
 
 def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     """A partner that the viewer acts for has been asked and has not answered, and still can."""
-    asked = f"{by.rows('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
+    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
     mine = f"p.organization = {by.offices('organization')}"
     return f"({t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine}))"
 
