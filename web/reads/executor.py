@@ -110,7 +110,7 @@ class Reads:
         self.hub, self.schema, self.until = hub, schema, until
         self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
         self._plans: Bounded[Any, Plan] = Bounded(2_000)
-        self._answers: Bounded[Any, tuple[Plan, bytes]] = Bounded(answers)
+        self._answers: Bounded[Any, tuple[Plan, bytes]] = Bounded(answers - answers // 4)
         self.keeps = answers > 0
         self.kept: Bounded[Any, Any] = Bounded(answers // 4)
         self.counting = Counting(self)
