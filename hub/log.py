@@ -45,6 +45,8 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     "jit": "off",
 }
+# A page's statement leaves out what is known to be empty, so there are several of each: planned ones are kept.
+_STATEMENTS = 200
 # What has to be there, in this order, and where it is made from.
 _TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql", "hub.passkey": "identity.sql"}
 _COLUMNS = "position, type, tags, actor, at, request, data::text"
@@ -70,7 +72,13 @@ class Log:
         async def connect(least: int, most: int, **settings: str) -> asyncpg.Pool:
             given = {**_SETTINGS, **settings}
             return await asyncpg.create_pool(
-                dsn, min_size=least, max_size=most, init=_reader, reset=_unchanged, server_settings=given
+                dsn,
+                min_size=least,
+                max_size=most,
+                init=_reader,
+                reset=_unchanged,
+                server_settings=given,
+                statement_cache_size=_STATEMENTS,
             )
 
         counting = await connect(0, size // 2, plan_cache_mode="force_custom_plan")
