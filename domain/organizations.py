@@ -241,7 +241,7 @@ Ror = Annotated[
 class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTER_OFFICER)):
     """Register an organization that is not here yet."""
 
-    name: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name"))]
+    name: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name of the organization"))]
     kind: Annotated[OrganizationKind, Meta(title=N_("Kind"))]
     city: Annotated[str, Meta(min_length=1, max_length=100, title=N_("City"))]
     country: Country

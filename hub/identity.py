@@ -73,12 +73,16 @@ class Identity:
             "DELETE FROM hub.access WHERE person = $1 AND kind = 'session' AND id <> $2", person, kept
         )
 
-    async def token(self, person: str, scope: Collection[str], label: str, days: int) -> str:
-        """A token for programs, shown this once; ``days`` from 1 to 366."""
+    async def token(self, person: str, scope: Collection[str], label: str, days: int, key: str = "") -> str | None:
+        """A token for programs, shown this once; ``days`` from 1 to 366. ``None`` where this key made one already."""
         if not 1 <= days <= TOKEN_LIVES_AT_MOST:
             raise ValueError(f"a token lives from 1 to {TOKEN_LIVES_AT_MOST} days")
         async with self._pool.acquire() as db:
-            return await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days))
+            id = "access_" + fingerprint(f"{person} {key}")[:26] if key else ""
+            try:
+                return await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days), id)
+            except asyncpg.UniqueViolationError:
+                return None
 
     async def find(self, secret: str) -> Access | None:
         """What a session or token gives; ``None`` where it is not valid now."""
@@ -120,12 +124,13 @@ class Identity:
         label: str,
         scope: list[str],
         lives: timedelta,
+        id: str = "",
     ) -> str:
         secret = prefix + secrets.token_urlsafe(32)
         await db.execute(
             "INSERT INTO hub.access (hash, id, kind, person, label, scope, ends_at) VALUES ($1,$2,$3,$4,$5,$6,$7)",
             fingerprint(secret),
-            new_id("access"),
+            id or new_id("access"),
             kind,
             person,
             label,

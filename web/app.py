@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -94,7 +94,7 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
         Route("/schema.graphql", sdl),
         Route("/pages/{name}.graphql", document),
         Route("/static/{name}", static),
-        Route("/{list}.{kind}", Exports(site).export),
+        Route("/{list}.{file}", Exports(site).export),
         Route("/explorer", Explorer(site).show),
         Route("/do/{mutation}", forms.show, methods=["GET", "POST"]),
         Route("/preferences", signing.preferences, methods=["POST"]),
@@ -135,7 +135,15 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
             told = {"message": "The database is away for a moment: try again.", "extensions": {"code": "BUSY"}}
             return JSONResponse({"errors": [told]}, 503, {"Retry-After": "2"})
         message = N_("The hub is away for a moment; nothing was lost. Try again in a few seconds.")
-        return site.problem(request, nobody(request), 503, N_("Back soon"), message)
+        response = site.problem(request, nobody(request), 503, N_("Back soon"), message)
+        response.headers["Retry-After"] = "2"
+        return response
+
+    async def method(request: Request, error: Exception) -> Response:
+        if request.url.path != "/graphql":
+            return PlainTextResponse("This address takes no such request.", 405, getattr(error, "headers", None))
+        told = {"message": "Send a query with GET or POST.", "extensions": {"code": "BAD_REQUEST"}}
+        return JSONResponse({"errors": [told]}, 405, {"Allow": "GET, POST"})
 
     async def unfit(request: Request, error: Exception) -> Response:
         message = N_("This address or form holds something that no record can hold: open the page anew.")
@@ -144,7 +152,13 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
     return Starlette(
         routes=routes,
         middleware=[Middleware(Preferring), Middleware(Headers)],
-        exception_handlers={404: missing, 500: wrong, **dict.fromkeys(UNFIT, unfit), **dict.fromkeys(AWAY, away)},
+        exception_handlers={
+            404: missing,
+            405: method,
+            500: wrong,
+            **dict.fromkeys(UNFIT, unfit),
+            **dict.fromkeys(AWAY, away),
+        },
     )
 
 

@@ -26,7 +26,7 @@ class Exports:
 
     async def export(self, request: Request) -> Response:
         """The whole list that this address means, page by page as it is read."""
-        name, kind = request.path_params["list"], request.path_params["kind"]
+        name, kind = request.path_params["list"], request.path_params["file"]
         viewer = await self._site.viewer(request)
         if name not in LISTS or kind not in ("csv", "json"):
             return self._site.missing(request, viewer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, mutation_of, record_field, sentence
 from domain.people import ErasePerson, InvitePerson
-from domain.proposals import SubmitProposal
+from domain.proposals import InvitePartner, SubmitProposal, UninvitePartner
 from hub.act import new_id
 from hub.checking import choices_of, problems
 from web import inputs
@@ -23,7 +23,7 @@ from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import bare_type, commands, fields, record_type
-from web.showing import named
+from web.showing import country, named
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
@@ -39,6 +39,7 @@ _CHOICES = {
 _ASKED = """query($id: ID!) {
     me { offices { organization { id } } }
     proposal(id: $id) { partners { organization { id name country names { language text } } } } }"""
+_PARTNERS = "query($id: ID!) { proposal(id: $id) { lead { id } partners { organization { id } } } }"
 _WORKS_AT = """{ me { affiliations { until organization { ...Own } } offices { organization { ...Own } } } }
     fragment Own on Organization { id name country status names { language text } }"""
 _CHOSEN = {
@@ -52,6 +53,14 @@ _MOST_CHOICES = 2_000
 
 class TooLarge(Exception):
     """More was sent than a form holds."""
+
+
+class Choice(NamedTuple):
+    """A value that can be chosen, what it is called, and what else it is found by."""
+
+    value: str
+    words: str
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Field:
     required: bool
     value: Any
     was: str | None = None
-    choices: tuple[tuple[str, str], ...] = ()
+    choices: tuple[Choice, ...] = ()
     problem: str = ""
     most: int | None = None
     rows: int = 6
@@ -276,7 +285,7 @@ class Forms:
         meta = inputs.meta_of(field.type)
         widget = str(meta.get("widget", "")) or inputs.widget_of(type)
         kind = kind_of(field.type)
-        choices: tuple[tuple[str, str], ...] = ()
+        choices: tuple[Choice, ...] = ()
         if field.name == record_field(cls) or (kind and kind[0].name not in _CHOICES):
             widget = "hidden"
         elif kind and not kind[0].claim:
@@ -285,30 +294,33 @@ class Forms:
                 choices = await self._asked(viewer, given.get(record_field(cls) or "", ""))
             else:
                 choices = await self._choices(viewer, kind[0].name, given.get(field.name, ""))
+                if cls in (InvitePartner, UninvitePartner):
+                    choices = await self._partners(viewer, given.get(record_field(cls) or "", ""), cls, choices)
         elif isinstance(type, inspect.LiteralType):
-            choices = tuple((value, inputs.called(field.name, value)) for value in choices_of(field.type))
+            choices = tuple(Choice(value, inputs.called(field.name, value)) for value in choices_of(field.type))
         elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
-            widget, choices = "select", inputs.countries()
+            widget, choices = "select", tuple(Choice(*each) for each in inputs.countries())
         value = given.get(field.name, was.get(field.name, inputs.default_of(field)))
         if not value and widget == "select" and field.required and len(choices) == 1:
-            value = choices[0][0]
+            value = choices[0].value
         first = ("", "")
         if field.name == "lead":
             # Only an organization that confirms the applicant can lead: no other one is offered.
             choices = await self._own(viewer)
-            value = value or next((id for id, _ in choices), "")
+            value = value or next((each.value for each in choices), "")
             if not choices:
                 words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
                 first = translated(words, language), f"/do/declareAffiliation?person={viewer.person}"
         if widget == "checkbox" and "!key" in given:
             value = given.get(field.name, "")
-        help = translated(str(meta.get("description", "")), language)
+        # How a country is written is said to whoever writes it, not to whoever chooses it.
+        help = "" if widget == "select" and not kind else translated(str(meta.get("description", "")), language)
         if widget == "datetime-local":
             zone = translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone})
             help = f"{help} {zone}"
         refusal = wrong.get(field.name)
         chosen = widget == "select" and kind is not None and given.get(field.name)
-        if chosen and chosen not in dict(choices) and not refusal:
+        if chosen and chosen not in {each.value for each in choices} and not refusal:
             # A page was old, or an address: nobody writes a text to learn at its end that it has no place.
             refusal = Refusal(Reason.INVALID, N_("What was chosen here cannot be chosen now: choose another."))
         # Only a text is as long as its letters: the bound of a list counts its items.
@@ -348,31 +360,43 @@ class Forms:
         found = await self._site.ask("query($id: ID!) { person(id: $id) { name } }", viewer, {"id": given["person"]})
         return found["person"]["name"] if found["person"] else ""
 
-    async def _asked(self, viewer: Viewer, proposal: str) -> tuple[tuple[str, str], ...]:
+    async def _partners(
+        self, viewer: Viewer, proposal: str, cls: type[Command], choices: tuple[Choice, ...]
+    ) -> tuple[Choice, ...]:
+        # Who can be asked is neither the lead nor asked already; who can be uninvited was asked.
+        found = (await self._site.ask(_PARTNERS, viewer, {"id": proposal}))["proposal"]
+        if found is None:
+            return choices
+        partners = {each["organization"]["id"] for each in found["partners"]}
+        if cls is UninvitePartner:
+            return tuple(each for each in choices if each.value in partners)
+        return tuple(each for each in choices if each.value not in partners | {found["lead"]["id"]})
+
+    async def _asked(self, viewer: Viewer, proposal: str) -> tuple[Choice, ...]:
         found = await self._site.ask(_ASKED, viewer, {"id": proposal})
         offices = {each["organization"]["id"] for each in found["me"]["offices"]}
         partners = ((found["proposal"] or {}).get("partners")) or ()
         organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
-        return tuple((each["id"], f"{named(each)} ({each['country']})") for each in organizations)
+        return tuple(map(_choice, organizations))
 
-    async def _own(self, viewer: Viewer) -> tuple[tuple[str, str], ...]:
+    async def _own(self, viewer: Viewer) -> tuple[Choice, ...]:
         me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
         works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
-        return tuple(dict(_choice(each) for each in works_at if each["status"] == "VERIFIED").items())
+        return tuple(dict.fromkeys(_choice(each) for each in works_at if each["status"] == "VERIFIED"))
 
-    async def _choices(self, viewer: Viewer, kind: str, chosen: str) -> tuple[tuple[str, str], ...]:
+    async def _choices(self, viewer: Viewer, kind: str, chosen: str) -> tuple[Choice, ...]:
         # In the order of the list; what is chosen already is among them also where there are too many to be shown.
-        found: dict[str, str] = {}
+        found: list[Choice] = []
         page, after = {"hasNextPage": True}, None
         while page["hasNextPage"] and len(found) < _MOST_CHOICES:
             listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
-            found |= dict(map(_choice, listed["nodes"]))
+            found += map(_choice, listed["nodes"])
             page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
-        if page["hasNextPage"] and chosen and chosen not in found:
+        if page["hasNextPage"] and chosen and chosen not in {each.value for each in found}:
             one = (await self._site.ask(_CHOSEN[kind], viewer, {"id": chosen}))["one"]
             if one and one["status"] in _CHOOSABLE[kind]:
-                found |= dict([_choice(one)])
-        return tuple(found.items())
+                found.append(_choice(one))
+        return tuple(found)
 
     async def _record(
         self, viewer: Viewer, cls: type[Command], id: str
@@ -405,8 +429,12 @@ class Forms:
         }
 
 
-def _choice(node: dict[str, Any]) -> tuple[str, str]:
-    return node["id"], named(node) + (f" ({node['country']})" if "country" in node else "")
+def _choice(node: dict[str, Any]) -> Choice:
+    if "country" not in node:
+        return Choice(node["id"], node["name"])
+    words = f"{named(node)} ({node['country']})"
+    others = dict.fromkeys((node["name"], *(each["text"] for each in node["names"]), country(node["country"])))
+    return Choice(node["id"], words, " ".join(each for each in others if each not in words))
 
 
 def _plain(key: str) -> bool:

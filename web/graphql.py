@@ -177,7 +177,7 @@ class Endpoint:
                 return self._responded(request, answer, media)
             viewer = await self.viewers.find(secret, request.state.language)
             if "authorization" in request.headers and viewer.person is None:
-                raise Malformed("This token is not valid: it was revoked, or its time has passed.", 401)
+                raise Malformed("This token is not valid: it is incomplete, was revoked, or its time has passed.", 401)
         except Malformed as error:
             answer = Answer(None, [{"message": str(error), "extensions": {"code": error.code}}], {}, began=False)
             headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}

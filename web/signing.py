@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, Refusal
 from domain.people import GrantRole, InvitePerson, JoinHub
+from hub.act import new_id
 from hub.checking import command as checked
 from hub.credentials import FIRST
 from hub.identity import EVERYTHING, READ, Access
@@ -168,6 +169,7 @@ class Signing:
             current=viewer.access.id if viewer.access else "",
             passkeys=await self._hub.credentials.passkeys(viewer.person),
             secret=secret,
+            key=new_id("request"),
             **data,
         )
 
@@ -195,8 +197,9 @@ class Signing:
             message = N_("A token needs a few words on what it is for, and from 1 to 366 days.")
             return self._site.problem(request, await self._site.viewer(request), 422, N_("Not made"), message)
         label = sent["label"].strip().replace("\0", "")[:100]
-        secret = await self._hub.identity.token(access.person, [scope], label, int(days))
-        return await self.profile(request, secret)
+        secret = await self._hub.identity.token(access.person, [scope], label, int(days), sent.get("!key", "")[:200])
+        # A page that is loaded once more makes no other one; what was shown once is not shown again.
+        return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)
 
     async def sessions(self, request: Request) -> Response:
         """End a session on another device, or all others."""

@@ -159,7 +159,10 @@ class Site:
             message = N_("This address does not lead to a page of the list: begin at its first page.")
             return self.problem(request, viewer, 400, N_("Not understood"), message)
         message = N_("This went wrong on the hub's side; nothing was lost. Try again in a moment.")
-        return self.problem(request, viewer, 503 if "BUSY" in codes else 500, N_("Something went wrong"), message)
+        response = self.problem(request, viewer, 503 if "BUSY" in codes else 500, N_("Something went wrong"), message)
+        if "BUSY" in codes:
+            response.headers["Retry-After"] = "2"
+        return response
 
 
 def _as_invited(viewer: Viewer) -> Viewer:

@@ -179,24 +179,31 @@ function kept(place) {
   copies(place);
 }
 
-// A long choice is narrowed by what is typed above it; what was chosen stays.
+// A long choice is narrowed by what is typed above it, in whatever language something is called. What alone fits is
+// chosen as long as it does; what a person chose is theirs.
 const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 function narrowed(select) {
-  const every = [...select.options];
+  const [none, ...every] = [...select.options];
   if (every.length <= 15) return;
+  const known = every.map((each) => [each, plain(`${each.text} ${each.dataset.also ?? ""}`)]);
   const box = document.createElement("input");
   box.type = "search";
   box.autocomplete = "off";
   box.placeholder = words.find;
   box.setAttribute("aria-label", words.find);
   box.setAttribute("aria-controls", select.id);
+  let picked = select.value;
+  select.addEventListener("change", () => (picked = select.value));
+  box.addEventListener("change", () => (picked = select.value));
   box.addEventListener("input", () => {
-    const typed = plain(box.value).split(/\s+/);
-    const fit = every.filter((each) => each.value && typed.every((word) => plain(each.text).includes(word)));
-    const chosen = fit.length === 1 ? fit[0].value : select.value;
-    select.replaceChildren(...every.filter((each) => !each.value || each.value === chosen || fit.includes(each)));
-    select.value = chosen;
-    select.size = box.value.trim() ? Math.min(6, select.options.length) : 0;
+    const typed = plain(box.value.trim());
+    const fit = known.filter(([, text]) => typed.split(/\s+/).every((word) => text.includes(word))).map(([each]) => each);
+    const chosen = typed && fit.length === 1 ? fit[0].value : typed ? picked : select.value || picked;
+    none.text = fit.length ? "" : words.none;
+    select.replaceChildren(none, ...fit);
+    select.value = fit.some((each) => each.value === chosen) ? chosen : "";
+    if (!typed) picked = select.value;
+    select.size = typed ? Math.min(6, fit.length + 1) : 0;
   });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter") event.preventDefault();
