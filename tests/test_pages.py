@@ -8,7 +8,7 @@ import pytest
 
 from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
 from domain.people import GrantRole
-from domain.proposals import ReviseProposal
+from domain.proposals import InvitePartner, ReviseProposal
 from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told
@@ -529,5 +529,22 @@ def test_a_partner_is_chosen_among_those_that_can_be_one(region_dsn):
             assert chosen in await offered("uninvitePartner") and not await offered("uninvitePartner") & (
                 free - {chosen}
             )
+
+    told(story())
+
+
+def test_who_confirms_a_partner_reads_what_it_is_asked_for(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people, schema = await people_of(hub), hub.models.schema
+            author, id = people["karimova"], await draft_of(hub, people["karimova"])
+            partner = await hub.log.pool.fetchval(f"SELECT id FROM {schema}.organization WHERE name ~ '^Osh State'")
+            asked = InvitePartner(proposal=id, organization=partner, contribution="Seismic records of <Osh>")
+            await hub.do(asked, author)
+            officer = await hub.log.pool.fetchval(
+                f"SELECT person FROM {schema}.officer WHERE organization = $1", partner
+            )
+            form = (await (await as_(hub, app, officer)).get(f"/do/confirmPartner?proposal={id}")).text
+            assert "Osh State University (KG) is asked for: Seismic records of &lt;Osh&gt;" in form
 
     told(story())

@@ -38,7 +38,7 @@ _CHOICES = {
 }
 _ASKED = """query($id: ID!) {
     me { offices { organization { id } } }
-    proposal(id: $id) { partners { organization { id name country names { language text } } } } }"""
+    proposal(id: $id) { partners { contribution organization { id name country names { language text } } } } }"""
 _PARTNERS = "query($id: ID!) { proposal(id: $id) { lead { id } partners { organization { id } } } }"
 _WORKS_AT = """{ me { affiliations { until organization { ...Own } } offices { organization { ...Own } } } }
     fragment Own on Organization { id name country status names { language text } }"""
@@ -286,12 +286,14 @@ class Forms:
         widget = str(meta.get("widget", "")) or inputs.widget_of(type)
         kind = kind_of(field.type)
         choices: tuple[Choice, ...] = ()
+        asked: dict[Choice, str] = {}
         if field.name == record_field(cls) or (kind and kind[0].name not in _CHOICES):
             widget = "hidden"
         elif kind and not kind[0].claim:
             widget = "select"
             if cls.by <= {Role.PARTNER_OFFICER}:
-                choices = await self._asked(viewer, given.get(record_field(cls) or "", ""))
+                asked = await self._asked(viewer, given.get(record_field(cls) or "", ""))
+                choices = tuple(asked)
             else:
                 choices = await self._choices(viewer, kind[0].name, given.get(field.name, ""))
                 if cls in (InvitePartner, UninvitePartner):
@@ -315,6 +317,9 @@ class Forms:
             value = given.get(field.name, "")
         # How a country is written is said to whoever writes it, not to whoever chooses it.
         help = "" if widget == "select" and not kind else translated(str(meta.get("description", "")), language)
+        for each, contribution in asked.items():
+            words = translated(N_("%(organization)s is asked for:"), language, {"organization": each.words})
+            help = f"{help} {words} {contribution}".strip()
         if widget == "datetime-local":
             zone = translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone})
             help = f"{help} {zone}"
@@ -372,12 +377,16 @@ class Forms:
             return tuple(each for each in choices if each.value in partners)
         return tuple(each for each in choices if each.value not in partners | {found["lead"]["id"]})
 
-    async def _asked(self, viewer: Viewer, proposal: str) -> tuple[Choice, ...]:
+    async def _asked(self, viewer: Viewer, proposal: str) -> dict[Choice, str]:
+        # The organizations that the viewer may answer for, each with what it is asked to contribute.
         found = await self._site.ask(_ASKED, viewer, {"id": proposal})
         offices = {each["organization"]["id"] for each in found["me"]["offices"]}
         partners = ((found["proposal"] or {}).get("partners")) or ()
-        organizations = [each["organization"] for each in partners if each["organization"]["id"] in offices]
-        return tuple(map(_choice, organizations))
+        return {
+            _choice(each["organization"]): each["contribution"]
+            for each in partners
+            if each["organization"]["id"] in offices
+        }
 
     async def _own(self, viewer: Viewer) -> tuple[Choice, ...]:
         me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
