@@ -190,6 +190,22 @@ def difference(before: str, after: str) -> Markup:
     return shown
 
 
+@lru_cache(4_000)
+def _text(message: str, language: str) -> Markup:
+    return Markup(translations(language).gettext(message))
+
+
+@lru_cache(4_000)
+def _whole(message: str, language: str) -> Markup:
+    return _text(message, language) % {}
+
+
+def said(message: str, **values: Any) -> Markup:
+    """A text of a template in the reader's language, its places filled in and escaped: Jinja's own, remembered."""
+    language = READER.get().language
+    return _text(message, language) % values if values else _whole(message, language)
+
+
 @cache
 def environment() -> Environment:
     """The templates: everything is escaped, and what is not there is an error."""
@@ -221,6 +237,7 @@ def environment() -> Environment:
         "excerpt": excerpt,
     }
     made.globals |= {
+        "_": said,
         "label": label,
         "difference": difference,
         "menu": MENU,
