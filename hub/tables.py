@@ -13,7 +13,7 @@ import asyncpg
 from domain.core import every_event, every_state
 from hub.log import WRITER
 from projections import calls, history, organizations, people, proposals, seals, words
-from projections.core import Row, every_row
+from projections.core import Row, every_row, is_record
 
 SUBJECTS = (organizations, people, calls, proposals, seals, history)
 
@@ -44,11 +44,6 @@ def columns(cls: type[Row]) -> dict[str, tuple[str, bool]]:
     """The columns of a row type, in the order of its fields."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {name: column(hints[name]) for name in cls.__struct_fields__}
-
-
-def is_record(cls: type[Row]) -> bool:
-    """Whether its rows are records: never removed, and marked with the position at which they were written last."""
-    return cls.key == ("id",)
 
 
 def ddl(schema: str) -> str:

@@ -89,6 +89,11 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
         return lambda event: (table, get(event))
 
 
+def is_record(cls: type[Row]) -> bool:
+    """Whether its rows are records: never removed, and marked with the position at which they were written last."""
+    return cls.key == ("id",)
+
+
 class FoldFailed(Exception):
     """A fold raised: its record is parked, with the reason."""
 
@@ -100,7 +105,7 @@ def fold(cls: type[Row], row: Row | None, event: Event, at: datetime) -> Row | N
         after = typing.cast("Row | None", function(event, at) if makes else function(row, event, at))
     except Exception as error:
         raise FoldFailed(f"{event.type}: {type(error).__name__}: {error}") from error
-    if after is None and cls.key == ("id",):
+    if after is None and is_record(cls):
         raise FoldFailed(f"{event.type}: a record ends, it is never removed")
     return after
 

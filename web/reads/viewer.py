@@ -12,8 +12,8 @@ import msgspec
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.reading import principals, readable
-from hub.tables import TABLES, is_record
-from projections.core import AUDITORS, PUBLIC
+from hub.tables import TABLES
+from projections.core import AUDITORS, PUBLIC, is_record
 
 _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
