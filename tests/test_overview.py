@@ -228,3 +228,21 @@ def test_the_region_is_there_while_nothing_is(dsn):
             assert (await (await client()).http.get("/")).status_code == 200
 
     told(story())
+
+
+@pytest.mark.parametrize("kinds", [[], ["PERSON"]])
+def test_a_search_among_kinds_that_nothing_is_found_in_is_empty_and_still_refuses_what_it_cannot_be(region_dsn, kinds):
+    query = """query($kinds: [RecordKind!], $first: Int, $after: String) {
+        search(text: "university", kinds: $kinds, first: $first, after: $after) {
+        nodes { id } edges { cursor } pageInfo { hasNextPage endCursor } } }"""
+
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            found = (await anybody.data(query, kinds=kinds, first=5))["search"]
+            assert found == {"nodes": [], "edges": [], "pageInfo": {"hasNextPage": False, "endCursor": None}}
+            assert await anybody.code(query, kinds=kinds, first=51) == "BAD_INPUT"
+            assert await anybody.code(query, kinds=kinds, first=5, after="nonsense") == "BAD_INPUT"
+            assert (await anybody.data(query, kinds=[*kinds, "ORGANIZATION"], first=5))["search"]["nodes"]
+
+    told(story())

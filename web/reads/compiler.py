@@ -32,7 +32,7 @@ from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 from hub.reading import Readable, readable
 from hub.tables import TABLES, columns
 from projections import words
-from projections.core import Row
+from projections.core import Row, is_record
 from web.reads.conditions import CONDITIONS, Asker
 from web.reads.mapping import Reading, condition, order, reading, snake, table_of
 from web.reads.plan import MAX_FOUND, BadInput, Cost, Late, Plan, Selections, Values, decode_cursor, moment
@@ -83,7 +83,11 @@ def _cursor(*expressions: str) -> str:
 
 @dataclass
 class Compiler:
-    """Compiles one operation, or one of its parts. ``sources`` puts other rows in the place of tables."""
+    """Compiles one operation, or one of its parts. ``sources`` puts other rows in the place of tables.
+
+    ``wanted`` are the counts that are asked for beside the statement, by table; ``given`` the aliases of records whose
+    id is known before anything is read; ``among`` the only types that the next node can be of.
+    """
 
     schema: GraphQLSchema
     models: str
@@ -308,7 +312,7 @@ class Compiler:
         found, costs, (among, self.among) = [], [], (self.among, None)
         for possible in self.schema.get_possible_types(type):
             cls = table_of(possible)
-            if cls is not None and cls.key == ("id",) and (among is None or cls in among):
+            if cls is not None and is_record(cls) and (among is None or cls in among):
                 sql, cost = self._get(possible, selections, id, path)
                 found.append(sql)
                 costs.append(cost)
@@ -706,10 +710,14 @@ class Compiler:
         kinds = self.values.args(definition, node).get("kinds")
         tables = [cls for cls in TABLES.values() if cls.search and (kinds is None or cls.table.upper() in kinds)]
         if not tables:
-            args = self.values.args(definition, node)
-            return self._empty(
-                type, selections, args
-            ), lambda v: 10 + 0 * (v.first(definition, node, MAX_FOUND) + skipped(v))
+
+            def nothing(values: Values) -> int:
+                # What a page is asked for is looked at all the same: what it cannot be is refused.
+                values.first(definition, node, MAX_FOUND)
+                skipped(values)
+                return LIST_COSTS
+
+            return self._empty(type, selections, self.values.args(definition, node)), nothing
         query, typed = (
             self.bind(lambda values: words.query(text(values)), "text"),
             self.bind(lambda v: _typed(text(v)), "text"),
