@@ -41,8 +41,6 @@ from web.reads.totals import Each, Wanted
 ROW = '"#"'
 """What a row is called that becomes an object: no field of a response has a name like that."""
 LIST_COSTS, TOTAL_COSTS, EACH_COSTS = 10, 100, 20
-MOST_RANKED = 1_000
-"""Of each kind so many hits of a search, the newest, are put in the order of how well they fit."""
 LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
 _JOINT = {"organization", "proposal", "partner"}
 LATE_TABLES = {
@@ -706,7 +704,6 @@ class Compiler:
                 raise BadInput("`after` is no cursor of this search.", node)
             return found
 
-        self.by_words = True
         kinds = self.values.args(definition, node).get("kinds")
         tables = [cls for cls in TABLES.values() if cls.search and (kinds is None or cls.table.upper() in kinds)]
         if not tables:
@@ -724,19 +721,20 @@ class Compiler:
         )
         first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
         skip = self.bind(skipped, "bigint")
+        # Who may read few is served by those few or by the words, as the values tell; others by the words alone, and
+        # then no value changes the plan.
+        either = any(cls.table in self.values.narrow for cls in tables)
+        wanted = f"{query}::tsquery" if either else f"(SELECT {query}::tsquery)"
+        self.by_words |= either
         exact, close = [], []
         as_typed = f"x{self._alias()}"
         for cls in tables:
             alias = self._alias()
-            # Who may read few of them is served by those few, whatever words there are in all others.
             rows = self.rows(cls.table, alias, filtered=cls.table not in self.values.narrow)
             kind = cls.table.upper()
             hit = f"SELECT '{kind}' AS kind, {alias}.id, {alias}.\"{cls.search[0]}\" AS title"
-            fits = f"{alias}.search @@ {query}::tsquery"
-            newest = next((f'"{name[1:]}" DESC, ' for name in cls.index if name.startswith("-")), "")
-            chosen = f"SELECT {alias}.* {self.rows(cls.table, alias)} AND {fits}"
-            chosen += f" ORDER BY {alias}.{newest}id DESC LIMIT {MOST_RANKED}"
-            exact.append(f"{hit}, 1 + ts_rank({alias}.search, {query}::tsquery) AS rank FROM ({chosen}) {alias}")
+            fits = f"{alias}.search @@ {wanted}"
+            exact.append(f"{hit}, 1 + ts_rank({alias}.search, {wanted}) AS rank {rows} AND {fits}")
             like = ", ".join(f'word_similarity({typed}, {alias}."{name}")' for name in cls.fuzzy)
             any_close = " OR ".join(f'{typed} <% {alias}."{name}"' for name in cls.fuzzy)
             # Misspelled words come last, so they are looked for only where the rest does not fill the page.
