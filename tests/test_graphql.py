@@ -293,7 +293,7 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
 
             people = await people_of(hub)
             person, id = people["karimova"], await draft_of(hub, people["karimova"])
-            endpoint = app.routes[0].endpoint.__self__
+            endpoint = app.endpoint
             secret = await hub.identity.token(person, ["read"], "t", 1)
             theirs = await hub.identity.token(people["osmonov"], ["read"], "t", 1)
             heard = {}
@@ -468,7 +468,7 @@ def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
             from domain.organizations import RegisterOrganization
             from web.asking import Asked
 
-            endpoint, person = app.routes[0].endpoint.__self__, (await people_of(hub))["karimova"]
+            endpoint, person = app.endpoint, (await people_of(hub))["karimova"]
             text = 'subscription { organizationChanged(where: {ror: "\\u0000"}) { event { position } } }'
             stream = endpoint.results(Asked(text, None, {}), await endpoint.viewers.find(None), None)
             waiting = asyncio.create_task(anext(stream))

@@ -33,6 +33,7 @@ from web.reads.executor import Reads
 from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
 from web.sessions import Throttle
+from web.shortcut import Shortcut
 from web.signing import Signing
 from web.site import Site, Unanswered
 
@@ -78,10 +79,11 @@ class Headers:
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
-def application(hub: Hub, settings: Settings | None = None) -> Starlette:
+def application(hub: Hub, settings: Settings | None = None) -> ASGIApp:
     """The application over an open hub."""
     settings = settings or Settings()
-    reads = Reads(hub, schema(), settings.until, settings.answers * 1_000_000)
+    memory = settings.answers * 1_000_000
+    reads = Reads(hub, schema(), settings.until, memory - memory // 8)
     viewers, live = Viewers(hub), Live(hub.log)
     endpoint = Endpoint(reads, viewers, live, _log.error)
     site = Site(endpoint, settings.demo, settings.until)
@@ -149,7 +151,7 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
         message = N_("This address or form holds something that no record can hold: open the page anew.")
         return site.problem(request, await site.viewer(request), 400, N_("Not understood"), message)
 
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Preferring), Middleware(Headers)],
         exception_handlers={
@@ -160,6 +162,7 @@ def application(hub: Hub, settings: Settings | None = None) -> Starlette:
             **dict.fromkeys(AWAY, away),
         },
     )
+    return Shortcut(app, endpoint, _HEADERS, memory // 8)
 
 
 def nobody(request: Request) -> Viewer:

@@ -29,6 +29,8 @@ UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncode
 """What PostgreSQL's client raises for a value that no column can hold."""
 AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 """What it raises while there is no server."""
+NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
+"""What caches are told: whose an answer is, and that it has to be asked for again."""
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -78,7 +80,7 @@ class Endpoint:
         """What an operation needs to run; raises ``Failed``."""
         prepared, operation, name = self.operation(ask)
         try:
-            variables = self.reads.variables(operation, ask.variables)
+            variables = self.reads.variables(prepared, operation, ask.variables)
         except GraphQLError as error:
             raise Failed([error]) from None
         values = Values(variables, viewer.person, viewer.principals, language=viewer.language)
@@ -105,8 +107,8 @@ class Endpoint:
                 within_cost(self._cost_of_roots(context))
             elif kind == OperationType.QUERY:
                 plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
-                data = await self.reads.data(plan, context.values, viewer)
-                return Answer(data, [], {"cost": plan.cost(context.values)})
+                data = await self.reads.data(self.reads.bound(plan, context.values, viewer), viewer)
+                return Answer(data, [], {"cost": plan.costs(context.values)})
             return await self._executed(context, ask)
         except GraphQLError as error:
             return Answer(None, [_told(error)], {}, began=True)
@@ -141,7 +143,7 @@ class Endpoint:
         plans = [
             self.reads.plan(context.prepared, context.operation, context.name, context.values, only=key) for key in own
         ]
-        return sum(plan.cost(context.values) for plan in plans)
+        return sum(plan.costs(context.values) for plan in plans)
 
     async def _executed(self, context: Context, ask: Asked) -> Answer:
         assert context.prepared.document is not None
@@ -163,7 +165,7 @@ class Endpoint:
 
     async def http(self, request: Request) -> Response:
         """``/graphql``."""
-        media = _wanted(request.headers.get("accept", ""))
+        media = wanted(request.headers.get("accept", ""))
         try:
             ask = await self._asked(request)
             key = request.headers.get("idempotency-key")
@@ -172,9 +174,6 @@ class Endpoint:
             secret = secret_of(request)
             if "authorization" in request.headers and not secret:
                 raise Malformed("This request shows no token: send `Authorization: Bearer hub_…`, or none.", 401)
-            answer = await self._at_once(ask, secret, request.state.language) if media != EVENTS else None
-            if answer is not None:
-                return self._responded(request, answer, media)
             viewer = await self.viewers.find(secret, request.state.language)
             if "authorization" in request.headers and viewer.person is None:
                 raise Malformed("This token is not valid: it is incomplete, was revoked, or its time has passed.", 401)
@@ -191,28 +190,11 @@ class Endpoint:
         answer = await self.run(ask, viewer, secret, key, reading=request.method != "POST")
         return self._responded(request, answer, media)
 
-    async def _at_once(self, ask: Asked, secret: str | None, language: str) -> Answer | None:
-        # A query of somebody who was here before: who they are and what they ask for in one statement.
-        guess = self.viewers.recent(secret, language)
-        if guess is None or (secret and guess.person is None):
-            return None
-        try:
-            if self.operation(ask)[1].operation != OperationType.QUERY:
-                return None
-            context = self.context(ask, guess, secret)
-            if self._introspects(context):
-                return None
-            plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
-            data = await self.reads.at_once(plan, context.values, guess, self.viewers, secret)
-        except Exception:
-            return None  # asked again in the usual way, which says what is wrong
-        return None if data is None else Answer(data, [], {"cost": plan.cost(context.values)})
-
     @staticmethod
     def _responded(request: Request, answer: Answer, media: str) -> Response:
         status = answer.extensions.pop("status", 0)
         codes = {each.get("extensions", {}).get("code") for each in answer.errors}
-        headers = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
+        headers = dict(NEGOTIATED)
         if codes & {"BUSY", "UNKNOWN"}:
             status, headers["Retry-After"] = 503, "1"
         elif not status:
@@ -332,8 +314,8 @@ async def sdl(request: Request) -> Response:
     return PlainTextResponse(published())
 
 
-def _wanted(accept: str) -> str:
-    # What is asked for first among what there is; a client that asks for nothing in particular gets JSON.
+def wanted(accept: str) -> str:
+    """What is asked for first among what there is; a client that asks for nothing in particular gets JSON."""
     kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     for kind in kinds:
         if kind in (RESPONSE, JSON, EVENTS):

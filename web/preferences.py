@@ -53,12 +53,12 @@ class Preferring:
         await self._app(scope, receive, send)
 
 
-def preferred(cookie: bytes, accepted: bytes) -> Preferences:
+def preferred(cookie: bytes, languages: bytes) -> Preferences:
     """What these headers say; what they say wrongly counts for nothing."""
     chosen = _cookies(cookie)
     zone, theme = unquote(chosen.get(ZONE, "")), chosen.get(THEME, "")
     return Preferences(
-        _language(chosen.get(LANGUAGE, ""), accepted),
+        language if (language := chosen.get(LANGUAGE, "")) in PAGES else accepted(languages),
         zone if zone in KNOWN_ZONES else HOME_ZONE,
         theme if theme in THEMES else "",
     )
@@ -69,10 +69,9 @@ def _cookies(raw: bytes) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _language(chosen: str, accepted: bytes) -> str:
-    if chosen in PAGES:
-        return chosen
-    for each in accepted.decode("latin-1").split(","):
+def accepted(languages: bytes) -> str:
+    """The first of these languages that there are pages in; English where there is none."""
+    for each in languages.decode("latin-1").split(","):
         if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in PAGES:
             return found
     return "en"

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
@@ -15,34 +15,39 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLBoolean,
     GraphQLEnumType,
     GraphQLError,
+    GraphQLID,
     GraphQLSchema,
+    GraphQLString,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
     get_named_type,
+    get_nullable_type,
     parse,
-    type_from_ast,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from hub.door import Hub
 from web.reads.compiler import Compiler
 from web.reads.plan import Plan, Values
 from web.reads.totals import Counting
-from web.reads.viewer import Viewer, Viewers
+from web.reads.viewer import Seen, Viewer, Viewers
 
 K = TypeVar("K")
 V = TypeVar("V")
 MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
 TIMEOUT = 5.0
+_PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
 FEW = 4
 """An enum with so many values has few."""
 
 
-class Bounded(Generic[K, V]):
+class Recent(Generic[K, V]):
     """The values that were used last, as many as fit."""
 
     def __init__(self, size: int) -> None:
@@ -80,11 +85,34 @@ class Prepared:
     parsed: bool
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
+    plain: Mapping[str, Mapping[str, tuple[GraphQLVariableSignature, type]]] = field(default_factory=dict)
+
+    def as_they_are(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
+        """The coerced variables where coercing changes nothing: all are there, and of a plain type; else ``None``."""
+        plain = self.plain.get(operation.name.value if operation.name else "")
+        if plain is None or len(given) != len(plain):
+            return None
+        sources = {}
+        for name, (signature, cls) in plain.items():
+            value = given.get(name)
+            if type(value) is not cls:
+                return None
+            sources[name] = VariableValueSource(signature, value)
+        return VariableValues(sources, dict(given))
 
     @cached_property
     def introspects(self) -> bool:
         """Whether the schema itself may be asked for."""
         return re.search(r"__(schema|type)\b", self.text) is not None
+
+
+class Bound(NamedTuple):
+    """A plan with the values of one request; its answer is the same for as long as the ``key`` is."""
+
+    plan: Plan
+    values: Values
+    given: list[Any]
+    key: Any
 
 
 def limited(code: str, message: str) -> GraphQLError:
@@ -108,11 +136,11 @@ class Reads:
 
     def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 0) -> None:
         self.hub, self.schema, self.until = hub, schema, until
-        self._documents: Bounded[str, Prepared] = Bounded(8_000_000)
-        self._plans: Bounded[Any, Plan] = Bounded(2_000)
-        self._answers: Bounded[Any, tuple[Plan, bytes]] = Bounded(answers - answers // 4)
+        self._documents: Recent[str, Prepared] = Recent(8_000_000)
+        self._plans: Recent[Any, Plan] = Recent(2_000)
+        self._answers: Recent[Any, tuple[Plan, bytes]] = Recent(answers - answers // 4)
         self.keeps = answers > 0
-        self.kept: Bounded[Any, Any] = Bounded(answers // 4)
+        self.kept: Recent[Any, Any] = Recent(answers // 4)
         self.counting = Counting(self)
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
 
@@ -139,10 +167,16 @@ class Reads:
             errors = errors or tuple(_excess(operations.values(), fragments))
         except RecursionError:
             errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
-        return Prepared(text, document, errors, True, operations, fragments)
+        plain = {} if errors else {name: _plain(self.schema, each) for name, each in operations.items()}
+        every = {name: found for name, found in plain.items() if found is not None}
+        return Prepared(text, document, errors, True, operations, fragments, every)
 
-    def variables(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues:
+    def variables(
+        self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any]
+    ) -> VariableValues:
         """The coerced variables; raises the first ``GraphQLError``."""
+        if (known := prepared.as_they_are(operation, given)) is not None:
+            return known
         coerced = get_variable_values(self.schema, operation.variable_definitions or (), given, max_errors=MAX_ERRORS)
         if isinstance(coerced, list):
             for error in coerced:
@@ -155,9 +189,9 @@ class Reads:
     ) -> Plan:
         """The plan of an operation (or of one of its root fields), compiled where it is not known yet."""
         assert values.variables is not None
-        types = {each.variable.name.value: each.type for each in operation.variable_definitions or ()}
+        sources = values.variables.sources
         shapes = tuple(
-            (name, self._shape(type_from_ast(self.schema, types[name]), value))
+            (name, self._shape(sources[name].signature.type, value))
             for name, value in sorted(values.variables.coerced.items())
         )
         key = prepared.text, name, shapes, only, values.narrow, values.language
@@ -207,34 +241,41 @@ class Reads:
             return frozenset(value) if few else ()
         return value if isinstance(named, GraphQLEnumType) else ""
 
-    async def data(self, plan: Plan, values: Values, viewer: Viewer) -> bytes:
+    async def data(self, bound: Bound, viewer: Viewer) -> bytes:
         """The finished JSON of ``data``."""
-        within_cost(plan.cost(values))
+        within_cost(bound.plan.costs(bound.values))
         try:
+            # Nobody waits longer than this: what is not done by then gives its connection back.
             async with asyncio.timeout(TIMEOUT):
-                lean, answer = await self._stable(plan, values, viewer)
-                if not lean.volatile:
+                plan, answer = await self._stable(bound, viewer)
+                if not plan.volatile:
                     return answer
                 # What depends on the clock or on the whole hub is made anew over what does not.
-                data = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values, volatile=True)
+                data = await Reading(self, viewer).fill(plan, msgspec.json.decode(answer), bound.values, volatile=True)
                 return msgspec.json.encode(data)
         except TimeoutError:
             raise too_slow() from None
 
-    async def _stable(self, plan: Plan, values: Values, viewer: Viewer) -> tuple[Plan, bytes]:
+    async def _stable(self, bound: Bound, viewer: Viewer) -> tuple[Plan, bytes]:
         # The answer but for its volatile values, whose places are left as the plan says that comes with it: both are
         # kept until a table changes.
-        bound = self._bound(plan, values)
-        key = self._key(plan, bound, values, viewer)
-        if (known := self._answers.get(key)) is not None:
-            return known
-        if (flight := self._flights.get(key)) is not None:
-            return await asyncio.shield(flight)
-        flight = self._flights[key] = asyncio.ensure_future(self._fetch(plan, bound, values, viewer))
+        key = bound.key
+        while True:
+            if (known := self._answers.get(key)) is not None:
+                return known
+            if (flight := self._flights.get(key)) is None:
+                break
+            # Somebody asks for it already. Where they give up, who waits asks for it.
+            await asyncio.wait((flight,))
+            if not flight.cancelled():
+                return flight.result()
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
-            answer = await asyncio.shield(flight)
+            answer = await self._fetch(bound, viewer)
+            flight.set_result(answer)
         finally:
             del self._flights[key]
+            flight.cancel()
         self._answers.put(key, answer, len(answer[1]) + 500)
         return answer
 
@@ -250,59 +291,59 @@ class Reads:
             self.kept.put(key, found, 5_000)
         return found
 
-    @staticmethod
-    def _key(plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> Any:
-        # A late value may depend on the document and on arguments that the statement does not bind.
-        given = bound if not plan.late else [bound, values.variables.coerced if values.variables else None]
-        what = plan.number if plan.late else plan.sql
-        return what, msgspec.json.encode(given), viewer.key, viewer.position(plan.tables)
+    def answer(self, key: Any) -> bytes | None:
+        """The finished JSON of ``data`` that is kept under a key, if it depends on nothing but tables."""
+        known = self._answers.get(key)
+        return known[1] if known is not None and not known[0].volatile else None
 
-    async def at_once(
-        self, plan: Plan, values: Values, guess: Viewer, viewers: Viewers, secret: str | None
-    ) -> bytes | None:
+    @staticmethod
+    def bound(plan: Plan, values: Values, viewer: Viewer) -> Bound:
+        """A plan with its values; totals are not known yet."""
+        values.totals = [None] * sum(len(each.numbers) for each in plan.totals)
+        given = [bind(values) for bind in plan.binders]
+        # A late value may depend on the document and on arguments that the statement does not bind.
+        every = given if not plan.late else [given, values.variables.coerced if values.variables else None]
+        what = plan.number if plan.late else plan.sql
+        key = what, msgspec.json.encode(every), viewer.key, viewer.position(plan.tables)
+        return Bound(plan, values, given, key)
+
+    async def at_once(self, bound: Bound, guess: Viewer, viewers: Viewers, shown: str) -> bytes | None:
         """The finished JSON of ``data``, asked for together with who asks: one round trip.
 
-        ``None`` where the guess was wrong, or where the answer may be here already.
+        ``None`` where the guess was wrong, or where more than one statement is needed.
         """
-        bound = self._bound(plan, values)
-        if plan.volatile or self._key(plan, bound, values, guess) in self._answers:
+        plan, values, given = bound.plan, bound.values, bound.given
+        if plan.volatile or (totals := self.counting.known(plan, values, guess)) is None:
             return None
-        totals = self.counting.known(plan, values, guess)
-        if totals is None:
-            return None
-        within_cost(plan.cost(values))
+        within_cost(plan.costs(values))
         lean = self._lean(plan, values, totals)
-        given = [bind(values) for bind in lean.binders]
+        if plan.totals:
+            given = [bind(values) for bind in lean.binders]
         sql = f"SELECT ({lean.sql}) AS data, {viewers.columns(f'${len(given) + 2}::text')}"
         async with asyncio.timeout(TIMEOUT):
-            row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, viewers.shown(secret))
+            row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, shown)
             assert row is not None
-            viewer = await viewers.of(row, secret, guess.language)
+            viewer = await viewers.of(Seen(row[1], row[2]), shown, guess.language)
             # One statement sees one state of the database: the data are those of this viewer, or thrown away.
-            if viewer.key != guess.key or any(
-                viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals
+            if viewer is not guess and (
+                viewer.key != guess.key
+                or any(viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals)
             ):
                 return None
-            answer = row["data"]
+            answer: bytes = row[0]
             if lean.late:
                 filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
                 answer = msgspec.json.encode(filled)
-        self._answers.put(self._key(plan, bound, values, viewer), (lean, answer), len(answer) + 500)
+        key = bound.key if viewer is guess else self.bound(plan, values, viewer).key
+        self._answers.put(key, (lean, answer), len(answer) + 500)
         return answer
 
-    @staticmethod
-    def _bound(plan: Plan, values: Values) -> list[Any]:
-        # Totals are not known yet.
-        values.totals = [None] * sum(len(each.numbers) for each in plan.totals)
-        return [bind(values) for bind in plan.binders]
-
-    async def _fetch(self, plan: Plan, bound: list[Any], values: Values, viewer: Viewer) -> tuple[Plan, bytes]:
-        # Nobody waits longer than this: what is not done by then gives its connection back.
-        async with asyncio.timeout(TIMEOUT):
-            if plan.totals:
-                plan = self._lean(plan, values, await self.counting.all(plan, values, viewer))
-                bound = [bind(values) for bind in plan.binders]
-            raw = await self.pool(plan, viewer).fetchval(plan.sql, viewer.list, *bound)
+    async def _fetch(self, bound: Bound, viewer: Viewer) -> tuple[Plan, bytes]:
+        plan, values, given = bound.plan, bound.values, bound.given
+        if plan.totals:
+            plan = self._lean(plan, values, await self.counting.all(plan, values, viewer))
+            given = [bind(values) for bind in plan.binders]
+        raw = await self.pool(plan, viewer).fetchval(plan.sql, viewer.list, *given)
         if all(late.volatile for late in plan.late):
             return plan, raw
         filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values, volatile=False)
@@ -363,6 +404,18 @@ class Reading:
             for (holder, key, _), value in zip(found, filled, strict=True):
                 holder[key] = value
         return data
+
+
+def _plain(
+    schema: GraphQLSchema, operation: OperationDefinitionNode
+) -> dict[str, tuple[GraphQLVariableSignature, type]] | None:
+    found = {}
+    for each in operation.variable_definitions or ():
+        signature = get_variable_signature(schema, each)
+        if isinstance(signature, GraphQLError) or (named := get_nullable_type(signature.type)) not in _PLAIN:
+            return None
+        found[each.variable.name.value] = signature, _PLAIN[named]
+    return found
 
 
 def _holders(data: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:

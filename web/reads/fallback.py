@@ -128,7 +128,8 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
     context: Context = info.context
     key = str(info.path.key)
     plan = context.reads.plan(context.prepared, context.operation, context.name, context.values, only=key)
-    return msgspec.json.decode(await context.reads.data(plan, context.values, context.viewer))[key]
+    bound = context.reads.bound(plan, context.values, context.viewer)
+    return msgspec.json.decode(await context.reads.data(bound, context.viewer))[key]
 
 
 async def _read(context: Context, info: GraphQLResolveInfo, type: GraphQLObjectType, id: Any, viewer: Viewer) -> Any:
@@ -136,7 +137,7 @@ async def _read(context: Context, info: GraphQLResolveInfo, type: GraphQLObjectT
     values = Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
     compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=True)
     plan = compiler.standing(type, [node.selection_set for node in info.field_nodes if node.selection_set])
-    within_cost(plan.cost(values))
+    within_cost(plan.costs(values))
     return await Reading(reads, viewer).run(plan, values)
 
 

@@ -16,6 +16,7 @@ from graphql import (
     GraphQLField,
     GraphQLObjectType,
     SelectionSetNode,
+    VariableNode,
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
@@ -58,7 +59,10 @@ class Values:
     def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
         """The coerced arguments of a field."""
         if (known := self._args.get(id(node))) is None:
-            known = self._args[id(node)] = get_argument_values(definition, node, self.variables)
+            given = self.variables.coerced if self.variables else {}
+            known = self._args[id(node)] = _as_they_are(definition, node, given) or get_argument_values(
+                definition, node, self.variables
+            )
         return known
 
     def offices(self, kind: str) -> list[str]:
@@ -115,11 +119,34 @@ class Plan:
     walks: frozenset[str] = frozenset()
     lean: "Callable[[Values], Plan] | None" = None
     number: int = field(default_factory=itertools.count(1).__next__)
+    _costs: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def costs(self, values: Values) -> int:
+        """What it costs with these values: it depends on how many are asked for, so on nothing but whole numbers."""
+        assert values.variables is not None
+        counts = tuple(each for each in values.variables.coerced.values() if type(each) is int)
+        if (known := self._costs.get(counts)) is None:
+            if len(self._costs) > 100:
+                self._costs.clear()
+            known = self._costs[counts] = self.cost(values)
+        return known
 
     @cached_property
     def volatile(self) -> bool:
         """Whether the answer depends on more than its tables: on the clock, or on the whole hub."""
         return any(each.volatile for each in self.late)
+
+
+def _as_they_are(definition: GraphQLField, node: FieldNode, given: Mapping[str, Any]) -> dict[str, Any] | None:
+    # Every argument is a variable that was given: nothing is left to coerce, and no default counts.
+    if len(arguments := node.arguments or ()) != len(definition.args):
+        return None
+    found = {}
+    for each in arguments:
+        if not isinstance(each.value, VariableNode) or (value := given.get(each.value.name.value)) is None:
+            return None
+        found[definition.args[each.name.value].out_name or each.name.value] = value
+    return found
 
 
 def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
-import asyncpg
 import msgspec
 
 from hub.door import Hub
@@ -73,20 +73,45 @@ def within(mine: frozenset[str], access: Access | None) -> frozenset[str]:
     return mine if access.scope & {READ, EVERYTHING} else mine - {AUDITORS}
 
 
+class Seen(NamedTuple):
+    """What the database says of who shows a secret: the positions of its tables, and what the secret opens, as JSON."""
+
+    positions: bytes
+    access: bytes | None
+
+
 @dataclass
 class Viewers:
-    """Finds viewers. A secret and the positions are read in one round trip, principals only when they may differ."""
+    """Finds viewers. Secrets and positions are read in one round trip, principals only when they may differ."""
 
     hub: Hub
     _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
-    _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
+    _recent: dict[tuple[str, str], tuple[Seen, Viewer]] = field(default_factory=dict)
     _breadth: dict[frozenset[str], tuple[float, frozenset[str]]] = field(default_factory=dict)
+    _positions: tuple[bytes, dict[str, int]] = (b"", {})
+    _asked: set[str] = field(default_factory=set)
+    _looking: asyncio.Task[dict[str, Seen]] | None = None
+    _next: asyncio.Task[dict[str, Seen]] | None = None
 
     async def find(self, secret: str | None, language: str = "en") -> Viewer:
         """The viewer who shows this secret; a secret that is not valid now is none."""
-        row = await self.hub.log.pool.fetchrow(f"SELECT {self.columns('$1')}", self.shown(secret))
-        assert row is not None
-        return await self.of(row, secret, language)
+        return await self.showing(self.shown(secret), language)
+
+    async def showing(self, shown: str, language: str) -> Viewer:
+        """The viewer who shows a secret of this fingerprint."""
+        # Whoever comes while a look is under way shares the next one: no look began before who it is for had come.
+        self._asked.add(shown)
+        if self._next is None:
+            self._next = asyncio.create_task(self._look(self._looking))
+            self._next.add_done_callback(_heard)
+        return await self.of((await asyncio.shield(self._next))[shown], shown, language)
+
+    async def _look(self, before: asyncio.Task[dict[str, Seen]] | None) -> dict[str, Seen]:
+        if before is not None and not before.done():
+            await asyncio.wait((before,))
+        asked, self._asked, self._looking, self._next = self._asked, set(), self._next, None
+        sql = f"SELECT s.hash, {self.columns('s.hash')} FROM unnest($1::text[]) AS s (hash)"
+        return {hash: Seen(*seen) for hash, *seen in await self.hub.log.pool.fetch(sql, list(asked))}
 
     def columns(self, parameter: str) -> str:
         """What says who shows a secret, as columns of a statement that may ask for more."""
@@ -100,20 +125,26 @@ class Viewers:
         """The parameter of these columns."""
         return fingerprint(secret) if secret else ""
 
-    def recent(self, secret: str | None, language: str) -> Viewer | None:
-        """Who showed this secret last, as they were then: a guess, to be compared with who they are."""
-        return self._recent.get((self.shown(secret), language))
+    def recent(self, shown: str, language: str) -> Viewer | None:
+        """Who showed this last, as they were then: a guess, to be compared with who they are."""
+        known = self._recent.get((shown, language))
+        return known[1] if known else None
 
-    async def of(self, row: asyncpg.Record, secret: str | None, language: str) -> Viewer:
-        """The viewer that the columns tell of."""
-        positions = msgspec.json.decode(row["positions"])
-        access = _ACCESS.decode(row["access"]) if row["access"] else None
+    async def of(self, seen: Seen, shown: str, language: str) -> Viewer:
+        """The viewer that the columns tell of: the same one for as long as they say the same."""
+        known = self._recent.get((shown, language))
+        if known is not None and known[0] == seen and await self._narrow(known[1].principals) == known[1].narrow:
+            return known[1]
+        if self._positions[0] != seen.positions:
+            self._positions = seen.positions, msgspec.json.decode(seen.positions)
+        positions = self._positions[1]
+        access = _ACCESS.decode(seen.access) if seen.access else None
         person = access.person if access else None
         mine = within(await self._principals(person, positions), access)
         viewer = Viewer(person, mine, positions, language, access, await self._narrow(mine))
         if len(self._recent) > 10_000:
             self._recent.clear()
-        self._recent[self.shown(secret), language] = viewer
+        self._recent[shown, language] = seen, viewer
         return viewer
 
     async def person(self, person: str | None, language: str = "en") -> Viewer:
@@ -151,6 +182,12 @@ class Viewers:
                 self._known.clear()
             self._known[person] = known
         return known[1]
+
+
+def _heard(look: asyncio.Task[dict[str, Seen]]) -> None:
+    # Whoever asked may have gone: a look that failed is then nobody's.
+    if not look.cancelled():
+        look.exception()
 
 
 __all__ = ["EVERYTHING", "Viewer", "Viewers"]
