@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from web.asking import MAX_BODY, Asked, Malformed, asked, cookie_of, decoded, etag, from_elsewhere, matches, secret_of
 from web.live import Live
+from web.reads.carrying import Carrying
 from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, limited, within_cost
 from web.reads.fallback import Context
@@ -31,7 +32,8 @@ AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 """What it raises while there is no server."""
 NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
 """What caches are told: whose an answer is, and that it has to be asked for again."""
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+KEY = re.compile(r"[\x21-\x7e]{1,200}")
+"""An Idempotency-Key."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Endpoint:
         self, reads: Reads, viewers: Viewers, live: Live, said: Callable[[str], None] = lambda _: None
     ) -> None:
         self.reads, self.viewers, self.live, self._said = reads, viewers, live, said
+        self.carrying = Carrying(reads)
 
     def operation(self, ask: Asked) -> tuple[Prepared, OperationDefinitionNode, str]:
         """The document and the operation that is meant; raises ``GraphQLError``s as one ``Failed``."""
@@ -109,6 +112,9 @@ class Endpoint:
                 plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
                 data = await self.reads.data(self.reads.bound(plan, context.values, viewer), viewer)
                 return Answer(data, [], {"cost": plan.costs(context.values)})
+            elif kind == OperationType.MUTATION:
+                carried, errors = await self.carrying.carry(context)
+                return Answer(msgspec.json.encode(carried), [self._safe(error) for error in errors], {})
             return await self._executed(context, ask)
         except GraphQLError as error:
             return Answer(None, [_told(error)], {}, began=True)
@@ -169,7 +175,7 @@ class Endpoint:
         try:
             ask = await self._asked(request)
             key = request.headers.get("idempotency-key")
-            if key is not None and not _KEY.fullmatch(key):
+            if key is not None and not KEY.fullmatch(key):
                 raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
             secret = secret_of(request)
             if "authorization" in request.headers and not secret:
@@ -191,10 +197,11 @@ class Endpoint:
         return self._responded(request, answer, media)
 
     @staticmethod
-    def _responded(request: Request, answer: Answer, media: str) -> Response:
+    def written(answer: Answer, media: str) -> tuple[int, dict[str, str], bytes]:
+        """The status, the headers and the body that say what an operation gave."""
         status = answer.extensions.pop("status", 0)
         codes = {each.get("extensions", {}).get("code") for each in answer.errors}
-        headers = dict(NEGOTIATED)
+        headers = {"Content-Type": f"{media}; charset=utf-8", **NEGOTIATED}
         if codes & {"BUSY", "UNKNOWN"}:
             status, headers["Retry-After"] = 503, "1"
         elif not status:
@@ -202,9 +209,14 @@ class Endpoint:
         body = answer.body()
         if status == 200 and not answer.errors:
             headers["ETag"] = etag(body)
-            if matches(request.headers.get("if-none-match", ""), headers["ETag"]):
-                return Response(None, 304, headers)
-        return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
+        return status, headers, body
+
+    def _responded(self, request: Request, answer: Answer, media: str) -> Response:
+        status, headers, body = self.written(answer, media)
+        if matches(request.headers.get("if-none-match", ""), headers.get("ETag", "-")):
+            del headers["Content-Type"]
+            return Response(None, 304, headers)
+        return Response(body, status, headers)
 
     async def _asked(self, request: Request) -> Asked:
         if request.method == "GET":

@@ -1,7 +1,7 @@
-"""The shortest way from a program's query to its answer.
+"""The shortest way from a program's request to its answer.
 
-A query in ``POST /graphql`` that is answered without an error passes none of the application's layers, and who asks is
-looked up together with what is asked for. Everything else takes the usual way.
+A well-formed query or mutation in ``POST /graphql`` passes none of the application's layers, and who asks is looked up
+together with what is asked for, or with others who ask. Everything else takes the usual way.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from graphql import OperationType
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.asking import Asked, Malformed, asked, decoded, etag, matches
-from web.graphql import EVENTS, NEGOTIATED, Answer, Endpoint, Failed, wanted
+from web.asking import Asked, Malformed, asked, decoded, matches
+from web.graphql import EVENTS, KEY, Answer, Endpoint, Failed, wanted
 from web.preferences import accepted
 from web.reads.executor import Bound, Recent
 from web.reads.viewer import Viewer
 
 _JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
-_UNUSUAL = {b"cookie", b"idempotency-key", b"origin", b"sec-fetch-site", b"content-encoding"}
+_UNUSUAL = {b"cookie", b"origin", b"sec-fetch-site", b"content-encoding"}
 _REQUEST, _SHORT = 2_000, 100_000
 _OF_BODIES = (b"content-type", b"content-length")
 
@@ -39,6 +39,7 @@ class _Request:
     shown: str
     language: str
     media: str
+    carries: bool
     viewer: Viewer | None = None
     key: Any = None
     cost: int = 0
@@ -55,7 +56,7 @@ class Shortcut:
     def __init__(self, app: ASGIApp, endpoint: Endpoint, headers: list[tuple[bytes, bytes]], memory: int) -> None:
         self.usual, self.endpoint = app, endpoint
         self._reads, self._viewers = endpoint.reads, endpoint.viewers
-        self._headers = [*((name.lower().encode(), value.encode()) for name, value in NEGOTIATED.items()), *headers]
+        self._headers = headers
         self._known: Recent[Any, _Request] = Recent(memory)
         self._answering = 0
 
@@ -72,9 +73,14 @@ class Shortcut:
         # None of ours: a body that goes on or whose sender has gone, and a header that is there twice.
         whole = not received[-1].get("more_body", True) and len(headers) == len(scope["headers"])
         request = self._understood(headers, body) if whole else None
-        if request is not None and (response := await self._answered(request)) is not None:
+        response = None
+        if request is not None and request.carries:
+            response = await self._carried(request, headers.get(b"idempotency-key"))
+        elif request is not None:
+            response = await self._answered(request)
+        if response is not None:
             tag, start, rest = response
-            if b"if-none-match" in headers and matches(headers[b"if-none-match"].decode("latin-1"), tag):
+            if tag and b"if-none-match" in headers and matches(headers[b"if-none-match"].decode("latin-1"), tag):
                 kept = [each for each in start["headers"] if each[0] not in _OF_BODIES]
                 start, rest = {**start, "status": 304, "headers": kept}, {**rest, "body": b""}
             await send(start)
@@ -93,6 +99,8 @@ class Shortcut:
             return None
         if headers.get(b"content-type") not in _JSON:
             return None
+        if b"idempotency-key" in headers and not KEY.fullmatch(headers[b"idempotency-key"].decode("latin-1")):
+            return None
         secret, accept = token[7:].decode("latin-1").strip(), headers.get(b"accept", b"")
         if not secret and b"authorization" in headers:
             return None
@@ -104,11 +112,23 @@ class Shortcut:
                 prepared, operation, _ = self.endpoint.operation(ask)
             except (Malformed, Failed):
                 return None
-            if media == EVENTS or prepared.introspects or operation.operation != OperationType.QUERY:
+            kind = operation.operation
+            if media == EVENTS or prepared.introspects or kind == OperationType.SUBSCRIPTION:
                 return None
-            known = _Request(key, ask, shown, accepted(languages), media)
-            self._known.put(key, known, len(body) + _REQUEST)
+            known = _Request(key, ask, shown, accepted(languages), media, kind == OperationType.MUTATION)
+            if not known.carries:
+                self._known.put(key, known, len(body) + _REQUEST)
         return known
+
+    async def _carried(self, request: _Request, key: bytes | None) -> _Response | None:
+        try:
+            viewer = await self._viewers.showing(request.shown, request.language)
+        except Exception:
+            return None  # nothing was carried out yet: the usual way says what is wrong
+        if request.shown and viewer.person is None:
+            return None
+        answer = await self.endpoint.run(request.asked, viewer, key=key.decode("latin-1") if key else None)
+        return self._written(answer, request.media)
 
     async def _answered(self, request: _Request) -> _Response | None:
         guess = self._viewers.recent(request.shown, request.language)
@@ -140,7 +160,12 @@ class Shortcut:
         if data is None:
             return None
         if request.response is None or data is not request.data:
-            request.data, request.response = data, self._written(request, data)
+            request.data, request.response = (
+                data,
+                self._written(Answer(data, [], {"cost": request.cost}), request.media),
+            )
+            weight = len(request.id[0]) + len(data) + len(request.response.body["body"]) + _REQUEST
+            self._known.put(request.id, request, weight)
         return request.response
 
     def _planned(self, request: _Request, guess: Viewer) -> Bound:
@@ -150,15 +175,12 @@ class Shortcut:
         request.viewer, request.key, request.cost = guess, bound.key, plan.costs(context.values)
         return bound
 
-    def _written(self, request: _Request, data: bytes) -> _Response:
-        body = Answer(data, [], {"cost": request.cost}).body()
-        tag = etag(body)
-        headers = [
-            (b"content-type", f"{request.media}; charset=utf-8".encode()),
+    def _written(self, answer: Answer, media: str) -> _Response:
+        status, headers, body = self.endpoint.written(answer, media)
+        sent = [
             (b"content-length", str(len(body)).encode()),
-            (b"etag", tag.encode()),
+            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
             *self._headers,
         ]
-        start = {"type": "http.response.start", "status": 200, "headers": headers}
-        self._known.put(request.id, request, len(request.id[0]) + len(body) + len(data) + _REQUEST)
-        return _Response(tag, start, {"type": "http.response.body", "body": body})
+        start = {"type": "http.response.start", "status": status, "headers": sent}
+        return _Response(headers.get("ETag", ""), start, {"type": "http.response.body", "body": body})

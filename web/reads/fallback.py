@@ -1,15 +1,16 @@
-"""What is not one SQL statement: mutations, subscriptions and introspection, on graphql-core.
+"""What is not one SQL statement, nor a command: subscriptions and introspection, on graphql-core.
 
 Their rows come from the same compiler: a root field is compiled whole, and what it answered is walked by response key.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from graphql import (
+    FieldNode,
     GraphQLError,
     GraphQLInterfaceType,
     GraphQLObjectType,
@@ -20,11 +21,9 @@ from graphql import (
     get_named_type,
 )
 
-from domain.core import Command, Refusal, kind_named, mutation_of
-from hub.checking import command as checked
+from domain.core import kind_named
 from hub.door import Hub
 from hub.tables import TABLES
-from hub.writer import Busy, Unknown
 from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
@@ -32,8 +31,6 @@ from web.reads.executor import Prepared, Reading, Reads, within_cost
 from web.reads.mapping import table_of
 from web.reads.plan import Values
 from web.reads.viewer import Viewer, Viewers
-from web.schema.mutations import camel, commands, plain
-from web.words import translated
 
 
 @dataclass(frozen=True)
@@ -63,19 +60,15 @@ class Made(dict[str, Any]):
 
 def wire(schema: GraphQLSchema) -> GraphQLSchema:
     """Give every field of the schema its resolver, and the scalars their meaning."""
-    mutations = commands()
     for type in schema.type_map.values():
         if isinstance(type, GraphQLInterfaceType):
             type.resolve_type = _type_of
         if isinstance(type, GraphQLObjectType) and not type.name.startswith("__"):
             for field in type.fields.values():
                 field.resolve = _by_key
-    assert schema.query_type and schema.mutation_type and schema.subscription_type
+    assert schema.query_type and schema.subscription_type
     for field in schema.query_type.fields.values():
         field.resolve = _root
-    for name, field in schema.mutation_type.fields.items():
-        field.resolve = _carries_out(mutations[name])
-        _link(field.type)
     for name, field in schema.subscription_type.fields.items():
         field.subscribe = _changes(name)
         field.resolve = _change
@@ -132,66 +125,22 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
     return msgspec.json.decode(await context.reads.data(bound, context.viewer))[key]
 
 
-async def _read(context: Context, info: GraphQLResolveInfo, type: GraphQLObjectType, id: Any, viewer: Viewer) -> Any:
+async def read(
+    context: Context,
+    type: GraphQLObjectType,
+    nodes: Sequence[FieldNode],
+    id: Any,
+    viewer: Viewer,
+    *,
+    named: bool = False,
+) -> Any:
+    """What these nodes ask for of one record; ``named`` adds its type, for whoever has to find it out."""
     reads = context.reads
     values = Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
-    compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=True)
-    plan = compiler.standing(type, [node.selection_set for node in info.field_nodes if node.selection_set])
+    compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=named)
+    plan = compiler.standing(type, [node.selection_set for node in nodes if node.selection_set])
     within_cost(plan.costs(values))
     return await Reading(reads, viewer).run(plan, values)
-
-
-def refused(refusal: Refusal, language: str) -> Made:
-    """A refusal in the reader's language; its field by the name that it has in the input."""
-    field = refusal.field and camel(refusal.field)
-    message = translated(refusal.message, language, refusal.values)
-    return Made(code=refusal.reason.value, message=message, field=field)
-
-
-def _carries_out(cls: type[Command]) -> Any:
-    kind = cls.on.kind.name
-    mutation = mutation_of(cls)
-
-    async def resolve(source: Any, info: GraphQLResolveInfo, input: dict[str, Any]) -> Made:
-        context: Context = info.context
-        viewer = context.viewer
-        if viewer.person is None:
-            raise GraphQLError(
-                "Sign in, or send a token: only who has joined can do this.",
-                info.field_nodes,
-                extensions={"code": "UNAUTHENTICATED"},
-            )
-        if not viewer.allows(mutation):
-            raise GraphQLError(
-                f"This token was not made for `{mutation}`.", info.field_nodes, extensions={"code": "OUT_OF_SCOPE"}
-            )
-        if context.reads.until is not None:
-            raise GraphQLError(
-                "The hub is shown as it stood: nothing can be changed here.",
-                info.field_nodes,
-                extensions={"code": "READ_ONLY"},
-            )
-        key = f"{context.key}/{info.path.key}" if context.key else None
-        try:
-            receipt = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
-        except Refusal as refusal:
-            return Made(receipt=None, refusal=refused(refusal, viewer.language), **{kind: None})
-        except Busy:
-            raise GraphQLError(
-                "Too many commands are waiting: send this again in a moment.",
-                info.field_nodes,
-                extensions={"code": "BUSY"},
-            ) from None
-        except Unknown:
-            raise GraphQLError(
-                "Whether this was recorded is not known: send it again with the same Idempotency-Key to find out.",
-                info.field_nodes,
-                extensions={"code": "UNKNOWN"},
-            ) from None
-        made = Made(position=receipt.position, at=receipt.at.isoformat(), record=receipt.record, events=receipt.events)
-        return Made(receipt=made, refusal=None, **{kind: receipt.record})
-
-    return resolve
 
 
 async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
@@ -205,7 +154,7 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     if isinstance(type, GraphQLInterfaceType):
         type = info.schema.type_map[kind_named(id).capitalize()]
     assert isinstance(type, GraphQLObjectType)
-    return await _read(context, info, type, id, viewer)
+    return await read(context, type, info.field_nodes, id, viewer, named=True)
 
 
 def _changes(name: str) -> Any:

@@ -1,0 +1,169 @@
+"""Mutations: commands, carried out one after another, each answered with its receipt or its refusal.
+
+What is asked for of each is read off its document once. A record that is asked for is read anew, by whoever the viewer
+is now: the change shows, and rights that were lost count.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, get_named_type
+from graphql.error import located_error
+
+from domain.core import Command, Refusal, mutation_of
+from hub.checking import command as checked
+from hub.writer import Busy, Unknown
+from web.reads.compiler import Compiler
+from web.reads.executor import Reads, Recent
+from web.reads.fallback import Context, read
+from web.schema.mutations import camel, commands, plain
+from web.words import translated
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A field of a payload: the leaves that are asked for by their keys, or the nodes of a record."""
+
+    key: str
+    name: str
+    nodes: list[FieldNode]
+    leaves: tuple[tuple[str, str], ...] = ()
+    record: GraphQLObjectType | None = None
+
+    def of(self, type: str, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """What is asked for of a receipt or of a refusal."""
+        if found is None:
+            return None
+        return {key: type if name == "__typename" else found[name] for key, name in self.leaves}
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A mutation as it is asked for; without a command it asks what it is a field of."""
+
+    key: str
+    nodes: list[FieldNode]
+    definition: GraphQLField | None = None
+    command: type[Command] | None = None
+    parts: tuple[_Part, ...] = ()
+
+
+class Carrying:
+    """Carries mutations out; one per process."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads, self._commands = reads, commands()
+        self._fields: Recent[Any, tuple[_Field, ...]] = Recent(2_000)
+
+    async def carry(self, context: Context) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+        """The data and the errors. What fails ends it: no later command is carried out, earlier ones stay recorded."""
+        data: dict[str, Any] = {}
+        errors: list[GraphQLError] = []
+        for field in self._asked(context):
+            if field.command is None or field.definition is None:
+                data[field.key] = "Mutation"
+                continue
+            try:
+                input = context.values.args(field.definition, field.nodes[0])["input"]
+                receipt, refusal, record = await _carried(context, field.command, input, field.key)
+                payload = data[field.key] = {}
+                for part in field.parts:
+                    if part.record is not None:
+                        payload[part.key] = (
+                            None if record is None else await _record(context, field, part, record, errors)
+                        )
+                    elif part.name == "__typename":
+                        payload[part.key] = str(get_named_type(field.definition.type))
+                    else:
+                        payload[part.key] = part.of(
+                            *(("Receipt", receipt) if part.name == "receipt" else ("Refusal", refusal))
+                        )
+            except Exception as error:
+                return None, [*errors, located_error(error, field.nodes, [field.key])]
+        return data, errors
+
+    def _asked(self, context: Context) -> tuple[_Field, ...]:
+        assert context.values.variables is not None
+        # Nothing but @skip and @include changes what is asked for.
+        chosen = tuple(sorted(each for each in context.values.variables.coerced.items() if isinstance(each[1], bool)))
+        key = context.prepared.text, context.name, chosen
+        if (known := self._fields.get(key)) is None:
+            known = self._read_off(context)
+            self._fields.put(key, known)
+        return known
+
+    def _read_off(self, context: Context) -> tuple[_Field, ...]:
+        compiler = Compiler(self._reads.schema, "", context.prepared.fragments, context.values)
+        root = self._reads.schema.mutation_type
+        assert root is not None
+        found = []
+        for key, nodes in compiler.collect(root, [context.operation.selection_set]).items():
+            name = nodes[0].name.value
+            if name == "__typename":
+                found.append(_Field(key, nodes))
+                continue
+            payload = get_named_type(root.fields[name].type)
+            assert isinstance(payload, GraphQLObjectType)
+            parts = tuple(
+                _part(compiler, payload, part, of)
+                for part, of in compiler.collect(
+                    payload, [each.selection_set for each in nodes if each.selection_set]
+                ).items()
+            )
+            found.append(_Field(key, nodes, root.fields[name], self._commands[name], parts))
+        return tuple(found)
+
+
+def _part(compiler: Compiler, payload: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> _Part:
+    name = nodes[0].name.value
+    if name == "__typename":
+        return _Part(key, name, nodes)
+    type = get_named_type(payload.fields[name].type)
+    assert isinstance(type, GraphQLObjectType)
+    if name not in ("receipt", "refusal"):
+        return _Part(key, name, nodes, record=type)
+    leaves = compiler.collect(type, [each.selection_set for each in nodes if each.selection_set])
+    return _Part(key, name, nodes, tuple((leaf, of[0].name.value) for leaf, of in leaves.items()))
+
+
+async def _carried(
+    context: Context, cls: type[Command], input: dict[str, Any], path: str
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
+    # The receipt, the refusal, the record.
+    viewer, mutation = context.viewer, mutation_of(cls)
+    if viewer.person is None:
+        raise _failed("UNAUTHENTICATED", "Sign in, or send a token: only who has joined can do this.")
+    if not viewer.allows(mutation):
+        raise _failed("OUT_OF_SCOPE", f"This token was not made for `{mutation}`.")
+    if context.reads.until is not None:
+        raise _failed("READ_ONLY", "The hub is shown as it stood: nothing can be changed here.")
+    key = f"{context.key}/{path}" if context.key else None
+    try:
+        done = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
+    except Refusal as refusal:
+        message = translated(refusal.message, viewer.language, refusal.values)
+        told = {"code": refusal.reason.value, "message": message, "field": refusal.field and camel(refusal.field)}
+        return None, told, None
+    except Busy:
+        raise _failed("BUSY", "Too many commands are waiting: send this again in a moment.") from None
+    except Unknown:
+        words = "Whether this was recorded is not known: send it again with the same Idempotency-Key to find out."
+        raise _failed("UNKNOWN", words) from None
+    receipt = {"position": done.position, "at": done.at.isoformat(), "record": done.record, "events": done.events}
+    return receipt, None, done.record
+
+
+async def _record(context: Context, field: _Field, part: _Part, id: str, errors: list[GraphQLError]) -> Any:
+    assert part.record is not None
+    try:
+        viewer = await context.viewers.person(context.viewer.person, context.viewer.language)
+        return await read(context, part.record, part.nodes, id, viewer)
+    except Exception as error:
+        # It was recorded all the same: the receipt is beside this.
+        errors.append(located_error(error, part.nodes, [field.key, part.key]))
+        return None
+
+
+def _failed(code: str, message: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": code})
