@@ -17,7 +17,7 @@ from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
 from hub.identity import Identity
-from hub.log import Log, make_databases
+from hub.log import Log, let_go, make_databases
 from hub.models import Models
 from hub.states import Key, Missing, States
 from hub.tables import writing
@@ -66,7 +66,7 @@ class Hub:
         """Finish what waits, and disconnect."""
         await self.writer.stop()
         await self.log.close()
-        await self._keys.close()
+        await let_go(self._keys)
 
     async def do(
         self, command: Command, actor: str = HUB, key: str | None = None, *, at: datetime | None = None

@@ -1,6 +1,7 @@
 """The event log: one table that only ever grows, read by tag and type, followed by position."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +50,8 @@ _SETTINGS = {
 _STATEMENTS = 200
 # What has to be there, in this order, and where it is made from.
 _TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql", "hub.passkey": "identity.sql"}
+PATIENCE = 5.0
+"""How long, in seconds, whatever is still under way may take when the hub closes."""
 _COLUMNS = "position, type, tags, actor, at, request, data::text"
 
 
@@ -86,8 +89,8 @@ class Log:
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self.counting.close()
-        await self.pool.close()
+        await let_go(self.counting)
+        await let_go(self.pool)
 
     def recorded(self, row: asyncpg.Record) -> Recorded:
         """A row of the log with its event decoded."""
@@ -132,6 +135,13 @@ class Log:
                 after = recorded.position
             if not batch:
                 await asyncio.sleep(poll)
+
+
+async def let_go(pool: asyncpg.Pool) -> None:
+    """Close a pool; a connection that is still in use after a while is cut off: what reads loses nothing."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            await pool.close()
 
 
 async def as_writer(db: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import re
 from collections import deque
@@ -15,7 +16,7 @@ import msgspec
 from domain.core import N_, Command, Event, Reason, Refusal, State
 from domain.standing import RECORDS, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey
-from hub.log import Log, Recorded, as_writer
+from hub.log import PATIENCE, Log, Recorded, as_writer
 from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
 from projections.history import record_of
@@ -96,6 +97,7 @@ class Writer:
         self._last_at = datetime.min.replace(tzinfo=UTC)
         self._queue: deque[Pending] = deque()
         self._alone: deque[Pending] = deque()
+        self._batch: list[Pending] = []
         self._looks: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
@@ -109,14 +111,21 @@ class Writer:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Finish what is waiting, then leave."""
-        while self._queue or self._alone:
-            await asyncio.sleep(0.01)
+        """Finish what is waiting, then leave; where the database is away, whoever waits is told."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self._queue or self._alone or self._batch:
+                    await asyncio.sleep(0.01)
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        for pending in (*self._batch, *self._queue, *self._alone):
+            pending.fail(Unknown("the hub has closed"))
+        for look in self._looks:
+            look.cancel()
         if self._db:
-            await self._db.close()
+            with contextlib.suppress(TimeoutError, OSError, asyncpg.InterfaceError):
+                await self._db.close(timeout=PATIENCE)
 
     def put(self, pending: Pending) -> None:
         """Queue a command; raises ``Busy`` at once where too many wait."""
@@ -177,6 +186,7 @@ class Writer:
                     batch = [self._alone.popleft()]
                 else:
                     batch = [self._queue.popleft() for _ in range(min(MAX_BATCH, len(self._queue)))]
+                self._batch = batch
                 try:
                     await self._commit(batch)
                 except asyncio.CancelledError:
@@ -191,6 +201,7 @@ class Writer:
                     for pending in batch:
                         pending.fail(Unknown(str(error)))
                     await self._reconnect()
+                self._batch = []
 
     async def _look(self) -> None:
         looks, self._looks = self._looks, []
@@ -198,6 +209,9 @@ class Writer:
             return
         try:
             await self._catch_up()
+        except asyncio.CancelledError:
+            self._looks += looks
+            raise
         except Exception:
             await self._reconnect()
         for each in looks:

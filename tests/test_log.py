@@ -337,6 +337,52 @@ def test_what_the_server_ended_while_nobody_used_it_costs_no_command_and_no_ques
     told(story())
 
 
+def test_who_waits_when_the_hub_closes_gets_an_answer(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        asked = [DraftProposal(call=call, lead=lead, title=f"Draft {n}") for n in range(40)]
+        waiting = [asyncio.create_task(hub.do(draft, author)) for draft in asked]
+        await asyncio.sleep(0)
+        await hub.close()
+        done, late = await asyncio.wait(waiting, timeout=5)
+        assert len(done) == 40 and not late
+        hub = await Hub.open(dsn)
+        rows = await check_log(hub)
+        assert sum(row.type == "ProposalDrafted" for row in rows) == 40
+        await hub.close()
+
+    told(story())
+
+
+def test_the_hub_closes_whatever_holds_on_to_it(dsn, monkeypatch):
+    monkeypatch.setattr("hub.log.PATIENCE", 0.2)
+    monkeypatch.setattr("hub.writer.PATIENCE", 0.2)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        officer, author, lead, call = await region(hub)
+        # A connection that is never given back; a table that somebody has locked; a look that waits behind it.
+        await hub.log.pool.acquire()
+        other = await asyncpg.connect(hub.log.dsn)
+        locked = other.transaction()
+        await locked.start()
+        await other.execute("LOCK TABLE hub.event IN ACCESS EXCLUSIVE MODE")
+        draft = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Held up"), author))
+        await asyncio.sleep(0.1)
+        behind = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Behind it"), author))
+        looking = asyncio.create_task(hub.actions(officer, lead, 1_000_000))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            await hub.close()
+            answers = await asyncio.gather(draft, behind, looking, return_exceptions=True)
+        assert [type(each) for each in answers] == [Unknown, Unknown, asyncio.CancelledError]
+        await locked.rollback()
+        await other.close()
+
+    told(story())
+
+
 def test_a_word_too_long_to_be_indexed_and_a_written_backslash_are_recorded_as_any_other(dsn):
     async def story():
         hub = await Hub.open(dsn)
