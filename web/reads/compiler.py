@@ -460,6 +460,9 @@ class Compiler:
             # Of these rows few may be read: they are found by their readers and sorted, not met on a walk over all.
             first_by += _UNINDEXED[columns(cls)[column][0]]
         ordered = f"{first_by} {direction}" + (f', {alias}."{key}" {direction}' if column != key else "")
+        if column == key and (bare := self._bare(type, of, selections, rows, alias, path)):
+            sql, cost = bare(f"{where}{after} ORDER BY {ordered} LIMIT {first}")
+            return sql, lambda values: 1 + values.first(definition, node) * cost(values)
         kept = ", ".join(f'{alias}."{name}" AS k{n}' for n, name in enumerate(dict.fromkeys((key, column))))
         cursor = ", ".join(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0)))
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
@@ -479,6 +482,35 @@ class Compiler:
             type, of, selections, page, _cursor(*cursor.split(", ")), first, counted, bool(after), path, cls, key
         )
         return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
+
+    def _bare(
+        self,
+        type: GraphQLObjectType,
+        of: GraphQLObjectType,
+        selections: Selections,
+        rows: Readable,
+        alias: str,
+        path: tuple[str, ...],
+    ) -> Callable[[str], tuple[str, Cost]] | None:
+        # Of a list in the order of its key nothing but rows is asked for: there is no page to be remembered.
+        chosen = self.collect(type, selections)
+        if {nodes[0].name.value for nodes in chosen.values()} - {"__typename"} != {"nodes"}:
+            return None
+
+        def listed(where: str) -> tuple[str, Cost]:
+            fields, costs = [], []
+            for response, nodes in chosen.items():
+                sql = f"'{type.name}'"
+                if nodes[0].name.value == "nodes":
+                    inner = [node.selection_set for node in nodes if node.selection_set]
+                    shown, joins, cost = self._object(of, inner, alias, (*path, response))
+                    every = f"SELECT {shown} FROM {rows.source} {joins} WHERE {where}"
+                    sql = f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM ({every}) {ROW})"
+                    costs.append(cost)
+                fields.append(f'{sql} AS "{response}"')
+            return self._record(f"SELECT {', '.join(fields)}"), _sum(costs)
+
+        return listed
 
     def _empty(self, type: GraphQLObjectType, selections: Selections, args: Mapping[str, Any]) -> str:
         # The page of a list that is known to have nothing: PostgreSQL has nothing to plan for it.
