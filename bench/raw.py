@@ -18,7 +18,7 @@ PLANS = {"record": "auto", "search": "force_generic_plan", **dict.fromkeys(("lis
 PARTNERS = f"""
     (SELECT coalesce(json_agg(json_build_object({{fields}}, 'organization', (
         SELECT json_build_object({{of}}) FROM {S}.organization o WHERE o.readers && $1 AND o.id = a.organization))
-        ORDER BY a.organization), '[]')
+        ORDER BY a.invited_at, a.organization), '[]')
      FROM {S}.partner a WHERE a.proposal = p.id)
 """
 _SHORT = PARTNERS.format(fields="'country', a.country, 'status', upper(a.status)", of="'name', o.name")

@@ -207,6 +207,7 @@ class PartnerRow(
     country: str
     contribution: str
     status: str
+    invited_at: datetime
     answered_at: datetime | None
 
 
@@ -219,6 +220,7 @@ def asked(e: PartnerInvited, at: datetime) -> PartnerRow:
         country=e.country,
         contribution=e.contribution,
         status="invited",
+        invited_at=at,
         answered_at=None,
     )
 

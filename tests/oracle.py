@@ -90,7 +90,9 @@ class Oracle:
             case "many":
                 cls = table_of(type)
                 found = [row for row in self.readable(cls.table) if row[how.on] == source["id"]]
-                return sorted(found, key=lambda row: [row[name] for name in cls.key])
+                return sorted(
+                    found, key=lambda row: [row[name] for name in (*([how.order] if how.order else []), *cls.key)]
+                )
             case "connection":
                 return self.connection(source, info, field, how, type, args)
         raise AssertionError(how)

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.people import InvitePerson, JoinHub
-from domain.proposals import DraftProposal, ReviseProposal, WithdrawProposal
+from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.schema.mutations import commands
@@ -67,6 +67,28 @@ def test_a_proposal_from_draft_to_submission(region_dsn):
             assert done["proposal"]["status"] == "SUBMITTED"
             again = await give(author, "submitProposal", proposal=id)
             assert again["receipt"]["position"] == 0
+
+    told(story())
+
+
+def test_partners_stand_in_the_order_in_which_they_were_asked(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, id = await client(person), await draft_of(hub, person)
+            every = "{ organizations(first: 100, where: {status: [VERIFIED]}) { nodes { id country } } }"
+            found = [each["id"] for each in (await author.data(every))["organizations"]["nodes"]]
+            shown = """query($id: ID!) { proposal(id: $id) { lead { id }
+                partners { organization { id } invitedAt answeredAt status } } }"""
+            before = (await author.data(shown, id=id))["proposal"]
+            there = {before["lead"]["id"], *(each["organization"]["id"] for each in before["partners"])}
+            asked = sorted((each for each in found if each not in there), reverse=True)[:4]
+            for each in asked:
+                await hub.do(InvitePartner(proposal=id, organization=each, contribution="Work"), person)
+            after = (await author.data(shown, id=id))["proposal"]["partners"]
+            assert [each["organization"]["id"] for each in after[-4:]] == asked
+            times = [each["invitedAt"] for each in after]
+            assert times == sorted(times) and after[-1]["answeredAt"] is None
 
     told(story())
 

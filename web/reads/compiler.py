@@ -330,7 +330,8 @@ class Compiler:
         assert cls is not None
         rows = self.rows(cls.table, alias, reached=cls.within is not None and cls.within is over)
         fields, joins, cost = self._object(type, selections, alias, path)
-        keys = ", ".join(f'{alias}."{name}"' for name in cls.key)
+        first = (how.order,) if how.order else ()
+        keys = ", ".join(f'{alias}."{name}"' for name in (*first, *cls.key))
         inner = (
             f'SELECT {fields} FROM {rows.source} {joins} WHERE {rows.predicate} AND {alias}."{how.on}" = {parent}.id'
             f" ORDER BY {keys}"
