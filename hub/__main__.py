@@ -72,7 +72,7 @@ def import_ror(file: Path, as_json: bool) -> None:
                 try:
                     if isinstance(command, ValueError):
                         raise command
-                    receipt = await hub.do(command)
+                    receipt = await hub.do(command, by="console")
                     counts["recorded" if receipt.events else "unchanged"] += 1
                 except (ValueError, Refusal) as error:
                     counts["malformed"] += 1
@@ -102,10 +102,10 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
         raise click.UsageError(f"{where}{refusal}") from None
 
     async def story(hub: Hub) -> tuple[Receipt, str]:
-        receipt = await hub.do(command)
+        receipt = await hub.do(command, by="console")
         assert receipt.record is not None
         if center_officer:
-            await hub.do(GrantRole(person=receipt.record, role="center_officer"))
+            await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
         return receipt, await hub.identity.link(receipt.record)
 
     receipt, secret = opened(story)
@@ -126,7 +126,7 @@ def forget(person: str) -> None:
         command = checked(ErasePerson, {"person": person})
     except Refusal as refusal:
         raise click.UsageError(f"PERSON: {refusal}") from None
-    shown(opened(lambda hub: hub.do(command)), as_json=False)
+    shown(opened(lambda hub: hub.do(command, by="console")), as_json=False)
 
 
 def _printed(recorded: Recorded, as_json: bool) -> None:

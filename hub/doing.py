@@ -16,7 +16,10 @@ from hub.console import opened, shown
 
 @click.group("do")
 def do() -> None:
-    """Give a command in somebody's name; it is checked as it is everywhere else."""
+    """Give a command in somebody's name; it is checked as it is everywhere else.
+
+    The log tells that it was given here: its request begins with “console”.
+    """
 
 
 def _derived(cls: type[Command]) -> click.Command:
@@ -36,7 +39,7 @@ def _derived(cls: type[Command]) -> click.Command:
         except Refusal as refusal:
             field = f"--{refusal.field.replace('_', '-')}: " if refusal.field else ""
             raise click.UsageError(f"{field}{refusal}") from None
-        shown(opened(lambda hub: hub.do(command, as_, key)), as_json)
+        shown(opened(lambda hub: hub.do(command, as_, key, by="console")), as_json)
 
     options: list[click.Parameter] = [
         click.Option(

@@ -69,9 +69,17 @@ class Hub:
         await let_go(self._keys)
 
     async def do(
-        self, command: Command, actor: str = HUB, key: str | None = None, *, at: datetime | None = None
+        self,
+        command: Command,
+        actor: str = HUB,
+        key: str | None = None,
+        *,
+        at: datetime | None = None,
+        by: str = "request",
     ) -> Receipt:
         """Carry a command out. ``at`` is for telling the demonstration: everything else happens now.
+
+        ``by`` is what gave it, and how the name of its request in the log begins.
 
         ``key`` makes a retry safe: the same key and command give the same answer, once recorded; the key with
         another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
@@ -83,7 +91,7 @@ class Hub:
             raise Refusal(Reason.INVALID, N_("A text holds half a character: type it again.")) from None
         digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + body).hexdigest()
         act = CommandAct(actor, at)
-        request = key or new_id("request")
+        request = new_id(by) if key is None else key if by == "request" else f"{by}/{key}"
         for _ in range(_ROUNDS):
             if key is not None and (answer := await self._answered(actor, key, digest)):
                 return answer

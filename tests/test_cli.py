@@ -107,6 +107,12 @@ def test_from_the_first_person_to_a_call(hub):
     assert hub("verify")[0] == 0
     code, out, _ = hub("log", "--type", "PersonInvited")
     assert "Officer" not in out and "PersonInvited" in out
+    # Whoever replays the log sees what was given here, in whosever name.
+    keyed = [*draft, "--title", "Ice", "--criteria", "Excellence: 100", "--key", "once"]
+    assert hub(*keyed)[0] == 0 and hub(*keyed)[0] == 0
+    told = [json.loads(line) for line in hub("log", "--json")[1].splitlines()]
+    assert all(each["request"].startswith("console") for each in told)
+    assert [each["type"] for each in told if each["request"] == "console/once"] == ["CallDrafted"]
     assert hub("forget", person, stdin="y\n")[0] == 0
     assert hub("forget", person, "--yes")[0] == 0
     assert hub("do", "draft-proposal", "--help")[0] == 0
