@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -79,7 +80,8 @@ class Log:
                 min_size=least,
                 max_size=most,
                 init=_reader,
-                reset=_unchanged,
+                reset=_settled,
+                connection_class=_Connection,
                 server_settings=given,
                 statement_cache_size=_STATEMENTS,
             )
@@ -155,9 +157,28 @@ async def _reader(db: asyncpg.Connection) -> None:
     await as_writer(db)
 
 
-async def _unchanged(db: asyncpg.Connection) -> None:
-    # Nobody who borrows a connection changes its session, so there is nothing to reset: a round trip less a query.
-    pass
+class _Connection(asyncpg.Connection):
+    """A connection that knows whether what was asked last may not have been sent whole.
+
+    A value that cannot be encoded is found after its statement was parsed: the server then waits for the rest, in a
+    transaction whose time stands still and whose statement times out, in the middle of what is asked next.
+    """
+
+    torn = False
+
+    async def _execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._execute(*args, **options)  # type: ignore[misc]
+        except BaseException:
+            self.torn = True
+            raise
+
+
+async def _settled(db: Any) -> None:
+    # Nobody who borrows a connection changes its session, so there is nothing else to reset: a round trip less a query.
+    if db.torn:
+        await db.execute("")
+        db.torn = False
 
 
 async def prepare(dsn: str) -> None:

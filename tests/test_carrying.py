@@ -4,10 +4,12 @@ import json
 
 from graphql import execute_sync, parse
 
+from domain.proposals import SubmitProposal
+from hub.writer import Busy
 from tests.oracle import bare
 from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import people_of, serving
+from tests.web import Client, people_of, serving
 
 DOCUMENT = """
 mutation Both($first: ReviseProposalInput!, $id: ID!, $with: Boolean!, $title: String! = "By default") {
@@ -64,22 +66,69 @@ def test_what_is_asked_for_is_answered_and_nothing_else(region_dsn):
     told(story())
 
 
-def test_what_fails_ends_it_and_what_came_before_stays(region_dsn):
+THREE = """mutation($id: ID!) {
+    a: reviseProposal(input: {proposal: $id, title: "Recorded"}) { receipt { position } }
+    b: submitProposal(input: {proposal: $id}) { receipt { position } refusal { code } }
+    c: reviseProposal(input: {proposal: $id, title: "Also recorded"}) { receipt { position } } }"""
+
+
+def test_where_one_may_not_be_carried_out_none_is(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, client):
             person = (await people_of(hub))["karimova"]
             lab, mine = await client(person, ["reviseProposal"]), await draft_of(hub, person)
-            text = """mutation($id: ID!) {
-                a: reviseProposal(input: {proposal: $id, title: "Recorded"}) { receipt { position } }
-                b: submitProposal(input: {proposal: $id}) { receipt { position } }
-                c: reviseProposal(input: {proposal: $id, title: "Not any more"}) { receipt { position } } }"""
-            answer = (await lab.answer(text, id=mine)).json()
-            assert answer["data"] is None
+            head = await hub.log.head()
+            answer = (await lab.answer(THREE, id=mine)).json()
+            assert answer["data"] is None and await hub.log.head() == head
             [error] = answer["errors"]
-            assert error["extensions"]["code"] == "OUT_OF_SCOPE" and error["path"] == ["b"]
-            assert error["locations"] == [{"line": 3, "column": 17}]
-            title = f"SELECT title FROM {hub.models.schema}.proposal WHERE id = $1"
-            assert await hub.log.pool.fetchval(title, mine) == "Recorded"
+            assert error["extensions"] == {"code": "OUT_OF_SCOPE"} and error["path"] == ["b"]
+            assert error["locations"] == [{"line": 3, "column": 5}]
+            # What is refused keeps back none of the others: each is recorded for itself.
+            done = await (await client(person)).data(THREE, id=mine)
+            assert done["b"]["refusal"] and done["a"]["receipt"] and done["c"]["receipt"]
+
+    told(story())
+
+
+def test_what_fails_ends_it_and_says_what_was_recorded(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, mine = await client(person), await draft_of(hub, person)
+            do = hub.do
+
+            async def busy(command, *rest):
+                if isinstance(command, SubmitProposal):
+                    raise Busy
+                return await do(command, *rest)
+
+            monkeypatch.setattr(hub, "do", busy)
+            answer = await author.answer(THREE, {"idempotency-key": "three"}, id=mine)
+            assert answer.status_code == 503 and answer.headers["retry-after"]
+            [error] = answer.json()["errors"]
+            head = await hub.log.head()
+            assert error["extensions"] == {"code": "BUSY", "recorded": {"a": {"position": head, "record": mine}}}
+            assert error["path"] == ["b"] and answer.json()["data"] is None
+            # Asked again with its key, under whatever names, the first is not carried out twice.
+            monkeypatch.undo()
+            renamed = THREE.replace("a:", "first:")
+            done = (await author.answer(renamed, {"idempotency-key": "three"}, id=mine)).json()["data"]
+            assert done["first"]["receipt"]["position"] == head and done["c"]["receipt"]["position"] == head + 1
+
+    told(story())
+
+
+def test_what_was_carried_out_is_said_whatever_the_client_holds(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            person = (await people_of(hub))["karimova"]
+            author, mine = await client(person), await draft_of(hub, person)
+            usual = Client(app.usual)
+            usual.http.headers = author.http.headers
+            for way in (author, usual):
+                for text in (THREE, "{ nothing }", "mutation { nothing }"):
+                    answer = await way.answer(text, {"if-none-match": '*, "-", -'}, id=mine)
+                    assert answer.status_code == 200 and answer.content and "etag" not in answer.headers
 
     told(story())
 

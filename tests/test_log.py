@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 
 import asyncpg
 import pytest
@@ -27,6 +28,7 @@ from domain.organizations import (
 from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
 from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from hub.door import Hub
+from hub.log import Log
 from hub.models import verify
 from hub.writer import MAX_WAITING, Busy, Unknown
 
@@ -412,6 +414,22 @@ def test_a_proposal_of_fifty_partners_is_recorded_and_read_by_all_of_them(dsn):
         await check_log(hub)
         await hub.rebuild()
         await hub.close()
+
+    told(story())
+
+
+@pytest.mark.parametrize("given", [datetime.min.replace(tzinfo=timezone(timedelta(hours=23))), "\ud800", object()])
+def test_what_cannot_be_sent_leaves_nothing_behind_on_its_connection(dsn, given):
+    async def story():
+        log = await Log.open(dsn, 2)
+        with pytest.raises(Exception):  # noqa: B017  the client's own, by the kind of value
+            kind = "timestamptz" if isinstance(given, datetime) else "text"
+            await log.pool.fetchval(f"SELECT $1::{kind} IS NULL", given)
+        await asyncio.sleep(0.3)
+        # Its transaction is over: the time does not stand still, and nothing times out later.
+        assert await log.pool.fetchval("SELECT clock_timestamp() - now() < interval '0.2 s'")
+        assert log.pool.get_size() == 1
+        await log.close()
 
     told(story())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -147,6 +147,10 @@ def application(hub: Hub, settings: Settings | None = None) -> ASGIApp:
         told = {"message": "Send a query with GET or POST.", "extensions": {"code": "BAD_REQUEST"}}
         return JSONResponse({"errors": [told]}, 405, {"Allow": "GET, POST"})
 
+    async def gone(request: Request, error: Exception) -> Response:
+        # Whoever sent half a request hears nothing of it.
+        return Response(status_code=400)
+
     async def unfit(request: Request, error: Exception) -> Response:
         message = N_("This address or form holds something that no record can hold: open the page anew.")
         return site.problem(request, await site.viewer(request), 400, N_("Not understood"), message)
@@ -157,6 +161,7 @@ def application(hub: Hub, settings: Settings | None = None) -> ASGIApp:
         exception_handlers={
             404: missing,
             405: method,
+            ClientDisconnect: gone,
             500: wrong,
             **dict.fromkeys(UNFIT, unfit),
             **dict.fromkeys(AWAY, away),

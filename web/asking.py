@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ SECURE = "__Host-hub_session"
 """The cookie of a session over https: no other host, and no page of plain http, can set or read it."""
 COOKIE = "hub_session"
 """The same where there is no https: a browser takes no ``__Host-`` there."""
+
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Malformed(Exception):
@@ -49,17 +53,19 @@ def asked(body: Any) -> Asked:
     return Asked(query, name, variables or {})
 
 
-def decoded(raw: bytes) -> Any:
-    """JSON, whatever was sent; raises ``Malformed``."""
+def decoded(raw: bytes, what: str = "The body") -> Any:
+    """JSON, whatever was sent; raises ``Malformed``, which says ``what`` it was."""
     try:
         raw.decode()
         return msgspec.json.decode(raw)
     except UnicodeDecodeError:
-        raise Malformed("The body is not UTF-8.") from None
+        raise Malformed(f"{what} is not UTF-8.") from None
     except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
+        raise Malformed(f"{what} is nested too deeply.") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise Malformed(f"The body is not JSON: {error}") from None
+        if _HALF.search(raw):
+            raise Malformed(f"{what} holds half a character: a \\ud800 to \\udfff without its other half.") from None
+        raise Malformed(f"{what} is not JSON: {error}") from None
 
 
 def secret_of(connection: HTTPConnection) -> str | None:

@@ -38,12 +38,13 @@ KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 @dataclass
 class Answer:
-    """What an operation gave: ``data`` as bytes where it was compiled."""
+    """What an operation gave: ``data`` as bytes where it was compiled; ``reads`` where it changed nothing."""
 
     data: bytes | None
     errors: list[dict[str, Any]]
     extensions: dict[str, Any]
     began: bool = True
+    reads: bool = False
 
     def body(self) -> bytes:
         """The JSON of the response."""
@@ -111,7 +112,7 @@ class Endpoint:
             elif kind == OperationType.QUERY:
                 plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
                 data = await self.reads.data(self.reads.bound(plan, context.values, viewer), viewer)
-                return Answer(data, [], {"cost": plan.costs(context.values)})
+                return Answer(data, [], {"cost": plan.costs(context.values)}, reads=True)
             elif kind == OperationType.MUTATION:
                 carried, errors = await self.carrying.carry(context)
                 return Answer(msgspec.json.encode(carried), [self._safe(error) for error in errors], {})
@@ -161,12 +162,13 @@ class Endpoint:
             operation_name=context.name or None,
         )
         result = done if isinstance(done, ExecutionResult) else await done
-        return Answer(msgspec.json.encode(result.data), [self._safe(e) for e in result.errors or ()], {})
+        return Answer(msgspec.json.encode(result.data), [self._safe(e) for e in result.errors or ()], {}, reads=True)
 
     def _safe(self, error: GraphQLError) -> dict[str, Any]:
         original = error.original_error
         if original is not None and not isinstance(original, GraphQLError):
-            return _told(self._fault(original, error))
+            told = _told(self._fault(original, error))
+            return {**told, "extensions": {**(error.extensions or {}), **told["extensions"]}}
         return _told(error)
 
     async def http(self, request: Request) -> Response:
@@ -202,28 +204,30 @@ class Endpoint:
         status = answer.extensions.pop("status", 0)
         codes = {each.get("extensions", {}).get("code") for each in answer.errors}
         headers = {"Content-Type": f"{media}; charset=utf-8", **NEGOTIATED}
+        if status == 405:
+            headers["Allow"] = "POST"
         if codes & {"BUSY", "UNKNOWN"}:
             status, headers["Retry-After"] = 503, "1"
         elif not status:
             status = 400 if not answer.began and media == RESPONSE else 200
         body = answer.body()
-        if status == 200 and not answer.errors:
+        if status == 200 and answer.reads and not answer.errors:
             headers["ETag"] = etag(body)
         return status, headers, body
 
     def _responded(self, request: Request, answer: Answer, media: str) -> Response:
         status, headers, body = self.written(answer, media)
-        if matches(request.headers.get("if-none-match", ""), headers.get("ETag", "-")):
+        if "ETag" in headers and matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             del headers["Content-Type"]
             return Response(None, 304, headers)
         return Response(body, status, headers)
 
     async def _asked(self, request: Request) -> Asked:
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             body: dict[str, Any] = dict(request.query_params)
             for name in ("variables", "extensions"):
                 if body.get(name):
-                    body[name] = decoded(body[name].encode("utf-8", "surrogatepass"))
+                    body[name] = decoded(body[name].encode("utf-8", "surrogatepass"), f"The parameter `{name}`")
                 else:
                     body.pop(name, None)
             return asked(body)
@@ -327,12 +331,18 @@ async def sdl(request: Request) -> Response:
 
 
 def wanted(accept: str) -> str:
-    """What is asked for first among what there is; a client that asks for nothing in particular gets JSON."""
-    kinds = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    """What is liked best of what there is, or else asked for first; who asks for nothing in particular gets JSON."""
+    liked = ((_quality(each), each.partition(";")[0].strip().lower()) for each in accept.split(","))
+    kinds = [kind for much, kind in sorted(liked, key=lambda each: -each[0]) if much > 0]
     for kind in kinds:
         if kind in (RESPONSE, JSON, EVENTS):
             return kind
     return RESPONSE if any(kind in ("application/*", "*/*") for kind in kinds) and accept != "*/*" else JSON
+
+
+def _quality(each: str) -> float:
+    found = re.search(r";\s*q=([01](?:\.\d{0,3})?)\s*(?:;|$)", each)
+    return float(found[1]) if found else 1.0
 
 
 def _told(error: GraphQLError) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class Shortcut:
         if request.response is None or data is not request.data:
             request.data, request.response = (
                 data,
-                self._written(Answer(data, [], {"cost": request.cost}), request.media),
+                self._written(Answer(data, [], {"cost": request.cost}, reads=True), request.media),
             )
             weight = len(request.id[0]) + len(data) + len(request.response.body["body"]) + _REQUEST
             self._known.put(request.id, request, weight)

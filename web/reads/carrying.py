@@ -57,16 +57,29 @@ class Carrying:
         self._fields: Recent[Any, tuple[_Field, ...]] = Recent(2_000)
 
     async def carry(self, context: Context) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
-        """The data and the errors. What fails ends it: no later command is carried out, earlier ones stay recorded."""
+        """The data and the errors.
+
+        Nothing is carried out where any of it may not be. What fails later ends it: no later command is carried out,
+        earlier ones stay recorded, and the error's ``recorded`` says which.
+        """
         data: dict[str, Any] = {}
         errors: list[GraphQLError] = []
-        for field in self._asked(context):
+        recorded: dict[str, Any] = {}
+        carried: list[str] = []
+        asked = self._asked(context)
+        for field in asked:
+            if field.command is not None and (refused := _refused(context, field.command)):
+                return None, [located_error(refused, field.nodes, [field.key])]
+        for field in asked:
             if field.command is None or field.definition is None:
                 data[field.key] = "Mutation"
                 continue
             try:
                 input = context.values.args(field.definition, field.nodes[0])["input"]
-                receipt, refusal, record = await _carried(context, field.command, input, field.key)
+                receipt, refusal, record = await _carried(context, field.command, input, len(carried))
+                carried.append(field.key)
+                if receipt is not None:
+                    recorded[field.key] = {"position": receipt["position"], "record": record}
                 payload = data[field.key] = {}
                 for part in field.parts:
                     if part.record is not None:
@@ -80,7 +93,10 @@ class Carrying:
                             *(("Receipt", receipt) if part.name == "receipt" else ("Refusal", refusal))
                         )
             except Exception as error:
-                return None, [*errors, located_error(error, field.nodes, [field.key])]
+                located = located_error(error, field.nodes, [field.key])
+                if recorded:
+                    located.extensions = {**(located.extensions or {}), "recorded": recorded}
+                return None, [*errors, located]
         return data, errors
 
     def _asked(self, context: Context) -> tuple[_Field, ...]:
@@ -127,18 +143,24 @@ def _part(compiler: Compiler, payload: GraphQLObjectType, key: str, nodes: list[
     return _Part(key, name, nodes, tuple((leaf, of[0].name.value) for leaf, of in leaves.items()))
 
 
-async def _carried(
-    context: Context, cls: type[Command], input: dict[str, Any], path: str
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
-    # The receipt, the refusal, the record.
+def _refused(context: Context, cls: type[Command]) -> GraphQLError | None:
     viewer, mutation = context.viewer, mutation_of(cls)
     if viewer.person is None:
-        raise _failed("UNAUTHENTICATED", "Sign in, or send a token: only who has joined can do this.")
+        return _failed("UNAUTHENTICATED", "Sign in, or send a token: only who has joined can do this.")
     if not viewer.allows(mutation):
-        raise _failed("OUT_OF_SCOPE", f"This token was not made for `{mutation}`.")
+        return _failed("OUT_OF_SCOPE", f"This token was not made for `{mutation}`: nothing was carried out.")
     if context.reads.until is not None:
-        raise _failed("READ_ONLY", "The hub is shown as it stood: nothing can be changed here.")
-    key = f"{context.key}/{path}" if context.key else None
+        return _failed("READ_ONLY", "The hub is shown as it stood: nothing can be changed here.")
+    return None
+
+
+async def _carried(
+    context: Context, cls: type[Command], input: dict[str, Any], number: int
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
+    # The receipt, the refusal, the record. A retry may call its answers something else: it is the same request.
+    viewer = context.viewer
+    assert viewer.person is not None
+    key = f"{context.key}/{number}" if context.key else None
     try:
         done = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
     except Refusal as refusal:
