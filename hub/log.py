@@ -177,7 +177,7 @@ class _Connection(asyncpg.Connection):
 async def _settled(db: Any) -> None:
     # Nobody who borrows a connection changes its session, so there is nothing else to reset: a round trip less a query.
     if db.torn:
-        await db.execute("")
+        await db.execute("SELECT")
         db.torn = False
 
 

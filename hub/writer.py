@@ -26,6 +26,7 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 MAX_DATA = 60_000
 RECENT = 20_000
+_CLOSED = "the hub has closed"
 
 
 class Busy(Exception):
@@ -98,6 +99,7 @@ class Writer:
         self._queue: deque[Pending] = deque()
         self._alone: deque[Pending] = deque()
         self._batch: list[Pending] = []
+        self._closed = False
         self._looks: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
@@ -111,7 +113,8 @@ class Writer:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Finish what is waiting, then leave; where the database is away, whoever waits is told."""
+        """Finish what is waiting, then leave; where the database is away, whoever waits is told. No more is taken."""
+        self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while self._queue or self._alone or self._batch:
@@ -120,16 +123,18 @@ class Writer:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for pending in (*self._batch, *self._queue, *self._alone):
-            pending.fail(Unknown("the hub has closed"))
+            pending.fail(Unknown(_CLOSED))
         for look in self._looks:
-            look.cancel()
+            if not look.done():
+                look.set_exception(Unknown(_CLOSED))
+                look.exception()
         if self._db:
             with contextlib.suppress(TimeoutError, OSError, asyncpg.InterfaceError):
                 await self._db.close(timeout=PATIENCE)
 
     def put(self, pending: Pending) -> None:
-        """Queue a command; raises ``Busy`` at once where too many wait."""
-        if len(self._queue) >= MAX_WAITING:
+        """Queue a command; raises ``Busy`` at once where too many wait, or where the hub closes."""
+        if self._closed or len(self._queue) >= MAX_WAITING:
             raise Busy
         self._queue.append(pending)
         self._wake.set()
@@ -137,6 +142,8 @@ class Writer:
     async def reach(self, position: int) -> None:
         """Return when what is in memory has seen this position of the log, whoever appended it."""
         if position > self.head:
+            if self._closed:
+                raise Unknown(_CLOSED)
             looked = asyncio.get_running_loop().create_future()
             self._looks.append(looked)
             self._wake.set()
@@ -208,12 +215,13 @@ class Writer:
         if not looks:
             return
         try:
-            await self._catch_up()
+            try:
+                await self._catch_up()
+            except Exception:
+                await self._reconnect()
         except asyncio.CancelledError:
             self._looks += looks
             raise
-        except Exception:
-            await self._reconnect()
         for each in looks:
             if not each.done():
                 each.set_result(None)

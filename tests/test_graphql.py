@@ -1,6 +1,7 @@
 """The API as labs meet it: commands, tokens, retries, live changes, limits, and whatever else is sent."""
 
 import asyncio
+import base64
 import json
 
 import asyncpg
@@ -304,6 +305,32 @@ def test_an_erased_name_is_shown_nowhere(region_dsn):
     told(story())
 
 
+def test_a_hundred_histories_of_a_hundred_are_no_excess(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            text = "{ proposals(first: 100) { nodes { history(first: 100) { nodes { type } } } } }"
+            answer = (await (await client()).answer(text)).json()
+            assert "errors" not in answer and answer["extensions"]["cost"] <= 20_000
+
+    told(story())
+
+
+def test_a_search_among_no_kinds_refuses_the_same_however_often_it_is_asked(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            text = """query($after: String, $first: Int) {
+                search(text: "a", kinds: [], first: $first, after: $after) {
+                    nodes { id } pageInfo { hasPreviousPage } } }"""
+            for _ in range(2):
+                good = await anybody.data(text, after=base64.b64encode(b"[3]").decode(), first=5)
+                assert good["search"] == {"nodes": [], "pageInfo": {"hasPreviousPage": True}}
+                assert await anybody.code(text, after="rubbish", first=5) == "BAD_INPUT"
+                assert await anybody.code(text, first=500) == "BAD_INPUT"
+
+    told(story())
+
+
 SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
     event { position type } record { id ... on Proposal { title } } } }"""
 
@@ -349,6 +376,9 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
             # A revoked token hears nothing more.
             for each in await hub.identity.held(person):
                 await hub.identity.revoke(person, each.id)
+            assert json.loads(await asyncio.wait_for(anext(stream), 10))["errors"][0]["extensions"] == {
+                "code": "UNAUTHENTICATED"
+            }
             with pytest.raises(StopAsyncIteration):
                 await asyncio.wait_for(anext(stream), 10)
 

@@ -1,8 +1,10 @@
 """A query takes the shortest way, and nobody can tell: the answer, its headers and its refusals are the same."""
 
 import asyncio
+import gc
 import json
 
+import asyncpg
 import pytest
 from graphql import parse
 from graphql.execution.values import get_variable_values
@@ -22,7 +24,7 @@ TITLE = "query($id: ID!) { proposal(id: $id) { title } }"
 NAMES = (
     "query($first: Int, $after: String) { organizations(first: $first, after: $after) { totalCount nodes { name } } }"
 )
-MINE = "query($id: ID!) { proposal(id: $id) { title actions { command } } }"
+MINE = "query($id: ID!) { proposal(id: $id) { title actions { mutation available } } }"
 ASKED = [
     {"query": "{ hub { position } me { name } }"},
     {"query": NAMES, "variables": {"first": 3}},
@@ -219,7 +221,9 @@ def test_who_gives_up_leaves_the_question_to_the_others(region_dsn, monkeypatch,
     st.fixed_dictionaries(
         {},
         optional={
-            name: st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text(max_size=3), st.just([]))
+            name: st.one_of(
+                st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text("aé ", max_size=3), st.just([])
+            )
             for name in ("id", "text", "flag", "more")
         },
     )
@@ -234,6 +238,61 @@ def test_variables_are_coerced_alike(values):
     if quick is not None:
         expected = get_variable_values(schema(), operation.variable_definitions, values)
         assert quick == expected
+
+
+def test_a_look_that_never_ends_holds_up_nobody_else(region_dsn, monkeypatch):
+    monkeypatch.setattr("web.reads.viewer.LOOKS", 0.2)
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            author, viewers = await client((await people_of(hub))["karimova"]), app.endpoint.viewers
+            columns = type(viewers).columns
+            assert (await author.data("{ me { name } }"))["me"]
+            monkeypatch.setattr(type(viewers), "columns", lambda *_: "pg_sleep(60) IS NULL, NULL")
+            stuck = [asyncio.create_task(author.answer("{ me { name } }", {"cookie": "a=b"})) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            monkeypatch.setattr(type(viewers), "columns", columns)
+            async with asyncio.timeout(5):
+                assert (await author.data("{ me { id } }"))["me"]
+                assert {each.status_code for each in await asyncio.gather(*stuck)} == {503}
+
+    told(story())
+
+
+def test_looks_that_fail_leave_nothing_behind(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            viewers = app.endpoint.viewers
+            monkeypatch.setattr(type(viewers), "columns", lambda *_: "nothing")
+            for _ in range(50):
+                with pytest.raises(asyncpg.PostgresError):
+                    await viewers.find(None)
+            gc.collect()
+            looks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and "_look" in repr(each)]
+            assert len(looks) <= 2
+
+    told(story())
+
+
+def test_what_is_too_slow_is_not_asked_twice(region_dsn, monkeypatch):
+    monkeypatch.setattr("web.reads.executor.TIMEOUT", 0.2)
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            author, asked = await client((await people_of(hub))["karimova"]), []
+
+            def slowly(bound, viewer):
+                asked.append(bound)
+                return asyncio.sleep(60)
+
+            await author.data("{ me { name } }")
+            monkeypatch.setattr(app.endpoint.reads, "_fetch", slowly)
+            queries = [f"{{ calls {{ totalCount }} a{n}: me {{ name }} }}" for n in range(3)]
+            codes = await asyncio.gather(*(author.code(each) for each in queries))
+            # The first of them was alone, and asked together with who asks.
+            assert codes[1:] == ["TOO_SLOW"] * 2 and len(asked) <= 3
+
+    told(story())
 
 
 def test_the_quick_way_is_taken(region_dsn):

@@ -1,11 +1,16 @@
 """The web application: every route in one table."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
 import os
+import signal
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -79,13 +84,13 @@ class Headers:
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
-def application(hub: Hub, settings: Settings | None = None) -> ASGIApp:
+def application(hub: Hub, settings: Settings | None = None, live: Live | None = None) -> Shortcut:
     """The application over an open hub."""
     settings = settings or Settings()
     memory = settings.answers * 1_000_000
     reads = Reads(hub, schema(), settings.until, memory - memory // 8)
-    viewers, live = Viewers(hub), Live(hub.log)
-    endpoint = Endpoint(reads, viewers, live, _log.error)
+    viewers = Viewers(hub)
+    endpoint = Endpoint(reads, viewers, live or Live(hub.log), _log.error)
     site = Site(endpoint, settings.demo, settings.until)
     throttle, provider = Throttle(), Provider.told()
     forms, signing = Forms(site), Signing(site, throttle, provider is not None)
@@ -175,6 +180,22 @@ def nobody(request: Request) -> Viewer:
     return Viewer(None, frozenset({PUBLIC}), {}, request.state.language)
 
 
+def _when_it_ends(do: Callable[[], None]) -> None:
+    # Streams end when the server is told to, not when it has waited for them: who listens hears that it was the end.
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(each)
+
+        def told(number: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(do)
+            if callable(before):
+                before(number, frame)
+
+        # Only a process of its own can be told.
+        with contextlib.suppress(ValueError):
+            signal.signal(each, told)
+
+
 class Served:
     """The application of one process: it opens its hub when the server starts, and closes it when the server ends."""
 
@@ -190,13 +211,16 @@ class Served:
         await receive()
         hub = await Hub.open(self._dsn, self._settings.until)
         scheduler = None if self._settings.until is not None else asyncio.create_task(keep(hub))
-        self._app = application(hub, self._settings)
+        live = Live(hub.log)
+        self._app = application(hub, self._settings, live)
+        _when_it_ends(live.end)
         gc.freeze()
         gc.set_threshold(50_000)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         if scheduler is not None:
             scheduler.cancel()
+            await asyncio.gather(scheduler, return_exceptions=True)
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
 

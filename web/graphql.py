@@ -118,9 +118,14 @@ class Endpoint:
                 return Answer(msgspec.json.encode(carried), [self._safe(error) for error in errors], {})
             return await self._executed(context, ask)
         except GraphQLError as error:
-            return Answer(None, [_told(error)], {}, began=True)
+            return self.failed(error)
         except Exception as error:
-            return Answer(None, [_told(self._fault(error))], {}, began=True)
+            return self.failed(self._fault(error))
+
+    @staticmethod
+    def failed(error: GraphQLError) -> Answer:
+        """What an operation gave that was begun, and failed."""
+        return Answer(None, [_told(error)], {})
 
     def _fault(self, error: Exception, path: GraphQLError | None = None) -> GraphQLError:
         # What an error that is none of the schema's own becomes for whoever asked: their value, or our fault.

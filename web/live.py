@@ -22,10 +22,11 @@ class Live:
         self._waiting = 0
         self._by: Counter[str | None] = Counter()
         self._news = asyncio.Event()
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     async def follow(self, after: int | None = None, who: str | None = None) -> AsyncIterator[Recorded]:
-        """Every event after a position (or from now on), for ever; ``who`` is the person who listens, if it is one."""
+        """Every event after a position (or from now on), until the hub closes; ``who`` is who listens, if anybody."""
         # Whoever has signed in finds a place, however many others listen.
         if self._waiting >= MOST or self._by[who] >= (MOST_EACH if who else MOST // 2):
             raise GraphQLError("Too many are listening: try again in a moment.", extensions={"code": "BUSY"})
@@ -37,7 +38,7 @@ class Live:
                 self._head = await self._log.head()
                 self._recent.clear()
                 self._task = asyncio.create_task(self._watch())
-            while True:
+            while not self._over:
                 news = self._news
                 for recorded in await self._since(position):
                     yield recorded
@@ -49,6 +50,11 @@ class Live:
             self._by[who] -= 1
             if not self._by[who]:
                 del self._by[who]
+
+    def end(self) -> None:
+        """Let everybody go who listens: the hub closes."""
+        self._over = True
+        self._news.set()
 
     async def _since(self, position: int) -> list[Recorded]:
         if self._recent and self._recent[0].position <= position + 1:

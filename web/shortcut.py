@@ -7,7 +7,7 @@ together with what is asked for, or with others who ask. Everything else takes t
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.asking import Asked, Malformed, asked, decoded, matches
@@ -153,6 +153,8 @@ class Shortcut:
                 if (data := self._reads.answer(request.key)) is None:
                     bound = bound or self._planned(request, viewer)
                     data = await self._reads.data(bound, viewer)
+        except GraphQLError as error:
+            return self._written(self.endpoint.failed(error), request.media)
         except Exception:
             return None  # asked again in the usual way, which says what is wrong
         finally:

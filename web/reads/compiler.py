@@ -509,7 +509,8 @@ class Compiler:
                     sql = f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM ({every}) {ROW})"
                     costs.append(cost)
                 fields.append(f'{sql} AS "{response}"')
-            return self._record(f"SELECT {', '.join(fields)}"), _sum(costs)
+            each = tuple(costs)
+            return self._record(f"SELECT {', '.join(fields)}"), lambda values: sum(cost(values) for cost in each)
 
         return listed
 
@@ -739,21 +740,16 @@ class Compiler:
 
         kinds = self.values.args(definition, node).get("kinds")
         tables = [cls for cls in TABLES.values() if cls.search and (kinds is None or cls.table.upper() in kinds)]
+        first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
+        skip = self.bind(skipped, "bigint")
         if not tables:
-
-            def nothing(values: Values) -> int:
-                # What a page is asked for is looked at all the same: what it cannot be is refused.
-                values.first(definition, node, MAX_FOUND)
-                skipped(values)
-                return LIST_COSTS
-
-            return self._empty(type, selections, self.values.args(definition, node)), nothing
+            # What a page is asked for is looked at all the same: what it cannot be is refused.
+            empty = self._empty(type, selections, self.values.args(definition, node))
+            return f"(SELECT e.j FROM (SELECT {empty} AS j) e WHERE {first} + {skip} IS NOT NULL)", lambda _: LIST_COSTS
         query, typed = (
             self.bind(lambda values: words.query(text(values)), "text"),
             self.bind(lambda v: _typed(text(v)), "text"),
         )
-        first = self.bind(lambda values: values.first(definition, node, MAX_FOUND), "bigint")
-        skip = self.bind(skipped, "bigint")
         # Who may read few is served by those few or by the words, as the values tell; others by the words alone, and
         # then no value changes the plan.
         either = any(cls.table in self.values.narrow for cls in tables)

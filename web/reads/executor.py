@@ -273,6 +273,10 @@ class Reads:
         try:
             answer = await self._fetch(bound, viewer)
             flight.set_result(answer)
+        except Exception as error:
+            flight.set_exception(error)
+            flight.exception()  # perhaps nobody waits for it
+            raise
         finally:
             del self._flights[key]
             flight.cancel()
@@ -320,20 +324,23 @@ class Reads:
         if plan.totals:
             given = [bind(values) for bind in lean.binders]
         sql = f"SELECT ({lean.sql}) AS data, {viewers.columns(f'${len(given) + 2}::text')}"
-        async with asyncio.timeout(TIMEOUT):
-            row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, shown)
-            assert row is not None
-            viewer = await viewers.of(Seen(row[1], row[2]), shown, guess.language)
-            # One statement sees one state of the database: the data are those of this viewer, or thrown away.
-            if viewer is not guess and (
-                viewer.key != guess.key
-                or any(viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals)
-            ):
-                return None
-            answer: bytes = row[0]
-            if lean.late:
-                filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
-                answer = msgspec.json.encode(filled)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, shown)
+                assert row is not None
+                viewer = await viewers.of(Seen(row[1], row[2]), shown, guess.language)
+                # One statement sees one state of the database: the data are those of this viewer, or thrown away.
+                if viewer is not guess and (
+                    viewer.key != guess.key
+                    or any(viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals)
+                ):
+                    return None
+                answer: bytes = row[0]
+                if lean.late:
+                    filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
+                    answer = msgspec.json.encode(filled)
+        except TimeoutError:
+            raise too_slow() from None
         key = bound.key if viewer is guess else self.bound(plan, values, viewer).key
         self._answers.put(key, (lean, answer), len(answer) + 500)
         return answer

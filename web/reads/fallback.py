@@ -171,7 +171,7 @@ def _changes(name: str) -> Any:
                 continue
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
-                return  # what let them in has ended
+                raise GraphQLError("What let you in has ended: sign in again.", extensions={"code": "UNAUTHENTICATED"})
             values = Values(
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )

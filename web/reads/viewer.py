@@ -17,6 +17,8 @@ from projections.core import AUDITORS, PUBLIC, is_record
 
 _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
+LOOKS = 5.0
+"""How long, in seconds, looking up who asks may take."""
 FEW = 1_000
 """So many rows of a table are few: sorted in no time."""
 LISTED = tuple(name for name, cls in TABLES.items() if is_record(cls) or name == "entry")
@@ -109,9 +111,13 @@ class Viewers:
     async def _look(self, before: asyncio.Task[dict[str, Seen]] | None) -> dict[str, Seen]:
         if before is not None and not before.done():
             await asyncio.wait((before,))
+        # A look that failed holds what it failed on: the next one lets go of it.
+        before = None
         asked, self._asked, self._looking, self._next = self._asked, set(), self._next, None
         sql = f"SELECT s.hash, {self.columns('s.hash')} FROM unnest($1::text[]) AS s (hash)"
-        return {hash: Seen(*seen) for hash, *seen in await self.hub.log.pool.fetch(sql, list(asked))}
+        # A connection that never answers holds up whoever asked over it, and nobody else.
+        async with asyncio.timeout(LOOKS):
+            return {hash: Seen(*seen) for hash, *seen in await self.hub.log.pool.fetch(sql, list(asked))}
 
     def columns(self, parameter: str) -> str:
         """What says who shows a secret, as columns of a statement that may ask for more."""

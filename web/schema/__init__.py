@@ -18,7 +18,8 @@ HEAD = '''"""
 The hub for joint AI research in Central Asia.
 
 Sign in with `Authorization: Bearer hub_…`. A mutation answers with a receipt or with a typed refusal; send an
-`Idempotency-Key` header with it and a retry is safe: the same key and body give the same answer.
+`Idempotency-Key` header with it and a retry is safe: the same key and body give the same receipt, beside which a record
+is shown as it is now. A refusal uses no key up.
 """
 schema {
   query: Query

@@ -12,6 +12,12 @@ from domain import standing  # noqa: F401  every command is known here
 from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, sentence
 from hub.checking import fields_of
 
+_MUTATIONS = (
+    "Commands. Each is recorded whole, or not at all. Several in one request are carried out one after another, each "
+    "for itself: one that is refused keeps back none of the others. Where an error ends the request, its extensions "
+    "say under `recorded` what was recorded before."
+)
+
 
 def commands() -> dict[str, type[Command]]:
     """The commands that people give, by the name of their mutation; those of the hub alone are not among them."""
@@ -85,7 +91,7 @@ def sdl(written: DocumentNode) -> str:
         )
         mutations.append(f"  {_said(_documented(cls))}\n  {name}(input: {title}Input!): {title}Payload!")
     parts += [f"{_said(doc)}\ninput {name} {{\n{body}\n}}" for name, (doc, body) in structs.items()]
-    parts.append('"Commands. Each is recorded whole, or not at all."\ntype Mutation {\n' + "\n".join(mutations) + "\n}")
+    parts.append(f"{_said(_MUTATIONS)}\ntype Mutation {{\n" + "\n".join(mutations) + "\n}")
     return "\n\n".join(parts)
 
 
