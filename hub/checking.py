@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.core import N_, Command, Reason, Refusal, kind_of
+from domain.core import N_, Command, Reason, Refusal, kind_of, record_field
 
 
 @cache
@@ -51,6 +51,9 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
         if value is None or value == "" or value == ():
             if field.required:
                 found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
+            elif value == "" and record_field(cls) and not takes_empty(field):
+                # Of a record that is there, what is left out stays: who empties it means something else.
+                found[field.name] = Refusal(Reason.INVALID, N_("This cannot be left empty."), field.name)
             continue
         if isinstance(value, str) and _HALF.search(value):
             found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
@@ -80,7 +83,7 @@ def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
         raise next(iter(wrong.values()))
     plain = {name: tidy(value) for name, value in given.items() if value is not None}
     for field, _ in fields_of(cls).values():
-        if plain.get(field.name) == "" and not _takes_empty(field):
+        if plain.get(field.name) == "" and not takes_empty(field):
             del plain[field.name]
     try:
         made = msgspec.convert(plain, cls, strict=False)
@@ -90,7 +93,8 @@ def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
         raise Refusal(Reason.INVALID, N_("This cannot be understood: %(why)s."), why=str(error)) from None
 
 
-def _takes_empty(field: msgspec.structs.FieldInfo) -> bool:
+def takes_empty(field: msgspec.structs.FieldInfo) -> bool:
+    """Whether an empty text is a value of this field."""
     try:
         msgspec.convert("", field.type)
     except msgspec.ValidationError:

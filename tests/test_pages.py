@@ -71,6 +71,33 @@ def test_a_number_is_taken_in_every_form_or_refused_at_its_field(region_dsn, rev
     told(story())
 
 
+def test_a_text_that_was_emptied_is_emptied_or_refused_at_its_field(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            person = (await people_of(hub))["karimova"]
+            lab, page, id = await client(person), await as_(hub, app, person), await draft_of(hub, person)
+            shown = "query($id: ID!) { proposal(id: $id) { title abstract } }"
+            before = (await lab.data(shown, id=id))["proposal"]
+            was = {"proposal": id, "!was.title": before["title"], "!was.abstract": "What stood there"}
+            answer = await page.post(
+                "/do/reviseProposal", data={**was, "title": " ", "abstract": "Typed", "!key": "e1"}
+            )
+            assert answer.status_code == 422 and "This cannot be left empty." in answer.text and "Typed" in answer.text
+            revise = """mutation($title: String, $abstract: String, $id: ID!) { done: reviseProposal(
+                input: {proposal: $id, title: $title, abstract: $abstract}) {
+                    receipt { events } refusal { code field } } }"""
+            done = (await lab.data(revise, id=id, title="", abstract="Given"))["done"]
+            assert done == {"receipt": None, "refusal": {"code": "INVALID", "field": "title"}}
+            assert (await lab.data(shown, id=id))["proposal"] == before
+            # What is left out, or null, stays; a text that may be empty is emptied.
+            sent = {**was, "title": before["title"], "abstract": "", "!key": "e2"}
+            assert (await page.post("/do/reviseProposal", data=sent)).status_code == 303
+            assert (await lab.data(shown, id=id))["proposal"] == {"title": before["title"], "abstract": ""}
+            assert (await lab.data(revise, id=id, title=None))["done"]["receipt"]["events"] == 0
+
+    told(story())
+
+
 def test_a_token_for_reading_is_told_so_on_a_form(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

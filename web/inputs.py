@@ -10,6 +10,7 @@ from graphql import GraphQLObjectType, get_named_type
 from msgspec import inspect
 
 from domain.core import COUNTRIES, Command, record_field
+from hub.checking import takes_empty
 from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
@@ -152,7 +153,9 @@ def input_of(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:
     """The same as the input of the command's mutation."""
     found: dict[str, Any] = {}
     for field in msgspec.structs.fields(cls):
-        if field.name not in given or (given[field.name] in ("", None) and field.default is None):
+        if field.name not in given or given[field.name] is None:
+            continue
+        if given[field.name] == "" and field.default is None and not takes_empty(field):
             continue
         value, type = given[field.name], bare_type(inspect.type_info(field.type))
         if isinstance(type, inspect.LiteralType | inspect.EnumType):
