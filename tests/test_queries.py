@@ -150,6 +150,24 @@ def test_search_finds_words_as_they_are_typed(region_dsn, typed, wanted):
     told(story())
 
 
+def test_a_search_finds_the_same_however_common_its_words_are(region_dsn, monkeypatch):
+    async def story():
+        found = []
+        # Always as common words, never, and with a newest that leaves most hits out.
+        for sampled, most in ((0, 1_000), (1_000_000, 1_000), (0, 3)):
+            monkeypatch.setattr("web.reads.compiler.SAMPLED", sampled)
+            monkeypatch.setattr("web.reads.compiler.MOST_RANKED", most)
+            async with serving(region_dsn) as (hub, _, client):
+                monkeypatch.setattr("web.reads.viewer.FEW", 0)
+                officer = await client((await people_of(hub))["rahimova"])
+                query = "query($text: String!) { search(text: $text, first: 50) { nodes { kind id title } } }"
+                found.append([(await officer.data(query, text=text))["search"]["nodes"] for text in ("a", "of", "пир")])
+        assert found[0] == found[1] and found[0][0] != found[2][0]
+        assert all(each in found[0][0] for each in found[2][0])
+
+    told(story())
+
+
 def test_a_list_finds_what_is_spelled_alike_where_it_has_nothing_as_typed(region_dsn):
     """Whatever other lists have as typed; a letter more that is right never empties a list."""
 
