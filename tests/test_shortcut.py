@@ -108,9 +108,13 @@ def test_a_token_that_ended_opens_nothing_however_often_it_did(region_dsn):
                 assert (await author.data(TITLE, id=mine))["proposal"]
             for each in await hub.identity.held(person):
                 await hub.identity.revoke(person, each.id)
-            answers = await asyncio.gather(*(author.answer(TITLE, id=mine) for _ in range(5)))
-            assert {each.status_code for each in answers} == {401}
-            assert (await author.answer(TITLE, id=mine)).status_code == 401
+            costly = (
+                "{ proposals(first: 100) { nodes { lead { leads(first: 100) { nodes { partners { country } } } } } } }"
+            )
+            for text in (TITLE, "{ nothing }", costly, "{ organizations(first: 1000) { totalCount } }"):
+                answers = await asyncio.gather(*(author.answer(text, id=mine) for _ in range(5)))
+                assert {each.status_code for each in answers} == {401}
+                assert (await author.answer(text, id=mine)).status_code == 401
 
     told(story())
 

@@ -135,6 +135,7 @@ class Shortcut:
         if guess is None or (request.shown and guess.person is None):
             return None
         self._answering += 1
+        certain = False
         try:
             bound = self._planned(request, guess) if request.viewer is not guess else None
             data = self._reads.answer(request.key)
@@ -146,6 +147,7 @@ class Shortcut:
                 viewer = await self._viewers.showing(request.shown, request.language)
                 if request.shown and viewer.person is None:
                     return None
+                certain = True
                 if viewer is not guess:
                     bound = None
                 if request.viewer is not viewer:
@@ -154,7 +156,9 @@ class Shortcut:
                     bound = bound or self._planned(request, viewer)
                     data = await self._reads.data(bound, viewer)
         except GraphQLError as error:
-            return self._written(self.endpoint.failed(error), request.media)
+            # Nobody is told what is wrong before it is certain who they are; but who has waited does not wait again.
+            slow = (error.extensions or {}).get("code") == "TOO_SLOW"
+            return self._written(self.endpoint.failed(error), request.media) if certain or slow else None
         except Exception:
             return None  # asked again in the usual way, which says what is wrong
         finally:
@@ -162,10 +166,8 @@ class Shortcut:
         if data is None:
             return None
         if request.response is None or data is not request.data:
-            request.data, request.response = (
-                data,
-                self._written(Answer(data, [], {"cost": request.cost}, reads=True), request.media),
-            )
+            answer = Answer(data, [], {"cost": request.cost}, reads=True)
+            request.data, request.response = data, self._written(answer, request.media)
             weight = len(request.id[0]) + len(data) + len(request.response.body["body"]) + _REQUEST
             self._known.put(request.id, request, weight)
         return request.response
