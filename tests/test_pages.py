@@ -83,6 +83,7 @@ def test_a_text_that_was_emptied_is_emptied_or_refused_at_its_field(region_dsn):
                 "/do/reviseProposal", data={**was, "title": " ", "abstract": "Typed", "!key": "e1"}
             )
             assert answer.status_code == 422 and "This cannot be left empty." in answer.text and "Typed" in answer.text
+            assert "if you like" not in answer.text.partition("<textarea")[0]
             revise = """mutation($title: String, $abstract: String, $id: ID!) { done: reviseProposal(
                 input: {proposal: $id, title: $title, abstract: $abstract}) {
                     receipt { events } refusal { code field } } }"""

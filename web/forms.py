@@ -15,7 +15,7 @@ from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, 
 from domain.people import ErasePerson, InvitePerson
 from domain.proposals import InvitePartner, SubmitProposal, UninvitePartner
 from hub.act import new_id
-from hub.checking import choices_of, problems
+from hub.checking import choices_of, problems, takes_empty
 from web import inputs
 from web.asking import MAX_BODY, from_elsewhere
 from web.pages import path_of
@@ -328,6 +328,8 @@ class Forms:
         if chosen and chosen not in {each.value for each in choices} and not refusal:
             # A page was old, or an address: nobody writes a text to learn at its end that it has no place.
             refusal = Refusal(Reason.INVALID, N_("What was chosen here cannot be chosen now: choose another."))
+        # What a record has and cannot be without: an empty field would change nothing.
+        stays = bool(was.get(field.name) and record_field(cls)) and not takes_empty(field)
         # Only a text is as long as its letters: the bound of a list counts its items.
         most = type.max_length if isinstance(type, inspect.StrType) else None
         return Field(
@@ -335,7 +337,7 @@ class Forms:
             label=translated(str(meta.get("title", "")) or sentence(field.name).replace("_", " "), language),
             help=help,
             widget=widget,
-            required=field.required and widget != "checkbox",
+            required=(field.required or stays) and widget not in ("checkbox", "hidden"),
             value=value,
             was=given.get(f"!was.{field.name}", was.get(field.name))
             if not field.required and widget != "hidden"
