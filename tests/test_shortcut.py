@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import weakref
 
 import asyncpg
 import pytest
@@ -266,14 +267,17 @@ def test_a_look_that_never_ends_holds_up_nobody_else(region_dsn, monkeypatch):
 def test_looks_that_fail_leave_nothing_behind(region_dsn, monkeypatch):
     async def story():
         async with serving(region_dsn) as (_, app, _):
-            viewers = app.endpoint.viewers
+            viewers, looks = app.endpoint.viewers, []
             monkeypatch.setattr(type(viewers), "columns", lambda *_: "nothing")
             for _ in range(50):
+                asking = asyncio.create_task(viewers.find(None))
+                await asyncio.sleep(0)
+                looks.append(weakref.ref(viewers._next or viewers._looking))
                 with pytest.raises(asyncpg.PostgresError):
-                    await viewers.find(None)
+                    await asking
+            del asking
             gc.collect()
-            looks = [each for each in gc.get_objects() if isinstance(each, asyncio.Task) and "_look" in repr(each)]
-            assert len(looks) <= 2
+            assert len({id(each) for each in looks}) == 50 and sum(each() is not None for each in looks) <= 2
 
     told(story())
 
