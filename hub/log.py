@@ -121,9 +121,7 @@ class Log:
 
     async def happened(self, after: int, limit: int) -> list[Happened]:
         """The next events after a position, in order, for a replay."""
-        sql = (
-            "SELECT position, actor, at, type, data::text FROM hub.event WHERE position > $1 ORDER BY position LIMIT $2"
-        )
+        sql = "SELECT position, actor, at, type, data FROM hub.event WHERE position > $1 ORDER BY position LIMIT $2"
         rows = await self.pool.fetch(sql, after, limit)
         decode = self.codec.decode
         return [Happened(position, actor, at, decode(type, data)) for position, actor, at, type, data in rows]

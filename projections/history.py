@@ -1,7 +1,8 @@
 """The events of records, as far as each reader may see them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from domain.core import Event, OrganizationId, PersonId, tagged_fields
 from projections.core import AUDITORS, Row
@@ -34,13 +35,11 @@ def record_of(event: Event) -> str:
     return getattr(event, name) if name else ""
 
 
-def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[Sequence[str]]) -> EntryRow:
+def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[tuple[str, ...]]) -> EntryRow:
     """The entry of an event; ``concerned`` are the readers of each row that it was folded into.
 
     Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
-    sets = [*map(frozenset, concerned)]
-    readers = {AUDITORS, *(frozenset.intersection(*sets) if sets else ())}
     record, organization = record_of(event), getattr(event, "organization", None)
     return EntryRow(
         position=position,
@@ -49,5 +48,11 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
         type=event.type,
         actor=actor,
         at=at,
-        readers=tuple(sorted(readers)),
+        readers=_all_of(*concerned),
     )
+
+
+@lru_cache(10_000)
+def _all_of(*concerned: tuple[str, ...]) -> tuple[str, ...]:
+    sets = [*map(frozenset, concerned)]
+    return tuple(sorted({AUDITORS, *(frozenset.intersection(*sets) if sets else ())}))

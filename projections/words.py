@@ -46,17 +46,18 @@ def _words(part: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(part))
 
 
-_remembered = lru_cache(50_000)(_words)
+# A language's words come again and again; what is longer than any of them is not kept.
+_remembered, _KEPT = lru_cache(50_000)(_words), 50
 
 
 def _known(part: str) -> tuple[str, ...]:
-    # A language's words come again and again; what is longer than any of them is not kept.
-    return _remembered(part) if len(part) <= 50 else _words(part)
+    return _remembered(part) if len(part) <= _KEPT else _words(part)
 
 
 def vector(*texts: str) -> str:
     """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes."""
-    found = {word for part in {part for text in texts for part in text.split()} for word in _known(part)}
+    parts = {part for text in texts for part in text.split()}
+    found = {word for part in parts for word in (_remembered(part) if len(part) <= _KEPT else _words(part))}
     return "'" + "' '".join(found) + "'" if found else ""
 
 

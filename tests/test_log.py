@@ -26,7 +26,7 @@ from domain.organizations import (
     VerifyOrganization,
 )
 from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
-from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
+from domain.proposals import AssessRisk, DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from hub.door import Hub
 from hub.log import Log
 from hub.models import verify
@@ -524,6 +524,36 @@ def test_what_cannot_be_recorded_is_refused_and_harms_nobody_else(dsn, title, re
         assert isinstance(answers[1], Refusal) and answers[1].reason == reason
         assert answers[0].events == answers[2].events == 1
         await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+ODD = (
+    "\\N",
+    "a\tb",
+    "one\ntwo\r\nthree",
+    "back\\slash \\. \\t",
+    "{\"x\", 'y'}",
+    "\x01\x1f\x7f \ufeff",
+    "ҷ\u0301 𝔘 \U0010ffff",
+)
+
+
+def test_texts_of_every_kind_are_replayed_as_they_were_recorded(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        for text in ODD:
+            draft = DraftProposal(call=call, lead=lead, title=f"{text} title", abstract=f"{text} abstract {text}")
+            proposal = (await hub.do(draft, author)).record
+            assess = {"level": "limited", "personal_data": False, "harms": f"{text} harm", "safeguards": f"{text} s"}
+            await hub.do(AssessRisk(proposal=proposal, **assess), author)
+        assert (await verify(hub.log, hub.models))[1] is None
+        await hub.rebuild()
+        rows = await hub.log.pool.fetch(f"SELECT title FROM {hub.models.schema}.proposal ORDER BY id")
+        assert [title for (title,) in rows] == [f"{text} title" for text in ODD]
+        assert (await verify(hub.log, hub.models))[1] is None
         await hub.close()
 
     told(story())
