@@ -78,7 +78,7 @@ def hub(dsn: str, *words: str, home: Path | None = None) -> Iterator[int]:
     if home is None:
         # One database's hubs have one home: its log is sealed with the key that is there.
         home = Path(_HOMES.setdefault(dsn, tempfile.TemporaryDirectory(prefix="hub-bench-home-")).name)
-    with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home)):
+    with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home), HUB_ORIGIN="bench.invalid/log"):
         yield port
 
 

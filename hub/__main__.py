@@ -24,18 +24,20 @@ from hub.audit import following
 from hub.audit.notes import Malformed
 from hub.auditing import key, mirror, policy, policy_file, restore, seal, witness
 from hub.checking import command as checked
-from hub.console import address, err, opened, shown
+from hub.console import Program, address, err, opened, shown
 from hub.doing import do
 from hub.door import Hub
 from hub.log import Recorded
 from hub.models import verify
+from hub.persons import link, people, revoke, token, unreadable
 from hub.postgres import default_home
-from hub.serving import at, link, serve, token
+from hub.serving import at, serve
 from hub.tables import digest
 from hub.writer import Receipt
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="central-asia-ai-hub", message="%(version)s")
 def main() -> None:
     """The hub for joint AI research in Central Asia.
 
@@ -55,6 +57,8 @@ def import_() -> None:
 def import_ror(file: Path, as_json: bool) -> None:
     """Import organizations from ROR's dump; doing so again records only what has changed.
 
+    Of a record that is inactive there nothing is recorded, unless it was active when it was imported.
+
     A malformed record is reported with its index and skipped; then the exit code is 2.
     """
     try:
@@ -64,7 +68,7 @@ def import_ror(file: Path, as_json: bool) -> None:
         sys.exit(2)
 
     async def story(hub: Hub) -> dict[str, int]:
-        counts = {"recorded": 0, "unchanged": 0, "malformed": 0}
+        counts = {"recorded": 0, "unchanged": 0, "inactive": 0, "malformed": 0}
         limit = asyncio.Semaphore(64)
 
         async def one(index: int, command: ror.ImportOrganization | ValueError) -> None:
@@ -73,7 +77,7 @@ def import_ror(file: Path, as_json: bool) -> None:
                     if isinstance(command, ValueError):
                         raise command
                     receipt = await hub.do(command, by="console")
-                    counts["recorded" if receipt.events else "unchanged"] += 1
+                    counts["recorded" if receipt.events else "unchanged" if command.active else "inactive"] += 1
                 except (ValueError, Refusal) as error:
                     counts["malformed"] += 1
                     err.print(f"record {index}: {error}")
@@ -83,7 +87,7 @@ def import_ror(file: Path, as_json: bool) -> None:
             await task
         return counts
 
-    counts = opened(story)
+    counts = opened(story, makes=True)
     click.echo(json.dumps(counts) if as_json else ", ".join(f"{n} {name}" for name, n in counts.items()))
     sys.exit(2 if counts["malformed"] else 0)
 
@@ -102,13 +106,18 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
         raise click.UsageError(f"{where}{refusal}") from None
 
     async def story(hub: Hub) -> tuple[Receipt, str]:
-        receipt = await hub.do(command, by="console")
+        try:
+            receipt = await hub.do(command, by="console")
+        except Refusal:
+            if known := await hub.person_of(email):
+                err.print(f"They were invited already, as {known}: hub link {known} prints a link for them.")
+            raise
         assert receipt.record is not None
         if center_officer:
             await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
         return receipt, await hub.identity.link(receipt.record)
 
-    receipt, secret = opened(story)
+    receipt, secret = opened(story, makes=True)
     link = f"{address()}/sign-in/{secret}"
     if as_json:
         click.echo(msgspec.json.encode({"receipt": receipt, "link": link}))
@@ -126,7 +135,17 @@ def forget(person: str) -> None:
         command = checked(ErasePerson, {"person": person})
     except Refusal as refusal:
         raise click.UsageError(f"PERSON: {refusal}") from None
-    shown(opened(lambda hub: hub.do(command, by="console")), as_json=False)
+
+    async def story(hub: Hub) -> tuple[Receipt, bool]:
+        receipt = await hub.do(command, by="console")
+        officers = f"""SELECT EXISTS (SELECT FROM {hub.models.schema}.role r JOIN {hub.models.schema}.person p
+                       ON p.id = r.person WHERE r.role = 'center_officer' AND p.status = 'joined')"""
+        return receipt, await hub.log.pool.fetchval(officers)
+
+    receipt, led = opened(story)
+    shown(receipt, as_json=False)
+    if not led:
+        err.print("Nobody who has joined is an officer of the Center now: hub invite … --center-officer brings one.")
 
 
 def _printed(recorded: Recorded, as_json: bool) -> None:
@@ -261,8 +280,8 @@ def _listed(value: Any) -> str:
 def doctor(as_json: bool) -> None:
     """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
-    Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), or where
-    nothing is sealed any more.
+    Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
+    sealed any more, or where names of people cannot be read, as after the keys' own database was lost.
     """
 
     async def story(hub: Hub) -> dict[str, Any]:
@@ -284,6 +303,7 @@ def doctor(as_json: bool) -> None:
             "witnesses complain": sealing["troubles"],
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
+            "names that cannot be read": await unreadable(hub),
         }
 
     found = opened(story)
@@ -294,10 +314,10 @@ def doctor(as_json: bool) -> None:
         found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
         for name, value in found.items():
             click.echo(f"{name:>30}  {_listed(value)}")
-    sys.exit(1 if found["parked"] or stopped else 0)
+    sys.exit(1 if found["parked"] or found["names that cannot be read"] or stopped else 0)
 
 
-for _command in (do, serve, at, token, link, key, policy, seal, witness, mirror, restore):
+for _command in (do, serve, at, people, link, token, revoke, key, policy, seal, witness, mirror, restore):
     main.add_command(_command)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import msgspec
 
-from domain.core import Sealed
+from hub import settings
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.mirror import Away, Forged, Mirror, Served
 from hub.audit.notes import LOG, Malformed, Signer
@@ -22,6 +21,7 @@ from hub.audit.witness import run as run_witness
 from hub.console import address, err, failing, free_port, opened, shown
 from hub.door import Hub
 from hub.log import make_databases
+from hub.persons import unreadable
 from hub.postgres import database, default_home
 
 
@@ -36,16 +36,25 @@ def policy_file() -> Path:
     return Path(os.environ.get("HUB_POLICY") or default_home() / "policy")
 
 
-async def sealing_key(hub: Hub, home: Path) -> Signer:
+UNNAMED = """Before the first start, say where people will reach this hub: HUB_URL=https://hub.example hub serve
+Its log is called after that address for good, and auditors know it by that name. To try a hub out on this machine only:
+HUB_ORIGIN=trial.invalid/log hub serve. With invented people in it: hub serve --demo."""
+
+
+async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
     """The key that seals this log, made where it has none yet; leaves where the log is another key's.
 
-    A lost key is never replaced by itself: whoever verifies would see another log.
+    A lost key is never replaced by itself: whoever verifies would see another log. Nor is a name that stays for good
+    ever guessed, but for a demonstration.
     """
     file, known = home / "log.key", await hub.log.pool.fetchval("SELECT vkey FROM hub.sealer")
     if known is not None and not file.exists():
         err.print(f"This log is sealed with the key {known}, and {file} is not there: bring it back from a backup.")
         sys.exit(1)
     made = not file.exists()
+    if made and not demo and not settings.is_named():
+        err.print(UNNAMED)
+        sys.exit(2)
     try:
         home.mkdir(parents=True, exist_ok=True)
         signer = Signer.kept(file, origin(), LOG)
@@ -91,6 +100,8 @@ def policy() -> None:
 
     The file “policy” in HUB_HOME, or the one that HUB_POLICY names, holds the witnesses; without it there are none.
     """
+    if said := settings.wrong():
+        raise click.UsageError(said)
     click.echo(_own_policy(), nl=False)
 
 
@@ -133,13 +144,6 @@ def witness(name: str, folder: Path, logs: tuple[str, ...], host: str, port: int
     except (Malformed, Taken, OSError) as error:
         err.print(f"The witness cannot run: {error}")
         sys.exit(2)
-
-
-async def unreadable(hub: Hub) -> int:
-    """How many people who were not erased have a name that cannot be opened here."""
-    rows = await hub.log.pool.fetch(f"SELECT id, name::text FROM {hub.models.schema}.person WHERE name IS NOT NULL")
-    held = [(row["id"], "name", msgspec.json.decode(row["name"], type=Sealed)) for row in rows]
-    return sum(name is None for name in await hub.vault.read(hub.log.pool, held))
 
 
 def _token(file: Path | None) -> str | None:
@@ -280,7 +284,7 @@ def restore(folder: Path, policy_path: Path | None) -> None:
         finally:
             await hub.close()
 
-    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True) as dsn:
+    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True, makes=True) as dsn:
         try:
             size, new, lost = asyncio.run(story(dsn))
         except (Malformed, Different) as error:

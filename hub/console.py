@@ -1,12 +1,13 @@
 """What the commands of the command line share: an open hub, receipts in words, exit codes."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import click
@@ -14,11 +15,24 @@ import msgspec
 from rich.console import Console
 
 from domain.core import Refusal
+from hub import settings
 from hub.door import Hub
+from hub.log import is_there
 from hub.postgres import Unavailable, database, default_home
 from hub.writer import Busy, Receipt, Unknown
 
 T = TypeVar("T")
+RIGHTS = """
+  CREATE ROLE hub_writer NOLOGIN;
+  GRANT hub_writer TO hub;            -- the user in HUB_DATABASE_URL
+  CREATE DATABASE hub OWNER hub;      -- the database in it,
+  CREATE DATABASE hub_keys OWNER hub; -- and its name with “_keys”
+  \\connect hub
+  CREATE EXTENSION pg_trgm;
+"""
+"""What the owner of a PostgreSQL server types for a hub whose user has no rights of its own."""
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+"""What is wrong where a command cannot write what it found; a database that is away is none of these."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -38,23 +52,47 @@ def remember(address: str) -> None:
         (default_home() / "address").write_text(address + "\n")
 
 
-def opened(story: Callable[[Hub], Awaitable[T]]) -> T:
-    """Run a story on the open hub; what fails says what to do and leaves with its exit code."""
+def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False) -> T:
+    """Run a story on the open hub; what fails says what to do and leaves with its exit code.
+
+    Only what ``makes`` a hub makes one where there is none.
+    """
 
     async def run(dsn: str) -> T:
+        if not makes and not await is_there(dsn):
+            raise Unavailable("There is no hub in this database: “hub serve” makes one. Is HUB_DATABASE_URL right?")
         hub = await Hub.open(dsn)
         try:
             return await story(hub)
         finally:
             await hub.close()
 
-    with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
+    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), makes=makes) as dsn:
         return asyncio.run(run(dsn))
+
+
+class Program(click.Group):
+    """The commands; what they print and cannot be written ends them with 3."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry a command out."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            err.print(f"What was found cannot be written: {error.strerror}.")
+            # Nor can what is left of it, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(3)
 
 
 @contextmanager
 def failing() -> Iterator[None]:
-    """What fails says what to do, and leaves with its exit code."""
+    """What fails says what to do, and leaves with its exit code; wrong settings do so at once."""
+    if said := settings.wrong():
+        err.print(said)
+        sys.exit(2)
     try:
         yield
     except BrokenPipeError:
@@ -71,7 +109,19 @@ def failing() -> Iterator[None]:
     except asyncpg.DataError as error:
         err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")
         sys.exit(2)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except asyncpg.InsufficientPrivilegeError as error:
+        err.print(f"The database does not let the hub do what it has to: {error}. Its owner gives it these rights:")
+        err.print(RIGHTS.strip("\n"))
+        sys.exit(3)
+    except (asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
+        sys.exit(3)
+    except asyncpg.PostgresError as error:
+        err.print(f"The database cannot do this now: {error}. Nothing of it was recorded.")
+        sys.exit(3)
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise
         err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
     except Refusal as refusal:

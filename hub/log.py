@@ -192,6 +192,18 @@ async def prepare(dsn: str) -> None:
         await db.close()
 
 
+async def is_there(dsn: str) -> bool:
+    """Whether there is a hub in this database."""
+    try:
+        db = await asyncpg.connect(dsn)
+    except asyncpg.InvalidCatalogNameError:
+        return False
+    try:
+        return bool(await db.fetchval("SELECT to_regclass('hub.event') IS NOT NULL"))
+    finally:
+        await db.close()
+
+
 async def make_databases(dsn: str) -> tuple[str, str]:
     """The addresses of the log's database and of the keys' own, both made where they are missing."""
     url, _, options = dsn.partition("?")

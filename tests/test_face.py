@@ -87,6 +87,7 @@ def first_administrators_link(server):
         apart.submit(asyncio.run, administered(server, "CREATE DATABASE unused")).result()
     dsn = server.dsn.replace("/hub?", "/unused?")
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "PYTHONUNBUFFERED": "1"}
+    env["HUB_ORIGIN"] = "trial.invalid/log"
     command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     link = next(line.strip() for line in process.stderr if "/sign-in/first/" in line)

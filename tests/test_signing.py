@@ -160,6 +160,7 @@ def test_without_settings_there_is_no_institution(region_dsn):
 
 def test_an_empty_hub_prints_a_link_for_its_first_administrator(dsn):
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "PYTHONUNBUFFERED": "1"}
+    env["HUB_ORIGIN"] = "trial.invalid/log"
     from tests.web import free_port
 
     command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]

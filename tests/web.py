@@ -84,7 +84,7 @@ def home_of(dsn):
 def opened(dsn, *words, command="serve"):
     """The address of ``hub serve`` (or ``hub at``) over this database, in a process of its own."""
     port = free_port()
-    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": f"127.0.0.1:{port}/log"}
     given = [sys.executable, "-m", "hub", command, "--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(given, env=env, stdout=said, stderr=said)

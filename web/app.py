@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import N_
 from hub.door import Hub
+from hub.logs import logged
 from hub.rounds import keep
 from projections.core import PUBLIC
 from web.assets import static
@@ -129,8 +130,18 @@ def application(hub: Hub, settings: Settings | None = None, live: Live | None = 
     if settings.demo:
         routes.insert(0, Route("/sign-in/as", signing.sign_in_as, methods=["POST"]))
 
+    async def health(request: Request) -> Response:
+        await hub.log.pool.fetchval("SELECT 1")
+        return PlainTextResponse("The hub is open.\n", headers={"Cache-Control": "no-store"})
+
+    routes.append(Route("/health", health))
+
     async def missing(request: Request, error: Exception) -> Response:
-        return site.missing(request, await site.viewer(request))
+        try:
+            viewer = await site.viewer(request)
+        except AWAY as gone:
+            return await away(request, gone)
+        return site.missing(request, viewer)
 
     async def wrong(request: Request, error: Exception) -> Response:
         _log.exception("a page failed", exc_info=error)
@@ -158,7 +169,7 @@ def application(hub: Hub, settings: Settings | None = None, live: Live | None = 
 
     async def unfit(request: Request, error: Exception) -> Response:
         message = N_("This address or form holds something that no record can hold: open the page anew.")
-        return site.problem(request, await site.viewer(request), 400, N_("Not understood"), message)
+        return site.problem(request, nobody(request), 400, N_("Not understood"), message)
 
     app = Starlette(
         routes=routes,
@@ -227,5 +238,6 @@ class Served:
 
 def served() -> Served:
     """What ``hub serve`` runs in each of its processes."""
+    logged()
     told = json.loads(os.environ["HUB_SERVING"])
     return Served(told.pop("dsn"), Settings(**told))

@@ -28,8 +28,13 @@ from web.socket import Socket
 RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
 UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
 """What PostgreSQL's client raises for a value that no column can hold."""
-AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
-"""What it raises while there is no server."""
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What it raises while there is no server, or one without room."""
 NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
 """What caches are told: whose an answer is, and that it has to be asked for again."""
 KEY = re.compile(r"[\x21-\x7e]{1,200}")

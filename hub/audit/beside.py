@@ -1,6 +1,7 @@
 """The follower as a process beside those that serve: however much it has to do, writers do not wait for it."""
 
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -9,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hub.postgres import die_with_parent
+
+_log = logging.getLogger("hub")
 
 
 @contextmanager
@@ -23,6 +26,7 @@ def following(dsn: str, home: Path, origin: str, policy: Path, models: bool = Tr
     def watch() -> None:
         while not over.wait(1):
             if running[-1].poll() is not None:
+                _log.warning("the process that seals the log has ended: it is started again")
                 with suppress(OSError):
                     running.append(_started(told))
 

@@ -26,6 +26,7 @@ from hub.audit.sealer import Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.door import Hub
 from hub.log import as_writer
+from hub.logs import logged
 from hub.writer import Receipt
 
 LOOK = 0.5
@@ -221,6 +222,6 @@ async def follow(dsn: str, home: str, origin: str, file: str, models: bool) -> N
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    logged()
     os.nice(5)
     asyncio.run(follow(*json.load(sys.stdin)))

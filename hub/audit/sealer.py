@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from hub.audit.heads import LastHead
 from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Signer, Verifier, signature
 from hub.audit.policy import Policy
 from hub.audit.tree import consistency, root_at
+
+_log = logging.getLogger("hub")
 
 PATIENCE = 2.0
 """Seconds that a witness has for its answer."""
@@ -240,6 +243,7 @@ class Sealer:
         if self._troubles.get(name, "") == what:
             return
         self._troubles[name] = what
+        _log.warning("witness %s: %s", name, what or "answers again")
         told = {each: said for each, said in self._troubles.items() if said}
         try:
             await self._pool.execute("UPDATE hub.sealer SET troubles = $1", json.dumps(told))

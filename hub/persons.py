@@ -1,0 +1,121 @@
+"""``hub people``, ``hub link``, ``hub token``, ``hub revoke``: who there is, and what lets them in."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from domain.core import Sealed, every_command, mutation_of
+from hub.console import address, err, opened
+from hub.door import Hub
+from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
+
+
+async def person_called(hub: Hub, text: str) -> str:
+    """The id of the person who has this id or e-mail address; leaves where there is nobody."""
+    id = await hub.person_of(text) if "@" in text else text
+    status = id and await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", id)
+    if not id or status not in ("invited", "joined"):
+        err.print(f"There is nobody of this {'address' if '@' in text else 'id'}: hub people lists who there is.")
+        sys.exit(1)
+    return id
+
+
+async def unreadable(hub: Hub) -> int:
+    """How many people who were not erased have a name that cannot be opened here."""
+    return sum(each["name"] is None and each["status"] != "erased" for each in await _everybody(hub))
+
+
+async def _everybody(hub: Hub) -> list[dict[str, Any]]:
+    schema, decode = hub.models.schema, msgspec.json.Decoder(Sealed).decode
+    rows = await hub.log.pool.fetch(
+        f"""SELECT p.id, p.status, p.name::text, p.email::text, array(
+                SELECT trim(role || ' ' || country) FROM {schema}.role WHERE person = p.id ORDER BY 1) AS roles,
+                (SELECT count(*) FROM hub.access WHERE person = p.id AND kind = 'token' AND ends_at > now()) AS tokens,
+                (SELECT count(*) FROM hub.access WHERE person = p.id AND kind = 'session' AND ends_at > now())
+                    AS sessions
+            FROM {schema}.person p ORDER BY p.id"""
+    )
+    sealed = [(row["id"], field, decode(row[field])) for row in rows for field in ("name", "email") if row[field]]
+    opened_values = await hub.vault.read(hub.log.pool, sealed)
+    plain = {(id, field): value for (id, field, _), value in zip(sealed, opened_values, strict=True)}
+    return [{**row, **{field: plain.get((row["id"], field)) for field in ("name", "email")}} for row in map(dict, rows)]
+
+
+@click.command()
+@click.argument("text", default="")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def people(text: str, as_json: bool) -> None:
+    """List people with their roles, tokens and sessions; with TEXT those whose name, address, id or role holds it."""
+
+    def fits(each: dict[str, Any]) -> bool:
+        words = (each["id"], each["name"] or "", each["email"] or "", each["status"], *each["roles"])
+        return any(text.casefold() in word.casefold() for word in words)
+
+    for each in filter(fits, opened(_everybody)):
+        if as_json:
+            click.echo(json.dumps(each, ensure_ascii=False))
+        else:
+            name = "erased" if each["status"] == "erased" else each["name"] or "unreadable"
+            held = f"{each['tokens']} tokens, {each['sessions']} sessions"
+            click.echo(f"{each['id']}  {each['status']:<8}  {name} <{each['email'] or ''}>  {held}")
+            if each["roles"]:
+                click.echo(f"    {', '.join(each['roles'])}")
+
+
+@click.command()
+@click.argument("person")
+def link(person: str) -> None:
+    """Print a link with which a person signs in, once, within three days; their older links end.
+
+    PERSON is an id, or the e-mail address under which they were invited.
+    """
+
+    async def story(hub: Hub) -> str:
+        return await hub.identity.link(await person_called(hub, person))
+
+    click.echo(f"{address()}/sign-in/{opened(story)}")
+
+
+@click.command()
+@click.argument("person")
+@click.option(
+    "--scope", multiple=True, default=[READ], show_default=True, help="“read”, “everything”, “mirror”, or a mutation."
+)
+@click.option("--label", default="", help="What it is for; its owner sees it on their page.")
+@click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
+def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
+    """Make a token for programs that act as a person, and print it: it is shown this once."""
+    known = {READ, EVERYTHING, MIRROR, *map(mutation_of, every_command())}
+    for each in scope:
+        if each not in known:
+            raise click.UsageError(f"--scope: “{each}” is neither “read”, “everything”, “mirror”, nor a mutation.")
+    if len(label) > 100:
+        raise click.UsageError("--label: at most 100 characters fit.")
+
+    async def story(hub: Hub) -> str | None:
+        id = await person_called(hub, person)
+        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", id)
+        return await hub.identity.token(id, scope, label, days) if status == "joined" else None
+
+    made = opened(story)
+    if made is None:
+        err.print("They have not joined yet: hub link lets them in.")
+        sys.exit(1)
+    click.echo(made)
+
+
+@click.command()
+@click.argument("person")
+def revoke(person: str) -> None:
+    """End every session, link, token and passkey of a person, at once; hub link lets them in again."""
+
+    async def story(hub: Hub) -> str:
+        id = await person_called(hub, person)
+        await asyncio.gather(hub.identity.revoke_all(id), hub.credentials.revoke_all(id))
+        return id
+
+    click.echo(f"Nothing lets {opened(story)} in any more.")

@@ -1,0 +1,56 @@
+"""The settings of a hub, all of them in the environment: what each is for, and what is wrong with those given."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+SETTINGS = {
+    "HUB_URL": "The address at which people reach the hub: https://HOST. Links and the log's name begin with it.",
+    "HUB_ORIGIN": "What the log is called, for good; left out: the host of HUB_URL, and “/log”.",
+    "HUB_HOME": "The folder of the data; left out: /var/lib/hub for root, ~/.local/share/hub for others.",
+    "HUB_DATABASE_URL": "A PostgreSQL server (15 or later): postgresql://USER@HOST/NAME; left out: the embedded one.",
+    "HUB_POLICY": "The file that names the witnesses; left out: “policy” in HUB_HOME.",
+    "HUB_OIDC_ISSUER": "An OpenID Connect provider with which people sign in; the next two belong to it.",
+    "HUB_OIDC_CLIENT_ID": "What the provider calls the hub.",
+    "HUB_OIDC_CLIENT_SECRET": "What the hub shows the provider.",
+    "HUB_POSTGRES_BIN": "The folder of another PostgreSQL's programs; left out: those that came with the hub.",
+    "PORT": "The port to listen on; left out: 8000.",
+}
+"""Every setting, in words."""
+_OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
+_HOST = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?|\[[0-9a-f:]+\]", re.IGNORECASE
+)
+
+
+def wrong() -> str:
+    """What is wrong with the settings, and what is asked for; empty where nothing is."""
+    if (url := os.environ.get("HUB_URL")) and not _is_site(url):
+        return f"HUB_URL is “{url}”: https://HOST is asked for (or http://HOST:PORT), with nothing behind it."
+    if (origin := os.environ.get("HUB_ORIGIN")) and re.search(r"[\s+]", origin):
+        return f"HUB_ORIGIN is “{origin}”: a name without blanks and plus signs is asked for, as in hub.example/log."
+    if (policy := os.environ.get("HUB_POLICY")) and not Path(policy).is_file():
+        return f"HUB_POLICY is “{policy}”: there is no such file."
+    given = [name for name in _OIDC if os.environ.get(name)]
+    if given and len(given) < len(_OIDC):
+        missing = next(name for name in _OIDC if name not in given)
+        return f"{given[0]} is set, but {missing} is not: all three belong together."
+    if given and urlsplit(issuer := os.environ[_OIDC[0]]).scheme not in ("https", "http"):
+        return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
+    return ""
+
+
+def is_named() -> bool:
+    """Whether it was said what the log is called, or where the hub is reached: a name that stays for good."""
+    return bool(os.environ.get("HUB_ORIGIN") or os.environ.get("HUB_URL"))
+
+
+def _is_site(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition(":")[0] if parts.port is not None else parts.netloc
+    except ValueError:
+        return False
+    bare = parts.path in ("", "/") and not parts.query and not parts.fragment
+    return parts.scheme in ("http", "https") and bare and _HOST.fullmatch(host) is not None

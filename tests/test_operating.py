@@ -1,0 +1,201 @@
+"""Whoever runs the hub: settings, rights, whose data they are, who is let in, how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from hub import settings
+from hub.door import Hub
+from hub.postgres import Embedded, Unavailable, binaries
+from tests.conftest import administered
+from tests.test_log import person, told
+from tests.web import free_port, home_of, opened
+
+
+def hub(dsn, *words, home=None, **env):
+    """What ``hub`` answers over this database: exit code, output, and what it said; never a traceback."""
+    given = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
+    command = [sys.executable, "-m", "hub", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"HUB_URL": "foo"}, "HUB_URL"),
+        ({"HUB_URL": "https://hub.example/path"}, "HUB_URL"),
+        ({"HUB_URL": "ftp://hub.example"}, "HUB_URL"),
+        ({"HUB_URL": "https://hub example"}, "HUB_URL"),
+        ({"HUB_URL": "http://hub.example:99999"}, "HUB_URL"),
+        ({"HUB_URL": "https://somebody:secret@hub.example"}, "HUB_URL"),
+        ({"HUB_URL": "https://"}, "HUB_URL"),
+        ({"HUB_ORIGIN": "two words"}, "HUB_ORIGIN"),
+        ({"HUB_POLICY": "/there/is/none"}, "HUB_POLICY"),
+        ({"HUB_OIDC_ISSUER": "https://idp.example"}, "HUB_OIDC_CLIENT_ID"),
+        ({"HUB_OIDC_ISSUER": "idp", "HUB_OIDC_CLIENT_ID": "hub", "HUB_OIDC_CLIENT_SECRET": "s"}, "HUB_OIDC_ISSUER"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_named(monkeypatch, given, named):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert named in settings.wrong()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://hub.example", "https://hub.example/", "http://127.0.0.1:8000", "https://[::1]:8443", ""]
+)
+def test_an_address_of_a_site_is_taken(monkeypatch, url):
+    monkeypatch.setenv("HUB_URL", url)
+    assert settings.wrong() == ""
+
+
+def test_what_only_looks_makes_no_hub(dsn, tmp_path):
+    for words in (("doctor",), ("verify",), ("log",), ("people",), ("rebuild",)):
+        code, out, said = hub(dsn, *words)
+        assert (code, out) == (3, "") and "There is no hub" in said
+    code, _, said = hub(dsn.replace("/test", "/typo"), "doctor")
+    assert code == 3 and "There is no hub" in said
+    code, _, said = hub("", "doctor", home=tmp_path / "typo")
+    assert code == 3 and "There is no hub" in said and not (tmp_path / "typo").exists()
+
+
+def test_nobody_touches_the_data_of_another_user(tmp_path, monkeypatch):
+    (tmp_path / "postgres").mkdir()
+    before = (tmp_path.stat().st_mode, [*tmp_path.iterdir()])
+    me = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: me + 12_345)
+    with pytest.raises(Unavailable, match="give the command as that user"):
+        Embedded(tmp_path).own()
+    assert (tmp_path.stat().st_mode, [*tmp_path.iterdir()]) == before
+
+
+def test_programs_that_are_not_there_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HUB_POSTGRES_BIN", str(tmp_path))
+    with pytest.raises(Unavailable, match="HUB_POSTGRES_BIN"):
+        binaries()
+
+
+def test_data_of_another_postgresql_are_not_touched(tmp_path):
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    server = Embedded(tmp_path)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    if server._user:
+        os.chown(tmp_path / "postgres", server._user.pw_uid, server._user.pw_gid)
+    assert server.own()
+    with pytest.raises(Unavailable, match="made by PostgreSQL 9"):
+        server.start()
+    assert [each.name for each in (tmp_path / "postgres").iterdir()] == ["PG_VERSION"]
+    server.stop()
+
+
+def test_a_user_without_rights_is_told_which_and_one_with_prepared_ones_is_served(server, dsn):
+    asyncio.run(administered(server, "DROP ROLE IF EXISTS clerk", "CREATE ROLE clerk LOGIN"))
+    name = dsn.partition("?")[0].rpartition("/")[2]
+    theirs = dsn.replace("//hub@", "//clerk@").replace(f"/{name}?", f"/{name}_own?")
+    invite = ("invite", "first@example.org", "--name", "First Person", "--center-officer")
+    code, _, said = hub(theirs, *invite)
+    assert code == 3 and "CREATE DATABASE hub_keys" in said and "GRANT hub_writer" in said
+    try:
+        made = [f"CREATE DATABASE {name}_own{tail} OWNER clerk" for tail in ("", "_keys")]
+        asyncio.run(administered(server, *made))
+        code, _, said = hub(theirs, *invite)
+        assert code == 3 and "GRANT hub_writer TO hub" in said
+        role = """DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'hub_writer') THEN
+                  CREATE ROLE hub_writer NOLOGIN; END IF; END $$"""
+        asyncio.run(administered(server, role, "GRANT hub_writer TO clerk"))
+        code, out, said = hub(theirs, *invite)
+        assert code == 0 and "/sign-in/" in out, said
+        assert hub(theirs, "verify")[0] == 0
+    finally:
+        drop = [f"DROP DATABASE IF EXISTS {name}_own{tail} WITH (FORCE)" for tail in ("", "_keys")]
+        asyncio.run(administered(server, *drop, "DROP ROLE clerk"))
+
+
+def test_people_are_found_by_name_or_address_and_let_in_or_out(dsn):
+    invite = ("invite", "zarina@example.org", "--name", "Зарина Каримова", "--center-officer", "--json")
+    code, out, _ = hub(dsn, *invite)
+    assert code == 0
+    id = json.loads(out)["receipt"]["record"]
+    code, _, said = hub(dsn, *invite)
+    assert code == 1 and f"hub link {id}" in said
+    assert hub(dsn, "link", "nobody@example.org")[0] == hub(dsn, "link", "person_nobody")[0] == 1
+    code, _, said = hub(dsn, "token", "zarina@example.org")
+    assert code == 1 and "not joined" in said
+    assert hub(dsn, "do", "join-hub", "--person", id, "--as", id)[0] == 0
+    code, made, _ = hub(dsn, "token", "zarina@example.org", "--label", "nightly")
+    assert code == 0 and made.startswith("hub_")
+    assert "/sign-in/" in hub(dsn, "link", "Zarina@Example.org")[1]
+    for text in ("карим", "ZARINA@", id, "center_officer"):
+        code, out, _ = hub(dsn, "people", text)
+        assert code == 0 and "Зарина Каримова" in out and "1 tokens" in out
+    assert hub(dsn, "people", "nobody") == (0, "", "")
+    assert hub(dsn, "revoke", "zarina@example.org")[0] == 0
+    found = json.loads(hub(dsn, "people", "--json")[1])
+    assert (found["tokens"], found["status"], found["roles"]) == (0, "joined", ["center_officer"])
+    code, _, said = hub(dsn, "forget", id, "--yes")
+    assert code == 0 and "Nobody who has joined is an officer of the Center" in said
+    assert "erased" in hub(dsn, "people")[1] and "Зарина" not in hub(dsn, "people")[1]
+
+
+def test_doctor_notices_that_names_cannot_be_read(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        await person(hub, "Zarina")
+        await hub._keys.execute("DELETE FROM key")
+        await hub.close()
+
+    assert hub(dsn, "invite", "first@example.org", "--name", "First")[0] == 0
+    assert hub(dsn, "doctor")[0] == 0
+    told(story())
+    code, out, _ = hub(dsn, "doctor", "--json")
+    assert code == 1 and json.loads(out)["names that cannot be read"] == 2
+
+
+def test_a_full_disk_behind_the_output_is_no_broken_database(dsn):
+    assert hub(dsn, "invite", "first@example.org", "--name", "First")[0] == 0
+    for words in (("log",), ("doctor",), ("people",), ("verify",)):
+        with open("/dev/full", "w") as full:
+            env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
+            command = [sys.executable, "-m", "hub", *words]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
+        assert done.returncode == 3 and "cannot be written" in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr and "HUB_DATABASE_URL" not in done.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service_that_is_told_to_end_ends_as_with_ctrl_c(dsn, workers):
+    port = free_port()
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", workers]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    with httpx2.Client(transport=httpx2.HTTPTransport(retries=20)) as client:
+        while client.get(f"http://127.0.0.1:{port}/health").status_code != 200:
+            pass
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0 and said.rstrip().endswith("The hub is closed."), said
+    assert "Traceback" not in said
+
+
+def test_forms_and_health_behind_a_proxy_that_calls_the_hub_otherwise(region_dsn, monkeypatch):
+    monkeypatch.setenv("HUB_URL", "https://hub.example")
+    with opened(region_dsn, "--demo") as url, httpx2.Client(base_url=url) as client:
+        said = client.get("/health")
+        assert (said.status_code, said.text, said.headers["cache-control"]) == (
+            200,
+            "The hub is open.\n",
+            "no-store",
+        )
+        for origin, status in (("https://hub.example", 303), ("https://elsewhere.example", 403)):
+            answer = client.post("/preferences", data={"language": "ru"}, headers={"Origin": origin})
+            assert answer.status_code == status, origin
