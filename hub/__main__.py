@@ -23,6 +23,7 @@ from hub import reading, ror
 from hub.audit import following
 from hub.audit.notes import Malformed
 from hub.auditing import key, mirror, policy, policy_file, restore, seal, witness
+from hub.backups import backup, last_backup
 from hub.checking import command as checked
 from hub.console import Program, address, err, opened, shown
 from hub.doing import do
@@ -83,8 +84,14 @@ def import_ror(file: Path, as_json: bool) -> None:
                     err.print(f"record {index}: {error}")
 
         tasks = [asyncio.create_task(one(*each)) for each in ror.commands(found)]
-        for task in track(tasks, "Importing", console=err, disable=not err.is_terminal):
-            await task
+        try:
+            for task in track(tasks, "Importing", console=err, disable=not err.is_terminal):
+                await task
+        finally:
+            # Where one cannot be recorded, the others end before the hub closes.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return counts
 
     counts = opened(story, makes=True)
@@ -304,6 +311,7 @@ def doctor(as_json: bool) -> None:
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
+            "last backup": last_backup(default_home()),
         }
 
     found = opened(story)
@@ -317,7 +325,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(1 if found["parked"] or found["names that cannot be read"] or stopped else 0)
 
 
-for _command in (do, serve, at, people, link, token, revoke, key, policy, seal, witness, mirror, restore):
+for _command in (do, serve, at, people, link, token, revoke, backup, key, policy, seal, witness, mirror, restore):
     main.add_command(_command)
 
 

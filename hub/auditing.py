@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from hub import settings
+from hub import backups, settings
 from hub.audit.following import caught_up, policy_of, seal_models
+from hub.audit.following import lost as missing_events
 from hub.audit.mirror import Away, Forged, Mirror, Served
 from hub.audit.notes import LOG, Malformed, Signer
 from hub.audit.policy import Policy
@@ -267,36 +268,46 @@ def _say(text: str) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @_policy
 def restore(folder: Path, policy_path: Path | None) -> None:
-    """Bring a hub back from a mirror's FOLDER: the whole log into an empty database, or what is missing at its end.
+    """Bring a hub back from the FOLDER of a backup, or of a mirror; read models are made anew. Stop the hub before.
 
-    The mirror is verified first. Read models are made anew; personal names come back where the mirror holds their
-    sealed values and the keys' own database was kept. Stop the hub before.
+    A backup (see hub backup) is brought back into an empty database: log, personal data, the log's key. A mirror is
+    verified first, and brings back the whole log into an empty database, or what is missing at its end, as after an
+    older backup; personal names come back where it holds their sealed values and the keys' own database was kept.
     """
-    known = _pinned(policy_path)
+    home = default_home()
+    known = None if backups.is_backup(folder) else _pinned(policy_path)
 
-    async def story(dsn: str) -> tuple[int, int, int]:
+    async def story(dsn: str) -> tuple[str, int, str]:
         dsn, _ = await make_databases(dsn)
-        found = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))
+        if known is None:
+            await backups.bring_back(dsn, home, folder)
+            said = "They are as they were when the backup was made."
+        else:
+            _, new = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))
+            said = f"{new:,} of them came from the mirror; their root is the one that was signed."
         hub = await Hub.open(dsn)
         try:
             await caught_up(hub)
-            return *found, await unreadable(hub)
+            said = f"{await hub.log.head():,} events are here. {said}"
+            return said, await unreadable(hub), await missing_events(hub, home)
         finally:
             await hub.close()
 
-    with failing(), database(default_home(), lambda text: err.print(text, style="dim"), alone=True, makes=True) as dsn:
+    with failing(), database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True) as dsn:
         try:
-            size, new, lost = asyncio.run(story(dsn))
-        except (Malformed, Different) as error:
+            said, lost, missing = asyncio.run(story(dsn))
+        except (Malformed, Different, backups.Unfit) as error:
             err.print(f"Nothing was restored: {error}")
             sys.exit(1)
-    click.echo(f"{size:,} events are here, {new:,} of them from the mirror; their root is the one that was signed.")
+    click.echo(said)
+    if missing:
+        err.print(missing)
     if lost:
         err.print(
             f"{lost:,} people's names cannot be read: the keys' own database (…_keys), or their sealed values, are not "
             "here. Bring that database back from a backup, and restore again from a mirror of sealed values (see hub "
             "token --scope mirror)."
         )
-    err.print("Sessions and tokens are no part of the log: people sign in anew (hub link), programs get new tokens.")
-    if not (default_home() / "log.key").exists():
-        err.print(f"The key that seals the log is not in {default_home()}: bring log.key back before you serve.")
+    err.print("Sessions and tokens do not come back: people sign in anew (hub link), programs get new tokens.")
+    if known is not None and not (home / "log.key").exists():
+        err.print(f"The key that seals the log is not in {home}: bring log.key back before you serve.")

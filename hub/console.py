@@ -104,7 +104,9 @@ def failing() -> Iterator[None]:
         err.print("Too many commands are waiting: try again in a moment.")
         sys.exit(3)
     except Unknown as error:
-        err.print(f"Whether this was recorded is not known ({error}): ask again with the same --key to find out.")
+        err.print(
+            f"Whether this was recorded is not known ({_short(error)}): ask again with the same --key to find out."
+        )
         sys.exit(3)
     except asyncpg.DataError as error:
         err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")
@@ -117,7 +119,7 @@ def failing() -> Iterator[None]:
         err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
     except asyncpg.PostgresError as error:
-        err.print(f"The database cannot do this now: {error}. Nothing of it was recorded.")
+        err.print(f"The database cannot do this now: {_short(error)}. Nothing of it was recorded.")
         sys.exit(3)
     except OSError as error:
         if error.errno in UNWRITABLE:
@@ -127,6 +129,11 @@ def failing() -> Iterator[None]:
     except Refusal as refusal:
         err.print(f"Refused ({refusal.reason}): {refusal}" + (f" [field: {refusal.field}]" if refusal.field else ""))
         sys.exit(1)
+
+
+def _short(error: Exception) -> str:
+    # The server's hints are on lines of their own.
+    return str(error).partition("\n")[0]
 
 
 def shown(receipt: Receipt, as_json: bool) -> None:

@@ -187,9 +187,15 @@ async def prepare(dsn: str) -> None:
             await db.execute("SELECT pg_advisory_xact_lock(4715741)")
             for table, file in _TABLES.items():
                 if await db.fetchval("SELECT to_regclass($1) IS NULL", table):
+                    await prepare_role(db)
                     await db.execute((Path(__file__).parent / file).read_text())
     finally:
         await db.close()
+
+
+async def prepare_role(db: asyncpg.Connection) -> None:
+    """Make the role as which the hub writes, and let the user who connects become it."""
+    await db.execute((Path(__file__).parent / "role.sql").read_text())
 
 
 async def is_there(dsn: str) -> bool:
@@ -204,12 +210,18 @@ async def is_there(dsn: str) -> bool:
         await db.close()
 
 
+def keys_of(dsn: str) -> str:
+    """The address of the keys' own database, beside the log's."""
+    url, question, options = dsn.partition("?")
+    return f"{url}_keys{question}{options}"
+
+
 async def make_databases(dsn: str) -> tuple[str, str]:
     """The addresses of the log's database and of the keys' own, both made where they are missing."""
     url, _, options = dsn.partition("?")
     base, _, name = url.rpartition("/")
     tail = f"?{options}" if options else ""
-    keys = f"{base}/{name}_keys{tail}"
+    keys = keys_of(dsn)
     for wanted, address in ((name, dsn), (f"{name}_keys", keys)):
         try:
             await (await asyncpg.connect(address)).close()

@@ -73,18 +73,6 @@ BEGIN
     RETURN head;
 END $$;
 
-DO $$ BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'hub_writer') THEN
-        CREATE ROLE hub_writer NOLOGIN;
-    END IF;
-    -- Who may become it already may not be able to give it, and need not.
-    BEGIN
-        SET LOCAL ROLE hub_writer;
-        RESET ROLE;
-    EXCEPTION WHEN insufficient_privilege THEN
-        GRANT hub_writer TO CURRENT_USER;
-    END;
-END $$;
 GRANT USAGE ON SCHEMA hub TO hub_writer;
 GRANT SELECT, INSERT ON hub.event, hub.tag TO hub_writer;
 GRANT SELECT, INSERT, UPDATE (seen) ON hub.answer TO hub_writer;

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import asyncpg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -131,7 +132,10 @@ def application(hub: Hub, settings: Settings | None = None, live: Live | None = 
         routes.insert(0, Route("/sign-in/as", signing.sign_in_as, methods=["POST"]))
 
     async def health(request: Request) -> Response:
-        await hub.log.pool.fetchval("SELECT 1")
+        try:
+            await hub.log.pool.fetchval("SELECT 1", timeout=5)
+        except (*AWAY, asyncpg.InterfaceError):
+            return PlainTextResponse("The database is away.\n", 503, {"Cache-Control": "no-store"})
         return PlainTextResponse("The hub is open.\n", headers={"Cache-Control": "no-store"})
 
     routes.append(Route("/health", health))

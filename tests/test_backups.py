@@ -1,0 +1,135 @@
+"""Backups: made while the hub serves, brought back into an empty database, and what is not brought back."""
+
+import asyncio
+import itertools
+import os
+import subprocess
+from types import SimpleNamespace
+
+import asyncpg
+import httpx2
+import pytest
+
+from hub import backups
+from hub.door import Hub
+from hub.log import keys_of
+from tests.conftest import administered, dropped
+from tests.test_log import person, region, told
+from tests.test_operating import hub
+from tests.web import home_of, opened
+
+_count = itertools.count(1)
+
+
+@pytest.fixture
+def empty(server):
+    """The address of another database, where no hub is."""
+    name = f"brought{next(_count)}"
+    asyncio.run(administered(server, f"CREATE DATABASE {name}"))
+    made = server.dsn.replace("/hub?", f"/{name}?")
+    yield made
+    asyncio.run(dropped(server, made))
+
+
+def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty, tmp_path):
+    async def begin():
+        hub = await Hub.open(dsn)
+        _, author, _, _ = await region(hub)
+        await hub.identity.token(author, ["read"], "nightly", 9)
+        await hub.close()
+        return author
+
+    author = told(begin())
+    folder = tmp_path / "backups" / "monday"
+    with opened(dsn) as url:
+        code, _, said = hub(dsn, "backup", folder)
+        assert code == 0, said
+        httpx2.get(url).raise_for_status()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    modes = {each.name: each.stat().st_mode & 0o077 for each in folder.iterdir()}
+    assert modes.items() >= dict.fromkeys(("hub.dump", "keys.dump", "log.key"), 0).items()
+    assert "monday" in hub(dsn, "doctor")[1]
+    code, out, said = hub(empty, "restore", folder)
+    assert code == 0 and "as they were when the backup was made" in out, said
+    assert (home_of(empty) / "log.key").read_bytes() == (home_of(dsn) / "log.key").read_bytes()
+    assert hub(empty, "verify")[0] == hub(empty, "doctor")[0] == 0
+    # A seal may have been recorded after the backup, and nothing else.
+    logs = [hub(each, "log", "--json")[1].splitlines() for each in (dsn, empty)]
+    assert logs[0][: len(logs[1])] == logs[1] and len(logs[1]) > 5
+    found = hub(empty, "people", author)[1]
+    assert "Zarina" in found and "0 tokens, 0 sessions" in found
+    assert "1 tokens" in hub(dsn, "people", author)[1]
+    with opened(empty) as url:
+        assert httpx2.get(f"{url}/status").status_code == 200
+
+
+def test_a_backup_is_never_written_or_brought_back_over_something(dsn, empty, tmp_path):
+    told(_one(dsn))
+    folder = tmp_path / "monday"
+    assert hub(dsn, "backup", folder)[0] == 0
+    for words, why in ((("backup", folder), "there already"), (("restore", folder), "there is a hub in this database")):
+        code, _, said = hub(dsn, *words)
+        assert code == 1 and why in said
+    assert hub(empty, "backup", tmp_path / "none")[0] == 3 and not (tmp_path / "none").exists()
+    (folder / "keys.dump").rename(tmp_path / "elsewhere")
+    code, _, said = hub(empty, "restore", folder)
+    assert code == 1 and "keys.dump is missing" in said
+    (folder / "keys.dump").write_bytes((tmp_path / "elsewhere").read_bytes()[:500])
+    code, _, said = hub(empty, "restore", folder)
+    assert code == 1 and "pg_restore" in said
+    code, _, said = hub(empty, "doctor")
+    assert code == 3 and "There is no hub" in said
+    (tmp_path / "elsewhere").rename(folder / "keys.dump")
+    assert hub(empty, "restore", folder)[0] == 0
+
+
+def test_keys_that_outlived_the_log_are_kept_and_who_was_erased_since_stays_erased(dsn, empty, tmp_path):
+    async def later():
+        hub = await Hub.open(dsn)
+        await person(hub, "Later")
+        await hub.close()
+
+    told(_one(dsn))
+    zarina = hub(dsn, "people", "zarina")[1].split()[0]
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    told(later())
+    assert hub(dsn, "forget", zarina, "--yes")[0] == 0
+
+    async def lose():
+        # The log's database is lost; that of the keys is not.
+        db = await asyncpg.connect(dsn)
+        await db.execute("DROP SCHEMA hub CASCADE")
+        for (schema,) in await db.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_'"):
+            await db.execute(f"DROP SCHEMA {schema} CASCADE")
+        await db.execute("DROP EXTENSION pg_trgm")
+        await db.close()
+        keys = await asyncpg.connect(keys_of(dsn))
+        found = await keys.fetchval("SELECT count(*) FROM key")
+        await keys.close()
+        return found
+
+    assert told(lose()) == 1
+    code, _, said = hub(dsn, "restore", tmp_path / "monday")
+    assert code == 0 and "stays as it is" in said and "1 people's names cannot be read" in said
+    assert "Zarina" not in hub(dsn, "people")[1]
+
+
+def test_a_password_is_no_argument_of_a_program(monkeypatch):
+    seen = []
+
+    def run(command, env, **_):
+        seen.append((command, env))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    backups._run("pg_dump", "postgresql://hub:s%40cret@db.example:5433/hub?sslmode=require", "--format=custom")
+    ((command, env),) = seen
+    assert not any("cret" in word for word in command) and env["PGPASSWORD"] == "s@cret"
+    assert "--dbname=postgresql://hub@db.example:5433/hub?sslmode=require" in command
+    assert "PGPASSWORD" not in os.environ
+
+
+async def _one(dsn):
+    hub = await Hub.open(dsn)
+    await person(hub, "Zarina")
+    await hub.close()
