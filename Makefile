@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench screenshots lighthouse clean
+.PHONY: run test dist check bench screenshots lighthouse clean
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two)"
@@ -21,6 +21,11 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready tests/node/node_modules/ready
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+dist: $(VENV)/ready
+	@rm -rf dist
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir dist . ./audit
+	@echo "dist/ holds the hub, hub-audit and all that they need: docs/operating.md says how to install them"
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from domain.core import Refusal
+from domain.core import Refusal, UnknownEvent
 from hub import settings
 from hub.door import Hub
 from hub.log import is_there
@@ -108,6 +108,9 @@ def failing() -> Iterator[None]:
             f"Whether this was recorded is not known ({_short(error)}): ask again with the same --key to find out."
         )
         sys.exit(3)
+    except UnknownEvent as unknown:
+        err.print(f"The log holds an event of a newer version of the hub, “{unknown}”: install that version again.")
+        sys.exit(1)
     except asyncpg.DataError as error:
         err.print(f"This cannot be looked up: {str(error).partition(': ')[2] or error}")
         sys.exit(2)

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 PORT = 5432
 _START, _STOP = 60.0, 30.0
+_LOG = 10_000_000
 
 
 class Unavailable(Exception):
@@ -139,6 +140,8 @@ class Embedded:
             stale.unlink()
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         log = self.home / "postgres.log"
+        if log.exists() and log.stat().st_size > _LOG:
+            log.rename(log.with_name("postgres.log.1"))
         said = log.stat().st_size if log.exists() else 0
         options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "timezone": "UTC"}
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]

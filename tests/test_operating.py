@@ -3,14 +3,20 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 
-from hub import settings
+from hub import postgres, settings
+from hub.__main__ import main
 from hub.door import Hub
 from hub.postgres import Embedded, Unavailable, binaries
 from tests.conftest import administered
@@ -199,3 +205,51 @@ def test_forms_and_health_behind_a_proxy_that_calls_the_hub_otherwise(region_dsn
         for origin, status in (("https://hub.example", 303), ("https://elsewhere.example", 403)):
             answer = client.post("/preferences", data={"language": "ru"}, headers={"Origin": origin})
             assert answer.status_code == status, origin
+
+
+TOLD = [Path(__file__).parent.parent / name for name in ("README.md", "docs/operating.md", "docs/audit.md")]
+
+
+def test_what_is_told_to_operators_is_there():
+    text = "\n".join(file.read_text() for file in TOLD)
+    others = {"HUB_AUDIT_POLICY"}  # of hub-audit, which is a program of its own
+    assert set(re.findall(r"\b(?:HUB_[A-Z_]+[A-Z]|PORT)\b", text)) - others <= set(settings.SETTINGS)
+    own = TOLD[1].read_text()
+    assert all(f"`{name}`" in own for name in settings.SETTINGS)
+    named = set(re.findall(r"(?:^|[`(]|    |/bin/)hub ([a-z]+)", text))
+    assert {"backup", "restore", "doctor", "serve", "people"} <= named <= set(main.commands), named - set(main.commands)
+
+
+def test_a_log_of_a_newer_version_is_said_to_be_one(dsn):
+    async def newer():
+        db = await asyncpg.connect(dsn)
+        await db.execute(
+            """INSERT INTO hub.event SELECT position + 1, 'PeerReviewed', '', actor, at, request, '{}' FROM hub.event
+               ORDER BY position DESC LIMIT 1"""
+        )
+        await db.close()
+
+    assert hub(dsn, "invite", "first@example.org", "--name", "First")[0] == 0
+    told(newer())
+    code, out, said = hub(dsn, "doctor")
+    assert (code, out) == (1, "") and "“PeerReviewed”" in said and "newer version" in said
+    asked = {"HUB_ORIGIN": "trial.invalid/log"}
+    code, _, said = hub(dsn, "serve", "--port", free_port(), **asked)
+    assert code == 1 and "newer version" in said
+
+
+def test_a_log_of_the_server_that_has_grown_begins_anew(monkeypatch):
+    monkeypatch.setattr(postgres, "_LOG", 10)
+    home = Path(tempfile.mkdtemp(prefix="hub-log-"))
+    home.chmod(0o711)
+    server = Embedded(home)
+    try:
+        assert server.own()
+        server.start()
+        server.stop()
+        assert server.own()
+        server.start()
+        assert (home / "postgres.log.1").stat().st_size > 10 and (home / "postgres.log").exists()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
