@@ -11,7 +11,9 @@ from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of
 from domain.seals import SealReadModels
 from hub.checking import choices_of
 from hub.checking import command as checked
-from hub.console import opened, shown
+from hub.console import err, opened, shown
+from hub.door import Hub
+from hub.writer import Receipt
 
 
 @click.group("do")
@@ -39,7 +41,18 @@ def _derived(cls: type[Command]) -> click.Command:
         except Refusal as refusal:
             field = f"--{refusal.field.replace('_', '-')}: " if refusal.field else ""
             raise click.UsageError(f"{field}{refusal}") from None
-        shown(opened(lambda hub: hub.do(command, as_, key, by="console")), as_json)
+
+        async def story(hub: Hub) -> Receipt:
+            actor = await hub.person_of(as_) or as_ if "@" in as_ else as_
+            try:
+                return await hub.do(command, actor, key, by="console")
+            except Refusal:
+                known = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
+                if actor != HUB and await hub.log.pool.fetchval(known, actor) != "joined":
+                    err.print(f"“{as_}” is nobody who has joined: hub people lists who there is.")
+                raise
+
+        shown(opened(story), as_json)
 
     options: list[click.Parameter] = [
         click.Option(
@@ -51,7 +64,7 @@ def _derived(cls: type[Command]) -> click.Command:
         for field in fields
     ]
     options += [
-        click.Option(["--as", "as_"], required=True, help=f"The id of the person who gives it, or “{HUB}”."),
+        click.Option(["--as", "as_"], required=True, help=f"Who gives it: a person's id or address, or “{HUB}”."),
         click.Option(["--key"], callback=_key, help="Makes a retry safe: the same key gives the same answer."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
     ]

@@ -92,6 +92,8 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
         try:
             if demo and not await hub.log.head():
                 err.print(f"The demonstration region was told in {await tell(hub)} events", style="dim")
+            elif not demo and await is_told(hub):
+                err.print("This hub was begun as the demonstration: its people are invented.", style="dim")
             elif demo and not await is_told(hub):
                 # There, anybody could sign in as anybody.
                 raise click.UsageError(

@@ -293,7 +293,7 @@ def test_a_quorum_that_is_silent_is_said_to_be(sealed):
         for country in ("tj", "kg"):
             for pid in processes("hub.audit.witness", f"{sealed.home}/demonstration/{country}"):
                 os.kill(pid, signal.SIGKILL)
-        assert hub(sealed.dsn, "seal")[0] == 0
+        assert hub(sealed.dsn, "invite", "silent@example.org", "--name", "Silent")[0] == 0
 
         def complains():
             as_root(sealed.dsn, "UPDATE hub.head SET at = at - interval '2 minutes' WHERE NOT witnessed")

@@ -197,7 +197,7 @@ def test_last_nights_backup_is_restored_and_goes_on(sealed, sealed_once, server,
         assert f"have seen a head of {head}" in said and "hub restore" in said
     # Refilled from the mirror it goes on, and is sealed again.
     code, out, said = hub(restored.dsn, "restore", mirror, "--policy", restored.policy)
-    assert code == 0 and "11 of them from the mirror" in out, said
+    assert code == 0 and "11 of them came from the mirror" in out, said
     assert hub(restored.dsn, "verify")[0] == 0
     with restored.open() as url:
         assert hub(restored.dsn, "seal")[0] == 0

@@ -222,16 +222,13 @@ def test_who_gives_up_leaves_the_question_to_the_others(region_dsn, monkeypatch,
     told(story())
 
 
+_TEXT = st.text("aé ", max_size=3)
+_ANY = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(), _TEXT, st.just([]))
+
+
 @given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            name: st.one_of(
-                st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text("aé ", max_size=3), st.just([])
-            )
-            for name in ("id", "text", "flag", "more")
-        },
-    )
+    st.fixed_dictionaries({"id": _TEXT, "text": _TEXT, "flag": st.booleans()})
+    | st.fixed_dictionaries({}, optional=dict.fromkeys(("id", "text", "flag", "more"), _ANY))
 )
 def test_variables_are_coerced_alike(values):
     text = """query($id: ID!, $text: String, $flag: Boolean!) {
@@ -240,9 +237,16 @@ def test_variables_are_coerced_alike(values):
     operation = document.definitions[0]
     prepared = Prepared(text, document, (), True, {"": operation}, {}, {"": _plain(schema(), operation)})
     quick = prepared.as_they_are(operation, values)
+    plain = {name: type(value) for name, value in values.items()} == {"id": str, "text": str, "flag": bool}
+    assert (quick is not None) == plain
     if quick is not None:
         expected = get_variable_values(schema(), operation.variable_definitions, values)
-        assert quick == expected
+        assert quick.coerced == expected.coerced
+        told = [
+            {name: (source.value, str(source.signature.type)) for name, source in each.sources.items()}
+            for each in (quick, expected)
+        ]
+        assert told[0] == told[1]
 
 
 def test_a_look_that_never_ends_holds_up_nobody_else(region_dsn, monkeypatch):

@@ -1,5 +1,6 @@
 """Signing in through an institution's OpenID Connect provider: authorization code, PKCE, state and nonce."""
 
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from web import sessions
 from web.asking import base_of
 from web.passkeys import address_of, ceremony, hold_ceremony
 from web.site import Site
+
+_log = logging.getLogger("hub")
 
 KIND = "oidc"
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
@@ -61,8 +64,8 @@ class Federation:
             return self._site.missing(request, viewer)
         try:
             about, _ = await self._about()
-        except (httpx2.HTTPError, *_ODD):
-            return await self._away(request)
+        except (httpx2.HTTPError, *_ODD) as error:
+            return await self._away(request, error)
         asked = {
             "state": token_urlsafe(24),
             "nonce": token_urlsafe(24),
@@ -98,8 +101,8 @@ class Federation:
             return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
         try:
             claims = await self._claims(request, given["code"], begun)
-        except (httpx2.HTTPError, OSError):
-            return await self._away(request)
+        except (httpx2.HTTPError, OSError) as error:
+            return await self._away(request, error)
         except (OAuthError, JoseError, *_ODD):
             message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
             return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
@@ -186,7 +189,9 @@ class Federation:
             timeout=_TIMEOUT,
         )
 
-    async def _away(self, request: Request) -> Response:
+    async def _away(self, request: Request, error: Exception) -> Response:
+        assert self.provider is not None
+        _log.warning("the provider %s does not answer: %s", self.provider.issuer, str(error) or type(error).__name__)
         message = N_("Your institution does not answer now. Try again in a moment, or sign in with a link.")
         return self._site.problem(request, await self._site.viewer(request), 503, N_("Not signed in"), message)
 

@@ -74,7 +74,7 @@ async def keep(hub: Hub, audit: Audit) -> None:
             # Whatever it is, people see it until it is gone, and it is tried again.
             if str(error) != said:
                 said = str(error) or type(error).__name__
-                _log.error("%s", said)
+                _log.error("nothing is sealed: %s", said)
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await hub.log.pool.execute("UPDATE hub.sealer SET stopped = $1", said)
             await asyncio.sleep(1)

@@ -146,7 +146,7 @@ class Mirror:
         except Away:
             raise
         except Exception as error:
-            raise Away(f"{self._url} cannot be reached: {type(error).__name__}") from None
+            raise Away(f"{self._url} cannot be reached: {str(error) or type(error).__name__}") from None
         if answer.status_code in (401, 403):
             given = "the token that was given is not an auditor's, or not valid any more" if token else "none was given"
             raise Malformed(f"{self._url} gives entries to auditors only, and {given} (--token-file)")
