@@ -29,6 +29,7 @@ from hub.console import Program, address, err, opened, shown
 from hub.doing import do
 from hub.door import Hub
 from hub.log import Recorded
+from hub.mail import Mail
 from hub.models import verify
 from hub.persons import link, people, revoke, token, unreadable
 from hub.postgres import default_home
@@ -122,7 +123,7 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
         assert receipt.record is not None
         if center_officer:
             await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
-        return receipt, await hub.identity.link(receipt.record)
+        return receipt, await hub.identity.link(receipt.record, ends=False)
 
     receipt, secret = opened(story, makes=True)
     link = f"{address()}/sign-in/{secret}"
@@ -256,6 +257,16 @@ def verify_() -> None:
     click.echo(f"Identical at position {at}.")
 
 
+MAILING = ("as it should", "no server is named: links are handed over")
+
+
+async def _mail(hub: Hub) -> str:
+    # Why invitations wait, or that they do not.
+    if Mail.told() is None:
+        return MAILING[1]
+    return str(await hub.log.pool.fetchval("SELECT max(trouble) FROM hub.mailing") or MAILING[0])
+
+
 SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
@@ -288,7 +299,7 @@ def doctor(as_json: bool) -> None:
     """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
-    sealed any more, or where names of people cannot be read, as after the keys' own database was lost.
+    sealed or mailed any more, or where names of people cannot be read, as after the keys' own database was lost.
     """
 
     async def story(hub: Hub) -> dict[str, Any]:
@@ -311,11 +322,12 @@ def doctor(as_json: bool) -> None:
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
+            "mail": await _mail(hub),
             "last backup": last_backup(default_home()),
         }
 
     found = opened(story)
-    stopped = found["sealing"] not in (SEALING, RESTING)
+    stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
     if as_json:
         click.echo(json.dumps(found))
     else:

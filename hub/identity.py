@@ -45,10 +45,11 @@ class Identity:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def link(self, person: str) -> str:
-        """A new secret for one signing in; the older links of the person end."""
+    async def link(self, person: str, ends: bool = True) -> str:
+        """A new secret for one signing in; it ``ends`` the older links of the person."""
         async with self._pool.acquire() as db, db.transaction():
-            await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
+            if ends:
+                await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
             return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
 
     async def redeem(self, link: str) -> str | None:

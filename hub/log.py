@@ -50,7 +50,12 @@ _SETTINGS = {
 # A page's statement leaves out what is known to be empty, so there are several of each: planned ones are kept.
 _STATEMENTS = 200
 # What has to be there, in this order, and where it is made from.
-_TABLES = {"hub.event": "schema.sql", "hub.tile": "audit/schema.sql", "hub.passkey": "identity.sql"}
+_TABLES = {
+    "hub.event": "schema.sql",
+    "hub.tile": "audit/schema.sql",
+    "hub.passkey": "identity.sql",
+    "hub.mailing": "mailing.sql",
+}
 PATIENCE = 5.0
 """How long, in seconds, whatever is still under way may take when the hub closes."""
 _COLUMNS = "position, type, tags, actor, at, request, data::text"

@@ -14,10 +14,13 @@ SETTINGS = {
     "HUB_OIDC_ISSUER": "An OpenID Connect provider with which people sign in; the next two belong to it.",
     "HUB_OIDC_CLIENT_ID": "What the provider calls the hub.",
     "HUB_OIDC_CLIENT_SECRET": "What the hub shows the provider.",
+    "HUB_MAIL_URL": "The mail server for invitations and links: smtp://USER:PASSWORD@HOST:587, or smtps://…:465.",
+    "HUB_MAIL_FROM": "The address in whose name mail is sent; it belongs to HUB_MAIL_URL.",
     "HUB_POSTGRES_BIN": "The folder of another PostgreSQL's programs; left out: those that came with the hub.",
     "PORT": "The port to listen on; left out: 8000.",
 }
 """Every setting, in words."""
+_ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+\.[^@\s<>,;:]+")
 _OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
 _HOST = re.compile(
     r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?|\[[0-9a-f:]+\]", re.IGNORECASE
@@ -38,12 +41,33 @@ def wrong() -> str:
         return f"{given[0]} is set, but {missing} is not: all three belong together."
     if given and urlsplit(issuer := os.environ[_OIDC[0]]).scheme not in ("https", "http"):
         return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
-    return ""
+    return _wrong_mail()
 
 
 def is_named() -> bool:
     """Whether it was said what the log is called, or where the hub is reached: a name that stays for good."""
     return bool(os.environ.get("HUB_ORIGIN") or os.environ.get("HUB_URL"))
+
+
+def _wrong_mail() -> str:
+    url, sender = os.environ.get("HUB_MAIL_URL", ""), os.environ.get("HUB_MAIL_FROM", "")
+    if not url and not sender:
+        return ""
+    if not url or not sender:
+        return "HUB_MAIL_URL and HUB_MAIL_FROM belong together, and one of them is not set."
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("smtp", "smtps") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        # It may hold a password.
+        return "HUB_MAIL_URL is no address of a mail server: smtp://USER:PASSWORD@HOST:587 is asked for, or smtps://…"
+    if not _ADDRESS.fullmatch(sender):
+        return f"HUB_MAIL_FROM is “{sender}”: an e-mail address is asked for, as in hub@hub.example."
+    if not os.environ.get("HUB_URL"):
+        return "HUB_MAIL_URL is set, but HUB_URL is not: the links in mails begin with it."
+    return ""
 
 
 def _is_site(url: str) -> bool:

@@ -21,8 +21,10 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import N_
+from hub.console import address
 from hub.door import Hub
 from hub.logs import logged
+from hub.mail import Mail
 from hub.rounds import keep
 from projections.core import PUBLIC
 from web.assets import static
@@ -33,6 +35,7 @@ from web.forms import Forms
 from web.graphql import AWAY, UNFIT, Endpoint, sdl
 from web.live import Live
 from web.log import LogFiles
+from web.mailing import Mailing
 from web.pages import SITE, document
 from web.passkeys import Passkeys
 from web.preferences import Preferring
@@ -86,14 +89,16 @@ class Headers:
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
-def application(hub: Hub, settings: Settings | None = None, live: Live | None = None) -> Shortcut:
+def application(
+    hub: Hub, settings: Settings | None = None, live: Live | None = None, mailing: Mailing | None = None
+) -> Shortcut:
     """The application over an open hub."""
     settings = settings or Settings()
     memory = settings.answers * 1_000_000
     reads = Reads(hub, schema(), settings.until, memory - memory // 8)
     viewers = Viewers(hub)
     endpoint = Endpoint(reads, viewers, live or Live(hub.log), _log.error)
-    site = Site(endpoint, settings.demo, settings.until)
+    site = Site(endpoint, settings.demo, settings.until, mailing)
     throttle, provider = Throttle(), Provider.told()
     forms, signing = Forms(site), Signing(site, throttle, provider is not None)
     passkeys, federation = Passkeys(site, throttle), Federation(site, throttle, provider)
@@ -113,6 +118,7 @@ def application(hub: Hub, settings: Settings | None = None, live: Live | None = 
         routes += LogFiles(hub, viewers).routes()
         routes += [
             Route("/sign-in", signing.sign_in),
+            Route("/sign-in/mail", signing.mail, methods=["POST"]),
             Route("/sign-in/passkey/begin", passkeys.begin, methods=["POST"]),
             Route("/sign-in/passkey", passkeys.sign_in, methods=["POST"]),
             Route("/sign-in/institution", federation.begin),
@@ -225,17 +231,20 @@ class Served:
             return
         await receive()
         hub = await Hub.open(self._dsn, self._settings.until)
-        scheduler = None if self._settings.until is not None else asyncio.create_task(keep(hub))
-        live = Live(hub.log)
-        self._app = application(hub, self._settings, live)
+        kept = [] if self._settings.until is not None else [asyncio.create_task(keep(hub))]
+        live, mail = Live(hub.log), Mail.told()
+        mailing = Mailing(hub, mail, address()) if mail and self._settings.until is None else None
+        self._app = application(hub, self._settings, live, mailing)
+        if mailing is not None:
+            kept.append(asyncio.create_task(mailing.keep()))
         _when_it_ends(live.end)
         gc.freeze()
         gc.set_threshold(50_000)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if scheduler is not None:
-            scheduler.cancel()
-            await asyncio.gather(scheduler, return_exceptions=True)
+        for task in kept:
+            task.cancel()
+        await asyncio.gather(*kept, return_exceptions=True)
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
 

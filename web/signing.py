@@ -10,6 +10,7 @@ from domain.core import N_, Refusal
 from domain.people import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
+from hub.checking import problems
 from hub.credentials import FIRST
 from hub.identity import EVERYTHING, READ, Access
 from projections.core import CENTER, PUBLIC
@@ -59,7 +60,18 @@ class Signing:
 
     async def _asked(self, request: Request, viewer: Viewer, status: int = 200, **said: Any) -> Response:
         people = await self._people() if self._site.demo and "link" not in said and "problem" not in said else []
-        shown = {"problem": "", "link": "", "people": people, "target": "/", "institution": self._institution, **said}
+        ways = {"institution": self._institution, "mail": self._site.mailing is not None}
+        shown = {
+            "problem": "",
+            "link": "",
+            "people": people,
+            "target": "/",
+            "sent": False,
+            "email": "",
+            "wrong": "",
+            **ways,
+            **said,
+        }
         return self._site.render(request, "sign-in", viewer, status, **shown)
 
     async def _people(self) -> list[dict[str, Any]]:
@@ -83,6 +95,22 @@ class Signing:
         if person == PUBLIC or len((await self._site.endpoint.viewers.person(person)).principals) < 2:
             return self._site.missing(request, await self._site.viewer(request))
         return await signed_in(self._hub, request, person, sent.get("next", "/"))
+
+    async def mail(self, request: Request) -> Response:
+        """A link by mail: the answer is the same, and comes as soon, whether there is such a person or not."""
+        viewer = await self._site.viewer(request)
+        if self._site.mailing is None:
+            return self._site.missing(request, viewer)
+        if (sent := await self._sent(request)) is None:
+            return await self._refused(request)
+        if wait := self._throttle.wait(address_of(request)):
+            return too_often(self._site, request, viewer, wait)
+        email = sent.get("email", "")
+        if (refusal := problems(InvitePerson, {"email": email}).get("email")) is not None:
+            wrong = translated(refusal.message, request.state.language, refusal.values)
+            return await self._asked(request, viewer, 422, email=email, wrong=wrong)
+        self._site.mailing.ask(email, request.state.language)
+        return await self._asked(request, viewer, sent=True)
 
     async def link(self, request: Request) -> Response:
         """A one-time link: opening it changes nothing (mail programs do that), its button signs in."""
@@ -136,7 +164,9 @@ class Signing:
         person = request.path_params["id"]
         if not viewer.signed_in or CENTER not in viewer.principals or not person.isprintable():
             return self._site.missing(request, viewer)
-        return await self._site.invited(request, viewer, person) or RedirectResponse(f"/people/{quote(person)}", 303)
+        return await self._site.invited(request, viewer, person, again=True) or RedirectResponse(
+            f"/people/{quote(person)}", 303
+        )
 
     async def sign_out(self, request: Request) -> Response:
         """End the session at once."""

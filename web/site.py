@@ -15,6 +15,7 @@ from domain.core import N_
 from projections.core import CENTER, PUBLIC
 from web.asking import Asked, base_of, etag, matches, secret_of
 from web.graphql import Endpoint
+from web.mailing import Mailing
 from web.pages import Page, roots, text, variables, variables_of
 from web.preferences import READER
 from web.reads.viewer import Viewer
@@ -43,6 +44,7 @@ class Site:
     endpoint: Endpoint
     demo: bool
     at: int | None
+    mailing: Mailing | None = None
 
     async def viewer(self, request: Request) -> Viewer:
         """Who asks."""
@@ -101,8 +103,8 @@ class Site:
         said = {"heading": translated(heading, language), "message": translated(message, language)}
         return self.render(request, "problem", viewer, status, sign_in=sign_in and self.at is None, **said)
 
-    async def invited(self, request: Request, viewer: Viewer, person: str) -> Response | None:
-        """The page after an invitation, ``None`` where the person has joined.
+    async def invited(self, request: Request, viewer: Viewer, person: str, again: bool = False) -> Response | None:
+        """The page after an invitation, ``None`` where the person has joined; ``again`` where a new link is made.
 
         Who holds the link of somebody who has not come yet can come in their place, and roles may wait for them: only
         who has signed in as an officer of the Center, who could grant those roles, is shown it.
@@ -114,9 +116,11 @@ class Site:
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
         shown = viewer.signed_in and CENTER in viewer.principals
-        made = await hub.identity.link(person) if shown else ""
+        made = await hub.identity.link(person, ends=again) if shown else ""
         link = f"{base_of(request)}/sign-in/{made}" if made else ""
-        response = self.render(request, "invited", viewer, name=name["person"]["name"], link=link)
+        response = self.render(
+            request, "invited", viewer, name=name["person"]["name"], link=link, mailed=self.mailing and not again
+        )
         response.headers["Cache-Control"] = "no-store"
         return response
 

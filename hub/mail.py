@@ -1,0 +1,83 @@
+"""Mail through the institution's own server: HUB_MAIL_URL says which, HUB_MAIL_FROM in whose name."""
+
+import asyncio
+import os
+import smtplib
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import formatdate, make_msgid
+from urllib.parse import unquote, urlsplit
+
+PATIENCE = 15.0
+"""Seconds that a mail server has for each step."""
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+class NotSent(Exception):
+    """A mail was not taken; ``final`` where it never will be, so that trying again is of no use."""
+
+    def __init__(self, why: str, final: bool = False) -> None:
+        super().__init__(why)
+        self.final = final
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail server, and the address in whose name it is asked."""
+
+    url: str
+    sender: str
+
+    @classmethod
+    def told(cls) -> "Mail | None":
+        """The server that the environment names; none where it names none."""
+        url, sender = os.environ.get("HUB_MAIL_URL", ""), os.environ.get("HUB_MAIL_FROM", "")
+        return cls(url, sender) if url and sender else None
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Hand a mail over to the server; raises ``NotSent``, whose words name no recipient."""
+        ascii = to.isascii()
+        message = EmailMessage(policy=SMTP if ascii else SMTPUTF8)
+        try:
+            message["From"], message["To"], message["Subject"] = self.sender, to, subject
+        except (ValueError, IndexError):
+            raise NotSent("the address is none that mail can be sent to", final=True) from None
+        message["Date"], message["Message-ID"] = (
+            formatdate(),
+            make_msgid(domain=self.sender.rpartition("@")[2].strip(">")),
+        )
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        await asyncio.to_thread(self._deliver, message)
+
+    def _deliver(self, message: EmailMessage) -> None:
+        parts = urlsplit(self.url)
+        host, secure = parts.hostname or "", ssl.create_default_context()
+        try:
+            if parts.scheme == "smtps":
+                server: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=PATIENCE, context=secure)
+            else:
+                server = smtplib.SMTP(host, parts.port or 587, timeout=PATIENCE)
+            with server:
+                server.ehlo()
+                if parts.scheme == "smtp" and server.has_extn("starttls"):
+                    server.starttls(context=secure)
+                    server.ehlo()
+                elif parts.scheme == "smtp" and host not in _HERE:
+                    # A link is a secret: it crosses no network in the open.
+                    raise NotSent("the mail server offers no encryption")
+                if parts.username:
+                    server.login(unquote(parts.username), unquote(parts.password or ""))
+                server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as refused:
+            code = max((code for code, _ in refused.recipients.values()), default=550)
+            raise NotSent(f"the mail server refused the address ({code})", final=code >= 500) from None
+        except smtplib.SMTPNotSupportedError:
+            raise NotSent("the mail server does not take such an address", final=True) from None
+        except smtplib.SMTPResponseException as error:
+            # What a server says may repeat the address.
+            raise NotSent(f"the mail server answered {error.smtp_code}") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise NotSent(f"the mail server cannot be reached: {error or type(error).__name__}") from None

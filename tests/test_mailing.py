@@ -1,0 +1,296 @@
+"""Mail: invitations as they are recorded, links for whoever asks, and servers that do not take them."""
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import re
+
+import httpx2
+import pytest
+
+from domain.people import InvitePerson, JoinHub
+from hub import settings
+from hub.door import Hub
+from hub.mail import Mail, NotSent
+from tests.test_log import told
+from tests.test_operating import hub as command
+from tests.test_pages import as_
+from tests.web import BASE, people_of, serving
+from web import mailing
+from web.app import Settings, application
+from web.mailing import Mailing
+
+FROM = "hub@hub.example"
+_LINK = re.compile(rf"{BASE}/sign-in/(hub_link_\S+)")
+
+
+class Server:
+    """A mail server that keeps what it takes; ``answers`` says what it answers to a recipient, instead of taking it."""
+
+    def __init__(self):
+        self.taken, self.answers = [], {}
+        self.tried = []
+
+    async def serve(self, reader, writer):
+        async def say(text):
+            writer.write(f"{text}\r\n".encode())
+            await writer.drain()
+
+        await say("220 mail")
+        while line := (await reader.readline()).decode():
+            verb = line.split(" ")[0].strip().upper()
+            if verb == "EHLO":
+                await say("250-mail\r\n250 SMTPUTF8")
+            elif verb == "RCPT":
+                to = re.search("<(.*)>", line)[1]
+                self.tried.append(to)
+                await say(self.answers.get(to, "250 yes"))
+            elif verb == "DATA":
+                await say("354 go on")
+                told = await reader.readuntil(b"\r\n.\r\n")
+                self.taken.append(email.message_from_bytes(told[:-3], policy=email.policy.default))
+                await say("250 taken")
+            elif verb == "QUIT":
+                await say("221 bye")
+                break
+            else:
+                await say("250 yes")
+        writer.close()
+
+    async def get(self, count):
+        """So many mails, when they have come."""
+        async with asyncio.timeout(10):
+            while len(self.taken) < count:
+                await asyncio.sleep(0.02)
+        assert len(self.taken) == count
+        return self.taken
+
+
+@contextlib.asynccontextmanager
+async def mailed(dsn, monkeypatch):
+    """An open hub, its application, a mail server, and what mails through it."""
+    monkeypatch.setattr(mailing, "LOOK", 0.05)
+    monkeypatch.setattr(mailing, "LONGEST", 0.2)
+    server = Server()
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    hub = await Hub.open(dsn)
+    made = Mailing(hub, Mail(f"smtp://127.0.0.1:{port}", FROM), BASE)
+    app = application(hub, Settings(), None, made)
+    try:
+        yield hub, app, server, made
+    finally:
+        listening.close()
+        await hub.close()
+
+
+@contextlib.asynccontextmanager
+async def kept(made):
+    """While invitations are mailed."""
+    task = asyncio.create_task(made.keep())
+    try:
+        async with asyncio.timeout(10):
+            while not await made._hub.log.pool.fetchval("SELECT count(*) FROM hub.mailing"):
+                await asyncio.sleep(0.02)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def invited(hub, email, language="en"):
+    return (await hub.do(InvitePerson(name="Somebody", email=email, language=language))).record
+
+
+def body(message):
+    return message.get_content().replace("\r\n", "\n")
+
+
+def test_an_invitation_is_mailed_once_in_its_language_and_lets_in(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            await invited(hub, "before@example.org")
+            async with kept(made):
+                person = await invited(hub, "zarina@example.org", "tg")
+                handed_over = await hub.identity.link(person, ends=False)
+                await invited(hub, "aibek@example.org", "ky")
+                first, second = await server.get(2)
+            assert (first["To"], first["From"]) == ("zarina@example.org", FROM)
+            assert first["Subject"] == "Шуморо ба хаб даъват мекунанд" and first["Auto-Submitted"] == "auto-generated"
+            # A language that the pages do not have yet: the two that most of its speakers read.
+            assert second["Subject"] == "You are invited to the hub · Вас приглашают в хаб"
+            assert "lets you in once" in body(second) and "войти один раз" in body(second)
+            secret = _LINK.search(body(first))[1]
+            assert await hub.identity.redeem(secret) == person
+            assert await hub.identity.redeem(handed_over) == person
+            # Who was invited while nothing was mailed has not waited in vain, and nobody is written to twice.
+            await invited(hub, "later@example.org")
+            async with kept(made):
+                await server.get(3)
+                await asyncio.sleep(0.3)
+            assert [each["To"] for each in await server.get(3)][2] == "later@example.org"
+            assert await hub.log.pool.fetchval("SELECT position FROM hub.mailing") == await hub.log.head()
+
+    told(story())
+
+
+def test_an_address_that_is_refused_holds_up_nobody_and_a_server_that_is_busy_is_asked_again(dsn, monkeypatch, caplog):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made), kept(made):
+            server.answers = {"gone@example.org": "550 no such user", "full@example.org": "452 later"}
+            await invited(hub, "gone@example.org")
+            waiting = await invited(hub, "full@example.org")
+            await invited(hub, "next@example.org")
+            async with asyncio.timeout(10):
+                while server.tried.count("full@example.org") < 2:
+                    await asyncio.sleep(0.02)
+            assert not server.taken and server.tried.count("gone@example.org") == 1
+            monkeypatch.setenv("HUB_MAIL_URL", made._mail.url)
+            monkeypatch.setenv("HUB_MAIL_FROM", FROM)
+            monkeypatch.setenv("HUB_URL", "http://hub.example")
+            code, out, _ = await asyncio.to_thread(command, dsn, "doctor")
+            assert code == 1 and "refused the address (452)" in out
+            server.answers = {}
+            full, after = await server.get(2)
+            assert (full["To"], after["To"]) == ("full@example.org", "next@example.org")
+            async with asyncio.timeout(10):
+                while await hub.log.pool.fetchval("SELECT trouble FROM hub.mailing"):
+                    await asyncio.sleep(0.02)
+            assert await hub.identity.redeem(_LINK.search(body(full))[1]) == waiting
+            assert (await asyncio.to_thread(command, dsn, "doctor"))[0] == 0
+
+    told(story())
+    # Addresses are personal.
+    assert "550" in caplog.text and "example.org" not in caplog.text
+
+
+def test_who_was_erased_or_has_come_meanwhile_is_not_invited(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            async with kept(made):
+                pass
+            come, _ = await invited(hub, "come@example.org"), await invited(hub, "waits@example.org")
+            await hub.do(JoinHub(person=come), come)
+            async with kept(made):
+                (only,) = await server.get(1)
+            assert only["To"] == "waits@example.org"
+
+    told(story())
+
+
+def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_dsn, monkeypatch):
+    async def story():
+        async with (
+            mailed(region_dsn, monkeypatch) as (hub, app, server, _),
+            httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=BASE) as browser,
+        ):
+            page = await browser.get("/sign-in")
+            assert "Send me a link" in page.text and 'action="/sign-in/mail"' in page.text
+            known = await browser.post("/sign-in/mail", data={"email": "KARIMOVA@hub.example "})
+            (mail,) = await server.get(1)
+            assert mail["To"] == "karimova@hub.example" and mail["Subject"] == "Sign in to the hub"
+            unknown = await browser.post("/sign-in/mail", data={"email": "nobody@hub.example"})
+            assert known.status_code == unknown.status_code == 200 and known.text == unknown.text
+            assert "a link is on its way" in known.text
+            secret = _LINK.search(body(mail))[1]
+            opened = await browser.post(f"/sign-in/{secret}")
+            assert opened.status_code == 303 and await hub.identity.redeem(secret) is None
+            for _ in range(4):
+                again = await browser.post(
+                    "/sign-in/mail", data={"email": "karimova@hub.example"}, headers={"accept-language": "ru"}
+                )
+                assert again.status_code == 200
+            # Nobody fills somebody's mailbox.
+            *_, last = await server.get(3)
+            await asyncio.sleep(0.3)
+            assert len(server.taken) == 3 and last["Subject"] == "Вход в хаб"
+            wrong = await browser.post("/sign-in/mail", data={"email": "no <address>"})
+            assert (
+                wrong.status_code == 422 and "no &lt;address&gt;" in wrong.text and 'id="email-problem"' in wrong.text
+            )
+            elsewhere = {"origin": "https://elsewhere.example"}
+            sent = await browser.post("/sign-in/mail", data={"email": "a@b.org"}, headers=elsewhere)
+            assert sent.status_code == 403
+
+    told(story())
+
+
+def test_what_is_typed_alike_is_sent_to_the_address_that_is_known(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            await invited(hub, "Straße@example.org")
+            made.ask("STRASSE@example.org", "en")
+            (mail,) = await server.get(1)
+            assert mail["To"] == "Straße@example.org"
+
+    told(story())
+
+
+def test_whoever_invites_is_told_that_it_was_mailed(region_dsn, monkeypatch):
+    async def story():
+        async with mailed(region_dsn, monkeypatch) as (hub, app, _, _):
+            people = await people_of(hub)
+            for key, words in (("karimova", "with the link that lets them in"), ("rahimova", "either lets them in")):
+                page = await as_(hub, app, people[key])
+                given = {"name": "Нав Омада", "email": f"new-{key}@example.org", "language": "tg"}
+                told_so = await page.post("/do/invitePerson", data=given, follow_redirects=True)
+                assert told_so.status_code == 200 and words in told_so.text, told_so.text
+
+    told(story())
+
+
+def test_without_a_server_nothing_is_offered(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = (await client()).http
+            assert "/sign-in/mail" not in (await anybody.get("/sign-in")).text
+            assert (await anybody.post("/sign-in/mail", data={"email": "a@b.org"})).status_code == 404
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "to", "final"),
+    [
+        ("smtp://127.0.0.1:1", "a@example.org", False),
+        ("smtps://127.0.0.1:1", "a@example.org", False),
+        ("smtp://127.0.0.1:1", "a@example.org\nBcc: b@example.org", True),
+    ],
+)
+def test_what_cannot_be_sent_says_why_and_names_nobody(url, to, final):
+    with pytest.raises(NotSent) as failed:
+        asyncio.run(Mail(url, FROM).send(to, "Subject", "Text"))
+    assert failed.value.final is final and "example.org" not in str(failed.value)
+
+
+def test_no_link_crosses_a_network_in_the_open():
+    async def story():
+        server = Server()
+        listening = await asyncio.start_server(server.serve, "127.0.0.2", 0)
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(NotSent, match="no encryption"):
+            await Mail(f"smtp://127.0.0.2:{port}", FROM).send("a@example.org", "Subject", "Text")
+        assert not server.taken and not server.tried
+        listening.close()
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("url", "sender", "base", "words"),
+    [
+        ("smtp://mail.example", "", "https://hub.example", "belong together"),
+        ("", FROM, "https://hub.example", "belong together"),
+        ("https://mail.example", FROM, "https://hub.example", "no address of a mail server"),
+        ("smtp://user:s3cret@:x", FROM, "https://hub.example", "no address of a mail server"),
+        ("smtp://mail.example", "The hub", "https://hub.example", "HUB_MAIL_FROM"),
+        ("smtp://mail.example", FROM, "", "HUB_URL"),
+        ("smtp://user:s3cret@mail.example:587", FROM, "https://hub.example", ""),
+    ],
+)
+def test_settings_of_mail_that_cannot_be_meant_are_named(monkeypatch, url, sender, base, words):
+    for name, value in (("HUB_MAIL_URL", url), ("HUB_MAIL_FROM", sender), ("HUB_URL", base)):
+        monkeypatch.setenv(name, value)
+    said = settings.wrong()
+    assert words in said and bool(said) == bool(words) and "s3cret" not in said

@@ -1,0 +1,131 @@
+"""Mails that let somebody in: invitations as they are recorded, by whomever, and links that people ask for."""
+
+import asyncio
+import logging
+
+import asyncpg
+import msgspec
+
+from domain.core import N_, Sealed
+from domain.people import PersonInvited
+from hub.door import Hub
+from hub.log import as_writer
+from hub.mail import Mail, NotSent
+from web.sessions import Throttle
+from web.words import PAGES, translated
+
+LOOK, LONGEST = 1.0, 300.0
+"""Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
+_OFTEN, _EVERY = 3, 600.0
+_AT_ONCE = 100
+_OTHERS = ("en", "ru")
+_DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
+_log = logging.getLogger("hub")
+
+_INVITED = N_("You are invited to the hub")
+_INVITATION = N_(
+    "You are invited to the hub, where Central Asia carries joint AI research from a proposal to its results.\n\n"
+    "Open this address and press the button; it lets you in once, within three days:\n\n%(link)s\n\n"
+    "After that the hub sends you a new one whenever you ask for it on its page “Sign in”."
+)
+_SIGN_IN = N_("Sign in to the hub")
+_LINK = N_(
+    "Open this address and press the button; it signs you in once, within three days:\n\n%(link)s\n\n"
+    "Whoever did not ask for this need not do anything."
+)
+
+
+class Mailing:
+    """Sends them; ``base`` is the address of the hub as people reach it."""
+
+    def __init__(self, hub: Hub, mail: Mail, base: str) -> None:
+        self._hub, self._mail, self._base = hub, mail, base
+        self._throttle = Throttle(_OFTEN, _EVERY)
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def ask(self, email: str, language: str) -> None:
+        """Send a link to whoever was invited under this address. Nobody is told whether there is such a person."""
+        task = asyncio.create_task(self._link(email, language))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def keep(self) -> None:
+        """Mail each invitation after the first start with a mail server, for ever; several may try, one does it."""
+        while True:
+            db = None
+            try:
+                db = await asyncpg.connect(self._hub.log.dsn)
+                if await db.fetchval("SELECT pg_try_advisory_lock(4715745)"):
+                    await as_writer(db)
+                    await self._follow(db)
+            except Exception as error:
+                _log.error("invitations wait: %s", str(error) or type(error).__name__)
+            finally:
+                if db is not None:
+                    db.terminate()
+            await asyncio.sleep(5 * LOOK)
+
+    async def _follow(self, db: asyncpg.Connection) -> None:
+        await db.execute(
+            """INSERT INTO hub.mailing (position) SELECT coalesce(max(position), 0) FROM hub.event
+               HAVING NOT EXISTS (SELECT FROM hub.mailing)"""
+        )
+        at, waits = await db.fetchval("SELECT position FROM hub.mailing"), LOOK
+        while True:
+            head = await self._hub.log.head()
+            batch = await self._hub.log.read(at, types=["PersonInvited"], limit=_AT_ONCE)
+            try:
+                for each in batch:
+                    assert isinstance(each.event, PersonInvited)
+                    await self._invite(each.event)
+                    at = each.position
+                    await db.execute(_DONE, at, "")
+                waits = LOOK
+                if len(batch) < _AT_ONCE and at < head:
+                    # The rest of what was there concerns nobody's mail.
+                    at = head
+                    await db.execute(_DONE, at, "")
+            except NotSent as error:
+                _log.warning("an invitation waits: %s", error)
+                await db.execute(_DONE, at, str(error))
+                waits = min(2 * waits, LONGEST)
+            await asyncio.sleep(waits)
+
+    async def _invite(self, event: PersonInvited) -> None:
+        hub, person = self._hub, event.person
+        sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
+        (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
+        if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
+            return
+        try:
+            # Whoever invited may have been shown a link too: both are good.
+            await self._send(email, event.language, _INVITED, _INVITATION, await hub.identity.link(person, ends=False))
+        except NotSent as error:
+            if not error.final:
+                raise
+            _log.warning("the invitation of %s is not sent: %s", person, error)
+
+    async def _link(self, email: str, language: str) -> None:
+        hub = self._hub
+        try:
+            person = await hub.person_of(email)
+            if person is None or self._throttle.wait(person):
+                return
+            sql = f"SELECT status, email::text FROM {hub.models.schema}.person WHERE id = $1"
+            row = await hub.log.pool.fetchrow(sql, person)
+            if row is None or row["status"] not in ("invited", "joined"):
+                return
+            sealed = msgspec.json.decode(row["email"], type=Sealed)
+            # To the address that is known, not to the one that was typed: two may look alike.
+            (known,) = await hub.vault.read(hub.log.pool, [(person, "email", sealed)])
+            if known is not None:
+                await self._send(known, language, _SIGN_IN, _LINK, await hub.identity.link(person))
+        except Exception as error:
+            _log.warning("a link that was asked for is not sent: %s", str(error) or type(error).__name__)
+
+    async def _send(self, email: str, language: str, subject: str, text: str, secret: str) -> None:
+        languages = (language,) if language in PAGES else _OTHERS
+        link = f"{self._base}/sign-in/{secret}"
+        subjects = " · ".join(translated(subject, each) for each in languages)
+        texts = [translated(text, each) % {"link": link} for each in languages]
+        await self._mail.send(email, subjects, "\n\n---\n\n".join(texts) + "\n")
