@@ -22,8 +22,8 @@ from domain.people import ErasePerson, GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
 from hub.audit.notes import Malformed
-from hub.auditing import key, mirror, policy, policy_file, restore, seal, witness
-from hub.backups import backup, last_backup
+from hub.auditing import key, mirror, policy, restore, seal, witness
+from hub.backups import Unfit, backup, key_in, last_backup
 from hub.checking import command as checked
 from hub.console import Program, address, err, opened, shown
 from hub.doing import do
@@ -34,6 +34,7 @@ from hub.models import verify
 from hub.persons import link, people, revoke, token, unreadable
 from hub.postgres import default_home
 from hub.serving import at, serve
+from hub.settings import policy_file
 from hub.tables import digest
 from hub.writer import Receipt
 
@@ -150,7 +151,7 @@ def forget(person: str) -> None:
                        ON p.id = r.person WHERE r.role = 'center_officer' AND p.status = 'joined')"""
         return receipt, await hub.log.pool.fetchval(officers)
 
-    receipt, led = opened(story)
+    receipt, led = opened(story, records=True)
     shown(receipt, as_json=False)
     if not led:
         err.print("Nobody who has joined is an officer of the Center now: hub invite … --center-officer brings one.")
@@ -276,8 +277,10 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
         return str(said)
     try:
         following.policy_of(policy_file())
-    except Malformed as error:
-        return f"{policy_file()}: {error}"
+        if state["key"] not in (None, key_in(default_home())):
+            return f"{default_home() / 'log.key'} is not the key that seals this log: bring it back from a backup"
+    except (Malformed, OSError, Unfit) as error:
+        return f"{policy_file()}: {error}" if isinstance(error, Malformed) else str(error)
     if not state["followed"]:
         return RESTING
     waits = state["waits_since"]

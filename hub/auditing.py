@@ -24,17 +24,13 @@ from hub.door import Hub
 from hub.log import make_databases
 from hub.persons import unreadable
 from hub.postgres import database, default_home
+from hub.settings import policy_file
 
 
 def origin() -> str:
     """What the log is called in its checkpoints: ``HUB_ORIGIN``, else the hub's address; fixed with the first key."""
     parts = urlsplit(address())
     return os.environ.get("HUB_ORIGIN") or f"{parts.netloc}{parts.path}/log"
-
-
-def policy_file() -> Path:
-    """The file that says which witnesses are asked: ``HUB_POLICY``, else ``policy`` in the hub's folder."""
-    return Path(os.environ.get("HUB_POLICY") or default_home() / "policy")
 
 
 UNNAMED = """Before the first start, say where people will reach this hub: HUB_URL=https://hub.example hub serve
@@ -123,7 +119,7 @@ def _own_policy() -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print the receipt as JSON.")
 def seal(as_json: bool) -> None:
     """Seal the read models now: record, as events, what each of them is."""
-    shown(opened(seal_models), as_json)
+    shown(opened(seal_models, records=True), as_json)
 
 
 @click.command()
@@ -275,21 +271,28 @@ def restore(folder: Path, policy_path: Path | None) -> None:
     older backup; personal names come back where it holds their sealed values and the keys' own database was kept.
     """
     home = default_home()
+    if backups.is_backup(folder) and policy_path is not None:
+        raise click.UsageError("--policy is for a mirror, and this is a backup.")
+    if not backups.is_backup(folder) and not (folder / "checkpoint").exists():
+        raise click.UsageError(f"{folder} is the folder of neither a backup nor a mirror.")
     known = None if backups.is_backup(folder) else _pinned(policy_path)
 
     async def story(dsn: str) -> tuple[str, int, str]:
-        dsn, _ = await make_databases(dsn)
         if known is None:
             await backups.bring_back(dsn, home, folder)
             said = "They are as they were when the backup was made."
         else:
+            dsn, _ = await make_databases(dsn)
             _, new = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))
             said = f"{new:,} of them came from the mirror; their root is the one that was signed."
         hub = await Hub.open(dsn)
         try:
             await caught_up(hub)
             said = f"{await hub.log.head():,} events are here. {said}"
-            return said, await unreadable(hub), await missing_events(hub, home)
+            missing = await missing_events(hub, home)
+            if not (home / "log.key").exists() and await hub.log.pool.fetchval("SELECT vkey FROM hub.sealer"):
+                missing += f" The key that seals the log is not in {home}: bring log.key back before you serve."
+            return said, await unreadable(hub), missing.strip()
         finally:
             await hub.close()
 
@@ -299,9 +302,12 @@ def restore(folder: Path, policy_path: Path | None) -> None:
         except (Malformed, Different, backups.Unfit) as error:
             err.print(f"Nothing was restored: {error}")
             sys.exit(1)
+        except PermissionError as error:
+            if error.filename is None:
+                raise
+            err.print(f"Nothing was restored: {error.filename}: {error.strerror}.")
+            sys.exit(1)
     click.echo(said)
-    if missing:
-        err.print(missing)
     if lost:
         err.print(
             f"{lost:,} people's names cannot be read: the keys' own database (…_keys), or their sealed values, are not "
@@ -309,5 +315,7 @@ def restore(folder: Path, policy_path: Path | None) -> None:
             "token --scope mirror)."
         )
     err.print("Sessions and tokens do not come back: people sign in anew (hub link), programs get new tokens.")
-    if known is not None and not (home / "log.key").exists():
-        err.print(f"The key that seals the log is not in {home}: bring log.key back before you serve.")
+    if missing:
+        # It is here, and cannot be served like this.
+        err.print(missing)
+        sys.exit(1)

@@ -2,23 +2,28 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 import click
 
+from hub.audit.notes import Malformed, Signer
 from hub.console import err, failing
 from hub.log import is_there, keys_of, make_databases, prepare_role
-from hub.postgres import Unavailable, binaries, database, default_home
+from hub.postgres import Unavailable, database, default_home, program
+from hub.settings import policy_file
 
 LOG, KEYS, TIME = "hub.dump", "keys.dump", "backed-up"
-_FILES = ("log.key", "log.head", "policy")
+_KEY = "log.key"
 # Read models are made anew from the log. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
     "--exclude-schema=read_*",
@@ -26,6 +31,22 @@ _LEFT_OUT = (
     "--exclude-table-data=hub.access",
     "--exclude-table-data=hub.ceremony",
 )
+# Programs older than a server do not know its settings, but newer ones tell it of theirs: it needs none of that one.
+_TOO_NEW = b"SET transaction_timeout = 0;\n"
+_ENVIRONMENT = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "password": "PGPASSWORD",
+    "passfile": "PGPASSFILE",
+    "dbname": "PGDATABASE",
+    "database": "PGDATABASE",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+}
 
 
 class Unfit(Exception):
@@ -33,8 +54,8 @@ class Unfit(Exception):
 
 
 def is_backup(folder: Path) -> bool:
-    """Whether this is the folder of a backup."""
-    return (folder / LOG).exists()
+    """Whether this is the folder of a backup, or of a part of one."""
+    return (folder / LOG).exists() or (folder / KEYS).exists()
 
 
 def last_backup(home: Path) -> str:
@@ -44,76 +65,161 @@ def last_backup(home: Path) -> str:
     return "none was made here: hub backup FOLDER"
 
 
-def back_up(dsn: str, home: Path, folder: Path) -> None:
+async def back_up(dsn: str, home: Path, folder: Path) -> None:
     """Write a backup into a folder that is not there yet, also while the hub serves; raises ``Unfit``."""
     if folder.exists():
         raise Unfit(f"{folder} is there already: name a new folder for each backup.")
-    fresh = folder.with_name(folder.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700, parents=True)
-    # In this order: a person whose event is there has a key that is there too.
-    for address, name, words in ((dsn, LOG, _LEFT_OUT), (keys_of(dsn), KEYS, ())):
-        _run("pg_dump", address, "--format=custom", f"--file={fresh / name}", *words)
-        (fresh / name).chmod(0o600)
-    for name in _FILES:
-        if (home / name).exists():
-            shutil.copy(home / name, fresh / name)
-    fresh.rename(folder)
+    if (known := await _sealed_with(dsn)) is not None and known != key_in(home):
+        raise Unfit(f"the log is sealed with the key {known}, and {home / _KEY} is not that key. Is HUB_HOME right?")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        # Before the log: what was sealed last is never more than what the backup holds.
+        for file in (home / _KEY, home / "log.head", policy_file()):
+            if file.exists():
+                _copied(file, fresh / ("policy" if file == policy_file() else file.name))
+        # Before the keys: a person whose event is there has a key that is there too.
+        for address, name, words in ((dsn, LOG, _LEFT_OUT), (keys_of(dsn), KEYS, ())):
+            with open(os.open(fresh / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                _run(["pg_dump", "--no-password", "--format=custom", *words], address, out)
+                os.fsync(out.fileno())
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     with suppress(OSError):
         (home / TIME).write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n")
 
 
 async def bring_back(dsn: str, home: Path, folder: Path) -> None:
-    """Bring a backup back into a database without a hub; raises ``Unfit``, and has changed nothing then."""
-    if not (folder / KEYS).exists():
-        raise Unfit(f"{folder / KEYS} is missing: without it nobody's name can be read.")
+    """Bring a backup back where there is no hub; raises ``Unfit``, and has left nothing of it behind then."""
+    for name in (LOG, KEYS):
+        if not (folder / name).exists():
+            raise Unfit(f"{folder / name} is missing: the backup is not whole.")
     if await is_there(dsn):
         raise Unfit("there is a hub in this database already. A backup is brought back into an empty one.")
-    ours, theirs = home / "log.key", folder / "log.key"
-    if ours.exists() and theirs.exists() and ours.read_bytes() != theirs.read_bytes():
-        raise Unfit(f"{ours} is the key of another log.")
+    ours, theirs = key_in(home), key_in(folder)
+    if ours is not None and theirs is not None and ours != theirs:
+        raise Unfit(f"{home / _KEY} is the key of another log.")
     await make_databases(dsn)
-    db = await asyncpg.connect(dsn)
+    await _on(dsn, prepare_role)
+    home.mkdir(parents=True, exist_ok=True)
+    files = [name for name in (_KEY, "log.head", "policy") if (folder / name).exists() and not (home / name).exists()]
     try:
-        await prepare_role(db)
-    finally:
-        await db.close()
-    words = ("--no-owner", "--no-comments", "--exit-on-error", "--single-transaction", "--clean", "--if-exists")
-    if await _holds_keys(keys_of(dsn)):
-        # It outlived the log: it may hold keys that are newer than the backup.
+        for name in files:
+            _copied(folder / name, home / name)
+        _restored(dsn, folder / LOG)
+        if ours is not None and await _sealed_with(dsn) != ours:
+            raise Unfit(f"{home / _KEY} has sealed another log, or none: this one is not its.")
+        await _bring_keys_back(dsn, folder)
+    except BaseException:
+        for name in files:
+            (home / name).unlink(missing_ok=True)
+        await _on(dsn, _emptied)
+        raise
+
+
+async def _bring_keys_back(dsn: str, folder: Path) -> None:
+    there = await _on(keys_of(dsn), _pepper_of_keys)
+    if there is None:
+        _restored(keys_of(dsn), folder / KEYS, "--clean", "--if-exists")
+    elif there == _pepper_in(folder / KEYS):
+        # It outlived the log: it may hold keys that are newer than the backup, and none of whoever was erased since.
         err.print("The keys' own database is there, and stays as it is.")
     else:
-        _run("pg_restore", keys_of(dsn), *words, str(folder / KEYS))
-    _run("pg_restore", dsn, *words[:-2], str(folder / LOG))
-    home.mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
-        if (folder / name).exists() and not (home / name).exists():
-            shutil.copy(folder / name, home / name)
+        raise Unfit(f"{urlsplit(keys_of(dsn)).path[1:]} holds the keys of another hub: empty it, or name another one.")
 
 
-async def _holds_keys(dsn: str) -> bool:
+async def _pepper_of_keys(db: asyncpg.Connection) -> bytes | None:
+    # By its pepper one hub's keys are known from another's; where there are none yet, it is worth nothing.
+    if not await db.fetchval("SELECT to_regclass('key') IS NOT NULL"):
+        return None
+    found: bytes | None = await db.fetchval("SELECT secret FROM pepper WHERE EXISTS (SELECT FROM key)")
+    return found
+
+
+def _pepper_in(dump: Path) -> bytes | None:
+    with tempfile.TemporaryFile() as script:
+        _run(["pg_restore", "--data-only", "--table=pepper", "--file=-", str(dump)], "", script)
+        script.seek(0)
+        found = re.search(rb"\\\\x([0-9a-f]{64})$", script.read(), re.MULTILINE)
+    return bytes.fromhex(found[1].decode()) if found else None
+
+
+async def _emptied(db: asyncpg.Connection) -> None:
+    await db.execute("DROP SCHEMA IF EXISTS hub CASCADE")
+
+
+async def _sealed_with(dsn: str) -> str | None:
+    found: str | None = await _on(dsn, lambda db: db.fetchval("SELECT vkey FROM hub.sealer"))
+    return found
+
+
+async def _on(dsn: str, do: Any) -> Any:
     db = await asyncpg.connect(dsn)
     try:
-        there = await db.fetchval("SELECT to_regclass('key') IS NOT NULL")
-        return bool(there and await db.fetchval("SELECT EXISTS (SELECT FROM key)"))
+        return await do(db)
     finally:
         await db.close()
 
 
-def _run(program: str, dsn: str, *words: str) -> None:
-    # A password is no argument: other users of the machine see those.
-    parts = urlsplit(dsn)
-    user, _, host = parts.netloc.rpartition("@")
-    name, _, password = user.partition(":")
-    address = urlunsplit(parts._replace(netloc=f"{quote(unquote(name))}@{host}" if name else host))
-    env = {**os.environ, **({"PGPASSWORD": unquote(password)} if password else {})}
-    command = [str(binaries() / program), "--no-password", f"--dbname={address}", *words]
+def key_in(folder: Path) -> str | None:
+    """The public half of the key that seals a log, in a hub's folder; raises ``Unfit`` where it cannot be used."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        return Signer.read(folder / _KEY).verifier.vkey
+    except FileNotFoundError:
+        return None
+    except Malformed as error:
+        raise Unfit(str(error)) from None
+
+
+def _copied(file: Path, to: Path) -> None:
+    # Never readable for others, not for a moment; and there whole, or not at all.
+    fresh = to.with_name(f"{to.name}.{os.getpid()}")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(file.read_bytes())
+        os.fsync(out.fileno())
+    fresh.rename(to)
+
+
+def _restored(dsn: str, dump: Path, *words: str) -> None:
+    with tempfile.TemporaryFile() as script, tempfile.TemporaryFile() as fit:
+        _run(["pg_restore", "--no-owner", "--no-comments", *words, "--file=-", str(dump)], dsn, script)
+        script.seek(0)
+        fit.writelines(line for line in script if line != _TOO_NEW)
+        fit.seek(0)
+        quiet = ["--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
+        _run(["psql", *quiet], dsn, subprocess.DEVNULL, fit)
+
+
+def _run(command: list[str], dsn: str, out: Any, given: Any = subprocess.DEVNULL) -> None:
+    # What an address holds is no argument: other users of the machine see those.
+    env = {**os.environ, **_environment(dsn), "PGAPPNAME": "hub backup"}
+    try:
+        done = subprocess.run(
+            [str(program(command[0])), *command[1:]], stdin=given, stdout=out, stderr=subprocess.PIPE, env=env
+        )
     except OSError as error:
-        raise Unavailable(f"{program} cannot be run ({error.strerror}): HUB_POSTGRES_BIN names its folder.") from None
+        raise Unavailable(
+            f"{command[0]} cannot be run ({error.strerror}): HUB_POSTGRES_BIN names its folder."
+        ) from None
     if done.returncode:
-        raise Unfit(f"{program}: {done.stderr.strip()[-500:]}")
+        raise Unfit(f"{command[0]}: {done.stderr.decode(errors='replace').strip()[-500:]}")
+
+
+def _environment(dsn: str) -> dict[str, str]:
+    parts = urlsplit(dsn)
+    user, _, hosts = parts.netloc.rpartition("@")
+    name, _, password = user.partition(":")
+    places = [urlsplit(f"//{each}") for each in hosts.split(",")] if hosts else []
+    found = {
+        "PGHOST": ",".join(unquote(each.hostname or "") for each in places),
+        "PGPORT": ",".join(str(each.port or "") for each in places),
+        "PGUSER": unquote(name),
+        "PGPASSWORD": unquote(password),
+        "PGDATABASE": unquote(parts.path[1:]),
+    }
+    found |= {_ENVIRONMENT[key]: value for key, value in parse_qsl(parts.query) if key in _ENVIRONMENT}
+    return {key: value for key, value in found.items() if value.strip(",")}
 
 
 @click.command()
@@ -126,13 +232,22 @@ def backup(folder: Path) -> None:
     gone when the last backup from before is.
     """
     home = default_home()
-    with failing(), database(home, lambda text: err.print(text, style="dim")) as dsn:
-        if not asyncio.run(is_there(dsn)):
+
+    async def story(dsn: str) -> None:
+        if not await is_there(dsn):
             raise Unavailable("There is no hub in this database. Is HUB_DATABASE_URL right?")
+        await back_up(dsn, home, folder)
+
+    with failing(), database(home, lambda text: err.print(text, style="dim")) as dsn:
         try:
-            back_up(dsn, home, folder)
-        except (Unfit, PermissionError) as error:
+            asyncio.run(story(dsn))
+        except Unfit as error:
             err.print(f"No backup was made: {error}")
+            sys.exit(1)
+        except OSError as error:
+            if error.filename is None:
+                raise  # the database's socket
+            err.print(f"No backup was made: {error.filename}: {error.strerror}.")
             sys.exit(1)
     size = sum(each.stat().st_size for each in folder.iterdir())
     click.echo(f"{folder}: {size / 1e6:,.1f} MB, for its owner alone. Bring it back with hub restore {folder}")

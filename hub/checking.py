@@ -34,7 +34,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 def tidy(value: Any) -> Any:
     """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen."""
     if isinstance(value, str):
-        value = unicodedata.normalize("NFC", value).strip()
+        value = unicodedata.normalize("NFC", value).strip().strip("\ufeff").strip()
         return value if any(_seen(letter) for letter in value) else ""
     return value
 

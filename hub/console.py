@@ -16,6 +16,7 @@ from rich.console import Console
 
 from domain.core import Refusal, UnknownEvent
 from hub import settings
+from hub.audit.following import lost
 from hub.door import Hub
 from hub.log import is_there
 from hub.postgres import Unavailable, database, default_home
@@ -25,15 +26,15 @@ T = TypeVar("T")
 RIGHTS = """
   CREATE ROLE hub_writer NOLOGIN;
   GRANT hub_writer TO hub;            -- the user in HUB_DATABASE_URL
-  CREATE DATABASE hub OWNER hub;      -- the database in it,
-  CREATE DATABASE hub_keys OWNER hub; -- and its name with “_keys”
+  CREATE DATABASE hub OWNER hub ENCODING 'UTF8' TEMPLATE template0;      -- the database in it,
+  CREATE DATABASE hub_keys OWNER hub ENCODING 'UTF8' TEMPLATE template0; -- and its name with “_keys”
   \\connect hub
   CREATE EXTENSION pg_trgm;
 """
 """What the owner of a PostgreSQL server types for a hub whose user has no rights of its own."""
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """What is wrong where a command cannot write what it found; a database that is away is none of these."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def address() -> str:
@@ -52,10 +53,11 @@ def remember(address: str) -> None:
         (default_home() / "address").write_text(address + "\n")
 
 
-def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False) -> T:
+def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False, records: bool = False) -> T:
     """Run a story on the open hub; what fails says what to do and leaves with its exit code.
 
-    Only what ``makes`` a hub makes one where there is none.
+    Only what ``makes`` a hub makes one where there is none. What ``records`` does so only where nothing is missing that
+    was sealed: else there would be two histories.
     """
 
     async def run(dsn: str) -> T:
@@ -63,6 +65,9 @@ def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False) -> T:
             raise Unavailable("There is no hub in this database: “hub serve” makes one. Is HUB_DATABASE_URL right?")
         hub = await Hub.open(dsn)
         try:
+            if (makes or records) and (missing := await lost(hub, default_home())):
+                err.print(missing)
+                sys.exit(1)
             return await story(hub)
         finally:
             await hub.close()
@@ -78,6 +83,9 @@ class Program(click.Group):
         """Carry a command out."""
         try:
             return super().invoke(ctx)
+        except UnicodeEncodeError:
+            err.print("What was typed is not UTF-8.")
+            sys.exit(2)
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
@@ -118,11 +126,15 @@ def failing() -> Iterator[None]:
         err.print(f"The database does not let the hub do what it has to: {error}. Its owner gives it these rights:")
         err.print(RIGHTS.strip("\n"))
         sys.exit(3)
-    except (asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InterfaceError,
+    ) as error:
         err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
     except asyncpg.PostgresError as error:
-        err.print(f"The database cannot do this now: {_short(error)}. Nothing of it was recorded.")
+        err.print(f"The database cannot do this now: {_short(error)}. What the log shows (hub log) was recorded.")
         sys.exit(3)
     except OSError as error:
         if error.errno in UNWRITABLE:

@@ -52,7 +52,7 @@ def _derived(cls: type[Command]) -> click.Command:
                     err.print(f"“{as_}” is nobody who has joined: hub people lists who there is.")
                 raise
 
-        shown(opened(story), as_json)
+        shown(opened(story, records=True), as_json)
 
     options: list[click.Parameter] = [
         click.Option(

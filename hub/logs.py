@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What is raised while there is no database, or it has no room: what it says is enough, where it was met is not."""
+_AWAY = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InsufficientResourcesError)
 
 
 class Lines(logging.Formatter):
-    """Writes lines; a traceback only of what nobody has foreseen."""
+    """Writes lines; no traceback of what is raised while there is no database, or one without room."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -20,15 +19,18 @@ class Lines(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def format(self, record: logging.LogRecord) -> str:
-        """A line of the log."""
-        error = record.exc_info[1] if record.exc_info else None
-        if not isinstance(error, AWAY):
-            return super().format(record)
-        said = str(error) or type(error).__name__
-        known = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
-        if said not in record.getMessage():
-            known.msg, known.args = f"{record.getMessage().partition(chr(10))[0]}: {said}", ()
-        return super().format(known)
+        """A line of the log, and below it a traceback where nobody has foreseen this."""
+        told, error = _first(record.getMessage()), record.exc_info[1] if record.exc_info else None
+        away = isinstance(error, _AWAY) or (isinstance(error, OSError) and error.filename is None)
+        if away and (said := _first(str(error)) or type(error).__name__) not in told:
+            told = f"{told}: {said}"
+        shown = {"msg": told, "args": (), **({"exc_info": None, "exc_text": None} if away else {})}
+        return super().format(logging.makeLogRecord({**record.__dict__, **shown}))
+
+
+def _first(text: str) -> str:
+    # A server's second line repeats values, which may be personal; and what somebody sent begins no line of ours.
+    return "".join(letter if letter.isprintable() else " " for letter in text.partition("\n")[0])
 
 
 def logged() -> None:

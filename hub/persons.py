@@ -1,6 +1,5 @@
 """``hub people``, ``hub link``, ``hub token``, ``hub revoke``: who there is, and what lets them in."""
 
-import asyncio
 import json
 import sys
 from typing import Any
@@ -18,6 +17,9 @@ async def person_called(hub: Hub, text: str) -> str:
     """The id of the person who has this id or e-mail address; leaves where there is nobody."""
     id = await hub.person_of(text) if "@" in text else text
     status = id and await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", id)
+    if status == "erased":
+        err.print("They were erased: nobody can be let in as them.")
+        sys.exit(1)
     if not id or status not in ("invited", "joined"):
         err.print(f"There is nobody of this {'address' if '@' in text else 'id'}: hub people lists who there is.")
         sys.exit(1)
@@ -61,7 +63,9 @@ def people(text: str, as_json: bool) -> None:
         else:
             name = "erased" if each["status"] == "erased" else each["name"] or "unreadable"
             held = f"{each['tokens']} tokens, {each['sessions']} sessions"
-            click.echo(f"{each['id']}  {each['status']:<8}  {name} <{each['email'] or ''}>  {held}")
+            # Names are typed by people, and a terminal obeys what it is sent.
+            line = f"{each['id']}  {each['status']:<8}  {name} <{each['email'] or ''}>  {held}"
+            click.echo("".join(letter if letter.isprintable() else "�" for letter in line))
             if each["roles"]:
                 click.echo(f"    {', '.join(each['roles'])}")
 
@@ -115,7 +119,9 @@ def revoke(person: str) -> None:
 
     async def story(hub: Hub) -> str:
         id = await person_called(hub, person)
-        await asyncio.gather(hub.identity.revoke_all(id), hub.credentials.revoke_all(id))
+        # First what makes sessions, then these: none is made in between.
+        await hub.credentials.revoke_all(id)
+        await hub.identity.revoke_all(id)
         return id
 
     click.echo(f"Nothing lets {opened(story)} in any more.")

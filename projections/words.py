@@ -57,7 +57,7 @@ def _known(part: str) -> tuple[str, ...]:
 def vector(*texts: str) -> str:
     """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes."""
     parts = {part for text in texts for part in text.split()}
-    found = {word for part in parts for word in (_remembered(part) if len(part) <= _KEPT else _words(part))}
+    found = {word for part in parts for word in _known(part)}
     return "'" + "' '".join(found) + "'" if found else ""
 
 

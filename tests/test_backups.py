@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from hub import backups
+from hub.audit.notes import LOG, Signer
 from hub.door import Hub
 from hub.log import keys_of
 from tests.conftest import administered, dropped
@@ -114,7 +115,35 @@ def test_keys_that_outlived_the_log_are_kept_and_who_was_erased_since_stays_eras
     assert "Zarina" not in hub(dsn, "people")[1]
 
 
-def test_a_password_is_no_argument_of_a_program(monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (
+            "postgresql://hub:s%40cret@db.example:5433/hub?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            {
+                "PGHOST": "db.example",
+                "PGPORT": "5433",
+                "PGUSER": "hub",
+                "PGPASSWORD": "s@cret",
+                "PGDATABASE": "hub",
+                "PGSSLMODE": "verify-full",
+                "PGSSLROOTCERT": "/etc/ca.pem",
+            },
+        ),
+        ("postgresql:///hub?host=/run/postgresql", {"PGHOST": "/run/postgresql", "PGDATABASE": "hub"}),
+        (
+            "postgres://hub@[::1],db.example:6432/hub?password=s%40cret&search_path=x",
+            {
+                "PGHOST": "::1,db.example",
+                "PGPORT": ",6432",
+                "PGUSER": "hub",
+                "PGPASSWORD": "s@cret",
+                "PGDATABASE": "hub",
+            },
+        ),
+    ],
+)
+def test_an_address_is_told_to_programs_where_nobody_sees_it(monkeypatch, address, expected):
     seen = []
 
     def run(command, env, **_):
@@ -122,11 +151,100 @@ def test_a_password_is_no_argument_of_a_program(monkeypatch):
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    backups._run("pg_dump", "postgresql://hub:s%40cret@db.example:5433/hub?sslmode=require", "--format=custom")
+    before = dict(os.environ)
+    backups._run(["pg_dump", "--format=custom"], address, None)
     ((command, env),) = seen
-    assert not any("cret" in word for word in command) and env["PGPASSWORD"] == "s@cret"
-    assert "--dbname=postgresql://hub@db.example:5433/hub?sslmode=require" in command
-    assert "PGPASSWORD" not in os.environ
+    assert command[1:] == ["--format=custom"]
+    assert {name: value for name, value in env.items() if before.get(name) != value and name != "PGAPPNAME"} == expected
+    assert dict(os.environ) == before
+
+
+def test_a_backup_that_cannot_be_whole_is_none(dsn, empty, tmp_path, monkeypatch):
+    with opened(dsn):
+        pass
+    folder = tmp_path / "monday"
+    code, _, said = hub(dsn, "backup", folder, home=tmp_path / "another")
+    assert code == 1 and "Is HUB_HOME right?" in said
+    for odd in (tmp_path / "file" / "monday", tmp_path / "file"):
+        (tmp_path / "file").write_text("in the way")
+        code, _, said = hub(dsn, "backup", odd)
+        assert code == 1 and "No backup was made" in said
+    # What somebody else keeps beside it is theirs; nothing half-made stays.
+    (tmp_path / "monday.new").mkdir()
+    code, _, said = hub(dsn, "backup", folder, HUB_POSTGRES_BIN=str(tmp_path))
+    assert code == 3 and "pg_dump" in said
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "monday.new"]
+    assert hub(dsn, "backup", folder)[0] == 0
+    whole = (folder / "hub.dump").read_bytes()
+    (folder / "hub.dump").write_bytes(whole[: len(whole) // 2])
+    home = home_of(empty)
+    for _ in range(2):
+        code, _, said = hub(empty, "restore", folder)
+        assert code == 1 and "pg_restore" in said
+        assert not (home / "log.key").exists() and hub(empty, "doctor")[0] == 3
+    assert told(_keys_of(empty)) == 0
+    (folder / "hub.dump").write_bytes(whole)
+    assert hub(empty, "restore", folder)[0] == 0
+    assert (home / "log.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_is_not_brought_under_the_key_of_another(dsn, empty, tmp_path):
+    told(_one(dsn))
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    Signer.kept(home_of(empty) / "log.key", "kept.invalid/log", LOG)
+    code, _, said = hub(empty, "restore", tmp_path / "monday")
+    assert code == 1 and "sealed another log, or none" in said
+    assert hub(empty, "doctor")[0] == 3 and (home_of(empty) / "log.key").exists()
+
+
+def test_what_is_neither_a_backup_nor_a_mirror_is_said_to_be_neither(empty, tmp_path):
+    code, _, said = hub(empty, "restore", tmp_path)
+    assert code == 2 and "neither a backup nor a mirror" in said
+
+
+def test_keys_of_another_hub_are_not_taken_for_this_ones(dsn, empty, tmp_path):
+    async def strangers():
+        hub = await Hub.open(empty)
+        await person(hub, "Stranger")
+        await hub.close()
+        db = await asyncpg.connect(empty)
+        await db.execute("DROP SCHEMA hub CASCADE")
+        await db.close()
+
+    told(_one(dsn))
+    told(strangers())
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    code, _, said = hub(empty, "restore", tmp_path / "monday")
+    assert code == 1 and "keys of another hub" in said
+    assert hub(empty, "doctor")[0] == 3 and told(_keys_of(empty)) == 1
+
+
+def test_what_was_sealed_is_in_the_backup_however_much_is_recorded_meanwhile(dsn, tmp_path, monkeypatch):
+    async def story():
+        hub = await Hub.open(dsn)
+        await person(hub, "Zarina")
+        run = backups._run
+
+        def slowly(command, address, out, given=subprocess.DEVNULL):
+            run(command, address, out, given)
+            if "--exclude-schema=read_*" in command:
+                (home_of(dsn) / "log.head").write_text("later")
+
+        (home_of(dsn) / "log.head").write_text("before")
+        monkeypatch.setattr(backups, "_run", slowly)
+        await backups.back_up(dsn, home_of(dsn), tmp_path / "monday")
+        await hub.close()
+
+    told(story())
+    assert (tmp_path / "monday" / "log.head").read_text() == "before"
+
+
+async def _keys_of(dsn):
+    db = await asyncpg.connect(keys_of(dsn))
+    try:
+        return await db.fetchval("SELECT count(*) FROM key") if await db.fetchval("SELECT to_regclass('key')") else 0
+    finally:
+        await db.close()
 
 
 async def _one(dsn):

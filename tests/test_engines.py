@@ -14,6 +14,7 @@ from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
 from tests.test_log import told
+from tests.test_operating import hub as command
 from tests.web import opened, serving
 from web.pages import SITE
 
@@ -40,6 +41,26 @@ def system_dsn():
         if before:
             os.environ["HUB_POSTGRES_BIN"] = before
         shutil.rmtree(home, ignore_errors=True)
+
+
+def test_a_backup_of_the_embedded_server_is_brought_back_into_the_systems_and_its_own_too(system_dsn, dsn, tmp_path):
+    async def begin():
+        hub = await Hub.open(dsn)
+        assert await tell(hub) > 200
+        await hub.close()
+
+    told(begin())
+    there = system_dsn.replace("/hub?", "/moved?")
+    again = there.replace("/moved?", "/again?")
+    ours = {"HUB_POSTGRES_BIN": ""}
+    assert command(dsn, "backup", tmp_path / "one", **ours)[0] == 0
+    for folder, place in (("one", there), ("two", again)):
+        code, _, said = command(place, "restore", tmp_path / folder, **ours)
+        assert code == 0, said
+        assert command(place, "verify", **ours)[0] == 0
+        assert "Зарина Каримова" in command(place, "people", "карим", **ours)[1]
+        if folder == "one":
+            assert command(place, "backup", tmp_path / "two", **ours)[0] == 0
 
 
 FOUND = "query($text: String!) { search(text: $text) { nodes { title } } }"

@@ -1,7 +1,9 @@
 """Whoever runs the hub: settings, rights, whose data they are, who is let in, how it ends."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import asyncpg
@@ -17,11 +20,15 @@ import pytest
 
 from hub import postgres, settings
 from hub.__main__ import main
+from hub.audit.heads import LastHead
+from hub.audit.notes import Head
 from hub.door import Hub
-from hub.postgres import Embedded, Unavailable, binaries
+from hub.logs import Lines
+from hub.postgres import Embedded, Unavailable, program
 from tests.conftest import administered
 from tests.test_log import person, told
-from tests.web import free_port, home_of, opened
+from tests.web import free_port, home_of, opened, serving
+from web import app
 
 
 def hub(dsn, *words, home=None, **env):
@@ -43,6 +50,12 @@ def hub(dsn, *words, home=None, **env):
         ({"HUB_URL": "http://hub.example:99999"}, "HUB_URL"),
         ({"HUB_URL": "https://somebody:secret@hub.example"}, "HUB_URL"),
         ({"HUB_URL": "https://"}, "HUB_URL"),
+        ({"HUB_URL": "https://hub.example?"}, "HUB_URL"),
+        ({"HUB_URL": "https://hub.example\n"}, "HUB_URL"),
+        ({"HUB_URL": " https://hub.example"}, "HUB_URL"),
+        ({"HUB_URL": "HTTPS://hub.example"}, "HUB_URL"),
+        ({"HUB_URL": "https://Hub.example"}, "HUB_URL"),
+        ({"HUB_URL": "https://hub.example:443"}, "HUB_URL"),
         ({"HUB_ORIGIN": "two words"}, "HUB_ORIGIN"),
         ({"HUB_POLICY": "/there/is/none"}, "HUB_POLICY"),
         ({"HUB_OIDC_ISSUER": "https://idp.example"}, "HUB_OIDC_CLIENT_ID"),
@@ -52,7 +65,7 @@ def hub(dsn, *words, home=None, **env):
 def test_a_setting_that_cannot_be_meant_is_named(monkeypatch, given, named):
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert named in settings.wrong()
+    assert named in settings.wrong() and "secret" not in settings.wrong()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +77,7 @@ def test_an_address_of_a_site_is_taken(monkeypatch, url):
 
 
 def test_what_only_looks_makes_no_hub(dsn, tmp_path):
-    for words in (("doctor",), ("verify",), ("log",), ("people",), ("rebuild",)):
+    for words in (("doctor",), ("verify",), ("log",), ("people",), ("rebuild",), ("at", "0")):
         code, out, said = hub(dsn, *words)
         assert (code, out) == (3, "") and "There is no hub" in said
     code, _, said = hub(dsn.replace("/test", "/typo"), "doctor")
@@ -86,22 +99,23 @@ def test_nobody_touches_the_data_of_another_user(tmp_path, monkeypatch):
 def test_programs_that_are_not_there_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HUB_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(Unavailable, match="HUB_POSTGRES_BIN"):
-        binaries()
+        program("postgres")
 
 
-def test_data_of_another_postgresql_are_not_touched(tmp_path):
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
-    server = Embedded(tmp_path)
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+def test_data_of_another_postgresql_are_not_touched():
+    home = Path(tempfile.mkdtemp(prefix="hub-old-"))
+    home.chmod(0o711)
+    (home / "postgres").mkdir()
+    (home / "postgres" / "PG_VERSION").write_text("9\n")
+    server = Embedded(home)
     if server._user:
-        os.chown(tmp_path / "postgres", server._user.pw_uid, server._user.pw_gid)
+        os.chown(home / "postgres", server._user.pw_uid, server._user.pw_gid)
     assert server.own()
     with pytest.raises(Unavailable, match="made by PostgreSQL 9"):
         server.start()
-    assert [each.name for each in (tmp_path / "postgres").iterdir()] == ["PG_VERSION"]
+    assert [each.name for each in (home / "postgres").iterdir()] == ["PG_VERSION"]
     server.stop()
+    shutil.rmtree(home)
 
 
 def test_a_user_without_rights_is_told_which_and_one_with_prepared_ones_is_served(server, dsn):
@@ -178,15 +192,22 @@ def test_a_full_disk_behind_the_output_is_no_broken_database(dsn):
         assert "Traceback" not in done.stderr and "HUB_DATABASE_URL" not in done.stderr
 
 
+def _is_open(port):
+    with contextlib.suppress(httpx2.HTTPError):
+        return httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200
+    return False
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_service_that_is_told_to_end_ends_as_with_ctrl_c(dsn, workers):
     port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
     command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", workers]
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-    with httpx2.Client(transport=httpx2.HTTPTransport(retries=20)) as client:
-        while client.get(f"http://127.0.0.1:{port}/health").status_code != 200:
-            pass
+    deadline = time.monotonic() + 60
+    while not _is_open(port):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 0 and said.rstrip().endswith("The hub is closed."), said
@@ -202,7 +223,7 @@ def test_forms_and_health_behind_a_proxy_that_calls_the_hub_otherwise(region_dsn
             "The hub is open.\n",
             "no-store",
         )
-        for origin, status in (("https://hub.example", 303), ("https://elsewhere.example", 403)):
+        for origin, status in (("https://hub.example", 303), ("https://elsewhere.example", 403), ("", 403)):
             answer = client.post("/preferences", data={"language": "ru"}, headers={"Origin": origin})
             assert answer.status_code == status, origin
 
@@ -253,3 +274,71 @@ def test_a_log_of_the_server_that_has_grown_begins_anew(monkeypatch):
     finally:
         server.stop()
         shutil.rmtree(home)
+
+
+def test_nothing_is_recorded_where_something_that_was_sealed_is_missing(dsn):
+    assert hub(dsn, "invite", "first@example.org", "--name", "First")[0] == 0
+    home = home_of(dsn)
+    LastHead(home / "log.head").keep(Head("trial.invalid/log", 9, bytes(32)))
+    invite = ("do", "invite-person", "--name", "Second", "--email", "second@example.org", "--as", "hub")
+    for words in (("invite", "second@example.org", "--name", "Second"), invite, ("seal",)):
+        code, _, said = hub(dsn, *words)
+        assert code == 1 and "newer ones are missing" in said
+    assert len(hub(dsn, "log", "--json")[1].splitlines()) == 1
+
+
+def test_health_is_answered_whatever_the_database_does(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            monkeypatch.setattr(app, "HEALTH", 0.2)
+            anybody = (await client()).http
+            assert (await anybody.get("/health")).status_code == 200
+
+            async def silent(*_):
+                await asyncio.sleep(60)
+
+            async def gone(*_):
+                raise asyncpg.InterfaceError("connection is closed")
+
+            for broken in (silent, gone):
+                with monkeypatch.context() as patched:
+                    patched.setattr(asyncpg.Pool, "fetchval", broken)
+                    async with asyncio.timeout(5):
+                        assert (await anybody.get("/health")).status_code == 503
+            assert (await anybody.get("/health")).status_code == 200
+
+    told(story())
+
+
+def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running():
+    home = Path(tempfile.mkdtemp(prefix="hub-early-"))
+    home.chmod(0o711)
+    env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
+    env |= {"HUB_HOME": str(home), "HUB_ORIGIN": "trial.invalid/log"}
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    assert "Starting PostgreSQL" in process.stderr.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0 and "The hub is closed." in said and "Traceback" not in said, said
+    assert Embedded(home).own()
+    assert not (home / "postgres" / "postmaster.pid").exists()
+    shutil.rmtree(home)
+
+
+def test_lines_of_the_log_say_when_and_hold_no_values(capsys):
+    def said(error, message="a page failed"):
+        record = logging.makeLogRecord({"msg": message, "levelname": "ERROR", "created": 0.0})
+        record.exc_info = (type(error), error, error.__traceback__)
+        return Lines().format(record)
+
+    detail = "too many connections\nDETAIL: (email)=(zarina@example.org)"
+    assert said(asyncpg.TooManyConnectionsError(detail)) == (
+        "1970-01-01T00:00:00Z ERROR a page failed: too many connections"
+    )
+    assert said(ConnectionRefusedError(111, "refused")).endswith("a page failed: [Errno 111] refused")
+    # What nobody has foreseen is told whole.
+    for bug in (KeyError("x"), asyncpg.UndefinedColumnError("column p.nmae"), FileNotFoundError(2, "none", "a.html")):
+        assert type(bug).__name__ in said(bug)
+    assert said(OSError("x"), "first\n2026-01-01T00:00:00Z ERROR forged").count("\n") == 0

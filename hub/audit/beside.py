@@ -5,12 +5,15 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hub.postgres import die_with_parent
 
+LONGEST = 60.0
+"""Seconds between two starts of a follower that ends at once."""
 _log = logging.getLogger("hub")
 
 
@@ -24,11 +27,17 @@ def following(dsn: str, home: Path, origin: str, policy: Path, models: bool = Tr
     over, running = threading.Event(), [_started(told)]
 
     def watch() -> None:
-        while not over.wait(1):
+        # One that cannot run is tried less and less often.
+        rest, began = 1.0, time.monotonic()
+        while not over.wait(rest):
             if running[-1].poll() is not None:
+                rest = min(2 * rest, LONGEST) if time.monotonic() - began < LONGEST else 1.0
                 _log.warning("the process that seals the log has ended: it is started again")
                 with suppress(OSError):
                     running.append(_started(told))
+                    began = time.monotonic()
+            elif time.monotonic() - began > LONGEST:
+                rest = 1.0
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
