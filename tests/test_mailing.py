@@ -14,7 +14,7 @@ from hub import settings
 from hub.door import Hub
 from hub.mail import Mail, NotSent
 from tests.test_log import told
-from tests.test_operating import hub as command
+from tests.test_operating import apart as command
 from tests.test_pages import as_
 from tests.web import BASE, people_of, serving
 from web import mailing

@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
+from click.testing import CliRunner
 
 from hub import postgres, settings
 from hub.__main__ import main
@@ -33,6 +34,16 @@ from web import app
 
 def hub(dsn, *words, home=None, **env):
     """What ``hub`` answers over this database: exit code, output, and what it said; never a traceback."""
+    if words[0] in ("serve", "at"):
+        return apart(dsn, *words, home=home, **env)
+    given = {"HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
+    done = CliRunner(env=given).invoke(main, [*map(str, words)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done.exit_code, done.stdout, done.stderr
+
+
+def apart(dsn, *words, home=None, **env):
+    """The same, of a process of its own."""
     given = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
     command = [sys.executable, "-m", "hub", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)

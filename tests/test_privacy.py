@@ -10,7 +10,7 @@ import pytest
 
 from domain.people import ErasePerson, InvitePerson, JoinHub, LinkOrcid
 from hub.door import Hub
-from hub.postgres import binaries
+from hub.postgres import program
 from tests.conftest import copied
 from tests.sealed import SEALED, Region, as_root, audit, hub, until_sealed
 from tests.test_log import told
@@ -48,10 +48,7 @@ async def in_tables(dsn):
 
 
 def dumped(dsn):
-    program = binaries() / "pg_dump"
-    if not program.exists():
-        pytest.skip("pg_dump is absent: these binaries come without it")
-    return subprocess.run([program, dsn], capture_output=True, check=True).stdout
+    return subprocess.run([program("pg_dump"), dsn], capture_output=True, check=True).stdout
 
 
 @pytest.fixture
