@@ -187,6 +187,8 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
         ):
             page = await browser.get("/sign-in")
             assert "Send me a link" in page.text and 'action="/sign-in/mail"' in page.text
+            zarina = (await people_of(hub))["karimova"]
+            handed_over = await hub.identity.link(zarina)
             known = await browser.post("/sign-in/mail", data={"email": "KARIMOVA@hub.example "})
             (mail,) = await server.get(1)
             assert mail["To"] == "karimova@hub.example" and mail["Subject"] == "Sign in to the hub"
@@ -194,6 +196,8 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
             assert known.status_code == unknown.status_code == 200 and known.text == unknown.text
             assert "a link is on its way" in known.text
             secret = _LINK.search(body(mail))[1]
+            # Nobody else's asking ends a link that was handed over.
+            assert await hub.identity.redeem(handed_over) == zarina
             opened = await browser.post(f"/sign-in/{secret}")
             assert opened.status_code == 303 and await hub.identity.redeem(secret) is None
             for _ in range(4):

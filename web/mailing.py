@@ -119,7 +119,8 @@ class Mailing:
             # To the address that is known, not to the one that was typed: two may look alike.
             (known,) = await hub.vault.read(hub.log.pool, [(person, "email", sealed)])
             if known is not None:
-                await self._send(known, language, _SIGN_IN, _LINK, await hub.identity.link(person))
+                # Whoever asks has shown nothing yet: no link that somebody was given ends by it.
+                await self._send(known, language, _SIGN_IN, _LINK, await hub.identity.link(person, ends=False))
         except Exception as error:
             _log.warning("a link that was asked for is not sent: %s", str(error) or type(error).__name__)
 
