@@ -14,7 +14,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from hub.__main__ import main
 from tests.web import free_port
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-asia.json"
@@ -26,9 +28,12 @@ def hub(server, dsn):
 
     def run(*words, home=None, stdin=""):
         env = {**os.environ, "HUB_DATABASE_URL": dsn}
-        if home:
-            del env["HUB_DATABASE_URL"]
-            env["HUB_HOME"] = str(home)
+        if home is None:
+            done = CliRunner(env=env).invoke(main, [*map(str, words)], input=stdin)
+            assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+            return done.exit_code, done.stdout, done.stderr
+        del env["HUB_DATABASE_URL"]
+        env["HUB_HOME"] = str(home)
         command = [sys.executable, "-m", "hub", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, input=stdin)
         assert "Traceback" not in done.stderr, done.stderr

@@ -333,9 +333,19 @@ def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running():
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0 and "The hub is closed." in said and "Traceback" not in said, said
-    assert Embedded(home).own()
-    assert not (home / "postgres" / "postmaster.pid").exists()
+    deadline = time.monotonic() + 20
+    while left := [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    assert Embedded(home).own() and not (home / "postgres" / "postmaster.pid").exists()
     shutil.rmtree(home)
+
+
+def _runs_on(process, home):
+    try:
+        return str(home).encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False  # it has ended meanwhile
 
 
 def test_lines_of_the_log_say_when_and_hold_no_values(capsys):
