@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import asyncpg
 import click
 
+from hub.audit.heads import LastHead
 from hub.audit.notes import Malformed, Signer
 from hub.console import err, failing
 from hub.log import is_there, keys_of, make_databases, prepare_role
@@ -33,6 +34,7 @@ _LEFT_OUT = (
 )
 # Programs older than a server do not know its settings, but newer ones tell it of theirs: it needs none of that one.
 _TOO_NEW = b"SET transaction_timeout = 0;\n"
+_BEGUN = "SELECT to_regclass('restoring') IS NOT NULL"
 _ENVIRONMENT = {
     "host": "PGHOST",
     "port": "PGPORT",
@@ -97,9 +99,16 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             raise Unfit(f"{folder / name} is missing: the backup is not whole.")
     if await is_there(dsn):
         raise Unfit("there is a hub in this database already. A backup is brought back into an empty one.")
+    for name, held in ((LOG, b" TABLE hub event "), (KEYS, b" TABLE public key ")):
+        if held not in _read(["--list"], folder / name):
+            raise Unfit(f"{folder / name} is not what its name says.")
     ours, theirs = key_in(home), key_in(folder)
     if ours is not None and theirs is not None and ours != theirs:
         raise Unfit(f"{home / _KEY} is the key of another log.")
+    try:
+        LastHead(folder / "log.head").read()
+    except Malformed as error:
+        raise Unfit(str(error)) from None
     await make_databases(dsn)
     await _on(dsn, prepare_role)
     home.mkdir(parents=True, exist_ok=True)
@@ -107,46 +116,65 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
     try:
         for name in files:
             _copied(folder / name, home / name)
+        await _on(dsn, _without_models)
+        # First the keys: whatever ends this in between, there is no hub yet, and it is begun anew.
+        new = await _bring_keys_back(dsn, folder)
         _restored(dsn, folder / LOG)
-        if ours is not None and await _sealed_with(dsn) != ours:
-            raise Unfit(f"{home / _KEY} has sealed another log, or none: this one is not its.")
-        await _bring_keys_back(dsn, folder)
+        sealed = await _sealed_with(dsn)
+        if (ours is not None and sealed != ours) or (theirs is not None and sealed not in (None, theirs)):
+            raise Unfit("log.key has sealed another log, or none: this one is not its.")
+        if new and not await _fit(dsn):
+            raise Unfit(f"{folder / KEYS} holds the keys of another hub.")
+        await _on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
     except BaseException:
         for name in files:
             (home / name).unlink(missing_ok=True)
-        await _on(dsn, _emptied)
+        await _on(dsn, lambda db: db.execute("DROP SCHEMA IF EXISTS hub CASCADE"))
+        if await _on(keys_of(dsn), lambda db: db.fetchval(_BEGUN)):
+            await _on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS key, pepper, alias, restoring"))
         raise
 
 
-async def _bring_keys_back(dsn: str, folder: Path) -> None:
+async def _bring_keys_back(dsn: str, folder: Path) -> bool:
+    # Whether they are those of the backup. What was begun and never finished is nothing that outlived anything.
     there = await _on(keys_of(dsn), _pepper_of_keys)
     if there is None:
+        await _on(keys_of(dsn), lambda db: db.execute("CREATE TABLE IF NOT EXISTS restoring ()"))
         _restored(keys_of(dsn), folder / KEYS, "--clean", "--if-exists")
-    elif there == _pepper_in(folder / KEYS):
+        return True
+    if there == _pepper_in(folder / KEYS):
         # It outlived the log: it may hold keys that are newer than the backup, and none of whoever was erased since.
         err.print("The keys' own database is there, and stays as it is.")
-    else:
-        raise Unfit(f"{urlsplit(keys_of(dsn)).path[1:]} holds the keys of another hub: empty it, or name another one.")
+        return False
+    raise Unfit(f"{urlsplit(keys_of(dsn)).path[1:]} holds the keys of another hub: empty it, or name another one.")
+
+
+async def _fit(dsn: str) -> bool:
+    people = {row["person"] for row in await _on(dsn, lambda db: db.fetch("SELECT DISTINCT person FROM hub.box"))}
+    keys = {row["person"] for row in await _on(keys_of(dsn), lambda db: db.fetch("SELECT person FROM key"))}
+    # Whoever was erased while the backup was made has none.
+    return not people or bool(people & keys)
+
+
+async def _without_models(db: asyncpg.Connection) -> None:
+    # Read models of a log that is no longer here are those of no log.
+    for row in await db.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(read|verify)_'"):
+        await db.execute(f'DROP SCHEMA "{row["nspname"]}" CASCADE')
 
 
 async def _pepper_of_keys(db: asyncpg.Connection) -> bytes | None:
     # By its pepper one hub's keys are known from another's; where there are none yet, it is worth nothing.
-    if not await db.fetchval("SELECT to_regclass('key') IS NOT NULL"):
+    if await db.fetchval(_BEGUN) or not await db.fetchval("SELECT to_regclass('key') IS NOT NULL"):
         return None
     found: bytes | None = await db.fetchval("SELECT secret FROM pepper WHERE EXISTS (SELECT FROM key)")
     return found
 
 
 def _pepper_in(dump: Path) -> bytes | None:
-    with tempfile.TemporaryFile() as script:
-        _run(["pg_restore", "--data-only", "--table=pepper", "--file=-", str(dump)], "", script)
-        script.seek(0)
-        found = re.search(rb"\\\\x([0-9a-f]{64})$", script.read(), re.MULTILINE)
+    found = re.search(
+        rb"\\\\x([0-9a-f]{64})$", _read(["--data-only", "--table=pepper", "--file=-"], dump), re.MULTILINE
+    )
     return bytes.fromhex(found[1].decode()) if found else None
-
-
-async def _emptied(db: asyncpg.Connection) -> None:
-    await db.execute("DROP SCHEMA IF EXISTS hub CASCADE")
 
 
 async def _sealed_with(dsn: str) -> str | None:
@@ -204,6 +232,13 @@ def _run(command: list[str], dsn: str, out: Any, given: Any = subprocess.DEVNULL
         ) from None
     if done.returncode:
         raise Unfit(f"{command[0]}: {done.stderr.decode(errors='replace').strip()[-500:]}")
+
+
+def _read(words: list[str], dump: Path) -> bytes:
+    with tempfile.TemporaryFile() as out:
+        _run(["pg_restore", *words, str(dump)], "", out)
+        out.seek(0)
+        return out.read()
 
 
 def _environment(dsn: str) -> dict[str, str]:

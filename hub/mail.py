@@ -2,16 +2,22 @@
 
 import asyncio
 import os
+import re
 import smtplib
 import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
-PATIENCE = 15.0
-"""Seconds that a mail server has for each step."""
+PATIENCE, LONGEST = 15.0, 60.0
+"""Seconds that a mail server has for each step, and for a mail."""
+_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
+_ADDRESS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -38,21 +44,24 @@ class Mail:
 
     async def send(self, to: str, subject: str, text: str) -> None:
         """Hand a mail over to the server; raises ``NotSent``, whose words name no recipient."""
-        ascii = to.isascii()
-        message = EmailMessage(policy=SMTP if ascii else SMTPUTF8)
-        try:
-            message["From"], message["To"], message["Subject"] = self.sender, to, subject
-        except (ValueError, IndexError):
-            raise NotSent("the address is none that mail can be sent to", final=True) from None
+        if not _ADDRESS.fullmatch(to) or "=?" in to:
+            # Read again as a header it would be another address, or several: a link is for one person.
+            raise NotSent("the address is none that mail can be sent to", final=True)
+        message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)
+        message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message["Date"], message["Message-ID"] = (
             formatdate(),
             make_msgid(domain=self.sender.rpartition("@")[2].strip(">")),
         )
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
-        await asyncio.to_thread(self._deliver, message)
+        try:
+            async with asyncio.timeout(LONGEST):
+                await _aside(lambda: self._deliver(message, to))
+        except TimeoutError:
+            raise NotSent("the mail server takes too long") from None
 
-    def _deliver(self, message: EmailMessage) -> None:
+    def _deliver(self, message: EmailMessage, to: str) -> None:
         parts = urlsplit(self.url)
         host, secure = parts.hostname or "", ssl.create_default_context()
         try:
@@ -68,16 +77,42 @@ class Mail:
                 elif parts.scheme == "smtp" and host not in _HERE:
                     # A link is a secret: it crosses no network in the open.
                     raise NotSent("the mail server offers no encryption")
+                if parts.username and not server.has_extn("auth"):
+                    raise NotSent("the mail server lets nobody sign in, and HUB_MAIL_URL has a user")
                 if parts.username:
                     server.login(unquote(parts.username), unquote(parts.password or ""))
-                server.send_message(message)
+                server.send_message(message, self.sender, [to])
         except smtplib.SMTPRecipientsRefused as refused:
             code = max((code for code, _ in refused.recipients.values()), default=550)
             raise NotSent(f"the mail server refused the address ({code})", final=code >= 500) from None
         except smtplib.SMTPNotSupportedError:
             raise NotSent("the mail server does not take such an address", final=True) from None
+        except smtplib.SMTPDataError as error:
+            raise NotSent(f"the mail server refused the mail ({error.smtp_code})", error.smtp_code >= 500) from None
         except smtplib.SMTPResponseException as error:
             # What a server says may repeat the address.
             raise NotSent(f"the mail server answered {error.smtp_code}") from None
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSent(f"the mail server cannot be reached: {error or type(error).__name__}") from None
+
+
+async def _aside(do: Callable[[], None]) -> None:
+    # In a thread that nobody waits for when the hub closes, and that is none of those that others wait for.
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            do()
+        except BaseException as raised:
+            error = raised
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=run, daemon=True, name="mail").start()
+    await done

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import subprocess
+import time
 from types import SimpleNamespace
 
 import asyncpg
@@ -195,6 +196,64 @@ def test_a_log_is_not_brought_under_the_key_of_another(dsn, empty, tmp_path):
     code, _, said = hub(empty, "restore", tmp_path / "monday")
     assert code == 1 and "sealed another log, or none" in said
     assert hub(empty, "doctor")[0] == 3 and (home_of(empty) / "log.key").exists()
+
+
+def test_files_of_different_hubs_are_no_backup(dsn, empty, server, tmp_path):
+    asyncio.run(administered(server, "CREATE DATABASE other"))
+    other = server.dsn.replace("/hub?", "/other?")
+    try:
+        for each, name in ((dsn, "mine"), (other, "theirs")):
+            told(_one(each))
+            with opened(each) as url:
+                _sealed(url)
+            assert hub(each, "backup", tmp_path / name)[0] == 0
+    finally:
+        asyncio.run(dropped(server, other))
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    whole = {each.name: each.read_bytes() for each in mine.iterdir()}
+    mixed = [
+        {"keys.dump": (theirs / "keys.dump").read_bytes()},
+        {"log.key": (theirs / "log.key").read_bytes()},
+        {"log.head": b"garbage"},
+        {"hub.dump": whole["keys.dump"]},
+        {"hub.dump": whole["keys.dump"], "keys.dump": whole["hub.dump"]},
+    ]
+    for changes in mixed:
+        for name, data in (whole | changes).items():
+            (mine / name).write_bytes(data)
+        code, _, said = hub(empty, "restore", mine)
+        assert code == 1 and "Nothing was restored" in said, changes.keys()
+        assert hub(empty, "doctor")[0] == 3 and told(_keys_of(empty)) == 0
+        assert not (home_of(empty) / "log.key").exists() and not (home_of(empty) / "log.head").exists()
+    for name, data in whole.items():
+        (mine / name).write_bytes(data)
+    assert hub(empty, "restore", mine)[0] == 0
+
+
+def test_a_restore_that_was_killed_is_begun_anew(dsn, empty, tmp_path):
+    async def half():
+        # The keys of an older backup are there, the log is not.
+        hub = await Hub.open(empty)
+        await person(hub, "Older")
+        await hub.close()
+        for address, sql in ((empty, "DROP SCHEMA hub CASCADE"), (keys_of(empty), "CREATE TABLE restoring ()")):
+            db = await asyncpg.connect(address)
+            await db.execute(sql)
+            await db.close()
+
+    told(_one(dsn))
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    told(half())
+    code, _, said = hub(empty, "restore", tmp_path / "monday")
+    assert code == 0 and "cannot be read" not in said
+    assert "Zarina" in hub(empty, "people")[1] and told(_keys_of(empty)) == 1
+
+
+def _sealed(url):
+    deadline = time.monotonic() + 30
+    while httpx2.get(f"{url}/log/checkpoint").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_what_is_neither_a_backup_nor_a_mirror_is_said_to_be_neither(empty, tmp_path):

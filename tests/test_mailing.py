@@ -29,7 +29,7 @@ class Server:
     """A mail server that keeps what it takes; ``answers`` says what it answers to a recipient, instead of taking it."""
 
     def __init__(self):
-        self.taken, self.answers = [], {}
+        self.taken, self.answers, self.data = [], {}, {}
         self.tried = []
 
     async def serve(self, reader, writer):
@@ -37,6 +37,7 @@ class Server:
             writer.write(f"{text}\r\n".encode())
             await writer.drain()
 
+        refused = None
         await say("220 mail")
         while line := (await reader.readline()).decode():
             verb = line.split(" ")[0].strip().upper()
@@ -46,9 +47,13 @@ class Server:
                 to = re.search("<(.*)>", line)[1]
                 self.tried.append(to)
                 await say(self.answers.get(to, "250 yes"))
+                refused = self.data.get(to)
             elif verb == "DATA":
                 await say("354 go on")
                 told = await reader.readuntil(b"\r\n.\r\n")
+                if refused:
+                    await say(refused)
+                    continue
                 self.taken.append(email.message_from_bytes(told[:-3], policy=email.policy.default))
                 await say("250 taken")
             elif verb == "QUIT":
@@ -254,12 +259,62 @@ def test_without_a_server_nothing_is_offered(region_dsn):
     told(story())
 
 
+ODD = [
+    "a@[b.org",
+    "=?utf-8?q?a?=@b.org",
+    "a@b,c.org",
+    "a(b@b.org",
+    'a"@b.org',
+    "a@b..org",
+    "a@b.org.",
+    "<a@b.org>@c.org",
+]
+
+
+def test_an_odd_address_is_never_read_as_another_one_and_holds_up_nobody(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made), kept(made):
+            for each in ODD:
+                await invited(hub, each)
+            await invited(hub, "ҷамила.о'нил+hub@донишгоҳ.example.org")
+            await server.get(1)
+            assert server.tried == ["ҷамила.о'нил+hub@донишгоҳ.example.org"]
+
+    told(story())
+
+
+def test_what_a_server_refuses_for_good_holds_up_nobody_and_what_is_set_wrong_waits(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            server.data = {"poison@example.org": "550 no"}
+            async with kept(made):
+                await invited(hub, "poison@example.org")
+                await invited(hub, "behind@example.org")
+                (mail,) = await server.get(1)
+                assert mail["To"] == "behind@example.org"
+            with_user = Mailing(hub, Mail(made._mail.url.replace("//", "//user:word@"), FROM), BASE)
+            async with kept(with_user):
+                person = await invited(hub, "waits@example.org")
+                async with asyncio.timeout(10):
+                    while "lets nobody sign in" not in await hub.log.pool.fetchval("SELECT trouble FROM hub.mailing"):
+                        await asyncio.sleep(0.02)
+                await asyncio.sleep(0.5)
+                # However often it is tried, one link was made.
+                links = "SELECT count(*) FROM hub.access WHERE person = $1 AND kind = 'link'"
+                assert await hub.log.pool.fetchval(links, person) == 1
+            async with kept(made):
+                assert (await server.get(2))[1]["To"] == "waits@example.org"
+
+    told(story())
+
+
 @pytest.mark.parametrize(
     ("url", "to", "final"),
     [
         ("smtp://127.0.0.1:1", "a@example.org", False),
         ("smtps://127.0.0.1:1", "a@example.org", False),
         ("smtp://127.0.0.1:1", "a@example.org\nBcc: b@example.org", True),
+        ("smtp://a..b:25", "a@example.org", False),
     ],
 )
 def test_what_cannot_be_sent_says_why_and_names_nobody(url, to, final):

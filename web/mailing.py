@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import asyncpg
 import msgspec
@@ -17,7 +18,7 @@ from web.words import PAGES, translated
 LOOK, LONGEST = 1.0, 300.0
 """Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
 _OFTEN, _EVERY = 3, 600.0
-_AT_ONCE = 100
+_AT_ONCE, _WAITING = 100, 20
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
 _log = logging.getLogger("hub")
@@ -42,9 +43,13 @@ class Mailing:
         self._hub, self._mail, self._base = hub, mail, base
         self._throttle = Throttle(_OFTEN, _EVERY)
         self._sending: set[asyncio.Task[None]] = set()
+        self._made = "", ""
 
     def ask(self, email: str, language: str) -> None:
         """Send a link to whoever was invited under this address. Nobody is told whether there is such a person."""
+        if len(self._sending) >= _WAITING:
+            _log.warning("a link that was asked for is not sent: %s wait already", _WAITING)
+            return
         task = asyncio.create_task(self._link(email, language))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -59,7 +64,10 @@ class Mailing:
                     await as_writer(db)
                     await self._follow(db)
             except Exception as error:
-                _log.error("invitations wait: %s", str(error) or type(error).__name__)
+                said = str(error) or type(error).__name__
+                _log.exception("invitations wait")
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await self._hub.log.pool.execute("UPDATE hub.mailing SET trouble = $1", said)
             finally:
                 if db is not None:
                     db.terminate()
@@ -97,9 +105,11 @@ class Mailing:
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
+        if self._made[0] != person:
+            # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
+            self._made = person, await hub.identity.link(person, ends=False)
         try:
-            # Whoever invited may have been shown a link too: both are good.
-            await self._send(email, event.language, _INVITED, _INVITATION, await hub.identity.link(person, ends=False))
+            await self._send(email, event.language, _INVITED, _INVITATION, self._made[1])
         except NotSent as error:
             if not error.final:
                 raise
