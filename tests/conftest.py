@@ -68,14 +68,24 @@ async def administered(server, *statements):
     await db.close()
 
 
-@pytest.fixture
-def dsn(server):
-    """The address of a database that nobody has used."""
+def _unused(server):
     name = f"test{next(_count)}"
     asyncio.run(administered(server, f"CREATE DATABASE {name}"))
     made = server.dsn.replace("/hub?", f"/{name}?")
     yield made
     asyncio.run(dropped(server, made))
+
+
+@pytest.fixture
+def dsn(server):
+    """The address of a database that nobody has used."""
+    yield from _unused(server)
+
+
+@pytest.fixture
+def another_dsn(server):
+    """The address of another one."""
+    yield from _unused(server)
 
 
 async def dropped(server, dsn):

@@ -1,7 +1,6 @@
 """Backups: made while the hub serves, brought back into an empty database, and what is not brought back."""
 
 import asyncio
-import itertools
 import os
 import subprocess
 import time
@@ -20,17 +19,11 @@ from tests.test_log import person, region, told
 from tests.test_operating import hub
 from tests.web import home_of, opened
 
-_count = itertools.count(1)
-
 
 @pytest.fixture
-def empty(server):
+def empty(another_dsn):
     """The address of another database, where no hub is."""
-    name = f"brought{next(_count)}"
-    asyncio.run(administered(server, f"CREATE DATABASE {name}"))
-    made = server.dsn.replace("/hub?", f"/{name}?")
-    yield made
-    asyncio.run(dropped(server, made))
+    return another_dsn
 
 
 def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty, tmp_path):
