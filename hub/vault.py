@@ -66,6 +66,8 @@ class Vault:
             await db.execute("SELECT pg_advisory_lock(4715742)")
             try:
                 await db.execute(SCHEMA)
+                # A hub that opens its keys has its log: what a killed restore had begun is done.
+                await db.execute("DROP TABLE IF EXISTS restoring")
                 await db.execute("INSERT INTO pepper (secret) VALUES ($1) ON CONFLICT DO NOTHING", os.urandom(32))
             finally:
                 await db.execute("SELECT pg_advisory_unlock(4715742)")
