@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
-
 from hub.identity import fingerprint
+from hub.pool import Pool
 
 CEREMONY_LIVES = timedelta(minutes=10)
 FIRST_LIVES = timedelta(days=3)
@@ -31,7 +30,7 @@ class Passkey:
 class Credentials:
     """Keeps passkeys, bindings to institutions' accounts, and what was begun; each ceremony can be ended once."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def begin(self, kind: str, data: Any, lives: timedelta = CEREMONY_LIVES) -> str:

@@ -17,8 +17,9 @@ from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
 from hub.identity import Identity
-from hub.log import Log, let_go, make_databases
+from hub.log import PATIENCE, Log, make_databases
 from hub.models import Models
+from hub.pool import Pool
 from hub.states import Key, Missing, States
 from hub.tables import writing
 from hub.vault import Vault
@@ -39,7 +40,7 @@ class Hub:
     vault: Vault
     identity: Identity
     credentials: Credentials
-    _keys: asyncpg.Pool
+    _keys: Pool
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -49,7 +50,7 @@ class Hub:
         """
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
-        keys = await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4)
+        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4))
         states, models = States(log), Models(log, until=until)
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
@@ -66,7 +67,7 @@ class Hub:
         """Finish what waits, and disconnect."""
         await self.writer.stop()
         await self.log.close()
-        await let_go(self._keys)
+        await self._keys.close(PATIENCE)
 
     async def do(
         self,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from hub.act import new_id
+from hub.pool import Pool
 
 LINK_LIVES = timedelta(days=3)
 SESSION_LIVES = timedelta(days=14)
@@ -42,7 +43,7 @@ def fingerprint(secret: str) -> str:
 class Identity:
     """Makes, finds and revokes secrets. Each is revoked at once: nothing about them is cached."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def link(self, person: str, ends: bool = True) -> str:

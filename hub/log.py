@@ -1,7 +1,6 @@
 """The event log: one table that only ever grows, read by tag and type, followed by position."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ import asyncpg
 import msgspec
 
 from domain.core import Codec, Event
+from hub.pool import Pool
 
 WRITER = "hub_writer"
 
@@ -69,7 +69,7 @@ class Log:
     may read is nothing that a plan for every viewer could know.
     """
 
-    def __init__(self, pool: asyncpg.Pool, counting: asyncpg.Pool, dsn: str) -> None:
+    def __init__(self, pool: Pool, counting: Pool, dsn: str) -> None:
         self.pool, self.counting, self.dsn = pool, counting, dsn
         self.codec = Codec()
 
@@ -78,9 +78,9 @@ class Log:
         """Connect, and make the log's tables where there are none yet."""
         await prepare(dsn)
 
-        async def connect(least: int, most: int, **settings: str) -> asyncpg.Pool:
+        async def connect(least: int, most: int, **settings: str) -> Pool:
             given = {**_SETTINGS, **settings}
-            return await asyncpg.create_pool(
+            pool = await asyncpg.create_pool(
                 dsn,
                 min_size=least,
                 max_size=most,
@@ -90,14 +90,15 @@ class Log:
                 server_settings=given,
                 statement_cache_size=_STATEMENTS,
             )
+            return Pool(pool)
 
         counting = await connect(0, size // 2, plan_cache_mode="force_custom_plan")
         return cls(await connect(1, size, plan_cache_mode="force_generic_plan"), counting, dsn)
 
     async def close(self) -> None:
         """Give the connections back."""
-        await let_go(self.counting)
-        await let_go(self.pool)
+        await self.counting.close(PATIENCE)
+        await self.pool.close(PATIENCE)
 
     def recorded(self, row: asyncpg.Record) -> Recorded:
         """A row of the log with its event decoded."""
@@ -140,13 +141,6 @@ class Log:
                 after = recorded.position
             if not batch:
                 await asyncio.sleep(poll)
-
-
-async def let_go(pool: asyncpg.Pool) -> None:
-    """Close a pool; a connection that is still in use after a while is cut off: what reads loses nothing."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            await pool.close()
 
 
 async def as_writer(db: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:

@@ -9,13 +9,13 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-import asyncpg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain.core import Sealed
+from hub.pool import Pool
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS key (person text PRIMARY KEY, kid text NOT NULL, secret bytea NOT NULL);
@@ -55,12 +55,12 @@ def open_box(secret: bytes, person: str, field: str, box: bytes) -> str:
 class Vault:
     """The keys of persons and the aliases of their identifiers. Nothing here outlives an erasure."""
 
-    def __init__(self, pool: asyncpg.Pool, pepper: bytes) -> None:
+    def __init__(self, pool: Pool, pepper: bytes) -> None:
         self._pool = pool
         self._pepper = pepper
 
     @classmethod
-    async def open(cls, pool: asyncpg.Pool) -> "Vault":
+    async def open(cls, pool: Pool) -> "Vault":
         """Make what is missing in the keys' database, and read its pepper."""
         async with pool.acquire() as db:
             await db.execute("SELECT pg_advisory_lock(4715742)")
@@ -101,7 +101,7 @@ class Vault:
         digest = hashlib.blake2b(f"{kind}\n{value}".encode(), key=self._pepper, digest_size=32).digest()
         return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
 
-    async def read(self, log: asyncpg.Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
+    async def read(self, log: Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
         """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed."""
         people = list({person for person, _, _ in wanted})
         digests = [sealed.sealed for _, _, sealed in wanted]
@@ -120,7 +120,7 @@ class Vault:
                 values.append(None)
         return values
 
-    async def forget(self, log: asyncpg.Pool, person: str, aliases: list[str]) -> None:
+    async def forget(self, log: Pool, person: str, aliases: list[str]) -> None:
         """Destroy a person's key, boxes and aliases. Doing so again changes nothing."""
         await self._pool.execute("DELETE FROM key WHERE person = $1", person)
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)

@@ -325,7 +325,7 @@ def test_what_the_server_ended_while_nobody_used_it_costs_no_command_and_no_ques
         await asyncio.gather(*(hub.log.pool.fetchval("SELECT pg_sleep(0.05)") for _ in range(8)))
         mine = "pid <> pg_backend_pid() AND usename = current_user AND backend_type = 'client backend'"
         ended = await other.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")
-        assert len(ended) >= 9
+        assert len(ended) >= 7
         await asyncio.sleep(0.2)
         receipt = await hub.do(ReviseProposal(proposal=id, title="Second"), author)
         assert receipt.position and receipt.record == id

@@ -25,6 +25,7 @@ from hub.audit.heads import LastHead
 from hub.audit.notes import Head
 from hub.door import Hub
 from hub.logs import Lines
+from hub.pool import Pool
 from hub.postgres import Embedded, Unavailable, program
 from tests.conftest import administered
 from tests.test_log import person, told
@@ -313,7 +314,7 @@ def test_health_is_answered_whatever_the_database_does(region_dsn, monkeypatch):
 
             for broken in (silent, gone):
                 with monkeypatch.context() as patched:
-                    patched.setattr(asyncpg.Pool, "fetchval", broken)
+                    patched.setattr(Pool, "fetchval", broken)
                     async with asyncio.timeout(5):
                         assert (await anybody.get("/health")).status_code == 503
             assert (await anybody.get("/health")).status_code == 200

@@ -27,6 +27,7 @@ from hub.audit.tree import Behind, Tree
 from hub.door import Hub
 from hub.log import as_writer
 from hub.logs import logged
+from hub.pool import Pool
 from hub.writer import Receipt
 
 LOOK = 0.5
@@ -124,7 +125,7 @@ async def lost(hub: Hub, home: Path) -> str:
     )
 
 
-async def state(pool: asyncpg.Pool) -> dict[str, Any]:
+async def state(pool: Pool) -> dict[str, Any]:
     """How far tree and seals have come, why nothing is sealed (empty where all is well), what witnesses complain of."""
     row = await pool.fetchrow(
         """SELECT (SELECT size FROM hub.tree) AS tree, (SELECT vkey FROM hub.sealer) AS key,

@@ -16,6 +16,7 @@ from hub.audit.heads import LastHead
 from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Signer, Verifier, signature
 from hub.audit.policy import Policy
 from hub.audit.tree import consistency, root_at
+from hub.pool import Pool
 
 _log = logging.getLogger("hub")
 
@@ -56,7 +57,7 @@ def refill(size: int, head: int, who: str) -> str:
 class Sealer:
     """Signs heads with the key in ``home``; one process of all at a time."""
 
-    def __init__(self, pool: asyncpg.Pool, home: Path, policy: Policy, origin: str) -> None:
+    def __init__(self, pool: Pool, home: Path, policy: Policy, origin: str) -> None:
         self._pool, self.policy = pool, policy
         try:
             self.signer = Signer.kept(home / "log.key", origin, LOG)

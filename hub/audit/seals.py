@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hub.audit.notes import Head
-from hub.audit.tree import Pool
+from hub.audit.tree import Database
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class EventSeal:
     asked: int
 
 
-async def seals(pool: Pool, positions: Sequence[int]) -> list[EventSeal]:
+async def seals(pool: Database, positions: Sequence[int]) -> list[EventSeal]:
     """How these events are sealed, in their order."""
     rows = await pool.fetch(
         """SELECT p.position, h.size, h.at, coalesce(h.witnessed, false) AS witnessed,
@@ -49,7 +49,7 @@ async def seals(pool: Pool, positions: Sequence[int]) -> list[EventSeal]:
     ]
 
 
-async def published(pool: Pool, at_least: int = 0) -> bytes | None:
+async def published(pool: Database, at_least: int = 0) -> bytes | None:
     """The newest checkpoint that a quorum has cosigned (else the newest that was signed), with all its signatures.
 
     ``None`` where there is none of at least this size.

@@ -15,10 +15,11 @@ from hub.audit.merkle import (
     leaf_hash,
     tiles_of,
 )
+from hub.pool import Pool
 
 BATCH = 4_096
 """The most events that one transaction takes into the tree."""
-Pool = asyncpg.Pool | asyncpg.Connection
+Database = Pool | asyncpg.Connection
 
 
 class Behind(LookupError):
@@ -79,7 +80,7 @@ class Tree:
         return len(new)
 
 
-async def leaves(pool: Pool, after: int, upto: int) -> list[bytes]:
+async def leaves(pool: Database, after: int, upto: int) -> list[bytes]:
     """The leaves of the events after a position, up to another one."""
     rows = await pool.fetch(
         "SELECT hub.leaf(e) FROM hub.event e WHERE position > $1 AND position <= $2 ORDER BY position", after, upto
@@ -87,7 +88,7 @@ async def leaves(pool: Pool, after: int, upto: int) -> list[bytes]:
     return [leaf for (leaf,) in rows]
 
 
-async def fetched(pool: Pool, tiles: Iterable[Tile]) -> dict[Tile, bytes]:
+async def fetched(pool: Database, tiles: Iterable[Tile]) -> dict[Tile, bytes]:
     """These tiles, as far as they are there."""
     wanted = list(tiles)
     rows = await pool.fetch(
@@ -99,7 +100,7 @@ async def fetched(pool: Pool, tiles: Iterable[Tile]) -> dict[Tile, bytes]:
     return {(row["level"], row["index"]): row["hashes"] for row in rows}
 
 
-async def hashes(pool: Pool, ranges: list[Range]) -> list[bytes]:
+async def hashes(pool: Database, ranges: list[Range]) -> list[bytes]:
     """The hashes of these ranges of leaves; raises ``Behind``."""
     tiles: Mapping[Tile, bytes] = await fetched(pool, tiles_of(ranges))
     try:
@@ -108,16 +109,16 @@ async def hashes(pool: Pool, ranges: list[Range]) -> list[bytes]:
         raise Behind(f"tile {error} of the tree is not there") from None
 
 
-async def root_at(pool: Pool, size: int) -> bytes:
+async def root_at(pool: Database, size: int) -> bytes:
     """The root of the tree over the first events; raises ``Behind``."""
     return (await hashes(pool, [(0, size)]))[0]
 
 
-async def inclusion(pool: Pool, index: int, size: int) -> list[bytes]:
+async def inclusion(pool: Database, index: int, size: int) -> list[bytes]:
     """The proof that a leaf is in the tree of this size; raises ``Behind``."""
     return await hashes(pool, inclusion_ranges(index, size))
 
 
-async def consistency(pool: Pool, old: int, new: int) -> list[bytes]:
+async def consistency(pool: Database, old: int, new: int) -> list[bytes]:
     """The proof that one tree is the beginning of another; raises ``Behind``."""
     return await hashes(pool, consistency_ranges(old, new))
