@@ -6,7 +6,7 @@ request only response keys enter the text: GraphQL names, at most 63 bytes, quot
 """
 
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,15 @@ def _sum(costs: Iterable[Cost]) -> Cost:
     return lambda values: 1 + sum(cost(values) for cost in every)
 
 
+def _built(fields: Sequence[tuple[str, str]]) -> str:
+    # An object whose values come from no row of its own. A function takes a hundred arguments.
+    if len(fields) > 50:
+        named = ", ".join(f'{sql} AS "{key}"' for key, sql in fields)
+        return f"(SELECT row_to_json({ROW}) FROM (SELECT {named}) {ROW})"
+    pairs = ", ".join(f"'{key}', {sql}" for key, sql in fields)
+    return f"json_build_object({pairs})"
+
+
 def _cursor(*expressions: str) -> str:
     array = f"json_build_array({', '.join(expressions)})::text"
     return f"translate(encode(convert_to({array}, 'UTF8'), 'base64'), E'\\n', '')"
@@ -112,11 +121,10 @@ class Compiler:
         fields, costs = [], []
         for key, nodes in self.collect(root, selections).items():
             sql, cost = self._field(root, key, nodes, None, ())
-            fields.append(f'{sql} AS "{key}"')
+            fields.append((key, sql))
             costs.append(cost)
         # The viewer is bound even where nothing that needs one is asked for.
-        chosen = f"SELECT {', '.join(fields)} WHERE $1::text[] IS NOT NULL"
-        return self._plan(f"SELECT row_to_json({ROW}) FROM ({chosen}) {ROW}", _sum(costs))
+        return self._plan(f"SELECT {_built(fields)} WHERE $1::text[] IS NOT NULL", _sum(costs))
 
     def standing(self, type: GraphQLObjectType, selections: Selections) -> Plan:
         """The plan of one row of this type, the first of the values' rows being its key."""
@@ -267,27 +275,26 @@ class Compiler:
     def _embedded(self, type: Any, selections: Selections, value: str) -> str:
         if isinstance(type, GraphQLNonNull):
             type = type.of_type
-        named, item = get_named_type(type), f"e{self._alias()}"
+        named, alias = get_named_type(type), f"e{self._alias()}"
         assert isinstance(named, GraphQLObjectType)
+        item = f"{alias}.v" if isinstance(type, GraphQLList) else value
         fields = []
         for key, nodes in self.collect(named, selections).items():
             name = nodes[0].name.value
             if name == "__typename":
-                fields.append(f"'{named.name}' AS \"{key}\"")
+                fields.append((key, f"'{named.name}'"))
                 continue
             of = get_named_type(named.fields[name].type)
-            raw = f"{item}.v->'{snake(name)}'"
-            text = f"({item}.v->>'{snake(name)}')"
+            raw, text = f"{item}->'{snake(name)}'", f"({item}->>'{snake(name)}')"
             if isinstance(of, GraphQLEnumType):
                 raw = f"upper{text}"
             elif of.name == "DateTime":
                 raw = f"{text}::timestamptz"
-            fields.append(f'{raw} AS "{key}"')
-        record = f"(SELECT row_to_json({ROW}) FROM (SELECT {', '.join(fields)}) {ROW})"
-        if isinstance(type, GraphQLList):
-            every = f"json_array_elements({value}) WITH ORDINALITY AS {item}(v, n)"
-            return f"(SELECT coalesce(json_agg({record} ORDER BY {item}.n), '[]'::json) FROM {every})"
-        return f"(SELECT {record} FROM (SELECT {value} AS v) {item} WHERE {item}.v IS NOT NULL)"
+            fields.append((key, raw))
+        if not isinstance(type, GraphQLList):
+            return f"CASE WHEN {value} IS NOT NULL THEN {_built(fields)} END"
+        every = f"json_array_elements({value}) WITH ORDINALITY AS {alias}(v, n)"
+        return f"(SELECT coalesce(json_agg({_built(fields)} ORDER BY {alias}.n), '[]'::json) FROM {every})"
 
     def _get(
         self, type: GraphQLNamedType, selections: Selections, id: str | Callable[[Values], Any], path: tuple[str, ...]
@@ -511,9 +518,9 @@ class Compiler:
                     every = f"SELECT {shown} FROM {rows.source} {joins} WHERE {where}"
                     sql = f"(SELECT coalesce(json_agg({ROW}), '[]'::json) FROM ({every}) {ROW})"
                     costs.append(cost)
-                fields.append(f'{sql} AS "{response}"')
+                fields.append((response, sql))
             each = tuple(costs)
-            return self._record(f"SELECT {', '.join(fields)}"), lambda values: sum(cost(values) for cost in each)
+            return _built(fields), lambda values: sum(cost(values) for cost in each)
 
         return listed
 
@@ -530,7 +537,7 @@ class Compiler:
             "endCursor": "NULL",
         }
 
-        def fields(of: GraphQLObjectType, chosen: Selections) -> str:
+        def empty(of: GraphQLObjectType, chosen: Selections) -> str:
             found = []
             for response, nodes in self.collect(of, chosen).items():
                 name = nodes[0].name.value
@@ -540,13 +547,13 @@ class Compiler:
                     info = get_named_type(of.fields[name].type)
                     assert isinstance(info, GraphQLObjectType)
                     inner = [node.selection_set for node in nodes if node.selection_set]
-                    sql = self._record(f"SELECT {fields(info, inner)}")
+                    sql = empty(info, inner)
                 else:
                     sql = constants[name]
-                found.append(f'{sql} AS "{response}"')
-            return ", ".join(found)
+                found.append((response, sql))
+            return _built(found)
 
-        return self._record(f"SELECT {fields(type, selections)}")
+        return empty(type, selections)
 
     def _total(self, definition: GraphQLField, node: FieldNode, cls: type[Row], over: tuple[str, str] | None) -> int:
         # The number of a whole list's count. It is the same on every page, and kept: it is not a part of the statement.
@@ -645,11 +652,9 @@ class Compiler:
                     costs.append(cost)
                 case _:
                     raise TypeError(f"{type.name}.{name} has no reading")
-            fields.append(f'{sql} AS "{response}"')
+            fields.append((response, sql))
         each = tuple(costs)
-        return f"SELECT row_to_json({ROW}) FROM (SELECT {', '.join(fields)}) {ROW}", lambda v: sum(
-            cost(v) for cost in each
-        )
+        return f"SELECT {_built(fields)}", lambda v: sum(cost(v) for cost in each)
 
     def _item(
         self,
@@ -716,8 +721,8 @@ class Compiler:
                 "startCursor": f"(SELECT {cursor} FROM {page} WHERE {page}.n = 1 AND {first} > 0)",
                 "endCursor": f"(SELECT {cursor} FROM {page} WHERE {page}.n <= {first} ORDER BY {page}.n DESC LIMIT 1)",
             }[nodes[0].name.value]
-            fields.append(f'{sql} AS "{response}"')
-        return self._record(f"SELECT {', '.join(fields)}")
+            fields.append((response, sql))
+        return _built(fields)
 
     def _search(
         self,

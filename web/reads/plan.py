@@ -10,12 +10,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
+    BooleanValueNode,
+    EnumValueNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLField,
     GraphQLObjectType,
+    IntValueNode,
     SelectionSetNode,
+    StringValueNode,
     VariableNode,
 )
 from graphql.execution.values import VariableValues, get_argument_values
@@ -29,6 +34,9 @@ MAX_FIRST, MAX_FOUND = 100, 50
 
 Selections = Sequence[SelectionSetNode]
 Cost = Callable[["Values"], int]
+
+
+_SCALAR = (IntValueNode, FloatValueNode, StringValueNode, BooleanValueNode, EnumValueNode)
 
 
 class BadInput(GraphQLError):
@@ -54,15 +62,18 @@ class Values:
         self.narrow: frozenset[str] = frozenset()
         self.totals: Sequence[int | None] = []
         self.empty: frozenset[int] = frozenset()
+        self.constant: dict[int, dict[str, Any]] = {}
         self._args: dict[int, dict[str, Any]] = {}
 
     def args(self, definition: GraphQLField, node: FieldNode) -> dict[str, Any]:
         """The coerced arguments of a field."""
-        if (known := self._args.get(id(node))) is None:
+        if (known := self._args.get(id(node))) is None and (known := self.constant.get(id(node))) is None:
             given = self.variables.coerced if self.variables else {}
             known = self._args[id(node)] = _as_they_are(definition, node, given) or get_argument_values(
                 definition, node, self.variables
             )
+            if all(isinstance(each.value, _SCALAR) for each in node.arguments or ()):
+                self.constant[id(node)] = known
         return known
 
     def offices(self, kind: str) -> list[str]:
@@ -105,7 +116,8 @@ class Plan:
 
     ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
     only the values tell. ``walks`` are the tables that it may look through in the order of a list: how soon what
-    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty.
+    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty. ``constant`` are
+    the arguments of fields that no request changes, by the identity of the field's node, which the plan keeps.
     """
 
     sql: str
@@ -119,6 +131,7 @@ class Plan:
     walks: frozenset[str] = frozenset()
     lean: "Callable[[Values], Plan] | None" = None
     number: int = field(default_factory=itertools.count(1).__next__)
+    constant: dict[int, dict[str, Any]] = field(default_factory=dict)
     _costs: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def costs(self, values: Values) -> int:
