@@ -7,6 +7,7 @@ the viewer's principals, PostGraphile does not. Read the ratios, not the figures
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import statistics
@@ -22,7 +23,7 @@ from hub import reading
 from hub.door import Hub
 from projections import words
 
-CLIENTS, ROUNDS = 16, 3
+CLIENTS, ROUNDS, PREPARED = 16, 3, 20_000
 PARTNERS = "partners { country status organization { name } }"
 QUERIES = {
     "list": f"""query($after: String) {{ proposals(first: 50, after: $after) {{ totalCount
@@ -75,6 +76,12 @@ class Asked:
             return {"text": text}, {"query": query}, {"query": query}
         ours, at, id = self._chance.choice(self._places)
         return {"after": ours}, {"after": [at, id]}, {"after": None}
+
+
+def prepared(request: Callable[[], bytes]) -> Callable[[int, int], bytes]:
+    """Requests that were made before time is taken: what making them costs is the client's."""
+    made = itertools.cycle([request() for _ in range(PREPARED)])
+    return lambda n, k: next(made)
 
 
 async def places(port: int, token: str) -> list[tuple[str, str, str]]:
@@ -155,20 +162,22 @@ async def measured(dsn: str, filling: Filling, seconds: float) -> None:
         asked = Asked(await places(ours, token), filling.proposals)
 
         def to_hub(what: str) -> Callable[[int, int], bytes]:
-            def request(n: int, k: int) -> bytes:
+            def request() -> bytes:
                 body = json.dumps({"query": QUERIES[what], "variables": asked.next(what)[0]}).encode()
                 return post("/graphql", body, Authorization=f"Bearer {token}")
 
-            return request
+            return prepared(request)
 
         def to_raw(what: str) -> Callable[[int, int], bytes]:
-            return lambda n, k: post(f"/{what}", json.dumps(asked.next(what)[1]).encode())
+            return prepared(lambda: post(f"/{what}", json.dumps(asked.next(what)[1]).encode()))
 
         def to_peer(what: str) -> Callable[[int, int], bytes]:
             # Cursors are each server's own: PostGraphile is asked for the first page, which costs it no more.
-            return lambda n, k: post(
-                "/graphql", json.dumps({"query": PEER[what], "variables": asked.next(what)[2]}).encode()
-            )
+            def request() -> bytes:
+                body = json.dumps({"query": PEER[what], "variables": asked.next(what)[2]}).encode()
+                return post("/graphql", body)
+
+            return prepared(request)
 
         await equal(ours, raw, token, asked)
         for what in QUERIES:

@@ -26,7 +26,7 @@ from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, policy_file
 
-APPLICATION = "web.app:served"
+APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
 
 
 def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> None:
@@ -38,6 +38,7 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
     uvicorn.run(
         APPLICATION,
         factory=True,
+        http=PROTOCOL,
         host=host,
         port=port,
         workers=workers,

@@ -45,6 +45,7 @@ from web.sessions import Throttle
 from web.shortcut import Shortcut
 from web.signing import Signing
 from web.site import Site, Unanswered
+from web.wire import SHORTCUT
 
 _log = logging.getLogger("hub")
 
@@ -238,7 +239,7 @@ class Served:
         kept = [] if self._settings.until is not None else [asyncio.create_task(keep(hub))]
         live, mail = Live(hub.log), Mail.told()
         mailing = Mailing(hub, mail, address()) if mail and self._settings.until is None else None
-        self._app = application(hub, self._settings, live, mailing)
+        self._app = scope["state"][SHORTCUT] = application(hub, self._settings, live, mailing)
         if mailing is not None:
             kept.append(asyncio.create_task(mailing.keep()))
         _when_it_ends(live.end)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -20,7 +21,6 @@ from web.reads.carrying import Carrying
 from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, limited, within_cost
 from web.reads.fallback import Context
-from web.reads.plan import Values
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
 from web.socket import Socket
@@ -89,11 +89,9 @@ class Endpoint:
         """What an operation needs to run; raises ``Failed``."""
         prepared, operation, name = self.operation(ask)
         try:
-            variables = self.reads.variables(prepared, operation, ask.variables)
+            values = self.reads.values(prepared, operation, ask.variables, viewer)
         except GraphQLError as error:
             raise Failed([error]) from None
-        values = Values(variables, viewer.person, viewer.principals, language=viewer.language)
-        values.narrow = viewer.narrow
         return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
 
     async def run(
@@ -140,7 +138,7 @@ class Endpoint:
             self._said(f"the database is away: {error}")
             return limited("BUSY", "The database is away for a moment: try again.")
         self._said(f"{type(error).__name__}: {error}")
-        return _unforeseen(path)
+        return unforeseen(path)
 
     @staticmethod
     def _roots(context: Context) -> dict[str, str]:
@@ -340,6 +338,7 @@ async def sdl(request: Request) -> Response:
     return PlainTextResponse(published())
 
 
+@lru_cache(1_000)
 def wanted(accept: str) -> str:
     """What is liked best of what there is, or else asked for first; who asks for nothing in particular gets JSON."""
     liked = ((_quality(each), each.partition(";")[0].strip().lower()) for each in accept.split(","))
@@ -361,6 +360,7 @@ def _told(error: GraphQLError) -> dict[str, Any]:
     return {**told, "extensions": {**(told.get("extensions") or {}), **({"code": code} if code else {})}}
 
 
-def _unforeseen(error: GraphQLError | None = None) -> GraphQLError:
+def unforeseen(error: GraphQLError | None = None) -> GraphQLError:
+    """What is told of a fault of the hub's own."""
     message = "This went wrong on the hub's side; nothing was lost. Try again, and tell the Center if it stays."
     return GraphQLError(message, path=error.path if error else None, extensions={"code": "INTERNAL"})

@@ -4,47 +4,106 @@ A well-formed query or mutation in ``POST /graphql`` passes none of the applicat
 together with what is asked for, or with others who ask. Everything else takes the usual way.
 """
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from graphql import GraphQLError, OperationType
+from graphql import GraphQLError, OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.asking import Asked, Malformed, asked, decoded, matches
-from web.graphql import EVENTS, KEY, Answer, Endpoint, Failed, wanted
+from web.graphql import EVENTS, KEY, Answer, Endpoint, Failed, unforeseen, wanted
 from web.preferences import accepted
-from web.reads.executor import Bound, Recent
-from web.reads.viewer import Viewer
+from web.reads.executor import Bound, Prepared, Recent
+from web.reads.viewer import Look, Viewer
 
+SHORT = 100_000
+"""A request whose body has fewer bytes may take the short way."""
 _JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 _UNUSUAL = {b"cookie", b"origin", b"sec-fetch-site", b"content-encoding"}
-_REQUEST, _SHORT = 2_000, 100_000
+_REQUEST = 2_000
 _OF_BODIES = (b"content-type", b"content-length")
+_STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
+Named = list[tuple[bytes, bytes]]
 
 
-class _Response(NamedTuple):
-    """What an answer is on the wire."""
+class Block:
+    """Headers that many answers have."""
 
-    tag: str
-    start: Message
-    body: Message
+    def __init__(self, headers: Named) -> None:
+        self.headers, self.lines = headers, _lines(headers)
 
 
 @dataclass
-class _Request:
+class Response:
+    """What an answer is on the wire: its own headers, and those that others have as well."""
+
+    status: int
+    own: Named
+    shared: Block
+    body: bytes
+    tag: str = ""
+
+    @property
+    def headers(self) -> Named:
+        """All of them."""
+        return self.own + self.shared.headers
+
+    @cached_property
+    def wire(self) -> bytes:
+        """What is sent after the line of the status."""
+        return b"%b%b\r\n%b" % (_lines(self.own), self.shared.lines, self.body)
+
+    @property
+    def line(self) -> bytes:
+        """The line of the status."""
+        return _STATUS[self.status]
+
+    @cached_property
+    def unchanged(self) -> "Response":
+        """What is sent to whoever holds this already."""
+        kept = [each for each in self.headers if each[0] not in _OF_BODIES]
+        return Response(304, kept, Block([]), b"")
+
+
+def _lines(headers: Named) -> bytes:
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+
+
+class Head(NamedTuple):
+    """What the headers of a request say: whose secret is shown, and how it wants to be answered."""
+
+    shown: str
+    language: str
+    media: str
+    key: str | None
+    held: str
+
+
+@dataclass
+class Request:
     """A request that was understood: for whom it was planned last, and what it was answered with."""
 
     id: Any
     asked: Asked
-    shown: str
-    language: str
-    media: str
+    operation: tuple[Prepared, OperationDefinitionNode, str]
+    head: Head
     carries: bool
     viewer: Viewer | None = None
     key: Any = None
     cost: int = 0
     data: bytes | None = None
-    response: _Response | None = None
+    response: Response | None = None
+
+
+class Kept(NamedTuple):
+    """An answer, and whose it was."""
+
+    response: Response
+    viewer: Viewer
 
 
 class Shortcut:
@@ -53,12 +112,12 @@ class Shortcut:
     ``memory`` is for requests that come again, with their answers, in bytes.
     """
 
-    def __init__(self, app: ASGIApp, endpoint: Endpoint, headers: list[tuple[bytes, bytes]], memory: int) -> None:
+    def __init__(self, app: ASGIApp, endpoint: Endpoint, headers: Named, memory: int) -> None:
         self.usual, self.endpoint = app, endpoint
         self._reads, self._viewers = endpoint.reads, endpoint.viewers
         self._headers = headers
-        self._known: Recent[Any, _Request] = Recent(memory)
-        self._answering = 0
+        self._known: Recent[Any, Request] = Recent(memory)
+        self._blocks: dict[tuple[tuple[str, str], ...], Block] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/graphql" or scope["method"] != "POST":
@@ -67,24 +126,17 @@ class Shortcut:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         received, body = [await receive()], b""
         body += received[0].get("body", b"")
-        while received[-1].get("more_body") and len(body) < _SHORT:
+        while received[-1].get("more_body") and len(body) < SHORT:
             received.append(await receive())
             body += received[-1].get("body", b"")
         # None of ours: a body that goes on or whose sender has gone, and a header that is there twice.
         whole = not received[-1].get("more_body", True) and len(headers) == len(scope["headers"])
-        request = self._understood(headers, body) if whole else None
-        response = None
-        if request is not None and request.carries:
-            response = await self._carried(request, headers.get(b"idempotency-key"))
-        elif request is not None:
-            response = await self._answered(request)
+        head = self.head(headers) if whole else None
+        request = self.understood(head, body) if head is not None else None
+        response = await self.response(request, head) if head is not None and request is not None else None
         if response is not None:
-            tag, start, rest = response
-            if tag and b"if-none-match" in headers and matches(headers[b"if-none-match"].decode("latin-1"), tag):
-                kept = [each for each in start["headers"] if each[0] not in _OF_BODIES]
-                start, rest = {**start, "status": 304, "headers": kept}, {**rest, "body": b""}
-            await send(start)
-            await send(rest)
+            await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+            await send({"type": "http.response.body", "body": response.body})
             return
         received.reverse()
 
@@ -93,59 +145,100 @@ class Shortcut:
 
         await self.usual(scope, again, send)
 
-    def _understood(self, headers: dict[bytes, bytes], body: bytes) -> _Request | None:
+    async def response(self, request: Request, head: Head) -> Response | None:
+        """What a request is answered with; ``None`` where it has to take the usual way."""
+        if request.carries:
+            return await self._carried(request, head.key)
+        response = await self._answered(request)
+        return self.fit(response, head) if response is not None else None
+
+    def kept(self, request: Request) -> Kept | None:
+        """The answer to a query that came before, which is right for as long as a look ``holds``."""
+        viewer, response = request.viewer, request.response
+        if viewer is None or response is None or self._reads.answer(request.key) is not request.data:
+            return None
+        recent = self._viewers.recent(request.head.shown, request.head.language)
+        return Kept(response, viewer) if recent is viewer and (viewer.person or not request.head.shown) else None
+
+    def look(self, request: Request) -> "asyncio.Future[Look]":
+        """Who asks, for ``holds``."""
+        return self._viewers.look(request.head.shown)
+
+    def holds(self, request: Request, kept: Kept, look: "asyncio.Future[Look]") -> bool:
+        """Whether who asks is who they were when the answer was made, and nothing changed."""
+        if look.cancelled() or look.exception() is not None:
+            return False
+        return (
+            self._viewers.same(look.result()[request.head.shown], request.head.shown, request.head.language)
+            is kept.viewer
+        )
+
+    @staticmethod
+    def fit(response: Response, head: Head) -> Response:
+        """The answer, or that it is what is held already."""
+        return response.unchanged if head.held and response.tag and matches(head.held, response.tag) else response
+
+    def failed(self, request: Request) -> Response:
+        """The answer where something went wrong that nobody thought of."""
+        return self._written(self.endpoint.failed(unforeseen()), request.head.media)
+
+    def head(self, headers: Mapping[bytes, bytes]) -> Head | None:
+        """What the headers of a request say; ``None`` where it has to take the usual way."""
         token = headers.get(b"authorization", b"Bearer ")
         if not token.startswith(b"Bearer ") or not _UNUSUAL.isdisjoint(headers):
             return None
         if headers.get(b"content-type") not in _JSON:
             return None
-        if b"idempotency-key" in headers and not KEY.fullmatch(headers[b"idempotency-key"].decode("latin-1")):
+        key = headers[b"idempotency-key"].decode("latin-1") if b"idempotency-key" in headers else None
+        if key is not None and not KEY.fullmatch(key):
             return None
-        secret, accept = token[7:].decode("latin-1").strip(), headers.get(b"accept", b"")
-        if not secret and b"authorization" in headers:
+        secret, accept = token[7:].decode("latin-1").strip(), headers.get(b"accept", b"").decode("latin-1")
+        if (not secret and b"authorization" in headers) or (media := wanted(accept)) == EVENTS:
             return None
-        shown, languages = self._viewers.shown(secret), headers.get(b"accept-language", b"")
-        key = body, shown, accept, languages
+        held = headers.get(b"if-none-match", b"").decode("latin-1")
+        return Head(self._viewers.shown(secret), accepted(headers.get(b"accept-language", b"")), media, key, held)
+
+    def understood(self, head: Head, body: bytes) -> Request | None:
+        """What is asked for; ``None`` where it has to take the usual way."""
+        key = body, head.shown, head.media, head.language
         if (known := self._known.get(key)) is None:
             try:
-                ask, media = asked(decoded(body)), wanted(accept.decode("latin-1"))
-                prepared, operation, _ = self.endpoint.operation(ask)
+                ask = asked(decoded(body))
+                meant = prepared, operation, _ = self.endpoint.operation(ask)
             except (Malformed, Failed):
                 return None
             kind = operation.operation
-            if media == EVENTS or prepared.introspects or kind == OperationType.SUBSCRIPTION:
+            if prepared.introspects or kind == OperationType.SUBSCRIPTION:
                 return None
-            known = _Request(key, ask, shown, accepted(languages), media, kind == OperationType.MUTATION)
+            known = Request(key, ask, meant, head, kind == OperationType.MUTATION)
             if not known.carries:
                 self._known.put(key, known, len(body) + _REQUEST)
         return known
 
-    async def _carried(self, request: _Request, key: bytes | None) -> _Response | None:
+    async def _carried(self, request: Request, key: str | None) -> Response | None:
         try:
-            viewer = await self._viewers.showing(request.shown, request.language)
+            viewer = await self._viewers.showing(request.head.shown, request.head.language)
         except Exception:
             return None  # nothing was carried out yet: the usual way says what is wrong
-        if request.shown and viewer.person is None:
+        if request.head.shown and viewer.person is None:
             return None
-        answer = await self.endpoint.run(request.asked, viewer, key=key.decode("latin-1") if key else None)
-        return self._written(answer, request.media)
+        answer = await self.endpoint.run(request.asked, viewer, key=key)
+        return self._written(answer, request.head.media)
 
-    async def _answered(self, request: _Request) -> _Response | None:
-        guess = self._viewers.recent(request.shown, request.language)
-        if guess is None or (request.shown and guess.person is None):
+    async def _answered(self, request: Request) -> Response | None:
+        guess = self._viewers.recent(request.head.shown, request.head.language)
+        if guess is None or (request.head.shown and guess.person is None):
             return None
-        self._answering += 1
         certain = False
         try:
             bound = self._planned(request, guess) if request.viewer is not guess else None
             data = self._reads.answer(request.key)
-            if data is None and self._answering == 1:
-                # Nobody else is here whose look could be shared.
+            if data is None and not self._reads.asks(request.key):
                 bound = bound or self._planned(request, guess)
-                data = await self._reads.at_once(bound, guess, self._viewers, request.shown)
+                data = await self._reads.at_once(bound, guess, self._viewers, request.head.shown)
             else:
-                viewer = await self._viewers.showing(request.shown, request.language)
-                if request.shown and viewer.person is None:
+                viewer = await self._viewers.showing(request.head.shown, request.head.language)
+                if request.head.shown and viewer.person is None:
                     return None
                 certain = True
                 if viewer is not guess:
@@ -158,33 +251,37 @@ class Shortcut:
         except GraphQLError as error:
             # Nobody is told what is wrong before it is certain who they are; but who has waited does not wait again.
             slow = (error.extensions or {}).get("code") == "TOO_SLOW"
-            return self._written(self.endpoint.failed(error), request.media) if certain or slow else None
+            return self._written(self.endpoint.failed(error), request.head.media) if certain or slow else None
         except Exception:
             return None  # asked again in the usual way, which says what is wrong
-        finally:
-            self._answering -= 1
         if data is None:
             return None
         if request.response is None or data is not request.data:
             answer = Answer(data, [], {"cost": request.cost}, reads=True)
-            request.data, request.response = data, self._written(answer, request.media)
-            weight = len(request.id[0]) + len(data) + len(request.response.body["body"]) + _REQUEST
+            request.data, request.response = data, self._written(answer, request.head.media)
+            weight = len(request.id[0]) + len(data) + 2 * len(request.response.body) + _REQUEST
             self._known.put(request.id, request, weight)
         return request.response
 
-    def _planned(self, request: _Request, guess: Viewer) -> Bound:
-        context = self.endpoint.context(request.asked, guess)
-        plan = self._reads.plan(context.prepared, context.operation, context.name, context.values)
-        bound = self._reads.bound(plan, context.values, guess)
-        request.viewer, request.key, request.cost = guess, bound.key, plan.costs(context.values)
+    def _planned(self, request: Request, guess: Viewer) -> Bound:
+        prepared, operation, name = request.operation
+        values = self._reads.values(prepared, operation, request.asked.variables, guess)
+        plan = self._reads.plan(prepared, operation, name, values)
+        bound = self._reads.bound(plan, values, guess)
+        request.viewer, request.key, request.cost = guess, bound.key, plan.costs(values)
         return bound
 
-    def _written(self, answer: Answer, media: str) -> _Response:
+    def _written(self, answer: Answer, media: str) -> Response:
         status, headers, body = self.endpoint.written(answer, media)
-        sent = [
-            (b"content-length", str(len(body)).encode()),
-            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
-            *self._headers,
-        ]
-        start = {"type": "http.response.start", "status": status, "headers": sent}
-        return _Response(headers.get("ETag", ""), start, {"type": "http.response.body", "body": body})
+        tag = headers.pop("ETag", "")
+        own = [(b"content-length", b"%d" % len(body))]
+        if tag:
+            own.append((b"etag", tag.encode()))
+        return Response(status, own, self._shared(tuple(headers.items())), body, tag)
+
+    def _shared(self, headers: tuple[tuple[str, str], ...]) -> Block:
+        # There are few: they depend on the medium and on what happened.
+        if (known := self._blocks.get(headers)) is None:
+            own = [(name.lower().encode(), value.encode()) for name, value in headers]
+            known = self._blocks[headers] = Block([*own, *self._headers])
+        return known

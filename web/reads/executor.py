@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import asyncpg
 import msgspec
 from graphql import (
     DocumentNode,
@@ -33,10 +32,11 @@ from graphql.execution.get_variable_signature import GraphQLVariableSignature, g
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from hub.door import Hub
+from hub.pool import Pool
 from web.reads.compiler import Compiler
 from web.reads.plan import Plan, Values
 from web.reads.totals import Counting
-from web.reads.viewer import Seen, Viewer, Viewers
+from web.reads.viewer import Viewer, Viewers
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -143,6 +143,8 @@ class Reads:
         self.kept: Recent[Any, Any] = Recent(answers // 4)
         self.counting = Counting(self)
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
+        self._asking: set[Any] = set()
+        self._whole: Recent[int, str] = Recent(2_000)
 
     def prepare(self, text: str) -> Prepared:
         """Parse and validate a document, once."""
@@ -171,10 +173,18 @@ class Reads:
         every = {name: found for name, found in plain.items() if found is not None}
         return Prepared(text, document, errors, True, operations, fragments, every)
 
-    def variables(
+    def values(
+        self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any], viewer: Viewer
+    ) -> Values:
+        """The values of a viewer's request; raises the first ``GraphQLError``."""
+        variables = self._variables(prepared, operation, given)
+        values = Values(variables, viewer.person, viewer.principals, language=viewer.language)
+        values.narrow = viewer.narrow
+        return values
+
+    def _variables(
         self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any]
     ) -> VariableValues:
-        """The coerced variables; raises the first ``GraphQLError``."""
         if (known := prepared.as_they_are(operation, given)) is not None:
             return known
         coerced = get_variable_values(self.schema, operation.variable_definitions or (), given, max_errors=MAX_ERRORS)
@@ -283,7 +293,7 @@ class Reads:
         self._answers.put(key, answer, len(answer[1]) + 500)
         return answer
 
-    def pool(self, plan: Plan, viewer: Viewer) -> asyncpg.Pool:
+    def pool(self, plan: Plan, viewer: Viewer) -> Pool:
         """Where a viewer's statement is planned best."""
         by_values = plan.by_words or not plan.walks <= viewer.narrow
         return self.hub.log.counting if by_values else self.hub.log.pool
@@ -304,12 +314,17 @@ class Reads:
     def bound(plan: Plan, values: Values, viewer: Viewer) -> Bound:
         """A plan with its values; totals are not known yet."""
         values.totals = [None] * sum(len(each.numbers) for each in plan.totals)
+        values.constant = plan.constant
         given = [bind(values) for bind in plan.binders]
         # A late value may depend on the document and on arguments that the statement does not bind.
         every = given if not plan.late else [given, values.variables.coerced if values.variables else None]
         what = plan.number if plan.late else plan.sql
         key = what, msgspec.json.encode(every), viewer.key, viewer.position(plan.tables)
         return Bound(plan, values, given, key)
+
+    def asks(self, key: Any) -> bool:
+        """Whether the answer under a key is being asked for ``at_once``: who looks first may share what comes."""
+        return key in self._asking
 
     async def at_once(self, bound: Bound, guess: Viewer, viewers: Viewers, shown: str) -> bytes | None:
         """The finished JSON of ``data``, asked for together with who asks: one round trip.
@@ -323,24 +338,32 @@ class Reads:
         lean = self._lean(plan, values, totals)
         if plan.totals:
             given = [bind(values) for bind in lean.binders]
-        sql = f"SELECT ({lean.sql}) AS data, {viewers.columns(f'${len(given) + 2}::text')}"
+        if (sql := self._whole.get(lean.number)) is None:
+            sql = viewers.beside(lean.sql, len(given) + 1)
+            self._whole.put(lean.number, sql)
+        self._asking.add(bound.key)
         try:
-            async with asyncio.timeout(TIMEOUT):
-                row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, shown)
-                assert row is not None
-                viewer = await viewers.of(Seen(row[1], row[2]), shown, guess.language)
-                # One statement sees one state of the database: the data are those of this viewer, or thrown away.
-                if viewer is not guess and (
+            row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, guess.at, shown, timeout=TIMEOUT)
+            assert row is not None
+            viewer = await viewers.beheld(row, shown, guess)
+            # One statement sees one state of the database: the data are those of this viewer, or thrown away.
+            if viewer is None or (
+                viewer is not guess
+                and (
                     viewer.key != guess.key
                     or any(viewer.position(each.tables) != guess.position(each.tables) for each in plan.totals)
-                ):
-                    return None
-                answer: bytes = row[0]
-                if lean.late:
+                )
+            ):
+                return None
+            answer: bytes = row[0]
+            if lean.late:
+                async with asyncio.timeout(TIMEOUT):
                     filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
                     answer = msgspec.json.encode(filled)
         except TimeoutError:
             raise too_slow() from None
+        finally:
+            self._asking.discard(bound.key)
         key = bound.key if viewer is guess else self.bound(plan, values, viewer).key
         self._answers.put(key, (lean, answer), len(answer) + 500)
         return answer

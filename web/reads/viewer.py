@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+import asyncpg
 import msgspec
 
 from hub.door import Hub
@@ -19,12 +20,15 @@ _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
 LOOKS = 5.0
 """How long, in seconds, looking up who asks may take."""
+TURNS = 2
+"""So many turns of the loop a look waits for others who share it: one who is alone hardly notices."""
 FEW = 1_000
 """So many rows of a table are few: sorted in no time."""
 LISTED = tuple(name for name, cls in TABLES.items() if is_record(cls) or name == "entry")
 """The tables that lists are of. Found by walking along an order, for who may read few rows that is the long way."""
 MIRRORS = "mirror/"
 """An auditor with a token that was made to mirror sealed values."""
+_HOLDS = "hash = %s AND kind <> 'link' AND ends_at > now()"
 _ACCESS = msgspec.json.Decoder(Access)
 
 
@@ -33,6 +37,7 @@ class Viewer:
     """A viewer at one moment. ``positions`` were read before anything else: an answer is never older than they say.
 
     ``narrow`` are the tables of which they may read few rows; answers do not depend on it, only how they are found.
+    ``at`` is the position of the hub then, and ``told`` what it said of the secret that was shown.
     """
 
     person: str | None
@@ -41,6 +46,8 @@ class Viewer:
     language: str = "en"
     access: Access | None = None
     narrow: frozenset[str] = frozenset()
+    at: int = 0
+    told: bytes | None = None
 
     @cached_property
     def list(self) -> "list[str]":
@@ -76,10 +83,15 @@ def within(mine: frozenset[str], access: Access | None) -> frozenset[str]:
 
 
 class Seen(NamedTuple):
-    """What the database says of who shows a secret: the positions of its tables, and what the secret opens, as JSON."""
+    """What the database says of who shows a secret: its position and that of each table, what the secret opens."""
 
-    positions: bytes
+    at: int
+    positions: dict[str, int]
     access: bytes | None
+
+
+Look = dict[str, Seen]
+"""What one look at the database says of everybody it was for, by fingerprint."""
 
 
 @dataclass
@@ -88,12 +100,12 @@ class Viewers:
 
     hub: Hub
     _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
-    _recent: dict[tuple[str, str], tuple[Seen, Viewer]] = field(default_factory=dict)
+    _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
     _breadth: dict[frozenset[str], tuple[float, frozenset[str]]] = field(default_factory=dict)
-    _positions: tuple[bytes, dict[str, int]] = (b"", {})
+    _positions: tuple[int, dict[str, int]] = (-1, {})
     _asked: set[str] = field(default_factory=set)
-    _looking: asyncio.Task[dict[str, Seen]] | None = None
-    _next: asyncio.Task[dict[str, Seen]] | None = None
+    _looking: asyncio.Task[Look] | None = None
+    _next: asyncio.Task[Look] | None = None
 
     async def find(self, secret: str | None, language: str = "en") -> Viewer:
         """The viewer who shows this secret; a secret that is not valid now is none."""
@@ -101,63 +113,98 @@ class Viewers:
 
     async def showing(self, shown: str, language: str) -> Viewer:
         """The viewer who shows a secret of this fingerprint."""
+        return await self._of((await asyncio.shield(self.look(shown)))[shown], shown, language)
+
+    def look(self, shown: str) -> "asyncio.Task[Look]":
+        """What the database says, from now on, of whoever shows a secret of this fingerprint, and of others."""
         # Whoever comes while a look is under way shares the next one: no look began before who it is for had come.
         self._asked.add(shown)
         if self._next is None:
             self._next = asyncio.create_task(self._look(self._looking))
             self._next.add_done_callback(_heard)
-        return await self.of((await asyncio.shield(self._next))[shown], shown, language)
+        return self._next
 
-    async def _look(self, before: asyncio.Task[dict[str, Seen]] | None) -> dict[str, Seen]:
+    async def _look(self, before: asyncio.Task[Look] | None) -> Look:
         if before is not None and not before.done():
             await asyncio.wait((before,))
         # A look that failed holds what it failed on: the next one lets go of it.
         before = None
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         asked, self._asked, self._looking, self._next = self._asked, set(), self._next, None
-        sql = f"SELECT s.hash, {self.columns('s.hash')} FROM unnest($1::text[]) AS s (hash)"
+        at, positions = self._positions
+        sql = f"""SELECT s.hash, {self._moved("$2")}, (
+                      SELECT row_to_json(a) FROM (
+                          SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
+                          WHERE {_HOLDS % "s.hash"}) a)
+                  FROM {self.hub.models.schema}.position p, unnest($1::text[]) AS s (hash)"""
         # A connection that never answers holds up whoever asked over it, and nobody else.
-        async with asyncio.timeout(LOOKS):
-            return {hash: Seen(*seen) for hash, *seen in await self.hub.log.pool.fetch(sql, list(asked))}
+        rows = await self.hub.log.pool.fetch(sql, list(asked), at, timeout=LOOKS)
+        if rows[0][2] is not None:
+            positions = msgspec.json.decode(rows[0][2])
+            self._positions = rows[0][1], positions
+        return {hash: Seen(at, positions, access) for hash, at, _, access in rows}
 
-    def columns(self, parameter: str) -> str:
-        """What says who shows a secret, as columns of a statement that may ask for more."""
-        return f"""(SELECT json_object_agg("table", at) FROM {self.hub.models.schema}.touched) AS positions,
-                   (SELECT row_to_json(a) FROM (
-                        SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
-                        WHERE hash = {parameter} AND kind <> 'link' AND ends_at > now()) a) AS access"""
+    def _moved(self, known: str) -> str:
+        # The position, and those of the tables where it is not the one that is known.
+        every = f'(SELECT json_object_agg("table", at) FROM {self.hub.models.schema}.touched)'
+        return f"p.at, CASE WHEN p.at <> {known}::bigint THEN {every} END"
+
+    def beside(self, data: str, parameters: int) -> str:
+        """A statement that says with its data, for ``beheld``, whether who asks is who they were: for a guess.
+
+        Two parameters follow those of the data: the position of the guess, and the fingerprint of what was shown.
+        """
+        still = f"EXISTS (SELECT FROM hub.access WHERE {_HOLDS % f'${parameters + 2}::text'})"
+        known = self._moved(f"${parameters + 1}")
+        return f"SELECT ({data}) AS data, {known}, {still} FROM {self.hub.models.schema}.position p"
+
+    async def beheld(self, row: asyncpg.Record, shown: str, guess: Viewer) -> Viewer | None:
+        """Who asks, as this statement saw it; ``None`` where that is more than it can tell."""
+        _, at, positions, still = row
+        if still != (guess.told is not None):
+            return None
+        # What a secret opens never changes: it is there, or not.
+        seen = Seen(at, guess.positions if positions is None else msgspec.json.decode(positions), guess.told)
+        return self.same(seen, shown, guess.language) or await self._of(seen, shown, guess.language)
 
     @staticmethod
     def shown(secret: str | None) -> str:
-        """The parameter of these columns."""
+        """The fingerprint of a secret; empty where none was shown."""
         return fingerprint(secret) if secret else ""
 
     def recent(self, shown: str, language: str) -> Viewer | None:
         """Who showed this last, as they were then: a guess, to be compared with who they are."""
-        known = self._recent.get((shown, language))
-        return known[1] if known else None
+        return self._recent.get((shown, language))
 
-    async def of(self, seen: Seen, shown: str, language: str) -> Viewer:
-        """The viewer that the columns tell of: the same one for as long as they say the same."""
+    def same(self, seen: Seen, shown: str, language: str) -> Viewer | None:
+        """The viewer that was seen, if it is the one of the last time."""
         known = self._recent.get((shown, language))
-        if known is not None and known[0] == seen and await self._narrow(known[1].principals) == known[1].narrow:
-            return known[1]
-        if self._positions[0] != seen.positions:
-            self._positions = seen.positions, msgspec.json.decode(seen.positions)
-        positions = self._positions[1]
-        access = _ACCESS.decode(seen.access) if seen.access else None
+        if known is None or known.at != seen.at or known.told != seen.access:
+            return None
+        breadth = self._breadth.get(known.principals)
+        at_hand = breadth is not None and breadth[0] >= time.monotonic() and breadth[1] == known.narrow
+        return known if at_hand else None
+
+    async def _of(self, seen: Seen, shown: str, language: str) -> Viewer:
+        # The same one for as long as the same is seen.
+        if (same := self.same(seen, shown, language)) is not None:
+            return same
+        at, positions, told = seen
+        access = _ACCESS.decode(told) if told else None
         person = access.person if access else None
         mine = within(await self._principals(person, positions), access)
-        viewer = Viewer(person, mine, positions, language, access, await self._narrow(mine))
+        viewer = Viewer(person, mine, positions, language, access, await self._narrow(mine), at, told)
         if len(self._recent) > 10_000:
             self._recent.clear()
-        self._recent[shown, language] = seen, viewer
+        self._recent[shown, language] = viewer
         return viewer
 
     async def person(self, person: str | None, language: str = "en") -> Viewer:
         """The viewer that a person is, without a secret: for what the hub shows by itself."""
         found = await self.find(None, language)
         mine = await self._principals(person, found.positions)
-        return Viewer(person, mine, found.positions, language, narrow=await self._narrow(mine))
+        return Viewer(person, mine, found.positions, language, None, await self._narrow(mine), found.at)
 
     async def _narrow(self, mine: frozenset[str]) -> frozenset[str]:
         now = time.monotonic()
@@ -190,7 +237,7 @@ class Viewers:
         return known[1]
 
 
-def _heard(look: asyncio.Task[dict[str, Seen]]) -> None:
+def _heard(look: asyncio.Task[Look]) -> None:
     # Whoever asked may have gone: a look that failed is then nobody's.
     if not look.cancelled():
         look.exception()
