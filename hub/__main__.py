@@ -36,7 +36,7 @@ from hub.postgres import default_home
 from hub.serving import at, serve
 from hub.settings import policy_file
 from hub.tables import digest
-from hub.writer import Receipt
+from hub.turns import Receipt
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -20,7 +20,8 @@ from hub.audit.following import lost
 from hub.door import Hub
 from hub.log import is_there
 from hub.postgres import Unavailable, database, default_home
-from hub.writer import Busy, Receipt, Unknown
+from hub.turns import Receipt
+from hub.writer import Busy, Unknown
 
 T = TypeVar("T")
 RIGHTS = """

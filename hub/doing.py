@@ -13,7 +13,7 @@ from hub.checking import choices_of
 from hub.checking import command as checked
 from hub.console import err, opened, shown
 from hub.door import Hub
-from hub.writer import Receipt
+from hub.turns import Receipt
 
 
 @click.group("do")

@@ -22,8 +22,9 @@ from hub.models import Models
 from hub.pool import Pool
 from hub.states import Key, Missing, States
 from hub.tables import writing
+from hub.turns import Again, Pending, Receipt, Tracking
 from hub.vault import Vault
-from hub.writer import Again, Pending, Receipt, Tracking, Writer
+from hub.writer import Writer
 
 T = TypeVar("T")
 _ROUNDS = 100

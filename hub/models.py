@@ -37,12 +37,12 @@ class Batch:
     """Rows folded in memory, each written once; nothing is shared with the cache until the batch is committed."""
 
     def __init__(self, find: Callable[[RowKey], Row | None], parked: Iterable[RowKey] = ()) -> None:
-        self._find = find
+        self.find = find
         self._before: dict[RowKey, Row | None] = {}
         self.changed: dict[RowKey, Row | None] = {}
         self.entries: list[history.EntryRow] = []
         self.parked: list[dict[str, Any]] = []
-        self._parked = set(parked)
+        self.blocked = set(parked)
 
     def add_all(self, happened: Sequence[Happened | Recorded], begin: int) -> int:
         """Fold these events from one of them on; answers which is the first that has to wait for a row."""
@@ -60,13 +60,13 @@ class Batch:
         keyed: list[tuple[Step, RowKey, Row | None]] = []
         for step in FOLDING.get(type(event), ()):
             key = step.key(event)
-            row = None if step.makes else self.changed[key] if key in self.changed else self._find(key)
+            row = None if step.makes else self.changed[key] if key in self.changed else self.find(key)
             if row is ABSENT:
                 return False
             keyed.append((step, key, row))
         concerned: list[tuple[str, ...]] = []
         for step, key, row in keyed:
-            if key in self._parked:
+            if key in self.blocked:
                 continue
             if key not in self.changed:
                 self._before[key] = row
@@ -75,7 +75,7 @@ class Batch:
                 if step.whole:
                     concerned.append(getattr(after or row, "readers", ()))
             except FoldFailed as failure:
-                self._parked.add(key)
+                self.blocked.add(key)
                 self.parked.append(
                     {"table": key[0], "key": key[1], "position": happened.position, "error": str(failure)}
                 )
@@ -203,7 +203,8 @@ class Models:
             with _replaying():
                 while chunk := await reading:
                     reading = asyncio.create_task(self._next(chunk[-1].position))
-                    batch = await self.folded(chunk, db, writing)
+                    batch = self.begin()
+                    await self.fold(batch, chunk, db, writing)
                     payload = await asyncio.to_thread(batch.payload, False)
                     if writing is not None:
                         await writing
@@ -227,18 +228,29 @@ class Models:
             "entry", schema_name=self.schema, records=map(_astuple, entries), columns=_ENTRY.__struct_fields__
         )
 
-    async def folded(
+    def begin(self, before: Batch | None = None) -> Batch:
+        """Rows on what is in memory, or on another batch, which is being committed."""
+        if before is None:
+            return Batch(self._found, self._parked)
+        return Batch(lambda key: before.changed[key] if key in before.changed else self._found(key), before.blocked)
+
+    def stands(self, batch: Batch) -> None:
+        """The batch before this one was kept: its rows are in memory now."""
+        batch.find = self._found
+
+    async def fold(
         self,
+        batch: Batch,
         happened: Sequence[Happened | Recorded],
         db: asyncpg.Connection | None = None,
         writing: asyncio.Task[None] | None = None,
-    ) -> Batch:
-        """The rows after these events; what is not in memory is read first: all of it at once, when first needed.
+    ) -> None:
+        """Fold these events; what is not in memory is read first: all of it at once, when first needed.
 
         It is read over ``db``, where that is given, once it has finished ``writing``: only there it is seen before the
         commit.
         """
-        batch, done = Batch(self._found, self._parked), 0
+        done = 0
         while done < len(happened):
             if len(happened) < LARGE:
                 done = batch.add_all(happened, done)
@@ -249,7 +261,6 @@ class Models:
                     await writing
                 keys = keys_of(happened).items()
                 await self._load([key for key, made in keys if not made and key not in self._rows], db)
-        return batch
 
     def _found(self, key: RowKey) -> Row | None:
         return self._rows.get(key, ABSENT)

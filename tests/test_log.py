@@ -30,7 +30,8 @@ from domain.proposals import AssessRisk, DraftProposal, InvitePartner, RevisePro
 from hub.door import Hub
 from hub.log import Log
 from hub.models import verify
-from hub.writer import MAX_WAITING, Busy, Receipt, Unknown
+from hub.turns import Receipt
+from hub.writer import MAX_WAITING, Busy, Unknown
 
 
 def told(story):

@@ -28,7 +28,7 @@ from hub.door import Hub
 from hub.log import as_writer
 from hub.logs import logged
 from hub.pool import Pool
-from hub.writer import Receipt
+from hub.turns import Receipt
 
 LOOK = 0.5
 """Seconds between two looks at the log; a look that finds nothing new costs a query."""
