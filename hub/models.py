@@ -40,6 +40,7 @@ class Batch:
         self.find = find
         self._before: dict[RowKey, Row | None] = {}
         self.changed: dict[RowKey, Row | None] = {}
+        self._encoded: dict[RowKey, tuple[Row, msgspec.Raw]] = {}
         self.entries: list[history.EntryRow] = []
         self.parked: list[dict[str, Any]] = []
         self.blocked = set(parked)
@@ -82,6 +83,12 @@ class Batch:
         self.entries.append(history.entry(event, happened.position, happened.actor, happened.at, concerned))
         return True
 
+    def encode(self) -> None:
+        """Encode what was folded since: so much less has to be done when the rows are written."""
+        for key, row in self.changed.items():
+            if row is not None and ((known := self._encoded.get(key)) is None or known[0] is not row):
+                self._encoded[key] = row, msgspec.Raw(_ENCODER.encode(self._worded(*key, row)))
+
     def payload(self, entries: bool = True) -> str:
         """What the schema's ``write`` takes; without the ``entries`` where they are copied."""
         tables: dict[str, list[Any]] = {"entry": list(self.entries)} if entries and self.entries else {}
@@ -89,7 +96,9 @@ class Batch:
             if row is None:
                 tables.setdefault("-" + table, []).append(dict(zip(TABLES[table].key, key, strict=True)))
             else:
-                tables.setdefault(table, []).append(self._worded(table, key, row))
+                known = self._encoded.get((table, key))
+                encoded = known[1] if known is not None and known[0] is row else self._worded(table, key, row)
+                tables.setdefault(table, []).append(encoded)
         if self.parked:
             tables["!parked"] = self.parked
         return _ENCODER.encode(tables).decode()

@@ -123,6 +123,7 @@ class Turn:
             self._decide(pending)
         self.batch = [each for each in self.batch if not each.done.done() and each not in self.later]
         await self._models.fold(self.rows, self.recorded[begin:])
+        self.rows.encode()
 
     def has(self, pending: Pending) -> bool:
         """Whether a command of the same actor and key is decided here."""

@@ -4,6 +4,7 @@ import re
 import typing
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
@@ -105,6 +106,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
         return getattr(self, name) if name else None
 
 
+@cache
 def record_field(cls: type[Command]) -> str | None:
     """The name of the field that holds the command's record; ``None`` where the command makes a new one."""
     return next((name for name, kind, _ in tagged_fields(cls) if kind == cls.on.kind), None)
