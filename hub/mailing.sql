@@ -1,4 +1,4 @@
--- How far invitations have been mailed: whoever was invited up to this position has had theirs.
+-- How far the log has been mailed: whoever was invited, or is to be told of something, up to this position was.
 
 CREATE TABLE hub.mailing (
     position bigint NOT NULL,

@@ -1,4 +1,4 @@
-"""Mails that let somebody in: invitations as they are recorded, by whomever, and links that people ask for."""
+"""Mails: invitations and what waits for somebody, as it is recorded, by whomever; and links that people ask for."""
 
 import asyncio
 import logging
@@ -10,17 +10,20 @@ import msgspec
 from domain.core import N_, Sealed
 from domain.people import PersonInvited
 from hub.door import Hub
-from hub.log import as_writer
+from hub.log import Recorded, as_writer
 from hub.mail import Mail, NotSent
+from web.notices import NOTICED, notice
 from web.sessions import Throttle
 from web.words import PAGES, translated
 
 LOOK, LONGEST = 1.0, 300.0
 """Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
 _OFTEN, _EVERY = 3, 600.0
+_NOTICES, _DAY = 20, 86_400.0
 _AT_ONCE, _WAITING = 100, 20
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
+_MAILED = ["PersonInvited", *(each.type for each in NOTICED)]
 _log = logging.getLogger("hub")
 
 _INVITED = N_("You are invited to the hub")
@@ -44,6 +47,9 @@ class Mailing:
         self._throttle = Throttle(_OFTEN, _EVERY)
         self._sending: set[asyncio.Task[None]] = set()
         self._made = "", ""
+        # Whoever invites and takes back again and again fills nobody's letter box.
+        self._notices = Throttle(_NOTICES, _DAY / _NOTICES)
+        self._told: tuple[int, dict[str, bool]] = 0, {}
 
     def ask(self, email: str, language: str) -> None:
         """Send a link to whoever was invited under this address. Nobody is told whether there is such a person."""
@@ -55,7 +61,7 @@ class Mailing:
         task.add_done_callback(self._sending.discard)
 
     async def keep(self) -> None:
-        """Mail each invitation after the first start with a mail server, for ever; several may try, one does it."""
+        """Mail what is recorded after the first start with a mail server, for ever; several may try, one does it."""
         while True:
             db = None
             try:
@@ -65,7 +71,7 @@ class Mailing:
                     await self._follow(db)
             except Exception as error:
                 said = str(error) or type(error).__name__
-                _log.exception("invitations wait")
+                _log.exception("mails wait")
                 with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     await self._hub.log.pool.execute("UPDATE hub.mailing SET trouble = $1", said)
             finally:
@@ -81,11 +87,13 @@ class Mailing:
         at, waits = await db.fetchval("SELECT position FROM hub.mailing"), LOOK
         while True:
             head = await self._hub.log.head()
-            batch = await self._hub.log.read(at, types=["PersonInvited"], limit=_AT_ONCE)
+            batch = await self._hub.log.read(at, types=_MAILED, limit=_AT_ONCE)
             try:
                 for each in batch:
-                    assert isinstance(each.event, PersonInvited)
-                    await self._invite(each.event)
+                    if isinstance(each.event, PersonInvited):
+                        await self._invite(each.event)
+                    else:
+                        await self._notify(each)
                     at = each.position
                     await db.execute(_DONE, at, "")
                 waits = LOOK
@@ -94,7 +102,7 @@ class Mailing:
                     at = head
                     await db.execute(_DONE, at, "")
             except NotSent as error:
-                _log.warning("an invitation waits: %s", error)
+                _log.warning("a mail waits: %s", error)
                 await db.execute(_DONE, at, str(error))
                 waits = min(2 * waits, LONGEST)
             await asyncio.sleep(waits)
@@ -109,11 +117,48 @@ class Mailing:
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
             self._made = person, await hub.identity.link(person, ends=False)
         try:
-            await self._send(email, event.language, _INVITED, _INVITATION, self._made[1])
+            await self._send(email, event.language, _INVITED, _INVITATION, f"/sign-in/{self._made[1]}")
         except NotSent as error:
             if not error.final:
                 raise
             _log.warning("the invitation of %s is not sent: %s", person, error)
+
+    async def _notify(self, recorded: Recorded) -> None:
+        hub = self._hub
+        if (found := await notice(hub, recorded.event)) is None:
+            return
+        if self._told[0] != recorded.position:
+            # However often it is tried, nobody who has it gets it again.
+            self._told = recorded.position, {}
+        told = self._told[1]
+        for person in found.people:
+            if person == recorded.actor or told.get(person):
+                continue
+            if person not in told and self._notices.wait(person):
+                _log.warning("%s is not told of position %s: they were told enough today", person, recorded.position)
+                continue
+            told[person] = False
+            invited = await hub.log.read(tag=person, types=["PersonInvited"], limit=1)
+            language = invited[0].event.language if isinstance(invited[0].event, PersonInvited) else "en"
+            if (email := await self._address(person, "joined")) is not None:
+                try:
+                    await self._send(email, language, found.subject, found.text, found.link, **found.words)
+                except NotSent as error:
+                    if not error.final:
+                        raise
+                    _log.warning("the notice for %s is not sent: %s", person, error)
+            told[person] = True
+
+    async def _address(self, person: str, *statuses: str) -> str | None:
+        # The address that is known of somebody, if they are one of these.
+        hub = self._hub
+        sql = f"SELECT status, email::text FROM {hub.models.schema}.person WHERE id = $1"
+        row = await hub.log.pool.fetchrow(sql, person)
+        if row is None or row["status"] not in statuses or row["email"] is None:
+            return None
+        sealed = msgspec.json.decode(row["email"], type=Sealed)
+        (known,) = await hub.vault.read(hub.log.pool, [(person, "email", sealed)])
+        return known
 
     async def _link(self, email: str, language: str) -> None:
         hub = self._hub
@@ -121,22 +166,17 @@ class Mailing:
             person = await hub.person_of(email)
             if person is None or self._throttle.wait(person):
                 return
-            sql = f"SELECT status, email::text FROM {hub.models.schema}.person WHERE id = $1"
-            row = await hub.log.pool.fetchrow(sql, person)
-            if row is None or row["status"] not in ("invited", "joined"):
-                return
-            sealed = msgspec.json.decode(row["email"], type=Sealed)
             # To the address that is known, not to the one that was typed: two may look alike.
-            (known,) = await hub.vault.read(hub.log.pool, [(person, "email", sealed)])
-            if known is not None:
+            if (known := await self._address(person, "invited", "joined")) is not None:
                 # Whoever asks has shown nothing yet: no link that somebody was given ends by it.
-                await self._send(known, language, _SIGN_IN, _LINK, await hub.identity.link(person, ends=False))
+                secret = await hub.identity.link(person, ends=False)
+                await self._send(known, language, _SIGN_IN, _LINK, f"/sign-in/{secret}")
         except Exception as error:
             _log.warning("a link that was asked for is not sent: %s", str(error) or type(error).__name__)
 
-    async def _send(self, email: str, language: str, subject: str, text: str, secret: str) -> None:
+    async def _send(self, email: str, language: str, subject: str, text: str, path: str, **words: str) -> None:
         languages = (language,) if language in PAGES else _OTHERS
-        link = f"{self._base}/sign-in/{secret}"
+        words["link"] = self._base + path
         subjects = " · ".join(translated(subject, each) for each in languages)
-        texts = [translated(text, each) % {"link": link} for each in languages]
+        texts = [translated(text, each) % words for each in languages]
         await self._mail.send(email, subjects, "\n\n---\n\n".join(texts) + "\n")

@@ -1,0 +1,165 @@
+"""Whoever something waits for is told by mail, in their language, and nobody is told more than they may read."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from domain.organizations import AppointOfficer, RegisterOrganization, VerifyOrganization
+from domain.people import ErasePerson, InvitePerson, JoinHub
+from domain.proposals import (
+    ConfirmPartner,
+    DeclinePartner,
+    DraftProposal,
+    InvitePartner,
+    ReviseProposal,
+    UninvitePartner,
+)
+from tests.test_log import region, told
+from tests.test_mailing import FROM, body, kept, mailed
+from tests.web import BASE
+from web import mailing
+
+
+async def joined(hub, email, language="en"):
+    id = (await hub.do(InvitePerson(name="Somebody", email=email, language=language))).record
+    await hub.do(JoinHub(person=id), id)
+    return id
+
+
+async def office(hub, center, name, *emails):
+    """An organization of Kyrgyzstan with these officers: the first speaks Russian, the second Tajik."""
+    people = [await joined(hub, each, language) for each, language in zip(emails, ("ru", "tg"), strict=False)]
+    register = RegisterOrganization(name=name, kind="university", city="Bishkek", country="KG")
+    id = (await hub.do(register, people[0])).record
+    await hub.do(VerifyOrganization(organization=id), center)
+    for each in people:
+        await hub.do(AppointOfficer(organization=id, person=each), center)
+    return id, people
+
+
+def test_the_officers_of_a_partner_are_told_once_in_their_language(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, (one, _) = await office(hub, center, "Manas", "one@example.org", "other@example.org")
+            draft = DraftProposal(call=call, lead=lead, title="Ice & 100 % water")
+            proposal = (await hub.do(draft, author)).record
+            invite = InvitePartner(proposal=proposal, organization=partner, contribution="Data")
+            async with kept(made):
+                await hub.do(invite, author)
+                await hub.do(ReviseProposal(proposal=proposal, abstract="Nobody is told of this."), author)
+                first, second = sorted(await server.get(2), key=lambda each: each["To"])
+                assert (first["To"], first["From"]) == ("one@example.org", FROM)
+                assert first["Subject"] == "Вашу организацию приглашают в совместную заявку"
+                assert second["Subject"] == "Ташкилоти шуморо ба дархости муштарак даъват мекунанд"
+                assert "Institute" in body(first) and "Manas" in body(first) and "Ice & 100 % water" in body(first)
+                assert f"\n{BASE}/proposals/{proposal}\n" in body(first)
+                # What one of them did is told to whoever leads the proposal, and not to them.
+                await hub.do(DeclinePartner(proposal=proposal, organization=partner, reason="No staff"), one)
+                declined = (await server.get(3))[2]
+                assert declined["To"] == "zarina@example.org" and "Manas will not take part" in body(declined)
+                assert declined["Subject"] == "A partner will not take part"
+            assert await hub.log.pool.fetchval("SELECT position FROM hub.mailing") == await hub.log.head()
+
+    told(story())
+
+
+def test_a_proposal_that_was_given_back_is_told_with_its_reason_and_its_day(dsn, monkeypatch):
+    async def story():
+        from domain.calls import OpenRound
+        from domain.proposals import AssessRisk, ReturnProposal, SubmitProposal
+
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, (one,) = await office(hub, center, "Manas", "one@example.org")
+            await hub.do(OpenRound(call=call))
+            proposal = (
+                await hub.do(DraftProposal(call=call, lead=lead, title="Ice", abstract="On ice. " * 20), author)
+            ).record
+            await hub.do(AppointOfficer(organization=lead, person=author), center)
+            await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+            await hub.do(ConfirmPartner(proposal=proposal, organization=partner), one)
+            await hub.do(
+                AssessRisk(
+                    proposal=proposal,
+                    level="minimal",
+                    harms="Nobody directly",
+                    safeguards="Open review of results",
+                    personal_data=False,
+                ),
+                author,
+            )
+            await hub.do(SubmitProposal(proposal=proposal), author)
+            until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
+            async with kept(made):
+                back = ReturnProposal(proposal=proposal, reason="Say who owns\nthe data.", until=until)
+                await hub.do(back, center)
+                (mail,) = await server.get(1)
+            assert mail["To"] == "zarina@example.org" and "Say who owns\nthe data." in body(mail)
+            assert f"until {until:%Y-%m-%d %H:%M} UTC" in body(mail)
+
+    told(story())
+
+
+def test_what_no_longer_waits_and_who_is_gone_is_not_written_to(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            emails = "one@example.org", "other@example.org"
+            partner, (one, other) = await office(hub, center, "Manas", *emails)
+            async with kept(made):
+                pass
+            titles = ("Taken back", "Confirmed", "Still asked")
+            ids = [(await hub.do(DraftProposal(call=call, lead=lead, title=each), author)).record for each in titles]
+            for each in ids:
+                await hub.do(InvitePartner(proposal=each, organization=partner, contribution="Data"), author)
+            await hub.do(UninvitePartner(proposal=ids[0], organization=partner), author)
+            await hub.do(ConfirmPartner(proposal=ids[1], organization=partner), one)
+            await hub.do(ErasePerson(person=other), other)
+            async with kept(made):
+                (mail,) = await server.get(1)
+                assert mail["To"] == "one@example.org" and "Still asked" in body(mail)
+                await asyncio.sleep(0.3)
+                await server.get(1)
+
+    told(story())
+
+
+def test_a_server_that_is_busy_or_refuses_one_of_them_loses_nothing_and_tells_nobody_twice(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, _ = await office(hub, center, "Manas", "one@example.org", "other@example.org")
+            proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Ice"), author)).record
+            server.answers = {"other@example.org": "451 later"}
+            async with kept(made):
+                await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                async with asyncio.timeout(10):
+                    while server.tried.count("other@example.org") < 3:
+                        await asyncio.sleep(0.02)
+                assert [each["To"] for each in server.taken] == ["one@example.org"]
+                server.answers = {"other@example.org": "550 nobody"}
+                async with asyncio.timeout(10):
+                    while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
+                        await asyncio.sleep(0.02)
+                assert len(server.taken) == 1 and not await hub.log.pool.fetchval("SELECT trouble FROM hub.mailing")
+
+    told(story())
+
+
+def test_who_is_invited_again_and_again_is_told_so_often_a_day_and_no_more(dsn, monkeypatch):
+    monkeypatch.setattr(mailing, "_NOTICES", 3)
+
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, _ = await office(hub, center, "Manas", "one@example.org")
+            async with kept(made):
+                for n in range(6):
+                    proposal = (await hub.do(DraftProposal(call=call, lead=lead, title=f"Draft {n}"), author)).record
+                    await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                async with asyncio.timeout(10):
+                    while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
+                        await asyncio.sleep(0.02)
+                await server.get(3)
+
+    told(story())

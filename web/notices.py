@@ -1,0 +1,86 @@
+"""What is mailed to whom when something waits for them: the same as their first page says, before they open it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from domain.core import N_, Event
+from domain.proposals import PartnerDeclined, PartnerInvited, ProposalReturned
+from hub.door import Hub
+
+MOST = 50
+"""An organization's officers of whom each gets a mail: no more of them than so many."""
+
+
+class Notice(NamedTuple):
+    """A mail to some people; ``words`` stand in its text, whose ``link`` is a path on the hub."""
+
+    people: tuple[str, ...]
+    subject: str
+    text: str
+    words: Mapping[str, str]
+    link: str
+
+
+NOTICED: dict[type[Event], tuple[str, str]] = {
+    PartnerInvited: (
+        N_("Your organization is invited to a joint proposal"),
+        N_(
+            "%(lead)s invites %(organization)s to take part in the proposal “%(title)s”.\n\n"
+            "Read it, and confirm or decline for your organization:\n\n%(link)s\n\n"
+            "The proposal cannot be submitted before that. You get this mail as an officer of %(organization)s."
+        ),
+    ),
+    PartnerDeclined: (
+        N_("A partner will not take part"),
+        N_(
+            "%(organization)s will not take part in your proposal “%(title)s”.\n\n"
+            "See which partners there are now:\n\n%(link)s"
+        ),
+    ),
+    ProposalReturned: (
+        N_("Your proposal was given back for changes"),
+        N_(
+            "Your proposal “%(title)s” was given back for changes:\n\n%(reason)s\n\n"
+            "Its next version can be submitted until %(until)s:\n\n%(link)s"
+        ),
+    ),
+}
+"""The events of which somebody is told, with the subject and the text of the mail."""
+
+
+async def notice(hub: Hub, event: Event) -> Notice | None:
+    """Whom to tell of an event; ``None`` where what it asked for no longer waits."""
+    if not isinstance(event, PartnerInvited | PartnerDeclined | ProposalReturned):
+        return None
+    schema = hub.models.schema
+    row = await hub.log.pool.fetchrow(
+        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, l.name AS lead,
+                o.name AS organization, a.status AS answer
+            FROM {schema}.proposal p
+            JOIN {schema}.organization l ON l.id = p.lead
+            LEFT JOIN {schema}.organization o ON o.id = $2
+            LEFT JOIN {schema}.partner a ON a.proposal = p.id AND a.organization = $2
+            WHERE p.id = $1""",
+        event.proposal,
+        getattr(event, "organization", None),
+    )
+    people: tuple[str, ...]
+    match event:
+        case PartnerInvited() if row and row["status"] in ("draft", "returned") and row["answer"] == "invited":
+            officers = f"SELECT person FROM {schema}.officer WHERE organization = $1 ORDER BY since LIMIT {MOST}"
+            people = tuple(each for (each,) in await hub.log.pool.fetch(officers, event.organization))
+        case PartnerDeclined() if row and row["status"] in ("draft", "returned") and row["answer"] == "declined":
+            people = (row["investigator"],)
+        case ProposalReturned() if row and row["status"] == "returned":
+            people = (row["investigator"],)
+        case _:
+            return None
+    until = f"{row['returned_until']:%Y-%m-%d %H:%M} UTC" if row["returned_until"] else ""
+    words = {
+        "title": row["title"],
+        "lead": row["lead"],
+        "organization": row["organization"] or "",
+        "reason": row["status_reason"] or "",
+        "until": until,
+    }
+    return Notice(people, *NOTICED[type(event)], words, f"/proposals/{event.proposal}")
