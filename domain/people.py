@@ -229,11 +229,14 @@ Name = Annotated[
         min_length=2, max_length=200, title=N_("Full name"), description=N_("As the person writes it, in any script.")
     ),
 ]
+_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
+MAILABLE = rf"^(?!.*=\?)[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+$"
+"""An address that mail can be sent to, in any script; read as a header it is that address and no other."""
 Email = Annotated[
     str,
     Meta(
         max_length=254,
-        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+        pattern=MAILABLE,
         title=N_("E-mail"),
         extra_json_schema={"widget": "email"},
     ),

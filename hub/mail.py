@@ -14,10 +14,11 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
+from domain.people import MAILABLE
+
 PATIENCE, LONGEST = 15.0, 60.0
 """Seconds that a mail server has for each step, and for a mail."""
-_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
-_ADDRESS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
+_ADDRESS = re.compile(MAILABLE)
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -44,7 +45,7 @@ class Mail:
 
     async def send(self, to: str, subject: str, text: str) -> None:
         """Hand a mail over to the server; raises ``NotSent``, whose words name no recipient."""
-        if not _ADDRESS.fullmatch(to) or "=?" in to:
+        if not _ADDRESS.fullmatch(to):
             # Read again as a header it would be another address, or several: a link is for one person.
             raise NotSent("the address is none that mail can be sent to", final=True)
         message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)

@@ -16,7 +16,7 @@ SETTINGS = {
     "HUB_OIDC_ISSUER": "An OpenID Connect provider with which people sign in; the next two belong to it.",
     "HUB_OIDC_CLIENT_ID": "What the provider calls the hub.",
     "HUB_OIDC_CLIENT_SECRET": "What the hub shows the provider.",
-    "HUB_MAIL_URL": "The mail server for invitations and links: smtp://USER:PASSWORD@HOST:587, or smtps://…:465.",
+    "HUB_MAIL_URL": "The mail server for links and notices: smtp://USER:PASSWORD@HOST:587, or smtps://…:465.",
     "HUB_MAIL_FROM": "The address in whose name mail is sent; it belongs to HUB_MAIL_URL.",
     "HUB_POSTGRES_BIN": "The folder of another PostgreSQL's programs; left out: those that came with the hub.",
     "FORWARDED_ALLOW_IPS": "The address of a proxy that is not on this machine: what it says of senders is believed.",

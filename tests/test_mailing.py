@@ -9,8 +9,10 @@ import re
 import httpx2
 import pytest
 
+from domain.core import Refusal
 from domain.people import InvitePerson, JoinHub
 from hub import settings
+from hub.checking import command as checked
 from hub.door import Hub
 from hub.mail import Mail, NotSent
 from tests.test_log import told
@@ -269,6 +271,18 @@ ODD = [
     "a@b.org.",
     "<a@b.org>@c.org",
 ]
+
+
+@pytest.mark.parametrize("address", [*ODD, "a b@c.org", "a@b", "@b.org", "a@b.org\nb@c.org", "a@-b.org", "a" * 250 + "@b.org"])
+def test_an_address_that_no_mail_can_be_sent_to_is_refused_at_the_door(address):
+    with pytest.raises(Refusal) as refused:
+        checked(InvitePerson, {"name": "Somebody", "email": address})
+    assert refused.value.field == "email"
+
+
+@pytest.mark.parametrize("address", ["a@b.org", "ҷамила.о'нил+hub@донишгоҳ.example.org", "x_1@sub-domain.b2.tj"])
+def test_an_address_of_any_script_is_taken(address):
+    assert checked(InvitePerson, {"name": "Somebody", "email": address}).email == address
 
 
 def test_an_odd_address_is_never_read_as_another_one_and_holds_up_nobody(dsn, monkeypatch):
