@@ -38,3 +38,11 @@ def logged() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("uvicorn.error").addFilter(_grave)
+
+
+def _grave(record: logging.LogRecord) -> bool:
+    # To uvicorn a worker that died is nothing more than the worker that it starts in its place.
+    if "Child process" in str(record.msg) and record.levelno < logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return record.levelno >= logging.WARNING

@@ -273,7 +273,9 @@ ODD = [
 ]
 
 
-@pytest.mark.parametrize("address", [*ODD, "a b@c.org", "a@b", "@b.org", "a@b.org\nb@c.org", "a@-b.org", "a" * 250 + "@b.org"])
+@pytest.mark.parametrize(
+    "address", [*ODD, "a b@c.org", "a@b", "@b.org", "a@b.org\nb@c.org", "a@-b.org", "a" * 250 + "@b.org"]
+)
 def test_an_address_that_no_mail_can_be_sent_to_is_refused_at_the_door(address):
     with pytest.raises(Refusal) as refused:
         checked(InvitePerson, {"name": "Somebody", "email": address})

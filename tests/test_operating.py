@@ -226,6 +226,32 @@ def test_a_service_that_is_told_to_end_ends_as_with_ctrl_c(dsn, workers):
     assert "Traceback" not in said
 
 
+def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
+    port = free_port()
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", "2"]
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+
+    def workers():
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return [each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+
+    def waited(until):
+        deadline = time.monotonic() + 60
+        while not until():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+
+    waited(lambda: _is_open(port))
+    killed = workers()[0]
+    os.kill(int(killed), signal.SIGKILL)
+    waited(lambda: killed not in workers() and len(workers()) == 2 and _is_open(port))
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert re.search(rf"^\S+Z WARNING Child process \[{killed}\] died$", said, re.M), said
+    assert "Started server process" not in said and "Traceback" not in said
+
+
 def test_forms_and_health_behind_a_proxy_that_calls_the_hub_otherwise(region_dsn, monkeypatch):
     monkeypatch.setenv("HUB_URL", "https://hub.example")
     with opened(region_dsn, "--demo") as url, httpx2.Client(base_url=url) as client:
