@@ -61,7 +61,8 @@ class Batch:
         keyed: list[tuple[Step, RowKey, Row | None]] = []
         for step in FOLDING.get(type(event), ()):
             key = step.key(event)
-            row = None if step.makes else self.changed[key] if key in self.changed else self.find(key)
+            known = step.makes or key in self.blocked
+            row = None if known else self.changed[key] if key in self.changed else self.find(key)
             if row is ABSENT:
                 return False
             keyed.append((step, key, row))
@@ -209,20 +210,27 @@ class Models:
         async with db.transaction():
             began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
             reading, writing = asyncio.create_task(self._next(at)), None
-            with _replaying():
-                while chunk := await reading:
-                    reading = asyncio.create_task(self._next(chunk[-1].position))
-                    batch = self.begin()
-                    await self.fold(batch, chunk, db, writing)
-                    payload = await asyncio.to_thread(batch.payload, False)
+            try:
+                with _replaying():
+                    while chunk := await reading:
+                        reading = asyncio.create_task(self._next(chunk[-1].position))
+                        batch = self.begin()
+                        await self.fold(batch, chunk, db, writing)
+                        payload = await asyncio.to_thread(batch.payload, False)
+                        if writing is not None:
+                            await writing
+                        writing = asyncio.create_task(self._write(db, payload, batch.entries, at, chunk[-1].position))
+                        at = chunk[-1].position
+                        self.keep(batch)
+                        say(at)
                     if writing is not None:
                         await writing
-                    writing = asyncio.create_task(self._write(db, payload, batch.entries, at, chunk[-1].position))
-                    at = chunk[-1].position
-                    self.keep(batch)
-                    say(at)
-                if writing is not None:
-                    await writing
+            finally:
+                # Where one of them fails, the other lets go of its connection before anybody else uses that.
+                begun = [task for task in (reading, writing) if task is not None and not task.done()]
+                for task in begun:
+                    task.cancel()
+                await asyncio.gather(*begun, return_exceptions=True)
         return at - began
 
     async def _next(self, after: int) -> list[Happened]:

@@ -23,7 +23,7 @@ class Pool:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._idle: list[tuple[PoolConnectionProxy, float]] = []
-        self._held, self._most = 0, pool.get_max_size() * 3 // 4
+        self._held, self._most = 0, max(1, pool.get_max_size() * 3 // 4)
         self._waiting: deque[asyncio.Future[PoolConnectionProxy | None]] = deque()
         self._closing = False
         self.acquire, self.get_size = pool.acquire, pool.get_size
@@ -65,11 +65,11 @@ class Pool:
     def _at_hand(self) -> PoolConnectionProxy | None:
         while self._idle:
             db, since = self._idle.pop()
-            if _is_open(db):
-                if since > time.monotonic() - REST:
-                    return db
+            if _is_open(db) and since > time.monotonic() - REST:
+                return db
+            # asyncpg takes it back as soon as it is closed.
+            with contextlib.suppress(asyncpg.InterfaceError):
                 db.terminate()
-            # asyncpg has taken it back when it was closed.
             self._held -= 1
         return None
 

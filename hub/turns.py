@@ -121,9 +121,14 @@ class Turn:
         self.batch += new
         for pending in new:
             self._decide(pending)
-        self.batch = [each for each in self.batch if not each.done.done() and each not in self.later]
+        self.batch = self.waiting()
         await self._models.fold(self.rows, self.recorded[begin:])
         self.rows.encode()
+
+    def waiting(self) -> list[Pending]:
+        """Those who are neither answered nor wait for the turn before."""
+        later = set(map(id, self.later))
+        return [each for each in self.batch if not each.done.done() and id(each) not in later]
 
     def has(self, pending: Pending) -> bool:
         """Whether a command of the same actor and key is decided here."""
@@ -146,7 +151,7 @@ class Turn:
                 if each.position > at and key in self._states.touched(each.event, each.tags):
                     state = state.evolve(each.event)
             self.states[key] = state
-            return state, self.end
+            return state, max(at, self.end)
         return found
 
     def _decide(self, pending: Pending) -> None:
@@ -154,7 +159,7 @@ class Turn:
         if pending.key is not None:
             # Two of one key in one turn could never both be stored: the second looks the first's answer up.
             if self.has(pending):
-                pending.fail(Again())
+                self._again(pending)
                 return
             self._keys.add((pending.act.actor, pending.key))
         try:
@@ -165,11 +170,7 @@ class Turn:
             self.at = at = max(self.at, pending.act.at)
             new = self._record(pending, at)
         except (Missing, NeedsKey, NeedsAlias):
-            if self._before is None:
-                pending.fail(Again())
-            else:
-                # What it needs follows from the turn before: whoever prepares it does not know that yet.
-                self.later.append(pending)
+            self._again(pending)
             return
         except Refusal as refusal:
             pending.refusal = refusal
@@ -187,6 +188,13 @@ class Turn:
         record = pending.command.record or pending.act.ids.get(pending.command.on.kind.name)
         record = record or (record_of(new[0].event) if new else None)
         pending.receipt = Receipt(new[-1].position if new else 0, at, record, len(new))
+
+    def _again(self, pending: Pending) -> None:
+        if self._before is None:
+            pending.fail(Again())
+        else:
+            # What it waits for follows from the turn before: whoever prepares it anew until then learns nothing.
+            self.later.append(pending)
 
     def _record(self, pending: Pending, at: datetime) -> list[Recorded]:
         new, head = [], self.end

@@ -64,15 +64,13 @@ class Writer:
             async with asyncio.timeout(PATIENCE):
                 while self._queue or self._alone or self._turns:
                     await asyncio.sleep(0.01)
-        if self._task:
+        while self._task and not self._task.done():
+            # A connection that breaks while it is given up swallows what was to end its user.
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        for pending in (*self._under_way(), *self._queue, *self._alone):
+            await asyncio.wait((self._task,), timeout=0.1)
+        for pending in self._under_way():
             pending.fail(Unknown(_CLOSED))
-        for _, look in self._looks:
-            if not look.done():
-                look.set_exception(Unknown(_CLOSED))
-                look.exception()
+        self._refuse(Unknown(_CLOSED))
         if self._db:
             with contextlib.suppress(TimeoutError, OSError, asyncpg.InterfaceError):
                 await self._db.close(timeout=PATIENCE)
@@ -86,7 +84,7 @@ class Writer:
 
     async def reach(self, position: int) -> None:
         """Return when what is in memory has seen this position of the log, whoever appended it."""
-        if position > self.head:
+        if position > self.head and self._task is not None:
             if self._closed:
                 raise Unknown(_CLOSED)
             looked = asyncio.get_running_loop().create_future()
@@ -107,15 +105,16 @@ class Writer:
         return True
 
     async def _connect(self) -> None:
-        self.states.drop()
         self.models.drop()
-        self._recent.clear()
         if self._db:
             self._db.terminate()
         self._db = await asyncpg.connect(self.log.dsn)
         await as_writer(self._db)
         self._db.add_log_listener(self._warning)
         row = await self._db.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")
+        # At once with the head: a state that was read before it is too old for it, and is read again.
+        self.states.drop()
+        self._recent.clear()
         if row:
             self.head, self._last_at = row["position"], row["at"]
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
@@ -203,6 +202,7 @@ class Writer:
                 self._back(turn, ahead)
                 self._turns = []
                 await self._look_again()
+                await self._look()
                 return
             self._advance(turn.recorded, turn.states)
             self.models.keep(turn.rows)
@@ -218,7 +218,7 @@ class Writer:
     async def _prepared(self, ahead: Turn, sending: "asyncio.Task[int]") -> Turn:
         # What comes while others are being committed is decided as if they were.
         while not sending.done():
-            if self._queue and not self._alone and len(ahead.batch) < MAX_BATCH:
+            if self._queue and not self._alone and len(ahead.batch) + len(ahead.later) < MAX_BATCH:
                 try:
                     await ahead.add(self._take(STEP))
                 except Exception:
@@ -232,15 +232,16 @@ class Writer:
         return ahead
 
     async def _look(self) -> None:
+        due = [position for position, _ in self._looks if position > self.head]
+        if due:
+            await self._look_again()
         looks, self._looks = self._looks, []
-        try:
-            if any(position > self.head for position, _ in looks):
-                await self._look_again()
-        except asyncio.CancelledError:
-            self._looks += looks
-            raise
-        for _, look in looks:
-            if not look.done():
+        for position, look in looks:
+            # One that came meanwhile and asks for more comes to its turn.
+            if position > self.head and position not in due:
+                self._looks.append((position, look))
+                self._wake.set()
+            elif not look.done():
                 look.set_result(None)
 
     async def _look_again(self) -> None:
@@ -253,13 +254,27 @@ class Writer:
         while True:
             try:
                 return await self._connect()
-            except (OSError, asyncpg.PostgresError):
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(0.2)
+            except Exception as error:
+                # No outage that passes: an event of a newer hub, say, that this one cannot read. Nobody waits for it.
+                self._refuse(Unknown(f"{type(error).__name__}: {error}"))
+                await asyncio.sleep(0.2)
+
+    def _refuse(self, error: Exception) -> None:
+        looks, self._looks = self._looks, []
+        for _, look in looks:
+            if not look.done():
+                look.set_exception(error)
+                look.exception()
+        for queue in (self._queue, self._alone):
+            while queue:
+                queue.popleft().fail(error)
 
     def _back(self, *turns: Turn) -> None:
         # Nothing of them was written: they come to their turn again, before all others.
         for turn in reversed(turns):
-            self._queue.extendleft(reversed(turn.batch))
+            self._queue.extendleft(reversed(turn.waiting()))
             turn.batch = []
             turn.let_go()
 

@@ -131,6 +131,16 @@ def test_what_the_server_ended_meanwhile_is_not_asked(dsn):
     told(story())
 
 
+def test_a_pool_of_one_answers_too(dsn):
+    async def story():
+        pool = await opened(dsn, 1)
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(*(pool.fetchval("SELECT 1") for _ in range(3))) == [1] * 3
+        await pool.close(5)
+
+    told(story())
+
+
 def test_what_rested_too_long_is_not_asked_again(dsn, monkeypatch):
     async def story():
         pool = await opened(dsn)

@@ -5,10 +5,13 @@ import random
 
 import asyncpg
 import pytest
+from asyncpg import connect_utils
 
 from domain.core import Reason, Refusal
 from domain.organizations import AppointOfficer, AuthorizeSignatory, DismissOfficer
-from domain.proposals import DraftProposal, ReviseProposal, WithdrawProposal
+from domain.proposals import DraftProposal, Proposal, ReviseProposal, WithdrawProposal
+from hub import turns
+from hub import writer as writers
 from hub.door import Hub
 from hub.models import verify
 from hub.turns import Receipt
@@ -230,6 +233,233 @@ def test_who_comes_together_is_committed_together_where_the_disk_is_slow(dsn, pa
         turns.clear()
         await asyncio.gather(*(client(n) for n in range(16)))
         assert sum(turns) == 128 and sum(turns) / len(turns) >= least
+        await hub.close()
+
+    told(story())
+
+
+def test_two_of_one_new_key_behind_a_commit_wait_for_it(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        gate, asked = Gate(hub), []
+        answered = hub._answered
+
+        async def counted(*args):
+            asked.append(args)
+            return await answered(*args)
+
+        hub._answered = counted
+        other = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Other"), author))
+        await gate.reached.wait()
+        draft = DraftProposal(call=call, lead=lead, title="Once")
+        twice = [asyncio.create_task(hub.do(draft, author, "a-key")) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        assert not any(each.done() for each in twice) and len(asked) < 10
+        gate.opened.set()
+        one, same = await asyncio.gather(*twice)
+        assert one == same and (await other).events == 1
+        await hub.close()
+
+    told(story())
+
+
+def test_a_state_that_was_read_before_the_writer_connected_anew_is_not_kept(dsn, monkeypatch):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        mine = (await hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author)).record
+        gate, load, held, loaded = Gate(hub), hub.states.load, asyncio.Event(), asyncio.Event()
+        gate.fails = "after"
+
+        async def slowly(key):
+            found = await load(key)
+            if key[1] == mine and not held.is_set():
+                loaded.set()
+                await held.wait()
+            return found
+
+        withdrawing = asyncio.create_task(hub.do(WithdrawProposal(proposal=mine, reason="No time"), author))
+        await gate.reached.wait()
+        hub.states.drop()
+        hub.states.load = slowly
+        looking = asyncio.create_task(hub.actions(author, mine))
+        await loaded.wait()
+        connect = asyncpg.connect
+
+        async def connecting(*args, **options):
+            held.set()
+            await asyncio.sleep(0.05)
+            return await connect(*args, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncpg, "connect", connecting)
+            gate.opened.set()
+            with pytest.raises(Unknown):
+                await withdrawing
+            await looking
+            with pytest.raises(Refusal):
+                await hub.do(ReviseProposal(proposal=mine, title="Too late"), author)
+        await check_states(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        other, holding = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+        held = holding.transaction()
+        await held.start()
+        await holding.execute(f"SELECT at FROM {hub.models.schema}.position FOR UPDATE")
+        hub.writer._db.terminate()
+        asked = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author))
+        waits = """SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'
+                   AND datname = current_database()"""
+        while (pid := await other.fetchval(waits)) is None:
+            await asyncio.sleep(0.02)
+        await other.execute("SELECT pg_terminate_backend($1)", pid)
+        await asyncio.sleep(0.1)
+        await held.rollback()
+        async with asyncio.timeout(10):
+            assert (await asked).events == 1
+        for each in (other, holding):
+            await each.close()
+        await hub.close()
+
+    told(story())
+
+
+def test_an_event_of_a_newer_hub_leaves_nobody_waiting(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        db = await asyncpg.connect(dsn)
+        position = hub.writer.head + 1
+        await db.execute("INSERT INTO hub.event VALUES ($1, 'FromTheFuture', '', 'hub', now(), 'r', '{}')", position)
+        await db.close()
+        asked = hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author), hub.actions(author, lead, position)
+        async with asyncio.timeout(10):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(each) for each in answers} == {Unknown} and not hub.writer._task.done()
+        async with asyncio.timeout(10):
+            await hub.close()
+
+    told(story())
+
+
+def test_a_mistake_in_a_decision_gives_nobody_s_command_twice(dsn, monkeypatch):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        mine = (await hub.do(DraftProposal(call=call, lead=lead, title="Mine"), author)).record
+        gate, decide, failed = Gate(hub), turns.decide, []
+
+        def breaking(command, model, act):
+            if getattr(command, "title", "") == "Poison" and not failed:
+                failed.append(command)
+                raise KeyError("a mistake in a decision")
+            return decide(command, model, act)
+
+        monkeypatch.setattr(turns, "decide", breaking)
+        first = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Other"), author))
+        await gate.reached.wait()
+        put, taken = hub.writer.put, []
+        hub.writer.put = taken.append
+        revising = asyncio.create_task(hub.do(ReviseProposal(proposal=mine, title="Once"), author))
+        poison = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Poison"), author))
+        while len(taken) < 2:
+            await asyncio.sleep(0.01)
+        taken.sort(key=lambda each: each.command.title == "Poison")
+        taken[1].decided = False
+        hub.states._held.pop((Proposal, mine))
+        hub.writer.put = put
+        for each in taken:
+            put(each)
+        await asyncio.sleep(0.1)
+        gate.opened.set()
+        _, revised, poisoned = await asyncio.gather(first, revising, poison)
+        assert failed and revised.events == poisoned.events == 1
+        rows = await check_log(hub)
+        assert sum(getattr(row.event, "title", "") == "Once" for row in rows) == 1
+        await hub.close()
+
+    told(story())
+
+
+def test_a_parked_record_holds_up_no_fold(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        mine = (await hub.do(DraftProposal(call=call, lead=lead, title="Mine"), author)).record
+        await hub.do(ReviseProposal(proposal=mine, title="Again"), author)
+        rows = (await hub.log.read(limit=1_000))[-2:]
+        hub.models._parked.add(("proposal", (mine,)))
+        hub.models.drop()
+        batch = hub.models.begin()
+
+        async def never(wanted, db):
+            raise AssertionError("there is nothing to be read")
+
+        hub.models._load = never
+        await hub.models.fold(batch, rows)
+        assert ("proposal", (mine,)) not in batch.changed and len(batch.entries) == 2
+        await hub.close()
+
+    told(story())
+
+
+def test_so_many_wait_behind_a_commit_and_whoever_comes_then_is_told_at_once(dsn, monkeypatch):
+    monkeypatch.setattr(writers, "MAX_WAITING", 40)
+    monkeypatch.setattr(writers, "MAX_BATCH", 40)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        gate, draft = Gate(hub), DraftProposal(call=call, lead=lead, title="Once")
+        first = asyncio.create_task(hub.do(draft, author, "a-key"))
+        await gate.reached.wait()
+        asked = []
+        for _ in range(10):
+            asked += [asyncio.create_task(hub.do(draft, author, "a-key")) for _ in range(20)]
+            await asyncio.sleep(0.05)
+        assert len(hub.writer._turns[1].later) <= 60 and sum(each.done() for each in asked) >= 80
+        gate.opened.set()
+        answers = await asyncio.gather(first, *asked, return_exceptions=True)
+        assert {type(each) for each in answers} == {Receipt, Busy}
+        await hub.close()
+
+    told(story())
+
+
+def test_the_writer_stops_however_its_connection_breaks(dsn, monkeypatch):
+    monkeypatch.setattr("hub.writer.PATIENCE", 0.3)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, _ = await region(hub)
+        holding = await asyncpg.connect(dsn)
+        held = holding.transaction()
+        await held.start()
+        await holding.execute(f"SELECT at FROM {hub.models.schema}.position FOR UPDATE")
+        looking = asyncio.create_task(hub.actions(author, lead, 1_000_000))
+        await asyncio.sleep(0.3)
+
+        async def away(*_, **__):
+            raise ConnectionRefusedError("away")
+
+        with monkeypatch.context() as patched:
+            # The server has gone, and what waits for it is never told: the request to cancel fails as well.
+            patched.setattr(connect_utils, "_cancel", away)
+            patched.setattr(asyncpg, "connect", away)
+            async with asyncio.timeout(10):
+                await hub.writer.stop()
+            with pytest.raises(Unknown):
+                await looking
+        await held.rollback()
+        await holding.close()
         await hub.close()
 
     told(story())
