@@ -13,6 +13,9 @@ from asyncpg.pool import PoolConnectionProxy
 REST = 60.0
 """A connection that nobody asked for so long, in seconds, may have been cut off on its way: it is not asked again."""
 
+GRACE = 1.0
+"""Seconds that a server has to give up a statement."""
+
 
 class Pool:
     """As asyncpg's, which makes a task, a proxy and a timer whenever a connection is given back.
@@ -117,8 +120,10 @@ class Pool:
         return False
 
     async def _let_go(self, db: PoolConnectionProxy) -> None:
+        # One that does not even answer that it was told to give up is ended.
         try:
-            await self._pool.release(db)
+            with contextlib.suppress(Exception):
+                await self._pool.release(db, timeout=GRACE)
         finally:
             self._left()
 

@@ -1,6 +1,8 @@
 """A connection that has answered is at hand for the next statement; whatever happens to it, nobody is left waiting."""
 
 import asyncio
+import os
+import signal
 
 import asyncpg
 import pytest
@@ -126,6 +128,24 @@ def test_what_the_server_ended_meanwhile_is_not_asked(dsn):
             assert await asyncio.gather(*(pool.fetchval("SELECT 1") for _ in range(6))) == [1] * 6
             assert pool._held <= 3
         await other.close()
+        await pool.close(5)
+
+    told(story())
+
+
+def test_a_connection_that_never_answers_is_given_up_and_holds_up_nobody_else(dsn):
+    async def story():
+        pool = await opened(dsn)
+        silent = await pool.fetchval(MINE)
+        os.kill(silent, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(10):
+                with pytest.raises(TimeoutError):
+                    await pool.fetchval(MINE, timeout=0.3)
+                assert silent not in await asyncio.gather(*(pool.fetchval(MINE) for _ in range(8)))
+                assert pool._held <= 3 and not pool._waiting
+        finally:
+            os.kill(silent, signal.SIGCONT)
         await pool.close(5)
 
     told(story())

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import socket
+import struct
 
+import asyncpg
 import pytest
 import uvicorn
 
@@ -162,6 +165,7 @@ def test_requests_are_answered_in_order_however_they_arrive(region_dsn, how):
 
 ODD = {
     "closed after": (request(ME, connection="close"), 200, True),
+    "closed after, by another name": (request(ME, proxy_connection="close"), 200, True),
     "kept alive": (request(ME, connection="Keep-Alive"), 200, False),
     "an older HTTP": (request(ME, version=b"1.0"), 200, True),
     "expected": (request(ME, expect="100-continue"), 100, False),
@@ -303,6 +307,74 @@ def test_a_connection_that_nobody_uses_is_closed_and_one_that_is_used_stays(regi
     told(story())
 
 
+def test_connections_that_were_broken_off_leave_nothing_behind(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server:
+            server.config.timeout_keep_alive = 1
+            usual = request({"query": "{ calls { totalCount } }"})
+            # With the same head, and for the usual way.
+            other = request({"query": "{__schema{types{name}}} "}, length=str(len(usual.partition(b"\r\n\r\n")[2])))
+            assert len(other) == len(usual)
+            for n in range(12):
+                reader, writer = await asyncio.open_connection(*server.socket.getsockname()[:2])
+                for _ in range(2):
+                    writer.write(usual)
+                    await answer(reader)
+                writer.write(other if n % 2 else usual)
+                await writer.drain()
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            async with asyncio.timeout(10):
+                while [each for each in gc.get_objects() if type(each) is Wire and each.timeout_keep_alive_task]:
+                    await asyncio.sleep(0.1)
+
+    told(story())
+
+
+def test_requests_that_are_small_on_the_wire_and_large_in_memory_are_not_kept(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server, connected(server) as (reader, writer):
+            await app.endpoint.viewers.find(None)
+            for n in range(6):
+                lists = b"[" + str(n).encode() + b",[]" * 30_000 + b"]"
+                writer.write(request(b'{"query":"{ calls { totalCount } }","variables":{"x":' + lists + b"}}"))
+                assert (await answer(reader))[0] == 200
+            # Six megabytes each; there is room for eight.
+            assert len(app._known._held) <= 1
+
+    told(story())
+
+
+def test_a_look_that_fails_is_not_waited_for_twice(region_dsn, monkeypatch):
+    monkeypatch.setattr("web.reads.viewer.LOOKS", 0.5)
+
+    async def story():
+        async with (
+            serving(region_dsn) as (hub, app, _),
+            listening(app) as server,
+            connected(server) as (reader, writer),
+        ):
+            shown = await bearer(hub, (await people_of(hub))["karimova"])
+            for _ in range(3):
+                writer.write(request(ME, authorization=shown))
+                await answer(reader)
+            other = await asyncpg.connect(region_dsn)
+            locked = other.transaction()
+            await locked.start()
+            await other.execute("LOCK TABLE hub.access IN ACCESS EXCLUSIVE MODE")
+            began = asyncio.get_running_loop().time()
+            writer.write(request(ME, authorization=shown))
+            assert (await answer(reader))[0] == 503
+            # Once here, and once on the usual way.
+            assert asyncio.get_running_loop().time() - began < 4
+            await locked.rollback()
+            await other.close()
+            writer.write(request(ME, authorization=shown))
+            assert (await answer(reader))[0] == 200
+
+    told(story())
+
+
 def test_a_kept_answer_is_not_given_once_something_changed(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _), listening(app) as server:
@@ -378,6 +450,42 @@ def test_who_is_being_answered_when_the_hub_closes_gets_the_answer(region_dsn, m
                 status, headers, body = await answer(reader)
                 assert status == 200 and headers["connection"] == "close" and b"totalCount" in body
                 assert await ended(reader) and await ended(idle)
+            await running
+
+    told(story())
+
+
+def test_who_has_sent_a_part_when_the_hub_closes_is_answered_and_who_takes_too_long_is_told(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            server = Server(app)
+            server.config.timeout_graceful_shutdown = 1
+            running = asyncio.create_task(server.serve([server.socket]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+            await app.endpoint.viewers.find(None)
+            respond = app.response
+
+            async def slowly(request, head):
+                await asyncio.sleep(60 if "slow" in request.asked.query else 0)
+                return await respond(request, head)
+
+            monkeypatch.setattr(app, "response", slowly)
+            async with connected(server) as (part, sending), connected(server) as (slow, asking):
+                sent = request({"query": "{ calls { totalCount } }"})
+                for _ in range(2):
+                    sending.write(sent)
+                    await answer(part)
+                sending.write(sent[:-5])
+                asking.write(request({"query": "{ slow: calls { totalCount } }"}))
+                await asyncio.sleep(0.1)
+                server.should_exit = True
+                await asyncio.sleep(0.3)
+                sending.write(sent[-5:])
+                status, headers, _ = await answer(part)
+                assert status == 200 and headers["connection"] == "close" and await ended(part)
+                status, headers, body = await answer(slow)
+                assert status == 503 and headers["connection"] == "close" and b"BUSY" in body and await ended(slow)
             await running
 
     told(story())

@@ -17,14 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from web.asking import Asked, Malformed, asked, decoded, matches
 from web.graphql import EVENTS, KEY, Answer, Endpoint, Failed, unforeseen, wanted
 from web.preferences import accepted
-from web.reads.executor import Bound, Prepared, Recent
+from web.reads.executor import Bound, Prepared, Recent, limited
 from web.reads.viewer import Look, Viewer
 
 SHORT = 100_000
 """A request whose body has fewer bytes may take the short way."""
 _JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 _UNUSUAL = {b"cookie", b"origin", b"sec-fetch-site", b"content-encoding"}
-_REQUEST = 2_000
+_REQUEST, _VALUE = 2_000, 200
 _OF_BODIES = (b"content-type", b"content-length")
 _STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 Named = list[tuple[bytes, bytes]]
@@ -69,6 +69,11 @@ class Response:
         return Response(304, kept, Block([]), b"")
 
 
+def _weight(body: bytes) -> int:
+    # In memory every value of its JSON, however short, is an object of its own.
+    return len(body) + _REQUEST + _VALUE * (body.count(b",") + body.count(b"[") + body.count(b"{"))
+
+
 def _lines(headers: Named) -> bytes:
     return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
@@ -92,6 +97,7 @@ class Request:
     operation: tuple[Prepared, OperationDefinitionNode, str]
     head: Head
     carries: bool
+    weight: int
     viewer: Viewer | None = None
     key: Any = None
     cost: int = 0
@@ -164,19 +170,25 @@ class Shortcut:
         """Who asks, for ``holds``."""
         return self._viewers.look(request.head.shown)
 
-    def holds(self, request: Request, kept: Kept, look: "asyncio.Future[Look]") -> bool:
+    def holds(self, request: Request, kept: Kept, look: Look) -> bool:
         """Whether who asks is who they were when the answer was made, and nothing changed."""
-        if look.cancelled() or look.exception() is not None:
-            return False
-        return (
-            self._viewers.same(look.result()[request.head.shown], request.head.shown, request.head.language)
-            is kept.viewer
-        )
+        head = request.head
+        return self._viewers.same(look[head.shown], head.shown, head.language) is kept.viewer
 
     @staticmethod
     def fit(response: Response, head: Head) -> Response:
         """The answer, or that it is what is held already."""
         return response.unchanged if head.held and response.tag and matches(head.held, response.tag) else response
+
+    def closing(self, request: Request) -> Response:
+        """The answer where the hub closes before there is one."""
+        if request.carries:
+            message = (
+                "The hub is being closed, and whether this was recorded is not known: ask again with the same key."
+            )
+            return self._written(self.endpoint.failed(limited("UNKNOWN", message)), request.head.media)
+        message = "The hub is being closed: try again."
+        return self._written(self.endpoint.failed(limited("BUSY", message)), request.head.media)
 
     def failed(self, request: Request) -> Response:
         """The answer where something went wrong that nobody thought of."""
@@ -210,9 +222,9 @@ class Shortcut:
             kind = operation.operation
             if prepared.introspects or kind == OperationType.SUBSCRIPTION:
                 return None
-            known = Request(key, ask, meant, head, kind == OperationType.MUTATION)
+            known = Request(key, ask, meant, head, kind == OperationType.MUTATION, _weight(body))
             if not known.carries:
-                self._known.put(key, known, len(body) + _REQUEST)
+                self._known.put(key, known, known.weight)
         return known
 
     async def _carried(self, request: Request, key: str | None) -> Response | None:
@@ -259,8 +271,7 @@ class Shortcut:
         if request.response is None or data is not request.data:
             answer = Answer(data, [], {"cost": request.cost}, reads=True)
             request.data, request.response = data, self._written(answer, request.head.media)
-            weight = len(request.id[0]) + len(data) + 2 * len(request.response.body) + _REQUEST
-            self._known.put(request.id, request, weight)
+            self._known.put(request.id, request, request.weight + len(data) + 2 * len(request.response.body))
         return request.response
 
     def _planned(self, request: Request, guess: Viewer) -> Bound:

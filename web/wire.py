@@ -94,6 +94,7 @@ class Wire(HttpToolsProtocol):
             and len(named) == len(self.headers)
             and _UNUSUAL.isdisjoint(named)
             and named.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+            and self.parser.should_keep_alive()
             and length.isdigit()
             and len(length) < len(str(SHORT))
             and (self.cycle is None or self.cycle.response_complete)
@@ -134,7 +135,10 @@ class Wire(HttpToolsProtocol):
 
     def _looked(self, short: _Short, request: Request, kept: Kept, look: asyncio.Future[Any]) -> None:
         assert self._shortcut is not None
-        if self._shortcut.holds(request, kept, look):
+        if look.cancelled() or look.exception() is not None:
+            # Who has waited in vain does not wait for another look here.
+            self._left(short)
+        elif self._shortcut.holds(request, kept, look.result()):
             self._write(short, self._shortcut.fit(kept.response, short.head))
         else:
             self._begun(short, request)
@@ -148,6 +152,10 @@ class Wire(HttpToolsProtocol):
         assert self._shortcut is not None
         try:
             response = await self._shortcut.response(request, short.head)
+        except asyncio.CancelledError:
+            short.keep_alive = False
+            self._write(short, self._shortcut.closing(request))
+            raise
         except Exception as error:
             self.logger.error("a short request failed", exc_info=error)
             response = self._shortcut.failed(request)
@@ -210,6 +218,18 @@ class Wire(HttpToolsProtocol):
         else:
             self.server_state.total_requests += 1
             self._active = self.loop.time()
+
+    def shutdown(self) -> None:
+        """Let whoever has sent a part of a request send the rest, and be answered."""
+        if self._short is not None:
+            self._short.keep_alive = False
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the timer, however the connection ended."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what nobody uses: a timer is not made anew for every request."""

@@ -20,6 +20,8 @@ _GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
 LOOKS = 5.0
 """How long, in seconds, looking up who asks may take."""
+OVERLAP = 0.2
+"""So long, in seconds, a look waits for the one before it."""
 TURNS = 2
 """So many turns of the loop a look waits for others who share it: one who is alone hardly notices."""
 FEW = 1_000
@@ -126,7 +128,8 @@ class Viewers:
 
     async def _look(self, before: asyncio.Task[Look] | None) -> Look:
         if before is not None and not before.done():
-            await asyncio.wait((before,))
+            # One whose connection never answers holds up whoever shares it, and nobody else.
+            await asyncio.wait((before,), timeout=OVERLAP)
         # A look that failed holds what it failed on: the next one lets go of it.
         before = None
         for _ in range(TURNS):
@@ -138,7 +141,6 @@ class Viewers:
                           SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access
                           WHERE {_HOLDS % "s.hash"}) a)
                   FROM {self.hub.models.schema}.position p, unnest($1::text[]) AS s (hash)"""
-        # A connection that never answers holds up whoever asked over it, and nobody else.
         rows = await self.hub.log.pool.fetch(sql, list(asked), at, timeout=LOOKS)
         if rows[0][2] is not None:
             positions = msgspec.json.decode(rows[0][2])
