@@ -8,12 +8,18 @@ import contextlib
 import sys
 import time
 
+import asyncpg
+
 from bench.filling import BEGAN, Filling, fill
 from bench.measure import Client, get, hub, p50, post, server, shown
 from domain.proposals import ReturnProposal, ReviseProposal
 from hub.door import Hub
 
 TIMES = 400
+# What was written without the hub is taken into the tree, and its rows into a seal, before pages are measured.
+_SETTLED = """SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event) AND (
+    (SELECT max(position) FROM hub.event) < 10000
+    OR (SELECT max(at) FROM hub.event WHERE type = 'ReadModelSealed') < now() - interval '15 s')"""
 
 
 async def prepared(dsn: str, filling: Filling) -> tuple[str, str, int, float]:
@@ -43,6 +49,17 @@ async def commands(dsn: str, id: str) -> list[float]:
         latencies.append(time.perf_counter() - began)
     await opened.close()
     return latencies
+
+
+async def settled(dsn: str) -> None:
+    """Return when whoever seals the log has caught up with it."""
+    db = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(900):
+            while not await db.fetchval(_SETTLED):
+                await asyncio.sleep(1)
+    finally:
+        await db.close()
 
 
 async def pages(port: int, session: str, id: str) -> dict[str, list[float]]:
@@ -80,6 +97,7 @@ def main() -> None:
                 kept.setdefault("command: revise", []).extend(asyncio.run(commands(dsn, id)))
         for kept, (dsn, id, session, _, _) in zip(figures, hubs, strict=True):
             with hub(dsn) as port:
+                asyncio.run(settled(dsn))
                 kept.update(asyncio.run(pages(port, session, id)))
     (_, _, _, small, _), (_, _, _, large, took) = hubs
     rows = [
