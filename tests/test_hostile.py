@@ -324,7 +324,8 @@ HOSTILE = {
     "garbage": lambda body: b"\xff\xfe" * 99,
     "huge-size": lambda body: (409, {}, b"9" * 5_000),
     "larger": lambda body: (409, {}, b"1000000\n"),
-    "alternating": lambda body: (409, {}, b"%d\n" % (1 + time.monotonic_ns() // 1_000 % 2)),
+    "alternating": lambda body: (409, {}, b"2\n" if body.startswith(b"old 1\n") else b"1\n"),
+    "the-same": lambda body: (409, {}, b"1\n"),
     "slow": lambda body: (200, {}, slow()),
     "nothing": lambda body: (200, {}, b""),
 }

@@ -166,6 +166,10 @@ class Sealer:
                     status, body = await self._asked(http, url, seen, head, note)
                     if status == 409:
                         seen, conflicts = self._conflict(body, seen, head), conflicts + 1
+                        if conflicts > 1:
+                            await self._trouble(
+                                name, "it says each time that it has seen another size than the last time"
+                            )
                         await asyncio.sleep(0.05 if conflicts == 1 else AGAIN)
                         continue
                     line, when = self._cosigned(verifier, status, body, head)
