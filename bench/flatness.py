@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -52,33 +53,35 @@ async def commands(dsn: str, id: str) -> list[float]:
 
 
 async def settled(dsn: str) -> None:
-    """Return when whoever seals the log has caught up with it."""
+    """Return when whoever seals the log has caught up with it, and nothing is left to vacuum."""
     db = await asyncpg.connect(dsn)
     try:
         async with asyncio.timeout(900):
             while not await db.fetchval(_SETTLED):
                 await asyncio.sleep(1)
+        await db.execute("VACUUM ANALYZE")
+        await db.execute("CHECKPOINT")
     finally:
         await db.close()
 
 
-async def pages(port: int, session: str, id: str) -> dict[str, list[float]]:
-    """The latencies of pages, each asked for anew after a change of its record."""
-    found: dict[str, list[float]] = {"page: one proposal": [], "page: proposals": [], "page: home": []}
-    paths = {"page: one proposal": f"/proposals/{id}", "page: proposals": "/proposals", "page: home": "/"}
-    async with Client(port) as client:
+async def pages(hubs: Sequence[tuple[int, str, str]]) -> list[dict[str, list[float]]]:
+    """The latencies of pages, each asked for anew after a change of its record; of these hubs in turns."""
+    found: list[dict[str, list[float]]] = [{} for _ in hubs]
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Client(port)) for port, _, _ in hubs]
         for n in range(TIMES // 4):
-            body = f"proposal={id}&title=Title+{n}+{time.time_ns()}".encode()
-            form = post(
-                "/do/reviseProposal", body, "application/x-www-form-urlencoded", Cookie=f"hub_session={session}"
-            )
-            status, _, _ = await client.send(form)
-            assert status == 303, status
-            for what, path in paths.items():
-                began = time.perf_counter()
-                status, _, _ = await client.send(get(path, Cookie=f"hub_session={session}"))
-                found[what].append(time.perf_counter() - began)
-                assert status == 200, (status, path)
+            for kept, client, (_, session, id) in zip(found, clients, hubs, strict=True):
+                cookie = f"hub_session={session}"
+                body = f"proposal={id}&title=Title+{n}+{time.time_ns()}".encode()
+                form = post("/do/reviseProposal", body, "application/x-www-form-urlencoded", Cookie=cookie)
+                status, _, _ = await client.send(form)
+                assert status == 303, status
+                for what, path in (("one proposal", f"/proposals/{id}"), ("proposals", "/proposals"), ("home", "/")):
+                    began = time.perf_counter()
+                    status, _, _ = await client.send(get(path, Cookie=cookie))
+                    kept.setdefault(f"page: {what}", []).append(time.perf_counter() - began)
+                    assert status == 200, (status, path)
     return found
 
 
@@ -95,10 +98,12 @@ def main() -> None:
         for _ in range(2):
             for kept, (dsn, id, _, _, _) in zip(figures, hubs, strict=True):
                 kept.setdefault("command: revise", []).extend(asyncio.run(commands(dsn, id)))
-        for kept, (dsn, id, session, _, _) in zip(figures, hubs, strict=True):
-            with hub(dsn) as port:
-                asyncio.run(settled(dsn))
-                kept.update(asyncio.run(pages(port, session, id)))
+        ports = [stack.enter_context(hub(dsn)) for dsn, *_ in hubs]
+        for dsn, *_ in hubs:
+            asyncio.run(settled(dsn))
+        asked = [(port, session, id) for port, (_, id, session, _, _) in zip(ports, hubs, strict=True)]
+        for kept, found in zip(figures, asyncio.run(pages(asked)), strict=True):
+            kept.update(found)
     (_, _, _, small, _), (_, _, _, large, took) = hubs
     rows = [
         (what, p50(figures[0][what]), p50(figures[1][what]), p50(figures[1][what]) / p50(figures[0][what]))
