@@ -135,7 +135,7 @@ class Hub:
                 await guard.execute(writing(self.models.schema))
         finally:
             await guard.close()
-        self.models.drop()
+        self.models.give_way(fresh)
         return events, time.perf_counter() - began
 
     async def actions(self, actor: str, record: str, position: int = 0) -> list[Action]:

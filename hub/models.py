@@ -169,9 +169,6 @@ class Models:
                 await db.execute("SELECT pg_advisory_xact_lock(4715743)")
                 if not await db.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", self.schema):
                     await db.execute(ddl(self.schema))
-            self._parked = {
-                (row["table"], tuple(row["key"])) for row in await db.fetch(f"SELECT * FROM {self.schema}.parked")
-            }
             replayed = await self.bring_up(db, say)
             async with db.transaction():
                 await db.execute("SELECT pg_advisory_xact_lock(4715743)")
@@ -209,6 +206,9 @@ class Models:
         """
         async with db.transaction():
             began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
+            # Another process may have parked some: whatever this one folds next, it folds on what is there.
+            parked = await db.fetch(f'SELECT "table", key FROM {self.schema}.parked')
+            self._parked = {(row["table"], tuple(row["key"])) for row in parked}
             reading, writing = asyncio.create_task(self._next(at)), None
             try:
                 with _replaying():
@@ -299,6 +299,11 @@ class Models:
     def drop(self) -> None:
         """Forget all rows: the next batch reads them anew."""
         self._rows.clear()
+
+    def give_way(self, fresh: "Models") -> None:
+        """Go on with what stands in the place of these read models now: all rows are read anew."""
+        self.drop()
+        self._parked = fresh._parked
 
     async def _load(self, wanted: Sequence[RowKey], db: asyncpg.Connection | None) -> None:
         by_table: dict[str, list[tuple[str, ...]]] = {}
