@@ -279,6 +279,29 @@ def test_what_is_told_to_operators_is_there():
     assert {"backup", "restore", "doctor", "serve", "people"} <= named <= set(main.commands), named - set(main.commands)
 
 
+def test_in_russian_operators_are_told_the_same():
+    """The same parts, and to the letter the same commands, files, settings and addresses; comments are translated."""
+
+    def parts(file):
+        return [
+            (
+                [re.sub(r"\s+# .*", "", line) for line in re.findall(r"^ {4}.+", part, re.MULTILINE)],
+                sorted(re.findall(r"`([^`]+)`", part.replace("\n", " "))),
+                sorted(re.findall(r"\b(?:HUB_[A-Z_]+[A-Z]|PORT)\b", part)),
+                len(re.findall(r"^\d\. |^- |^\| ", part, re.MULTILINE)),
+            )
+            for part in file.read_text().split("\n## ")
+        ]
+
+    english, russian = parts(TOLD[1]), parts(TOLD[1].with_suffix(".ru.md"))
+    assert len(english) == len(russian)
+    for ours, theirs in zip(english, russian, strict=True):
+        assert ours == theirs
+    headings = re.findall(r"^## (.+)", TOLD[1].with_suffix(".ru.md").read_text(), re.MULTILINE)
+    known = {each.casefold().replace(" ", "-") for each in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", TOLD[1].with_suffix(".ru.md").read_text())) <= known
+
+
 def test_a_log_of_a_newer_version_is_said_to_be_one(dsn):
     async def newer():
         db = await asyncpg.connect(dsn)
