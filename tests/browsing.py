@@ -1,14 +1,12 @@
 """The pages in headless Chromium: a demonstration that serves, and visitors with whatever screen and settings."""
 
 import asyncio
-import shutil
 
 import pytest
 
 from tests.conftest import copied
-from tests.web import opened
+from tests.web import CHROMIUM, opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox",
     "--disable-gpu",
@@ -17,7 +15,9 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-NEEDED = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium")
+NEEDED = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium-headless-shell"
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 The site map says which pages there are; records are those that the demonstration tells of.
 """
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.measure import free_port, process
+from tests.web import CHROMIUM
 from web.words import PAGES
 
 WIDTHS, COLORS = (1280, 390), ("light", "dark")
@@ -71,8 +71,7 @@ def main(folder: str, only: str = "", languages: str = ",".join(PAGES), colors: 
     port = free_port()
     command = [sys.executable, "-m", "hub", "serve", "--demo", "--port", str(port)]
     with tempfile.TemporaryDirectory() as home, process(command, port, HUB_HOME=home), sync_playwright() as playwright:
-        chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         drawn = sum(
             draw(browser, f"http://127.0.0.1:{port}", into, language, color, only)
             for language in languages.split(",")

@@ -89,11 +89,9 @@ def test_an_officer_of_the_center_drafts_a_call_by_typing(visitor):
     assert page.get_by_role("heading", level=1).inner_text() == "Water and ice draft"
 
 
-@pytest.mark.parametrize(
-    ("name", "width"), [(None, 320), (None, 1920), ("Зарина Каримова", 1920), ("Нилуфар Раҳимова", 320)]
-)
-def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, width, name):
-    page = visitor(width, scripts=True)
+@pytest.mark.parametrize("name", [None, "Зарина Каримова", "Нилуфар Раҳимова"])
+def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, name):
+    page = visitor(scripts=True)
     if name:
         sign_in(page, name)
     page.goto("/")
@@ -113,7 +111,9 @@ def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor
         assert answer.status == 200, address
         if "text/html" not in answer.headers["content-type"]:
             continue
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        for width in (1920, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         for each in page.eval_on_selector_all("a[href]", "all => all.map(a => a.getAttribute('href'))"):
             target = urljoin(address, each).partition("#")[0]
             if target.startswith(region_url) and target not in seen:

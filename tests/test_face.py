@@ -55,13 +55,15 @@ def addresses(page):
 @BUILT_HERE
 @pytest.mark.parametrize("language", PAGES)
 def test_everybody_can_use_every_page(visitor, language):
+    """All of them in English; in another language those that have parts of every kind: its words are the rest."""
     page = visitor(320, scripts=True, locale=language, reduced_motion="reduce")
     sign_in(page, AUTHOR)
     found, seen = {}, 0
     for name, address in [*addresses(page)]:
-        page.goto(address)
-        seen += looked_at(page, name, found)
-    assert seen > 500
+        if language == "en" or name in {"home", "proposal", "proposals", "form", "profile signing-in", "status"}:
+            page.goto(address)
+            seen += looked_at(page, name, found)
+    assert seen > (500 if language == "en" else 100), seen
     assert not found, json.dumps(found, indent=1, ensure_ascii=False)
 
 

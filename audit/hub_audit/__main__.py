@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def _position(text: str) -> int:
     return int(text)
 
 
+@cache
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="say what was found as one JSON object")
