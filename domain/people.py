@@ -238,7 +238,7 @@ Email = Annotated[
         max_length=254,
         pattern=MAILABLE,
         title=N_("E-mail"),
-        extra_json_schema={"widget": "email"},
+        extra_json_schema={"widget": "email", "asked": N_("An address like name@university.tj is asked for.")},
     ),
 ]
 Orcid = Annotated[

@@ -103,7 +103,9 @@ def takes_empty(field: msgspec.structs.FieldInfo) -> bool:
 
 
 def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[str, Any]]:
+    asked = N_("This does not have the form that is asked for.")
     while isinstance(type, inspect.Metadata):
+        asked = (type.extra_json_schema or {}).get("asked", asked)
         type = type.type
     if isinstance(type, inspect.UnionType):
         return _words(next(t for t in type.types if not isinstance(t, inspect.NoneType)), value, error)
@@ -116,7 +118,7 @@ def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[
                     N_("At most %(count)s characters fit; these are %(found)s."),
                     {"count": type.max_length, "found": len(value)},
                 )
-            return N_("This does not have the form that is asked for."), {}
+            return asked, {}
         case inspect.IntType() | inspect.FloatType():
             bounds = {"low": type.ge if type.ge is not None else "−∞", "high": type.le if type.le is not None else "∞"}
             return N_("A number from %(low)s to %(high)s is asked for."), bounds

@@ -280,6 +280,7 @@ def test_an_address_that_no_mail_can_be_sent_to_is_refused_at_the_door(address):
     with pytest.raises(Refusal) as refused:
         checked(InvitePerson, {"name": "Somebody", "email": address})
     assert refused.value.field == "email"
+    assert len(address) > 254 or "like name@university.tj" in refused.value.message
 
 
 @pytest.mark.parametrize("address", ["a@b.org", "ҷамила.о'нил+hub@донишгоҳ.example.org", "x_1@sub-domain.b2.tj"])

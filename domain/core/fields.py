@@ -25,6 +25,7 @@ Country = Annotated[
         pattern=f"^({COUNTRIES.replace(' ', '|')})$",
         title=N_("Country"),
         description=N_("Two capital letters, ISO 3166-1."),
+        extra_json_schema={"asked": N_("The two capital letters of a country are asked for, like TJ.")},
     ),
 ]
 Title = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Title"))]
