@@ -65,6 +65,14 @@ class OrcidLinked(Event):
     orcid_alias: OrcidAlias
 
 
+class NoticesChosen(Event):
+    """A person chose whether what waits for them is mailed to them, and in which language."""
+
+    person: PersonId
+    mailed: bool
+    language: Language
+
+
 class AffiliationDeclared(Event):
     """A person said that they work at an organization."""
 
@@ -136,6 +144,7 @@ class Person(
         PersonInvited,
         PersonJoined,
         OrcidLinked,
+        NoticesChosen,
         AffiliationDeclared,
         AffiliationConfirmed,
         AffiliationEnded,
@@ -147,6 +156,7 @@ class Person(
     """``invited → joined → erased``."""
 
     orcid: str = ""
+    notices: tuple[bool, str] = True, "en"
     affiliations: dict[str, Affiliation] = {}
     hub_roles: frozenset[tuple[str, str]] = frozenset()
 
@@ -154,11 +164,13 @@ class Person(
         """This person after the event."""
         match event:
             case PersonInvited():
-                return msgspec.structs.replace(self, id=event.person, status="invited")
+                return msgspec.structs.replace(self, id=event.person, status="invited", notices=(True, event.language))
             case PersonJoined():
                 return msgspec.structs.replace(self, status="joined")
             case OrcidLinked():
                 return msgspec.structs.replace(self, orcid=event.orcid_alias)
+            case NoticesChosen():
+                return msgspec.structs.replace(self, notices=(event.mailed, event.language))
             case AffiliationDeclared():
                 new = Affiliation(event.organization, event.since, event.until, confirmed=False)
                 return self._with(event.affiliation, new)
@@ -307,6 +319,28 @@ class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
         if holder.status and holder.person != self.person:
             raise Refusal(Reason.ALREADY_TAKEN, N_("This ORCID iD is linked to somebody else."), "orcid")
         yield OrcidLinked(person=self.person, orcid=act.seal(self.person, "orcid", orcid), orcid_alias=alias)
+
+
+class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Choose whether what waits for you is mailed to you, and in which language."""
+
+    person: PersonId
+    mailed: Annotated[
+        bool,
+        Meta(
+            title=N_("Mail me what waits for me"),
+            description=N_(
+                "Where the hub sends mails: that your organization is asked to be a partner, that your proposal was given "
+                "back, that a partner declined. Links to sign in come whenever you ask for them."
+            ),
+        ),
+    ]
+    language: Annotated[Language, Meta(title=N_("Language of these mails"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Choosing what is chosen already changes nothing."""
+        if model.get(Person, self.person).notices != (self.mailed, self.language):
+            yield NoticesChosen(person=self.person, mailed=self.mailed, language=self.language)
 
 
 class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):

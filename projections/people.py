@@ -10,6 +10,7 @@ from domain.people import (
     AffiliationDeclared,
     AffiliationEnded,
     HubRole,
+    NoticesChosen,
     OrcidLinked,
     PersonErased,
     PersonInvited,
@@ -29,6 +30,8 @@ class PersonRow(Row, table="person", index=("status",)):
     orcid: Sealed | None
     email_alias: str | None
     status: str
+    mailed: bool
+    language: str
     readers: tuple[str, ...]
 
 
@@ -42,6 +45,8 @@ def invited(e: PersonInvited, at: datetime) -> PersonRow:
         orcid=None,
         email_alias=e.email_alias,
         status="invited",
+        mailed=True,
+        language=e.language,
         readers=(CENTER, e.person),
     )
 
@@ -56,6 +61,12 @@ def joined(row: PersonRow, e: PersonJoined, at: datetime) -> PersonRow:
 def linked(row: PersonRow, e: OrcidLinked, at: datetime) -> PersonRow:
     """The iD, sealed."""
     return replace(row, orcid=e.orcid)
+
+
+@PersonRow.on(NoticesChosen)
+def chosen(row: PersonRow, e: NoticesChosen, at: datetime) -> PersonRow:
+    """As the person wants it."""
+    return replace(row, mailed=e.mailed, language=e.language)
 
 
 @PersonRow.on(AffiliationDeclared)

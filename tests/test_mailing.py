@@ -106,6 +106,13 @@ async def kept(made):
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def noted(hub):
+    """Return when it is noted that all that was recorded is mailed: who mails and ends before that sends it again."""
+    async with asyncio.timeout(10):
+        while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
+            await asyncio.sleep(0.02)
+
+
 async def invited(hub, email, language="en"):
     return (await hub.do(InvitePerson(name="Somebody", email=email, language=language))).record
 
@@ -309,10 +316,7 @@ def test_what_a_server_refuses_for_good_holds_up_nobody_and_what_is_set_wrong_wa
                 await invited(hub, "behind@example.org")
                 (mail,) = await server.get(1)
                 assert mail["To"] == "behind@example.org"
-                async with asyncio.timeout(10):
-                    # Ended before it has noted that it was sent, it would send it again.
-                    while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
-                        await asyncio.sleep(0.02)
+                await noted(hub)
             with_user = Mailing(hub, Mail(made._mail.url.replace("//", "//user:word@"), FROM), BASE)
             async with kept(with_user):
                 person = await invited(hub, "waits@example.org")

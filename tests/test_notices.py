@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from domain.organizations import AppointOfficer, RegisterOrganization, VerifyOrganization
-from domain.people import ErasePerson, InvitePerson, JoinHub
+from domain.people import ChooseNotices, ErasePerson, InvitePerson, JoinHub
 from domain.proposals import (
     ConfirmPartner,
     DeclinePartner,
@@ -14,7 +14,7 @@ from domain.proposals import (
     UninvitePartner,
 )
 from tests.test_log import region, told
-from tests.test_mailing import FROM, body, kept, mailed
+from tests.test_mailing import FROM, body, kept, mailed, noted
 from tests.web import BASE
 from web import mailing
 
@@ -58,7 +58,34 @@ def test_the_officers_of_a_partner_are_told_once_in_their_language(dsn, monkeypa
                 declined = (await server.get(3))[2]
                 assert declined["To"] == "zarina@example.org" and "Manas will not take part" in body(declined)
                 assert declined["Subject"] == "A partner will not take part"
-            assert await hub.log.pool.fetchval("SELECT position FROM hub.mailing") == await hub.log.head()
+                await noted(hub)
+
+    told(story())
+
+
+def test_who_chose_no_mails_gets_none_and_the_others_theirs_in_the_language_they_chose(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, (one, other) = await office(hub, center, "Manas", "one@example.org", "other@example.org")
+            await hub.do(ChooseNotices(person=one, mailed=False, language="ru"), one)
+            await hub.do(ChooseNotices(person=other, mailed=True, language="en"), other)
+            proposal = (await hub.do(DraftProposal(call=call, lead=lead, title="Ice"), author)).record
+            async with kept(made):
+                await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                (mail,) = await server.get(1)
+                assert mail["To"] == "other@example.org"
+                assert mail["Subject"] == "Your organization is invited to a joint proposal"
+                # Each says where that is chosen.
+                assert f"\n{BASE}/do/chooseNotices?person={other}\n" in body(mail)
+                await hub.do(ChooseNotices(person=one, mailed=True, language="ru"), one)
+                await hub.do(DeclinePartner(proposal=proposal, organization=partner, reason="No staff"), other)
+                await server.get(2)
+                await noted(hub)
+            # A link to sign in is asked for: it is sent all the same.
+            await hub.do(ChooseNotices(person=one, mailed=False, language="ru"), one)
+            made.ask("one@example.org", "ru")
+            assert (await server.get(3))[2]["To"] == "one@example.org"
 
     told(story())
 

@@ -10,6 +10,7 @@ from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    ChooseNotices,
     ConfirmAffiliation,
     DeclareAffiliation,
     EndAffiliation,
@@ -19,6 +20,7 @@ from domain.people import (
     InvitePerson,
     JoinHub,
     LinkOrcid,
+    NoticesChosen,
     OrcidLinked,
     PersonErased,
     PersonInvited,
@@ -60,6 +62,19 @@ def test_joining_is_for_oneself_and_twice_is_harmless():
     given(PEOPLE[0]).when(JoinHub(person=OFFICER), by=OFFICER).then(PersonJoined(person=OFFICER))
     given(*PEOPLE).when(JoinHub(person=OFFICER), by=OFFICER).then()
     given(*PEOPLE).when(JoinHub(person=OFFICER), by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_everybody_chooses_for_themselves_what_is_mailed_to_them():
+    chosen = NoticesChosen(person=ZARINA, mailed=False, language="tg")
+    choose = ChooseNotices(person=ZARINA, mailed=False, language="tg")
+    given(*PEOPLE).when(choose, by=ZARINA).then(chosen)
+    given(*PEOPLE, chosen).when(choose, by=ZARINA).then()
+    given(*PEOPLE, chosen).when(msgspec.structs.replace(choose, mailed=True), by=ZARINA).then(
+        msgspec.structs.replace(chosen, mailed=True)
+    )
+    given(*PEOPLE).when(ChooseNotices(person=ZARINA, mailed=True, language="en"), by=ZARINA).then()
+    given(*PEOPLE).when(choose, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(choose, by=ZARINA).refused(Reason.NOT_PERMITTED)
 
 
 def test_orcid_is_linked_once_and_to_one_person():

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 
 import asyncpg
 import msgspec
 
-from domain.core import N_, Sealed
-from domain.people import PersonInvited
+from domain.core import N_, Sealed, mutation_of
+from domain.people import ChooseNotices, PersonInvited
 from hub.door import Hub
 from hub.log import Recorded, as_writer
 from hub.mail import Mail, NotSent
@@ -32,6 +33,7 @@ _INVITATION = N_(
     "Open this address and press the button; it lets you in once, within three days:\n\n%(link)s\n\n"
     "After that the hub sends you a new one whenever you ask for it on its page “Sign in”."
 )
+_CHOICE = N_("Whether this is mailed to you, and in which language, you choose here:\n\n%(choice)s")
 _SIGN_IN = N_("Sign in to the hub")
 _LINK = N_(
     "Open this address and press the button; it signs you in once, within three days:\n\n%(link)s\n\n"
@@ -117,7 +119,7 @@ class Mailing:
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
             self._made = person, await hub.identity.link(person, ends=False)
         try:
-            await self._send(email, event.language, _INVITED, _INVITATION, f"/sign-in/{self._made[1]}")
+            await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{self._made[1]}")
         except NotSent as error:
             if not error.final:
                 raise
@@ -138,11 +140,14 @@ class Mailing:
                 _log.warning("%s is not told of position %s: they were told enough today", person, recorded.position)
                 continue
             told[person] = False
-            invited = await hub.log.read(tag=person, types=["PersonInvited"], limit=1)
-            language = invited[0].event.language if isinstance(invited[0].event, PersonInvited) else "en"
-            if (email := await self._address(person, "joined")) is not None:
+            sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
+            if (language := await hub.log.pool.fetchval(sql, person)) and (
+                email := await self._address(person, "joined")
+            ) is not None:
                 try:
-                    await self._send(email, language, found.subject, found.text, found.link, **found.words)
+                    choice = f"{self._base}/do/{mutation_of(ChooseNotices)}?person={person}"
+                    texts = found.text, _CHOICE
+                    await self._send(email, language, found.subject, texts, found.link, choice=choice, **found.words)
                 except NotSent as error:
                     if not error.final:
                         raise
@@ -170,13 +175,15 @@ class Mailing:
             if (known := await self._address(person, "invited", "joined")) is not None:
                 # Whoever asks has shown nothing yet: no link that somebody was given ends by it.
                 secret = await hub.identity.link(person, ends=False)
-                await self._send(known, language, _SIGN_IN, _LINK, f"/sign-in/{secret}")
+                await self._send(known, language, _SIGN_IN, (_LINK,), f"/sign-in/{secret}")
         except Exception as error:
             _log.warning("a link that was asked for is not sent: %s", str(error) or type(error).__name__)
 
-    async def _send(self, email: str, language: str, subject: str, text: str, path: str, **words: str) -> None:
+    async def _send(
+        self, email: str, language: str, subject: str, parts: Sequence[str], path: str, **words: str
+    ) -> None:
         languages = (language,) if language in PAGES else _OTHERS
         words["link"] = self._base + path
         subjects = " · ".join(translated(subject, each) for each in languages)
-        texts = [translated(text, each) % words for each in languages]
+        texts = ["\n\n".join(translated(part, each) % words for part in parts) for each in languages]
         await self._mail.send(email, subjects, "\n\n---\n\n".join(texts) + "\n")
