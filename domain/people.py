@@ -330,8 +330,8 @@ class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
         Meta(
             title=N_("Mail me what waits for me"),
             description=N_(
-                "Where the hub sends mails: that your organization is asked to be a partner, that your proposal was given "
-                "back, that a partner declined. Links to sign in come whenever you ask for them."
+                "Where the hub sends mails: that your organization is asked to be a partner, that your proposal was "
+                "given back, that a partner declined. Links to sign in come whenever you ask for them."
             ),
         ),
     ]
