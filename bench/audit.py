@@ -32,13 +32,14 @@ from hub.audit.notes import LOG, Signer
 from hub.audit.policy import Policy
 from hub.audit.restore import restore
 from hub.door import Hub
+from hub.locks import Lock
 from hub.postgres import Embedded
 from hub.region.witnesses import witnesses
 
 CLIENTS, SECONDS = 16, 3.0
 _WITNESSED = "SELECT EXISTS (SELECT FROM hub.head WHERE witnessed AND size >= $1)"
-_READY = """SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event)
-    AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4715744
+_READY = f"""SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event)
+    AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = {Lock.FOLLOWER}
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 
 

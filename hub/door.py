@@ -17,6 +17,7 @@ from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
 from hub.identity import Identity
+from hub.locks import Lock
 from hub.log import PATIENCE, Log, make_databases
 from hub.models import Models
 from hub.pool import Pool
@@ -127,7 +128,7 @@ class Hub:
             await fresh.open()
             async with guard.transaction():
                 # The last few events, and the exchange, while no command is recorded.
-                await guard.execute("SELECT pg_advisory_xact_lock(4715741)")
+                await guard.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
                 await fresh.open()
                 events = await guard.fetchval(f"SELECT at FROM {fresh.schema}.position")
                 await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from domain.core import Codec, Event
+from hub.locks import Lock
 from hub.pool import Pool
 
 WRITER = "hub_writer"
@@ -58,6 +59,8 @@ _TABLES = {
 }
 PATIENCE = 5.0
 """How long, in seconds, whatever is still under way may take when the hub closes."""
+AT_ONCE = 1_000
+"""So many events are read at once, unless more are asked for."""
 _COLUMNS = "position, type, tags, actor, at, request, data::text"
 
 
@@ -110,19 +113,27 @@ class Log:
         return await self.pool.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
 
     async def read(
-        self, after: int = 0, tag: str | None = None, types: Sequence[str] | None = None, limit: int = 1_000
+        self,
+        after: int = 0,
+        tag: str | None = None,
+        types: Sequence[str] | None = None,
+        limit: int = AT_ONCE,
+        db: asyncpg.Connection | None = None,
     ) -> list[Recorded]:
-        """The next events after a position, in order: at most ``limit``, with this tag, of these types."""
+        """The next events after a position, in order: at most ``limit``, with this tag, of these types; over ``db``,
+        where nobody may be waited for.
+        """
+        on = db or self.pool
         if tag is None:
             sql = f"""SELECT {_COLUMNS} FROM hub.event
                       WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY($2)) ORDER BY position LIMIT $3"""
-            rows = await self.pool.fetch(sql, after, types, limit)
+            rows = await on.fetch(sql, after, types, limit)
         else:
             sql = f"""SELECT {_COLUMNS} FROM hub.event WHERE position IN (
                           SELECT position FROM hub.tag
                           WHERE tag = $4 AND position > $1 AND ($2::text[] IS NULL OR type = ANY($2))
                           ORDER BY position LIMIT $3) ORDER BY position"""
-            rows = await self.pool.fetch(sql, after, types, limit, tag)
+            rows = await on.fetch(sql, after, types, limit, tag)
         return [self.recorded(row) for row in rows]
 
     async def happened(self, after: int, limit: int) -> list[Happened]:
@@ -183,7 +194,7 @@ async def prepare(dsn: str) -> None:
     db = await asyncpg.connect(dsn)
     try:
         async with db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock(4715741)")
+            await db.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
             for table, file in _TABLES.items():
                 if await db.fetchval("SELECT to_regclass($1) IS NULL", table):
                     await prepare_role(db)

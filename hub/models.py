@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from domain.core import Event
+from hub.locks import Lock
 from hub.log import WRITER, Happened, Log, Recorded
 from hub.tables import TABLES, ddl, digest, first_difference, indexes
 from projections import history
@@ -166,12 +167,12 @@ class Models:
         db = await asyncpg.connect(self.log.dsn)
         try:
             async with db.transaction():
-                await db.execute("SELECT pg_advisory_xact_lock(4715743)")
+                await db.execute(f"SELECT pg_advisory_xact_lock({Lock.MODELS})")
                 if not await db.fetchval("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", self.schema):
                     await db.execute(ddl(self.schema))
             replayed = await self.bring_up(db, say)
             async with db.transaction():
-                await db.execute("SELECT pg_advisory_xact_lock(4715743)")
+                await db.execute(f"SELECT pg_advisory_xact_lock({Lock.MODELS})")
                 await db.execute(";".join(indexes(self.schema)))
             if replayed > LARGE:
                 # The planner knows nothing of what was just written, and an index alone answers only what was vacuumed.
@@ -204,11 +205,11 @@ class Models:
 
         The next events are read, and the rows of the last ones written, while these are folded.
         """
+        if await self._seen_all(db):
+            return 0
         async with db.transaction():
             began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
-            # Another process may have parked some: whatever this one folds next, it folds on what is there.
-            parked = await db.fetch(f'SELECT "table", key FROM {self.schema}.parked')
-            self._parked = {(row["table"], tuple(row["key"])) for row in parked}
+            await self._seen_all(db)
             reading, writing = asyncio.create_task(self._next(at)), None
             try:
                 with _replaying():
@@ -232,6 +233,19 @@ class Models:
                     task.cancel()
                 await asyncio.gather(*begun, return_exceptions=True)
         return at - began
+
+    async def _seen_all(self, db: asyncpg.Connection) -> bool:
+        # Whether these models are at the head. Another process may have parked some: what is folded next, is folded on
+        # what is there.
+        row = await db.fetchrow(
+            f"""SELECT at = coalesce((SELECT max(position) FROM hub.event), 0) AS all,
+                   (SELECT json_agg(json_build_array("table", key)) FROM {self.schema}.parked)::text AS parked
+                FROM {self.schema}.position"""
+        )
+        assert row is not None
+        parked = msgspec.json.decode(row["parked"], type=list[RowKey]) if row["parked"] else []
+        self._parked = set(parked)
+        return bool(row["all"])
 
     async def _next(self, after: int) -> list[Happened]:
         most = CHUNK if self._until is None else min(CHUNK, self._until - after)
@@ -339,7 +353,7 @@ async def verify(log: Log, models: Models, say: Callable[[int], None] = lambda _
         await scratch.open(say)
         async with db.transaction():
             # No command is recorded while the two are compared.
-            await db.execute("SELECT pg_advisory_xact_lock(4715741)")
+            await db.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
             await scratch.open(say)
             at = await db.fetchval(f"SELECT at FROM {scratch.schema}.position")
             # As the hub itself reads: a policy on rows that hides some from it hides them here too.

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from domain.core import Sealed
+from hub.locks import Lock
 from hub.pool import Pool
 
 SCHEMA = """
@@ -63,14 +64,14 @@ class Vault:
     async def open(cls, pool: Pool) -> "Vault":
         """Make what is missing in the keys' database, and read its pepper."""
         async with pool.acquire() as db:
-            await db.execute("SELECT pg_advisory_lock(4715742)")
+            await db.execute(f"SELECT pg_advisory_lock({Lock.KEYS})")
             try:
                 await db.execute(SCHEMA)
                 # A hub that opens its keys has its log: what a killed restore had begun is done.
                 await db.execute("DROP TABLE IF EXISTS restoring")
                 await db.execute("INSERT INTO pepper (secret) VALUES ($1) ON CONFLICT DO NOTHING", os.urandom(32))
             finally:
-                await db.execute("SELECT pg_advisory_unlock(4715742)")
+                await db.execute(f"SELECT pg_advisory_unlock({Lock.KEYS})")
             return cls(pool, await db.fetchval("SELECT secret FROM pepper"))
 
     async def key(self, person: str) -> tuple[str, bytes]:

@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 
 from domain.core import N_, Reason, Refusal, State
-from hub.log import PATIENCE, Log, Recorded, as_writer
+from hub.locks import Lock
+from hub.log import AT_ONCE, PATIENCE, Log, Recorded, as_writer
 from hub.models import Models
 from hub.states import Key, States
 from hub.turns import Again, Pending, Turn
@@ -22,6 +23,10 @@ MAX_WAITING = 10_000
 RECENT = 20_000
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
+STALLED = "5s"
+"""So long the server lets a writer alone that keeps others from appending; then it ends its connection."""
+_RESERVE = f"SELECT pg_advisory_lock({Lock.APPEND}), set_config('idle_session_timeout', '{STALLED}', false)"
+_RELEASE = f"SELECT set_config('idle_session_timeout', '0', false), pg_advisory_unlock({Lock.APPEND})"
 _CLOSED = "the hub has closed"
 
 
@@ -45,6 +50,7 @@ class Writer:
         self._turns: list[Turn] = []
         self._deciding, self._committing = 0.0, math.inf
         self._closed = False
+        self._outrun = self._reserved = False
         self._looks: list[tuple[int, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
@@ -106,6 +112,7 @@ class Writer:
 
     async def _connect(self) -> None:
         self.models.drop()
+        self._reserved = False
         if self._db:
             self._db.terminate()
         self._db = await asyncpg.connect(self.log.dsn)
@@ -136,6 +143,8 @@ class Writer:
                 if self._db is None or self._db.is_closed():
                     # It ended while nobody used it: nothing was sent, so nothing is unknown.
                     await self._reconnect()
+                if self._outrun and not await self._reserve():
+                    continue
                 turn = Turn(self.log, self.states, self.models, self.head, self._last_at)
                 self._turns = [turn]
                 began = time.monotonic()
@@ -147,12 +156,38 @@ class Writer:
                 else:
                     await self._work(turn)
                 self._turns = []
+                await self._release()
+
+    async def _reserve(self) -> bool:
+        # Whoever was outrun decides once on what nobody changes meanwhile, and so is not outrun again: writers that
+        # are never idle take turns, as they came. False where that could not be.
+        assert self._db is not None
+        try:
+            await self._db.execute(_RESERVE)
+            self._reserved = True
+            known = self.head
+            await self._catch_up()
+            self._outrun = self.head != known
+        except Exception:
+            await self._reconnect()
+            return False
+        return True
+
+    async def _release(self) -> None:
+        if not self._reserved:
+            return
+        self._reserved = False
+        try:
+            assert self._db is not None
+            await self._db.execute(_RELEASE)
+        except Exception:
+            await self._reconnect()
 
     def _first(self) -> list[Pending]:
         if self._alone:
             return [self._alone.popleft()]
         many = len(self._queue)
-        if many >= 4 and many * self._deciding > self._committing / 6:
+        if not self._reserved and many >= 4 and many * self._deciding > self._committing / 6:
             # Who was answered together comes back together. Where deciding for all (here, and before they come) takes
             # long beside a commit, one half is decided while the other is committed; where the disk is slow, one
             # commit for all is shorter.
@@ -171,7 +206,8 @@ class Writer:
             ahead = turn.next()
             self._turns = [turn, ahead]
             try:
-                ahead = await self._prepared(ahead, sending)
+                if not self._reserved:
+                    ahead = await self._prepared(ahead, sending)
                 found = await sending
             except asyncio.CancelledError:
                 sending.cancel()
@@ -201,7 +237,7 @@ class Writer:
                 # Somebody else has appended: nothing was written, and everything is decided on what is there now.
                 self._back(turn, ahead)
                 self._turns = []
-                await self._look_again()
+                self._outrun = True
                 await self._look()
                 return
             self._advance(turn.recorded, turn.states)
@@ -336,7 +372,10 @@ class Writer:
 
     async def _catch_up(self) -> None:
         assert self._db is not None
-        while others := await self.log.read(after=self.head):
+        more = True
+        while more:
+            others = await self.log.read(after=self.head, db=self._db)
             self._advance(others)
             self.models.forget(others)
+            more = len(others) == AT_ONCE
         await self.models.bring_up(self._db)

@@ -12,6 +12,7 @@ import pytest
 from domain.core import Refusal
 from domain.people import InvitePerson, JoinHub
 from hub import settings
+from hub.audit.digests import digest
 from hub.checking import command as checked
 from hub.door import Hub
 from hub.mail import Mail, NotSent
@@ -130,6 +131,7 @@ def test_an_invitation_is_mailed_once_in_its_language_and_lets_in(dsn, monkeypat
                 handed_over = await hub.identity.link(person, ends=False)
                 await invited(hub, "aibek@example.org", "ky")
                 first, second = await server.get(2)
+                await noted(hub)
             assert (first["To"], first["From"]) == ("zarina@example.org", FROM)
             assert first["Subject"] == "Шуморо ба хаб даъват мекунанд" and first["Auto-Submitted"] == "auto-generated"
             # A language that the pages do not have yet: the two that most of its speakers read.
@@ -230,6 +232,17 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
             elsewhere = {"origin": "https://elsewhere.example"}
             sent = await browser.post("/sign-in/mail", data={"email": "a@b.org"}, headers=elsewhere)
             assert sent.status_code == 403
+
+    told(story())
+
+
+def test_read_models_are_sealed_while_mails_are_kept(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, _, made):
+            await invited(hub, "first@example.org")
+            async with kept(made), asyncio.timeout(10):
+                sealing = await digest(dsn, hub.models.schema)
+                assert sealing.position == await hub.log.head()
 
     told(story())
 

@@ -212,6 +212,84 @@ def test_whatever_fails_in_between_memory_and_rows_are_as_the_log_is(dsn):
     told(story())
 
 
+def test_who_is_outrun_comes_to_its_turn_however_fast_others_append(dsn):
+    """A batch that takes long to decide, beside somebody who appends all the time and has nothing to decide."""
+
+    async def story():
+        slow, quick = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, lead, call = await region(slow)
+        mine = (await slow.do(DraftProposal(call=call, lead=lead, title="Quick"), author)).record
+        ended, rounds = asyncio.Event(), []
+
+        async def hurry():
+            n = 0
+            while not ended.is_set():
+                n += 1
+                await quick.do(ReviseProposal(proposal=mine, title=f"Quick {n}"), author)
+            return n
+
+        send = slow.writer._send
+
+        async def late(turn):
+            # As long as deciding for many takes: others have appended before it is sent.
+            rounds.append(len(turn.batch))
+            await asyncio.sleep(0.05)
+            return await send(turn)
+
+        slow.writer._send = late
+        hurrying = asyncio.create_task(hurry())
+        async with asyncio.timeout(20):
+            await asyncio.gather(
+                *(slow.do(DraftProposal(call=call, lead=lead, title=f"Slow {n}"), author) for n in range(40))
+            )
+        assert len(rounds) <= 8, rounds
+        ended.set()
+        # Nor did it keep the other one from its turns; and what nobody else appends to is decided ahead again.
+        assert await hurrying > 3
+        for n in range(2):
+            await slow.do(DraftProposal(call=call, lead=lead, title=f"Alone {n}"), author)
+        assert not slow.writer._outrun and not slow.writer._reserved
+        await check_log(slow)
+        for hub in (slow, quick):
+            assert (await verify(hub.log, hub.models))[1] is None
+            await hub.close()
+
+    told(story())
+
+
+def test_who_keeps_others_from_appending_and_does_nothing_is_ended(dsn, monkeypatch):
+    monkeypatch.setattr(writers, "_RESERVE", writers._RESERVE.replace(writers.STALLED, "200ms"))
+
+    async def story():
+        stalled, other = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, lead, call = await region(stalled)
+        await other.do(DraftProposal(call=call, lead=lead, title="Another's"), author)
+        gate, reserve, reserved = Gate(stalled), stalled.writer._reserve, asyncio.Event()
+        gate.opened.set()
+
+        async def then_stalls():
+            done = await reserve()
+            gate.opened.clear()
+            reserved.set()
+            return done
+
+        stalled.writer._reserve = then_stalls
+        lost = asyncio.create_task(stalled.do(DraftProposal(call=call, lead=lead, title="Outrun"), author))
+        await reserved.wait()
+        # It holds the lock, and neither sends nor lets go: the server ends its connection, and others go on.
+        async with asyncio.timeout(10):
+            await other.do(DraftProposal(call=call, lead=lead, title="Goes on"), author)
+        stalled.writer._reserve = reserve
+        gate.opened.set()
+        with pytest.raises(Unknown):
+            await lost
+        assert (await stalled.do(DraftProposal(call=call, lead=lead, title="Here again"), author)).events == 1
+        for hub in (stalled, other):
+            await hub.close()
+
+    told(story())
+
+
 @pytest.mark.parametrize(("pause", "least"), [(0.0, 1), (0.2, 12)])
 def test_who_comes_together_is_committed_together_where_the_disk_is_slow(dsn, pause, least):
     async def story():
@@ -313,10 +391,10 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
         other, holding = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
         held = holding.transaction()
         await held.start()
-        await holding.execute(f"SELECT at FROM {hub.models.schema}.position FOR UPDATE")
+        await holding.execute(f"LOCK TABLE {hub.models.schema}.position IN ACCESS EXCLUSIVE MODE")
         hub.writer._db.terminate()
         asked = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author))
-        waits = """SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%'
+        waits = """SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%parked%'
                    AND datname = current_database()"""
         while (pid := await other.fetchval(waits)) is None:
             await asyncio.sleep(0.02)
@@ -443,7 +521,7 @@ def test_the_writer_stops_however_its_connection_breaks(dsn, monkeypatch):
         holding = await asyncpg.connect(dsn)
         held = holding.transaction()
         await held.start()
-        await holding.execute(f"SELECT at FROM {hub.models.schema}.position FOR UPDATE")
+        await holding.execute(f"LOCK TABLE {hub.models.schema}.position IN ACCESS EXCLUSIVE MODE")
         looking = asyncio.create_task(hub.actions(author, lead, 1_000_000))
         await asyncio.sleep(0.3)
 

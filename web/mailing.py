@@ -11,6 +11,7 @@ import msgspec
 from domain.core import N_, Sealed, mutation_of
 from domain.people import ChooseNotices, PersonInvited
 from hub.door import Hub
+from hub.locks import Lock
 from hub.log import Recorded, as_writer
 from hub.mail import Mail, NotSent
 from web.notices import NOTICED, notice
@@ -68,7 +69,7 @@ class Mailing:
             db = None
             try:
                 db = await asyncpg.connect(self._hub.log.dsn)
-                if await db.fetchval("SELECT pg_try_advisory_lock(4715745)"):
+                if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.MAILING})"):
                     await as_writer(db)
                     await self._follow(db)
             except Exception as error:

@@ -27,6 +27,7 @@ import domain
 import projections
 from domain.seals import SealedModel, SealReadModels
 from hub.audit.merkle import WIDTH, leaf_hash, root_of
+from hub.locks import Lock
 from hub.log import as_writer
 from hub.tables import TABLES, columns
 from projections.core import Row
@@ -110,7 +111,7 @@ async def digest(dsn: str, schema: str) -> SealReadModels:
         ):
             position = await reads.fetchval(f"SELECT at FROM {schema}.position")
             # One at a time: the hashes that stay are those of the newest position.
-            await writes.execute("SELECT pg_advisory_xact_lock(4715745)")
+            await writes.execute(f"SELECT pg_advisory_xact_lock({Lock.SEALED_ROWS})")
             # Those of the last seal stay until this one is recorded, and one longer.
             await writes.execute(
                 """DELETE FROM hub.sealed_rows

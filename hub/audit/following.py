@@ -25,6 +25,7 @@ from hub.audit.policy import Policy
 from hub.audit.sealer import Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.door import Hub
+from hub.locks import Lock
 from hub.log import as_writer
 from hub.logs import logged
 from hub.pool import Pool
@@ -67,7 +68,7 @@ async def keep(hub: Hub, audit: Audit) -> None:
         db = None
         try:
             db = await asyncpg.connect(hub.log.dsn)
-            if await db.fetchval("SELECT pg_try_advisory_lock(4715744)"):
+            if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.FOLLOWER})"):
                 await as_writer(db)
                 await _follow(hub, audit, db)
             await asyncio.sleep(2)
@@ -128,17 +129,17 @@ async def lost(hub: Hub, home: Path) -> str:
 async def state(pool: Pool) -> dict[str, Any]:
     """How far tree and seals have come, why nothing is sealed (empty where all is well), what witnesses complain of."""
     row = await pool.fetchrow(
-        """SELECT (SELECT size FROM hub.tree) AS tree, (SELECT vkey FROM hub.sealer) AS key,
+        f"""SELECT (SELECT size FROM hub.tree) AS tree, (SELECT vkey FROM hub.sealer) AS key,
                   (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS sealed,
                   coalesce((SELECT asked FROM hub.sealer), 0) AS asked,
                   (SELECT coalesce(max(size), 0) FROM hub.head)
                       - (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed) AS waiting,
-                  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4715744 AND database =
+                  EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = {Lock.FOLLOWER} AND database =
                           (SELECT oid FROM pg_database WHERE datname = current_database())) AS followed,
                   (SELECT at FROM hub.head WHERE size > (SELECT coalesce(max(size), 0) FROM hub.head WHERE witnessed)
                    ORDER BY size LIMIT 1) AS waits_since,
                   coalesce((SELECT stopped FROM hub.sealer), '') AS stopped,
-                  coalesce((SELECT troubles::text FROM hub.sealer), '{}') AS troubles"""
+                  coalesce((SELECT troubles::text FROM hub.sealer), '{{}}') AS troubles"""
     )
     assert row is not None
     troubles = [f"{name}: {said}" for name, said in sorted(json.loads(row["troubles"]).items())]

@@ -14,6 +14,7 @@ from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Malformed
 from hub.audit.policy import Policy
 from hub.audit.tree import leaves
+from hub.locks import Lock
 from hub.log import prepare
 
 
@@ -42,7 +43,7 @@ async def restore(
     try:
         async with db.transaction():
             # No command is recorded meanwhile.
-            await db.execute("SELECT pg_advisory_xact_lock(4715741)")
+            await db.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
             head = await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
             size = checkpoint.head.size
             if head > size:
