@@ -1,11 +1,13 @@
 """What is counted over many records, and the log as auditors read it: each reader by what they may read."""
 
+import asyncio
 import json
 
 import pytest
 
 from domain.calls import AmendCall
 from domain.core import Refusal, refuse
+from domain.people import GrantRole
 from domain.proposals import ConfirmPartner, InvitePartner, ReviseProposal
 from hub.door import Hub
 from tests.test_graphql import draft_of
@@ -191,6 +193,37 @@ def test_what_happens_anywhere_is_heard_by_whom_it_concerns(region_dsn):
             assert stranger["data"]["happened"]["event"]["type"] == "CallAmended"
             for each in heard.values():
                 await each.aclose()
+
+    told(story())
+
+
+def test_a_seal_is_nobodys_record_and_ends_nobodys_listening(region_dsn):
+    from hub.audit.digests import digest
+    from web.asking import Asked
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people, head = await people_of(hub), await hub.log.head()
+            await hub.do(await digest(region_dsn, hub.models.schema))
+            id = await draft_of(hub, people["karimova"])
+            last = await hub.do(ReviseProposal(proposal=id, title="After the seals"), people["karimova"])
+            text = "subscription($after: Int) { happened(after: $after) { event { type position } record { id } } }"
+            auditor = await hub.identity.token(people["mammedova"], ["read"], "t", 1)
+            await hub.do(GrantRole(person=people["mammedova"], role="auditor"), people["rahimova"])
+            for secret, sealed in (
+                (await hub.identity.token(people["karimova"], ["read"], "t", 1), False),
+                (auditor, True),
+            ):
+                viewer = await app.endpoint.viewers.find(secret)
+                heard = []
+                async with asyncio.timeout(20):
+                    async for body in app.endpoint.results(Asked(text, None, {"after": head}), viewer, secret):
+                        heard.append(json.loads(body)["data"]["happened"])
+                        if heard[-1]["event"]["position"] >= last.position:
+                            break
+                seals = [each for each in heard if each["event"]["type"] == "ReadModelSealed"]
+                assert bool(seals) is sealed and all(each["record"] is None for each in seals)
+                assert heard[-1]["record"] == {"id": id} or sealed
 
     told(story())
 

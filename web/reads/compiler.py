@@ -134,16 +134,18 @@ class Compiler:
         sql, cost = self._get(type, selections, id, ())
         return self._plan(f"SELECT {sql}", cost)
 
-    def happening(self, definition: GraphQLField, node: FieldNode, table: str) -> Plan:
-        """Whether the viewer may see the event at a position, and its record fits the field's filter."""
+    def happening(self, definition: GraphQLField, node: FieldNode, table: str | None) -> Plan:
+        """Whether the viewer may see the event at a position, and its record, if there is one, fits the filter."""
         entry, alias = self.rows("entry", "happened"), self._alias()
+        position = self.bind(lambda values: values.rows[1], "bigint")
+        seen = f"EXISTS (SELECT {entry} AND happened.position = {position})"
+        if table is None:
+            return self._plan(f"SELECT {seen}", _sum(()))
         rows = self.rows(table, alias)
         id = self.bind(lambda values: values.rows[0], "text")
-        position = self.bind(lambda values: values.rows[1], "bigint")
         where = " AND ".join(
             (rows.predicate, f"{alias}.id = {id}", *self._filters(definition, node, alias, TABLES[table]))
         )
-        seen = f"EXISTS (SELECT {entry} AND happened.position = {position})"
         return self._plan(f"SELECT {seen} AND EXISTS (SELECT FROM {rows.source} WHERE {where})", _sum(()))
 
     def _plan(self, sql: str, cost: Cost) -> Plan:

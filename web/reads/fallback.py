@@ -24,6 +24,7 @@ from graphql import (
 from domain.core import kind_named
 from hub.door import Hub
 from hub.tables import TABLES
+from projections.core import is_record
 from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
@@ -167,7 +168,9 @@ def _changes(name: str) -> Any:
         async for recorded in context.live.follow(args.get("after"), context.viewer.person):
             about = record_of(recorded.event)
             of = kind_named(about)
-            if of not in TABLES or about != args.get("id", about) or kind not in ("record", of):
+            # The seal of a read model, say, is nobody's record: it happens, and that is all.
+            table = of if of in TABLES and is_record(TABLES[of]) else None
+            if about != args.get("id", about) or kind not in ("record", of) or (table is None and kind != "record"):
                 continue
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
@@ -176,10 +179,10 @@ def _changes(name: str) -> Any:
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
-            plan = compiler.happening(field, info.field_nodes[0], of)
+            plan = compiler.happening(field, info.field_nodes[0], table)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
-                yield Made(event=recorded.position, viewer=viewer, **{kind: about})
+                yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})
 
     return subscribe
 
