@@ -330,12 +330,18 @@ class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
         Meta(
             title=N_("Mail me what waits for me"),
             description=N_(
-                "Where the hub sends mails: that your organization is asked to be a partner, that your proposal was "
-                "given back, that a partner declined. Links to sign in come whenever you ask for them."
+                "Where the hub sends mails: what your organization is asked, and what became of your proposal. "
+                "Links to sign in come whenever you ask for them."
             ),
         ),
     ]
-    language: Annotated[Language, Meta(title=N_("Language of these mails"))]
+    language: Annotated[
+        Language,
+        Meta(
+            title=N_("Language of these mails"),
+            description=N_("Where the hub does not speak it yet, they come in English and Russian."),
+        ),
+    ]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Choosing what is chosen already changes nothing."""

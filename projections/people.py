@@ -78,7 +78,9 @@ def named(row: PersonRow, e: AffiliationDeclared, at: datetime) -> PersonRow:
 @PersonRow.on(PersonErased)
 def erased(row: PersonRow, e: PersonErased, at: datetime) -> PersonRow:
     """Nothing personal remains."""
-    return replace(row, status="erased", name=None, email=None, orcid=None, email_alias=None)
+    return replace(
+        row, status="erased", name=None, email=None, orcid=None, email_alias=None, mailed=False, language="en"
+    )
 
 
 class AffiliationRow(Row, table="affiliation", index=("person", "organization")):

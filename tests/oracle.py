@@ -163,9 +163,14 @@ class Oracle:
             "awaitsMyAnswer": lambda v: (
                 v
                 == (
-                    row["status"] in ("draft", "returned")
-                    and any(
-                        p["status"] == "invited" and p["organization"] + "/office" in self.principals for p in asked
+                    (
+                        row["status"] in ("draft", "returned")
+                        and any(
+                            p["status"] == "invited" and p["organization"] + "/office" in self.principals for p in asked
+                        )
+                    )
+                    or (
+                        row["status"] == "recommended" and row["offered"] and row["lead"] + "/office" in self.principals
                     )
                 )
             ),

@@ -6,16 +6,20 @@ from datetime import UTC, datetime, timedelta
 from domain.organizations import AppointOfficer, RegisterOrganization, VerifyOrganization
 from domain.people import ChooseNotices, ErasePerson, InvitePerson, JoinHub
 from domain.proposals import (
+    ConfirmEligibility,
     ConfirmPartner,
     DeclinePartner,
     DraftProposal,
+    FindIneligible,
     InvitePartner,
+    OfferAward,
+    RecommendProposal,
     ReviseProposal,
     UninvitePartner,
 )
 from tests.test_log import region, told
 from tests.test_mailing import FROM, body, kept, mailed, noted
-from tests.web import BASE
+from tests.web import BASE, people_of, serving
 from web import mailing
 
 
@@ -79,15 +83,70 @@ def test_who_chose_no_mails_gets_none_and_the_others_theirs_in_the_language_they
                 # Each says where that is chosen.
                 assert f"\n{BASE}/do/chooseNotices?person={other}\n" in body(mail)
                 await hub.do(ChooseNotices(person=one, mailed=True, language="ru"), one)
-                await hub.do(DeclinePartner(proposal=proposal, organization=partner, reason="No staff"), other)
-                await server.get(2)
+                await hub.do(UninvitePartner(proposal=proposal, organization=partner), author)
+                await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                assert {each["To"] for each in (await server.get(3))[1:]} == {"one@example.org", "other@example.org"}
                 await noted(hub)
             # A link to sign in is asked for: it is sent all the same.
             await hub.do(ChooseNotices(person=one, mailed=False, language="ru"), one)
             made.ask("one@example.org", "ru")
-            assert (await server.get(3))[2]["To"] == "one@example.org"
+            assert (await server.get(4))[3]["To"] == "one@example.org"
 
     told(story())
+
+
+def test_what_is_not_mailed_is_not_counted(dsn, monkeypatch):
+    monkeypatch.setattr(mailing, "_NOTICES", 2)
+
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, lead, call = await region(hub)
+            partner, (one,) = await office(hub, center, "Manas", "one@example.org")
+            await hub.do(ChooseNotices(person=one, mailed=False, language="ru"), one)
+            async with kept(made):
+                for n in range(4):
+                    if n == 3:
+                        await noted(hub)
+                        await hub.do(ChooseNotices(person=one, mailed=True, language="ru"), one)
+                    proposal = (await hub.do(DraftProposal(call=call, lead=lead, title=f"Ice {n}"), author)).record
+                    await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                (mail,) = await server.get(1)
+                assert "Ice 3" in body(mail)
+
+    told(story())
+
+
+def test_what_became_of_a_proposal_is_told_to_whom_it_asks_or_concerns(region_dsn, monkeypatch):
+    async def story():
+        async with mailed(region_dsn, monkeypatch) as (hub, _, server, made):
+            people, schema = await people_of(hub), hub.models.schema
+            rows = await hub.log.pool.fetch(
+                f"SELECT id, lead, investigator, title FROM {schema}.proposal WHERE status = 'submitted' ORDER BY id"
+            )
+            one, other, center = rows[0], rows[1], people["rahimova"]
+            officers = await hub.log.pool.fetch(
+                f"SELECT person FROM {schema}.officer WHERE organization = $1", one["lead"]
+            )
+            async with kept(made):
+                for command in (ConfirmEligibility, RecommendProposal, OfferAward):
+                    await hub.do(command(proposal=one["id"]), center)
+                first = await server.get(len(officers))
+                assert all(f"/proposals/{one['id']}" in body(each) for each in first)
+                assert await addresses(hub, *(each["person"] for each in officers)) == {each["To"] for each in first}
+                await hub.do(FindIneligible(proposal=other["id"], reason="No partner abroad"), center)
+                last = (await server.get(len(officers) + 1))[-1]
+                assert {last["To"]} == await addresses(hub, other["investigator"]) and "No partner abroad" in body(last)
+                await noted(hub)
+
+    told(story())
+
+
+async def addresses(hub, *people):
+    found = set()
+    for each in people:
+        sealed = (await hub.log.read(tag=each, types=["PersonInvited"]))[0].event.email
+        found |= set(await hub.vault.read(hub.log.pool, [(each, "email", sealed)]))
+    return found
 
 
 def test_a_proposal_that_was_given_back_is_told_with_its_reason_and_its_day(dsn, monkeypatch):
@@ -188,5 +247,26 @@ def test_who_is_invited_again_and_again_is_told_so_often_a_day_and_no_more(dsn, 
                     while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
                         await asyncio.sleep(0.02)
                 await server.get(3)
+
+    told(story())
+
+
+def test_what_somebody_chose_is_theirs_alone(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            person = people["karimova"]
+            await hub.do(ChooseNotices(person=person, mailed=False, language="kk"), person)
+            asked = "query($id: ID!) { person(id: $id) { name mailed language } }"
+            own = (await (await client(person)).data(asked, id=person))["person"]
+            assert (own["mailed"], own["language"]) == (False, "KK")
+            for other in ("rahimova", "nazarov"):
+                seen = (await (await client(people[other])).data(asked, id=person))["person"]
+                assert (seen["name"], seen["mailed"], seen["language"]) == (own["name"], None, None)
+            await hub.do(ErasePerson(person=person), person)
+            row = await hub.log.pool.fetchrow(
+                f"SELECT mailed, language FROM {hub.models.schema}.person WHERE id = $1", person
+            )
+            assert tuple(row) == (False, "en")
 
     told(story())

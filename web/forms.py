@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, mutation_of, record_field, sentence
-from domain.people import ErasePerson, InvitePerson
+from domain.people import ChooseNotices, ErasePerson, InvitePerson
 from domain.proposals import InvitePartner, SubmitProposal, UninvitePartner
 from hub.act import new_id
 from hub.checking import choices_of, problems, takes_empty
@@ -158,6 +158,11 @@ class Forms:
         for field in msgspec.structs.fields(cls):
             meta = inputs.meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
+                type = bare_type(inspect.type_info(field.type))
+                if isinstance(type, inspect.LiteralType) and value in type.values:
+                    value = inputs.called(field.name, value)
+                elif isinstance(type, inspect.BoolType):
+                    value = translated(N_("yes"), language)
                 found.append((translated(str(meta.get("title", field.name)), language), value))
         return found
 
@@ -209,7 +214,9 @@ class Forms:
         if cls is InvitePerson and (invited := await self._site.invited(request, viewer, record)) is not None:
             return invited
         about = record if record and path_of(record) != "/" else ""
-        return RedirectResponse(f"{path_of(about)}?done={position}", 303)
+        # What everybody chose for themselves stands on their own page, and on no other.
+        to = "/profile" if cls is ChooseNotices else path_of(about)
+        return RedirectResponse(f"{to}?done={position}", 303)
 
     async def _form(
         self,

@@ -137,22 +137,22 @@ class Mailing:
         for person in found.people:
             if person == recorded.actor or told.get(person):
                 continue
+            sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
+            language = await hub.log.pool.fetchval(sql, person)
+            if language is None or (email := await self._address(person, "joined")) is None:
+                continue
             if person not in told and self._notices.wait(person):
                 _log.warning("%s is not told of position %s: they were told enough today", person, recorded.position)
                 continue
             told[person] = False
-            sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
-            if (language := await hub.log.pool.fetchval(sql, person)) and (
-                email := await self._address(person, "joined")
-            ) is not None:
-                try:
-                    choice = f"{self._base}/do/{mutation_of(ChooseNotices)}?person={person}"
-                    texts = found.text, _CHOICE
-                    await self._send(email, language, found.subject, texts, found.link, choice=choice, **found.words)
-                except NotSent as error:
-                    if not error.final:
-                        raise
-                    _log.warning("the notice for %s is not sent: %s", person, error)
+            try:
+                choice = f"{self._base}/do/{mutation_of(ChooseNotices)}?person={person}"
+                texts = found.text, _CHOICE
+                await self._send(email, language, found.subject, texts, found.link, choice=choice, **found.words)
+            except NotSent as error:
+                if not error.final:
+                    raise
+                _log.warning("the notice for %s is not sent: %s", person, error)
             told[person] = True
 
     async def _address(self, person: str, *statuses: str) -> str | None:

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from domain.core import N_, Event
-from domain.proposals import PartnerDeclined, PartnerInvited, ProposalReturned
+from domain.proposals import (
+    AwardOffered,
+    PartnerDeclined,
+    PartnerInvited,
+    ProposalDeclined,
+    ProposalFoundIneligible,
+    ProposalReturned,
+)
 from hub.door import Hub
 
 MOST = 50
@@ -44,17 +51,38 @@ NOTICED: dict[type[Event], tuple[str, str]] = {
             "Its next version can be submitted until %(until)s:\n\n%(link)s"
         ),
     ),
+    AwardOffered: (
+        N_("Your organization is offered an award"),
+        N_(
+            "%(lead)s is offered an award for the proposal “%(title)s”.\n\n"
+            "Accept or refuse it for your organization:\n\n%(link)s\n\n"
+            "You get this mail as an officer of %(lead)s."
+        ),
+    ),
+    ProposalFoundIneligible: (
+        N_("Your proposal does not meet the conditions"),
+        N_("Your proposal “%(title)s” does not meet the conditions of its call:\n\n%(reason)s\n\n%(link)s"),
+    ),
+    ProposalDeclined: (
+        N_("Your proposal was declined"),
+        N_("Your proposal “%(title)s” was declined:\n\n%(reason)s\n\n%(link)s"),
+    ),
 }
 """The events of which somebody is told, with the subject and the text of the mail."""
 
 
+_Noticed = (
+    PartnerInvited | PartnerDeclined | ProposalReturned | AwardOffered | ProposalFoundIneligible | ProposalDeclined
+)
+
+
 async def notice(hub: Hub, event: Event) -> Notice | None:
     """Whom to tell of an event; ``None`` where what it asked for no longer waits."""
-    if not isinstance(event, PartnerInvited | PartnerDeclined | ProposalReturned):
+    if not isinstance(event, _Noticed):
         return None
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
-        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, l.name AS lead,
+        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
                 o.name AS organization, a.status AS answer
             FROM {schema}.proposal p
             JOIN {schema}.organization l ON l.id = p.lead
@@ -67,8 +95,11 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
     people: tuple[str, ...]
     match event:
         case PartnerInvited() if row and row["status"] in ("draft", "returned") and row["answer"] == "invited":
-            officers = f"SELECT person FROM {schema}.officer WHERE organization = $1 ORDER BY since LIMIT {MOST}"
-            people = tuple(each for (each,) in await hub.log.pool.fetch(officers, event.organization))
+            people = await _officers(hub, event.organization)
+        case AwardOffered() if row and row["status"] == "recommended":
+            people = await _officers(hub, row["of"])
+        case ProposalFoundIneligible() | ProposalDeclined() if row and row["status"] in ("ineligible", "declined"):
+            people = (row["investigator"],)
         case PartnerDeclined() if row and row["status"] in ("draft", "returned") and row["answer"] == "declined":
             people = (row["investigator"],)
         case ProposalReturned() if row and row["status"] == "returned":
@@ -84,3 +115,8 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
         "until": until,
     }
     return Notice(people, *NOTICED[type(event)], words, f"/proposals/{event.proposal}")
+
+
+async def _officers(hub: Hub, organization: str) -> tuple[str, ...]:
+    officers = f"SELECT person FROM {hub.models.schema}.officer WHERE organization = $1 ORDER BY since LIMIT {MOST}"
+    return tuple(each for (each,) in await hub.log.pool.fetch(officers, organization))

@@ -200,6 +200,7 @@ class Signing:
             passkeys=await self._hub.credentials.passkeys(viewer.person),
             secret=secret,
             key=new_id("request"),
+            mails=self._site.mailing is not None,
             **data,
         )
 

@@ -35,10 +35,12 @@ def mine(t: str, value: str, by: Asker) -> str:
 
 
 def awaits_my_answer(t: str, value: str, by: Asker) -> str:
-    """A partner that the viewer acts for has been asked and has not answered, and still can."""
+    """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award."""
     asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
     mine = f"p.organization = {by.offices('organization')}"
-    return f"({t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine}))"
+    partner = f"{t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine})"
+    award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
+    return f"({partner} OR {award})"
 
 
 def in_my_calls(t: str, value: str, by: Asker) -> str:

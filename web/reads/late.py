@@ -60,6 +60,13 @@ async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], v
     return [absent if sealed is None else (next(found) or lost) for _, sealed in items]
 
 
+@loads("mailed", "language")
+async def own(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+    """What everybody chose for themselves is theirs alone."""
+    person = reading.viewer.person
+    return [(value.upper() if isinstance(value, str) else value) if id == person else None for id, value in items]
+
+
 async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
     language = reading.viewer.language
     # Past the readers of the person's own row: whoever calls this has made sure that the viewer may know the name.
