@@ -422,6 +422,13 @@ def test_server_sent_events_and_sockets(region_dsn):
             socket.send_text("[" * 10_000)
             assert socket.receive()["code"] == 4400
 
+        for name in ("Authorization", "authorization"):
+            with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
+                socket.send_json({"type": "connection_init", "payload": {name: f"Bearer {secret}"}})
+                assert socket.receive_json() == {"type": "connection_ack"}
+                socket.send_json({"type": "subscribe", "id": "1", "payload": body})
+                assert socket.receive_json()["payload"]["data"]["me"]
+
         async def revoked():
             db = await asyncpg.connect(region_dsn)
             await db.execute("DELETE FROM hub.access")

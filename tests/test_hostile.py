@@ -379,6 +379,9 @@ def test_a_hostile_witness_is_its_own_trouble(dsn, tmp_path, monkeypatch, how):
             await asyncio.gather(*tasks, return_exceptions=True)
         trouble = json.loads(await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer")).get("evil", "")
         assert trouble and trouble.isprintable() and len(trouble) < 500, trouble
+        # The next process tells what it meets itself.
+        await Sealer(opened.pool, tmp_path, policy, "hub.example/log").open()
+        assert await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer") == "{}"
         checkpoint = notes.Checkpoint.parse(await published(opened.pool))
         assert len(policy.cosigned(checkpoint)) == 2
         await opened.close()

@@ -56,7 +56,7 @@ class Socket:
                 return 4429, "Too many initialisation requests"
             case "connection_init":
                 given = message.get("payload")
-                if isinstance(given, dict) and isinstance(shown := given.get("Authorization"), str):
+                if isinstance(given, dict) and isinstance(shown := _authorization(given), str):
                     self._secret, self._token = shown.partition(" ")[2].strip(), True
                     if (await self._endpoint.viewers.find(self._secret)).person is None:
                         return 4403, "Forbidden"
@@ -103,3 +103,8 @@ class Socket:
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+def _authorization(payload: dict[str, Any]) -> Any:
+    # As a header's, its name may be written in any case.
+    return next((value for name, value in payload.items() if name.lower() == "authorization"), None)

@@ -80,7 +80,9 @@ class Sealer:
         )
         if known != vkey:
             raise Stopped(f"This log is sealed with the key {known}, and the key here is {vkey}: bring back its file.")
-        await self._pool.execute("UPDATE hub.sealer SET asked = $1", len(self.policy.witnesses))
+        # What witnesses did to whoever sealed before is told by whoever meets it again.
+        asked = len(self.policy.witnesses)
+        await self._pool.execute("UPDATE hub.sealer SET asked = $1, troubles = '{}'", asked)
 
     async def seal(self, size: int, root: bytes) -> bool:
         """Sign the head of this tree, unless that was done; whether it was signed now. Raises ``Stopped``."""
@@ -166,7 +168,7 @@ class Sealer:
                     status, body = await self._asked(http, url, seen, head, note)
                     if status == 409:
                         seen, conflicts = self._conflict(body, seen, head), conflicts + 1
-                        if conflicts > 1:
+                        if conflicts > 2:
                             await self._trouble(
                                 name, "it says each time that it has seen another size than the last time"
                             )
@@ -178,10 +180,12 @@ class Sealer:
                     self._against.pop(name, None)
                     await self._trouble(name, "")
                 except Contradicted as contradicted:
+                    conflicts = 0
                     self._against[name] = contradicted
                     await self._trouble(name, contradicted.by([name]))
                     await asyncio.sleep(AGAIN)
                 except Exception as error:
+                    conflicts = 0
                     await self._trouble(name, str(error) or type(error).__name__)
                     await asyncio.sleep(AGAIN)
 
@@ -245,7 +249,8 @@ class Sealer:
     async def _trouble(self, name: str, what: str) -> None:
         # It is shown to people: a witness may have said anything.
         what = "".join(char if char.isprintable() else " " for char in what)[:200]
-        if self._troubles.get(name, "") == what:
+        known = self._troubles.get(name, "")
+        if known == what:
             return
         self._troubles[name] = what
         _log.warning("witness %s: %s", name, what or "answers again")
@@ -253,4 +258,4 @@ class Sealer:
         try:
             await self._pool.execute("UPDATE hub.sealer SET troubles = $1", json.dumps(told))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            self._troubles.pop(name)
+            self._troubles[name] = known

@@ -17,9 +17,14 @@ FILES = ("core", "organizations", "people", "calls", "proposals", "subscriptions
 HEAD = '''"""
 The hub for joint AI research in Central Asia.
 
-Sign in with `Authorization: Bearer hub_…`. A mutation answers with a receipt or with a typed refusal; send an
-`Idempotency-Key` header with it and a retry is safe: the same key and body give the same receipt, beside which a record
-is shown as it is now. A refusal uses no key up.
+Sign in with `Authorization: Bearer hub_…`; over `graphql-transport-ws` with the header, or with
+`{"Authorization": "Bearer hub_…"}` as the payload of `connection_init`. Words are in the language that
+`Accept-Language` asks for: `en`, `ru` or `tg`.
+
+A mutation answers with a receipt or with a typed refusal; send an `Idempotency-Key` header with it and a retry is safe:
+the same key and body give the same receipt, beside which a record is shown as it is now. A refusal uses no key up. The
+key stands in the log for good, for everybody who may read the event: take a random one that says nothing of anybody.
+Lists are paged forward, with `first` and `after`; a cursor is good for the list and the order that it came from.
 """
 schema {
   query: Query
