@@ -123,6 +123,7 @@ class Oracle:
 
         def cursor(row):
             values = [row[column], row[key]] if column != key else [row[key], row[key]]
+            values.append(f"{cls.table} {column}{' down' if descends else ''}")
             return base64.b64encode(json.dumps(values, ensure_ascii=False).encode()).decode()
 
         after = args.get("after")

@@ -507,7 +507,17 @@ def test_an_excess_is_not_hidden_behind_introspection(region_dsn):
 
 
 @pytest.mark.parametrize(
-    "after", ['["\\ud800", "\\ud800"]', '["a\\u0000", "b"]', "[1e400, 1]", "[99999999999999999999, 1]", "[]", "7"]
+    "after",
+    [
+        '["\\ud800", "\\ud800"]',
+        '["a\\u0000", "b"]',
+        "[1e400, 1]",
+        "[99999999999999999999, 1]",
+        "[]",
+        "7",
+        '["a", "b"]',
+        '["a", "b", "proposal drafted_at"]',
+    ],
 )
 def test_a_cursor_that_no_list_gave_is_told_so(region_dsn, after):
     async def story():
@@ -517,6 +527,33 @@ def test_a_cursor_that_no_list_gave_is_told_so(region_dsn, after):
             cursor = base64.b64encode(after.encode()).decode()
             query = "query($after: String) { organizations(after: $after) { totalCount } }"
             assert await (await client()).code(query, after=cursor) == "BAD_INPUT"
+
+    told(story())
+
+
+def test_a_cursor_of_another_list_or_order_is_told_so(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            page = "query($after: String) { %s(first: 1, after: $after%s) { pageInfo { endCursor } nodes { id } } }"
+            lists = [
+                ("organizations", ""),
+                ("calls", ", orderBy: OPENS_LAST"),
+                ("calls", ", orderBy: CLOSES_LAST"),
+                ("calls", ", orderBy: CLOSES_FIRST"),
+                ("proposals", ""),
+            ]
+            cursors = [(await anybody.data(page % each))[each[0]]["pageInfo"]["endCursor"] for each in lists]
+            for here, own in enumerate(lists):
+                for n, cursor in enumerate(cursors):
+                    answer = (await anybody.answer(page % own, after=cursor)).json()
+                    assert ("errors" in answer) is (n != here), (own, lists[n], answer)
+                    assert "errors" not in answer or "another list or order" in answer["errors"][0]["message"]
+            # Names are in the order of a language.
+            heads = [{"accept-language": each} for each in ("en", "tg")]
+            first = (await anybody.answer(page % lists[0], heads[0])).json()["data"]["organizations"]["pageInfo"]
+            there = (await anybody.answer(page % lists[0], heads[1], after=first["endCursor"])).json()
+            assert "another list or order" in there["errors"][0]["message"]
 
     told(story())
 

@@ -91,6 +91,10 @@ def _cursor(*expressions: str) -> str:
     return f"translate(encode(convert_to({array}, 'UTF8'), 'base64'), E'\\n', '')"
 
 
+def _listed(cls: type[Row], column: str, descends: bool) -> str:
+    return f"{cls.table} {column}{' down' if descends else ''}"
+
+
 @dataclass
 class Compiler:
     """Compiles one operation, or one of its parts. ``sources`` puts other rows in the place of tables.
@@ -477,7 +481,9 @@ class Compiler:
             sql, cost = bare(f"{where}{after} ORDER BY {ordered} LIMIT {first}")
             return sql, lambda values: 1 + values.first(definition, node) * cost(values)
         kept = ", ".join(f'{alias}."{name}" AS k{n}' for n, name in enumerate(dict.fromkeys((key, column))))
-        cursor = ", ".join(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0)))
+        # Of which list and order it is: in another one it would lead anywhere.
+        listed = f"'{_listed(cls, column, descends)}'::text"
+        cursor = _cursor(*(f"{page}.k{n}" for n in ((1, 0) if column != key else (0, 0))), listed)
         inner = f"SELECT {kept} FROM {rows.source} WHERE {where}{after} ORDER BY {ordered} LIMIT {first} + 1"
         with_page = f"WITH {page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({inner}) p)"
 
@@ -491,9 +497,7 @@ class Compiler:
             self.late.append(late)
             return f"json_build_array({len(self.late) - 1}, {over[1]}.id)"
 
-        sql, cost = self._page(
-            type, of, selections, page, _cursor(*cursor.split(", ")), first, counted, bool(after), path, cls, key
-        )
+        sql, cost = self._page(type, of, selections, page, cursor, first, counted, bool(after), path, cls, key)
         return f"({with_page} {sql})", lambda values: 1 + counting + values.first(definition, node) * cost(values)
 
     def _bare(
@@ -596,11 +600,14 @@ class Compiler:
         key: str,
         descends: bool,
     ) -> str:
-        own = columns(cls)
+        own, listed = columns(cls), _listed(cls, column, descends)
 
         def part(n: int, type: str) -> Callable[[Values], Any]:
             def value(values: Values) -> Any:
-                found = decode_cursor(values.args(definition, node)["after"], node)[n]
+                *keys, of = decode_cursor(values.args(definition, node)["after"], node, 3)
+                found = keys[n]
+                if of != listed:
+                    raise BadInput("`after` is a cursor of another list or order: take it from this one.", node)
                 if type == "timestamptz":
                     return moment(found, node)
                 if isinstance(found, int) != (type == "bigint") or (type == "bigint" and abs(found) >= 2**63):

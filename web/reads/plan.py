@@ -162,7 +162,7 @@ def _as_they_are(definition: GraphQLField, node: FieldNode, given: Mapping[str, 
     return found
 
 
-def decode_cursor(cursor: str, node: FieldNode, count: int = 2) -> list[Any]:
+def decode_cursor(cursor: str, node: FieldNode, count: int) -> list[Any]:
     """The values in a cursor; raises ``BadInput``."""
     try:
         values = json.loads(base64.b64decode(cursor, validate=True))
