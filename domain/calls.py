@@ -1,7 +1,7 @@
 """Calls for proposals, and their rounds."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -27,6 +27,8 @@ from domain.core import (
 )
 from domain.people import HubRole, Person
 
+PAST = timedelta(days=90)
+"""An opening that lies further back than this is a slip in the year, and no round that begins late."""
 Blindness = Literal["open", "single_blind", "double_blind"]
 
 
@@ -310,9 +312,16 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
     call: CallId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not when it would have closed already."""
-        if model.get(Call, self.call).closes_at <= act.at:
+        """Not when it would have closed already; nor with an opening that is long past, which is a slip in the year."""
+        call = model.get(Call, self.call)
+        if call.closes_at <= act.at:
             raise Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."))
+        if call.opens_at < act.at - PAST:
+            raise Refusal(
+                Reason.INVALID,
+                N_("It would open at once, for good: its opening, %(when)s, is past. Change it first."),
+                when=f"{call.opens_at:%Y-%m-%d}",
+            )
         yield CallPublished(call=self.call)
 
 

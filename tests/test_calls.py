@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from domain.calls import (
@@ -69,6 +70,14 @@ def test_the_round_opens_and_closes_by_events():
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES - SECOND).then()
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES).then(RoundClosed(call=CALL))
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by=OFFICER, at=CLOSES).refused(Reason.NOT_PERMITTED)
+
+
+def test_a_call_whose_opening_is_long_past_is_not_published():
+    """It would open at once, and no opening is taken back: a slip in the year. A round that begins late does."""
+    publish = PublishCall(call=CALL)
+    slip = msgspec.structs.replace(DRAFTED_CALL, opens_at=OPENS.replace(year=OPENS.year - 1))
+    given(*PEOPLE, slip).when(publish, by=OFFICER).refused(Reason.INVALID)
+    given(*PEOPLE, DRAFTED_CALL).when(publish, by=OFFICER, at=CLOSES - SECOND).then(CallPublished(call=CALL))
 
 
 def test_what_applicants_rely_on_freezes_when_the_round_opens():

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -294,9 +294,12 @@ def untouched(page):
     return hidden | {name[5:]: value for name, value in hidden.items() if name.startswith("!was.")}
 
 
+NINE = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0)
+
+
 async def round_that_opens_at_a_whole_minute(hub, officer):
     """An open call of the Center's, whose times have no seconds."""
-    times = {"opens_at": datetime(2026, 1, 1, 9, 0, tzinfo=UTC), "closes_at": datetime(2099, 1, 1, tzinfo=UTC)}
+    times = {"opens_at": NINE, "closes_at": datetime(2099, 1, 1, tzinfo=UTC)}
     criteria = (Criterion("Excellence", 100),)
     drafted = await hub.do(DraftCall(title="Whole minutes", summary="S" * 50, criteria=criteria, **times), officer)
     id = drafted.record
@@ -318,7 +321,7 @@ def test_a_time_that_a_browser_writes_shorter_is_no_change(region_dsn):
             assert (await client.post("/do/amendCall", data=sent)).status_code == 303
             assert "Whole hours" in (await client.get(f"/calls/{id}")).text
             # Another instant is one: it was frozen when the round opened.
-            later = await client.post("/do/amendCall", data=sent | {"!key": "2", "opens_at": "2026-01-01T15:00"})
+            later = await client.post("/do/amendCall", data=sent | {"!key": "2", "opens_at": f"{NINE:%Y-%m-%d}T15:00"})
             assert later.status_code == 422 and "This was frozen when the round opened." in later.text
 
     told(story())
