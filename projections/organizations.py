@@ -59,6 +59,8 @@ class OrganizationRow(
     website: str | None
     ror: str | None
     registered_at: datetime
+    acting: int = 0
+    represented: bool = False
     readers: tuple[str, ...] = (PUBLIC,)
 
 
@@ -99,7 +101,12 @@ def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime)
     """A changed record keeps its status, unless the organization had been closed."""
     if row is None:
         return _row(e, at, "registered")
-    return _row(e, row.registered_at, "registered" if row.status == "closed" else row.status)
+    again = _row(e, row.registered_at, "registered" if row.status == "closed" else row.status)
+    return _acting(again, row.acting)
+
+
+def _acting(row: OrganizationRow, acting: int) -> OrganizationRow:
+    return replace(row, acting=acting, represented=acting > 0)
 
 
 @OrganizationRow.on(OrganizationVerified)
@@ -118,6 +125,18 @@ def suspended(row: OrganizationRow, e: OrganizationSuspended, at: datetime) -> O
 def closed(row: OrganizationRow, e: OrganizationClosed, at: datetime) -> OrganizationRow:
     """It is no more."""
     return replace(row, status="closed")
+
+
+@OrganizationRow.on(OfficerAppointed)
+def acted_for(row: OrganizationRow, e: OfficerAppointed, at: datetime) -> OrganizationRow:
+    """One more acts for it: whether anybody does, everybody may know."""
+    return _acting(row, row.acting + 1)
+
+
+@OrganizationRow.on(OfficerDismissed)
+def left(row: OrganizationRow, e: OfficerDismissed, at: datetime) -> OrganizationRow:
+    """One less does."""
+    return _acting(row, row.acting - 1)
 
 
 class OfficerRow(Row, table="officer", key=("organization", "person"), index=("person",)):

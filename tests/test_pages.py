@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
+from domain.organizations import AppointOfficer, DismissOfficer
 from domain.people import GrantRole
 from domain.proposals import InvitePartner, ReviseProposal
 from hub.act import new_id
@@ -577,5 +578,27 @@ def test_who_confirms_a_partner_reads_what_it_is_asked_for(region_dsn):
             )
             form = (await (await as_(hub, app, officer)).get(f"/do/confirmPartner?proposal={id}")).text
             assert "Osh State University (KG) is asked for: Seismic records of &lt;Osh&gt;" in form
+
+    told(story())
+
+
+def test_whoever_asks_a_partner_sees_whether_anybody_can_answer(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author, center = people["karimova"], people["rahimova"]
+            id = await draft_of(hub, author)
+            partner = await hub.log.pool.fetchval(
+                f"""SELECT id FROM {hub.models.schema}.organization WHERE status = 'verified' AND NOT represented
+                    ORDER BY id LIMIT 1"""
+            )
+            await hub.do(InvitePartner(proposal=id, organization=partner, contribution="Data"), author)
+            client, nobody = await as_(hub, app, author), "Nobody acts for this organization here yet"
+            assert nobody in (await client.get(f"/proposals/{id}")).text
+            await hub.do(AppointOfficer(organization=partner, person=people["osmonov"]), center)
+            page = (await client.get(f"/proposals/{id}")).text
+            assert nobody not in page and "An officer of this organization answers next." in page
+            await hub.do(DismissOfficer(organization=partner, person=people["osmonov"]), center)
+            assert nobody in (await client.get(f"/proposals/{id}")).text
 
     told(story())
