@@ -2,7 +2,7 @@
 
 import json
 
-from graphql import execute_sync, parse
+from graphql import GraphQLError, execute_sync, parse
 
 from domain.proposals import SubmitProposal
 from hub.writer import Busy
@@ -10,6 +10,7 @@ from tests.oracle import bare
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
+from web.reads import carrying
 
 DOCUMENT = """
 mutation Both($first: ReviseProposalInput!, $id: ID!, $with: Boolean!, $title: String! = "By default") {
@@ -133,20 +134,55 @@ def test_what_was_carried_out_is_said_whatever_the_client_holds(region_dsn):
     told(story())
 
 
-def test_a_record_that_cannot_be_shown_hides_no_receipt(region_dsn):
+def test_a_record_that_cannot_be_shown_hides_no_receipt(region_dsn, monkeypatch):
+    read = carrying.read
+
+    async def slow(context, plan, id, viewer):
+        if "lead" in plan.sql:
+            raise GraphQLError("This takes too long.", extensions={"code": "TOO_SLOW"})
+        return await read(context, plan, id, viewer)
+
+    monkeypatch.setattr(carrying, "read", slow)
+
     async def story():
         async with serving(region_dsn) as (hub, _, client):
             person = (await people_of(hub))["karimova"]
             author, mine = await client(person), await draft_of(hub, person)
-            much = "id"
-            for _ in range(3):
-                much = f"lead {{ leads(first: 100) {{ nodes {{ {much} }} }} }}"
-            text = f"""mutation($id: ID!) {{ reviseProposal(input: {{proposal: $id, title: "Shown"}}) {{
-                receipt {{ position }} much: proposal {{ id {much} }} proposal {{ title }} }} }}"""
+            text = """mutation($id: ID!) { reviseProposal(input: {proposal: $id, title: "Shown"}) {
+                receipt { position } much: proposal { lead { leads { nodes { id } } } } proposal { title } } }"""
             answer = (await author.answer(text, id=mine)).json()
             done = answer["data"]["reviseProposal"]
             assert done["receipt"]["position"] and done["much"] is None and done["proposal"] == {"title": "Shown"}
             [error] = answer["errors"]
-            assert error["extensions"]["code"] == "TOO_COSTLY" and error["path"] == ["reviseProposal", "much"]
+            assert error["extensions"]["code"] == "TOO_SLOW" and error["path"] == ["reviseProposal", "much"]
+
+    told(story())
+
+
+def test_what_cannot_be_shown_afterwards_is_not_recorded(region_dsn):
+    draft = """mutation($i: DraftProposalInput!) { draftProposal(input: $i) {
+        receipt { record } refusal { code } proposal { %s } } }"""
+    costly = "id"
+    for _ in range(3):
+        costly = f"lead {{ leads(first: 100) {{ nodes {{ {costly} }} }} }}"
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            author = await client((await people_of(hub))["karimova"])
+            before = await hub.log.head()
+            schema = hub.models.schema
+            row = await hub.log.pool.fetchrow(
+                f"""SELECT c.id AS call, a.organization AS lead FROM {schema}.call c, {schema}.affiliation a
+                    WHERE c.status = 'open' AND a.confirmed AND a.person = $1""",
+                (await people_of(hub))["karimova"],
+            )
+            input = {"call": row["call"], "lead": row["lead"], "title": "Once only"}
+            for shown, code in (("history(first: -1) { nodes { type } }", "BAD_INPUT"), (costly, "TOO_COSTLY")):
+                answer = (await author.answer(draft % shown, {"idempotency-key": "one-key"}, i=input)).json()
+                assert answer.get("data") is None and answer["errors"][0]["extensions"]["code"] == code, answer
+                assert answer["errors"][0]["path"] == ["draftProposal", "proposal"]
+            assert await hub.log.head() == before
+            done = await author.data(draft % "id title", {"idempotency-key": "one-key"}, i=input)
+            assert done["draftProposal"]["proposal"]["title"] == "Once only"
 
     told(story())

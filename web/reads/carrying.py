@@ -16,7 +16,8 @@ from hub.checking import command as checked
 from hub.writer import Busy, Unknown
 from web.reads.compiler import Compiler
 from web.reads.executor import Reads, Recent
-from web.reads.fallback import Context, read
+from web.reads.fallback import Context, planned, read
+from web.reads.plan import Plan
 from web.schema.mutations import camel, commands, plain
 from web.words import translated
 
@@ -70,6 +71,14 @@ class Carrying:
         for field in asked:
             if field.command is not None and (refused := _refused(context, field.command)):
                 return None, [located_error(refused, field.nodes, [field.key])]
+        plans: dict[tuple[str, str], Plan] = {}
+        for field in asked:
+            for part in field.parts:
+                if part.record is not None:
+                    try:
+                        plans[field.key, part.key] = planned(context, part.record, part.nodes, context.viewer)
+                    except Exception as error:
+                        return None, [located_error(error, part.nodes, [field.key, part.key])]
         for field in asked:
             if field.command is None or field.definition is None:
                 data[field.key] = "Mutation"
@@ -84,7 +93,9 @@ class Carrying:
                 for part in field.parts:
                     if part.record is not None:
                         payload[part.key] = (
-                            None if record is None else await _record(context, field, part, record, errors)
+                            None
+                            if record is None
+                            else await _record(context, plans[field.key, part.key], field, part, record, errors)
                         )
                     elif part.name == "__typename":
                         payload[part.key] = str(get_named_type(field.definition.type))
@@ -176,11 +187,10 @@ async def _carried(
     return receipt, None, done.record
 
 
-async def _record(context: Context, field: _Field, part: _Part, id: str, errors: list[GraphQLError]) -> Any:
-    assert part.record is not None
+async def _record(context: Context, plan: Plan, field: _Field, part: _Part, id: str, errors: list[GraphQLError]) -> Any:
     try:
         viewer = await context.viewers.person(context.viewer.person, context.viewer.language)
-        return await read(context, part.record, part.nodes, id, viewer)
+        return await read(context, plan, id, viewer)
     except Exception as error:
         # It was recorded all the same: the receipt is beside this.
         errors.append(located_error(error, part.nodes, [field.key, part.key]))

@@ -30,7 +30,7 @@ from web.live import Live
 from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reading, Reads, within_cost
 from web.reads.mapping import table_of
-from web.reads.plan import Values
+from web.reads.plan import Plan, Values
 from web.reads.viewer import Viewer, Viewers
 
 
@@ -126,22 +126,24 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
     return msgspec.json.decode(await context.reads.data(bound, context.viewer))[key]
 
 
-async def read(
-    context: Context,
-    type: GraphQLObjectType,
-    nodes: Sequence[FieldNode],
-    id: Any,
-    viewer: Viewer,
-    *,
-    named: bool = False,
-) -> Any:
-    """What these nodes ask for of one record; ``named`` adds its type, for whoever has to find it out."""
-    reads = context.reads
-    values = Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
+def planned(
+    context: Context, type: GraphQLObjectType, nodes: Sequence[FieldNode], viewer: Viewer, *, named: bool = False
+) -> Plan:
+    """How what these nodes ask for of one record is read; raises what is wrong with it, or that it costs too much."""
+    reads, values = context.reads, _of_record(context, "", viewer)
     compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=named)
     plan = compiler.standing(type, [node.selection_set for node in nodes if node.selection_set])
     within_cost(plan.costs(values))
-    return await Reading(reads, viewer).run(plan, values)
+    return plan
+
+
+async def read(context: Context, plan: Plan, id: Any, viewer: Viewer) -> Any:
+    """What was planned, of the record with this id."""
+    return await Reading(context.reads, viewer).run(plan, _of_record(context, id, viewer))
+
+
+def _of_record(context: Context, id: Any, viewer: Viewer) -> Values:
+    return Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
 
 
 async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
@@ -155,7 +157,7 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     if isinstance(type, GraphQLInterfaceType):
         type = info.schema.type_map[kind_named(id).capitalize()]
     assert isinstance(type, GraphQLObjectType)
-    return await read(context, type, info.field_nodes, id, viewer, named=True)
+    return await read(context, planned(context, type, info.field_nodes, viewer, named=True), id, viewer)
 
 
 def _changes(name: str) -> Any:
