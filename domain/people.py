@@ -205,8 +205,11 @@ class Person(
         return any(a.organization == organization and a.lasts(on) for a in self.affiliations.values())
 
     def confirmed_at(self, organization: str, on: date) -> bool:
-        """Whether the organization has confirmed that they work there on that day or later."""
-        return any(a.organization == organization and a.confirmed and a.lasts(on) for a in self.affiliations.values())
+        """Whether the organization has confirmed that they work there on that day."""
+        return any(
+            a.organization == organization and a.confirmed and a.since <= on and a.lasts(on)
+            for a in self.affiliations.values()
+        )
 
 
 class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked,)):

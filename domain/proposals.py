@@ -461,7 +461,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
 
 class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
-    """Say that your organization does not take part."""
+    """Say that your organization does not take part. You read it until the invitation is taken back."""
 
     proposal: ProposalId
     organization: PartnerField

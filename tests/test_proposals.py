@@ -8,7 +8,7 @@ import pytest
 from domain.calls import CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import Reason
 from domain.organizations import OfficerAppointed, OrganizationSuspended
-from domain.people import AffiliationEnded, HubRole, RoleGranted, RoleRevoked
+from domain.people import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded, HubRole, RoleGranted, RoleRevoked
 from domain.proposals import (
     AcceptAward,
     AssessRisk,
@@ -262,6 +262,17 @@ def test_nobody_submits_in_the_name_of_an_organization_that_has_not_confirmed_th
         person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE, until=(NOW - timedelta(days=1)).date()
     )
     given(*READY, ended).when(submit, by=ZARINA).refused(Reason.INCOMPLETE, "lead")
+    later = [
+        AffiliationDeclared(
+            person=ZARINA,
+            affiliation=(new := id_("affiliation", 77)),
+            organization=DUSHANBE,
+            position="Professor",
+            since=(NOW + timedelta(days=1)).date(),
+        ),
+        AffiliationConfirmed(person=ZARINA, affiliation=new, organization=DUSHANBE),
+    ]
+    given(*READY, ended, *later).when(submit, by=ZARINA).refused(Reason.INCOMPLETE, "lead")
     office = OfficerAppointed(organization=DUSHANBE, person=ZARINA)
     given(*READY, ended, office).when(submit, by=ZARINA).then(SUBMITTED)
 

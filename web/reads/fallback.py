@@ -107,7 +107,7 @@ def _date_time(value: Any) -> datetime:
     except (TypeError, ValueError):
         raise GraphQLError(f"{value!r} is no date and time, as in 2027-03-01T09:00:00Z.") from None
     if found.tzinfo is None:
-        raise GraphQLError(f"{value!r} has no time zone: add Z for UTC.")
+        raise GraphQLError(f"{value!r} has no time and zone, as in 2027-03-01T09:00:00Z.")
     return found
 
 
