@@ -45,6 +45,7 @@ class Batch:
         self.entries: list[history.EntryRow] = []
         self.parked: list[dict[str, Any]] = []
         self.blocked = set(parked)
+        self._skipped: set[RowKey] = set()
 
     def add_all(self, happened: Sequence[Happened | Recorded], begin: int) -> int:
         """Fold these events from one of them on; answers which is the first that has to wait for a row."""
@@ -70,6 +71,7 @@ class Batch:
         concerned: list[tuple[str, ...]] = []
         for step, key, row in keyed:
             if key in self.blocked:
+                self._skipped.add(key)
                 continue
             if key not in self.changed:
                 self._before[key] = row
@@ -103,6 +105,9 @@ class Batch:
                 tables.setdefault(table, []).append(encoded)
         if self.parked:
             tables["!parked"] = self.parked
+        if skipped := self._skipped - {(each["table"], each["key"]) for each in self.parked}:
+            # A rebuild may have made them whole meanwhile: then nothing is written, and all is read anew.
+            tables["!skipped"] = [{"table": table, "key": key} for table, key in sorted(skipped)]
         return _ENCODER.encode(tables).decode()
 
     def _worded(self, table: str, key: tuple[str, ...], row: Row) -> Row | msgspec.Raw:
@@ -243,8 +248,11 @@ class Models:
                 FROM {self.schema}.position"""
         )
         assert row is not None
-        parked = msgspec.json.decode(row["parked"], type=list[RowKey]) if row["parked"] else []
-        self._parked = set(parked)
+        parked = set(msgspec.json.decode(row["parked"], type=list[RowKey]) if row["parked"] else [])
+        for key in self._parked - parked:
+            # A rebuild has made it whole: what is in memory lacks an event.
+            self._rows.pop(key, None)
+        self._parked = parked
         return bool(row["all"])
 
     async def _next(self, after: int) -> list[Happened]:

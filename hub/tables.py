@@ -141,6 +141,12 @@ def writing(schema: str) -> str:
                     INSERT INTO {schema}.parked
                         SELECT * FROM json_populate_recordset(NULL::{schema}.parked, part.value)
                         ON CONFLICT DO NOTHING;
+                WHEN '!skipped' THEN
+                    IF EXISTS (SELECT FROM json_populate_recordset(NULL::{schema}.parked, part.value) s
+                               WHERE NOT EXISTS (SELECT FROM {schema}.parked p
+                                                 WHERE p."table" = s."table" AND p.key = s.key)) THEN
+                        RAISE EXCEPTION 'what was skipped is not parked' USING ERRCODE = 'HB001';
+                    END IF;
                 END CASE;
             END LOOP;
             UPDATE {schema}.touched SET at = $3 WHERE "table" = ANY(written);

@@ -10,6 +10,7 @@ from domain.proposals import DraftProposal, ProposalRevised, ReviseProposal
 from hub import models
 from hub.door import Hub
 from hub.models import verify
+from hub.writer import Unknown
 from projections.core import FoldFailed
 from projections.proposals import ProposalRow
 from tests.test_log import region, told
@@ -94,6 +95,33 @@ def test_what_another_process_parked_is_parked_here_too(dsn, broken):
         await other.do(ReviseProposal(proposal=mine, title="Afterwards"), author)
         assert await titles(other) == {mine: "Seen by both"}
         assert await other.log.pool.fetchval(f"SELECT count(*) FROM {other.models.schema}.parked") == 1
+        for each in (one, other):
+            await each.close()
+
+    told(story())
+
+
+@pytest.mark.parametrize("appended", [False, True])
+def test_what_another_process_made_whole_is_gone_on_with_as_it_is(dsn, broken, appended):
+    async def story():
+        one, other = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, lead, call = await region(one)
+        mine = (await one.do(DraftProposal(call=call, lead=lead, title="Mine"), author)).record
+        broken.add("Poison")
+        await one.do(ReviseProposal(proposal=mine, title="Poison"), author)
+        broken.clear()
+        await other.rebuild()
+        if appended:
+            await other.do(DraftProposal(call=call, lead=lead, title="Another"), author)
+        for n in range(3):
+            # It is not recorded where the memory of a process lacks what the rows have, and asking again is.
+            try:
+                await one.do(ReviseProposal(proposal=mine, abstract=f"Abstract {n}"), author, f"key-{n}")
+            except Unknown:
+                assert n == 0 and not appended
+                await one.do(ReviseProposal(proposal=mine, abstract=f"Abstract {n}"), author, f"key-{n}")
+        assert (await titles(one))[mine] == "Poison"
+        assert (await verify(one.log, one.models))[1] is None
         for each in (one, other):
             await each.close()
 
