@@ -23,7 +23,7 @@ MAX_WAITING = 10_000
 RECENT = 20_000
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
-STALLED = "5s"
+STALLED = "30s"
 """So long the server lets a writer alone that keeps others from appending; then it ends its connection."""
 _RESERVE = f"SELECT pg_advisory_lock({Lock.APPEND}), set_config('idle_session_timeout', '{STALLED}', false)"
 _RELEASE = f"SELECT set_config('idle_session_timeout', '0', false), pg_advisory_unlock({Lock.APPEND})"

@@ -298,6 +298,7 @@ def test_a_quorum_that_is_silent_is_said_to_be(sealed):
         def complains():
             as_root(sealed.dsn, "UPDATE hub.head SET at = at - interval '2 minutes' WHERE NOT witnessed")
             code, out, _ = hub(sealed.dsn, "doctor")
+            print(code, out)  # shown where the test fails
             return code == 1 and "no quorum of witnesses has cosigned since" in out and "tj: " in out
 
         until(complains, 60)

@@ -245,7 +245,7 @@ def test_who_is_outrun_comes_to_its_turn_however_fast_others_append(dsn):
         assert len(rounds) <= 8, rounds
         ended.set()
         # Nor did it keep the other one from its turns; and what nobody else appends to is decided ahead again.
-        assert await hurrying > 3
+        assert await hurrying >= 2
         for n in range(2):
             await slow.do(DraftProposal(call=call, lead=lead, title=f"Alone {n}"), author)
         assert not slow.writer._outrun and not slow.writer._reserved
