@@ -602,3 +602,19 @@ def test_whoever_asks_a_partner_sees_whether_anybody_can_answer(region_dsn):
             assert nobody in (await client.get(f"/proposals/{id}")).text
 
     told(story())
+
+
+def test_the_form_of_notices_shows_what_was_chosen_and_leads_back_to_ones_own_page(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, address = await as_(hub, app, person), f"/do/chooseNotices?person={person}"
+            for mailed, language in (("true", "ru"), ("", "kk"), ("true", "tg")):
+                sent = {"person": person, "mailed": mailed, "language": language}
+                done = await client.post("/do/chooseNotices", data=sent)
+                assert done.status_code == 303 and done.headers["location"].startswith("/profile?done=")
+                form = (await client.get(address)).text
+                assert re.search(rf'<option value="{language}" selected', form), form
+                assert bool(re.search(r'<input[^>]*name="mailed"[^>]*checked', form)) is bool(mailed)
+
+    told(story())

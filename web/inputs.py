@@ -28,7 +28,7 @@ def selection(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], s
         if field is None:
             continue
         of = get_named_type(field.type)
-        if not isinstance(of, GraphQLObjectType) and reading(field).kind == "column":
+        if not isinstance(of, GraphQLObjectType) and reading(field).kind in ("column", "late"):
             found.append(name)
         elif isinstance(of, GraphQLObjectType) and reading(field).kind == "embedded":
             found.append(f"{name} {{ {' '.join(of.fields)} }}")
