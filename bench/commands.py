@@ -17,9 +17,8 @@ from eventsourcing.dcb.postgres_tt import PostgresDCBRecorderTT
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.postgres import PostgresDatastore
 
-from bench.flatness import settled
 from bench.measure import hub as serving
-from bench.measure import load, p50, p99, post, requests, server, shown
+from bench.measure import load, p50, p99, post, requests, server, settled, shown
 from domain.calls import Criterion, DraftCall, PublishCall
 from domain.organizations import RegisterOrganization, VerifyOrganization
 from domain.people import GrantRole, InvitePerson, JoinHub

@@ -9,18 +9,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-import asyncpg
-
 from bench.filling import BEGAN, Filling, fill
-from bench.measure import Client, get, hub, p50, post, server, shown
+from bench.measure import Client, get, hub, p50, post, server, settled, shown
 from domain.proposals import ReturnProposal, ReviseProposal
 from hub.door import Hub
 
 TIMES = 400
-# What was written without the hub is taken into the tree, and its rows into a seal, before pages are measured.
-_SETTLED = """SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event) AND (
-    (SELECT max(position) FROM hub.event) < 10000
-    OR (SELECT max(at) FROM hub.event WHERE type = 'ReadModelSealed') < now() - interval '15 s')"""
 
 
 async def prepared(dsn: str, filling: Filling) -> tuple[str, str, int, float]:
@@ -50,19 +44,6 @@ async def commands(dsn: str, id: str) -> list[float]:
         latencies.append(time.perf_counter() - began)
     await opened.close()
     return latencies
-
-
-async def settled(dsn: str) -> None:
-    """Return when whoever seals the log has caught up with it, and nothing is left to vacuum."""
-    db = await asyncpg.connect(dsn)
-    try:
-        async with asyncio.timeout(900):
-            while not await db.fetchval(_SETTLED):
-                await asyncio.sleep(1)
-        await db.execute("VACUUM ANALYZE")
-        await db.execute("CHECKPOINT")
-    finally:
-        await db.close()
 
 
 async def pages(hubs: Sequence[tuple[int, str, str]]) -> list[dict[str, list[float]]]:

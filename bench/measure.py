@@ -13,12 +13,17 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
+import asyncpg
 from rich.console import Console
 from rich.table import Table
 
 from hub.postgres import Embedded
 
 ROUNDS = 5
+# What was written without the hub is taken into the tree, and its rows into a seal, before others are measured.
+_SETTLED = """SELECT (SELECT size FROM hub.tree) >= (SELECT max(position) FROM hub.event) AND (
+    (SELECT max(position) FROM hub.event) < 10000
+    OR (SELECT max(at) FROM hub.event WHERE type = 'ReadModelSealed') < now() - interval '15 s')"""
 
 
 @contextlib.contextmanager
@@ -80,6 +85,19 @@ def hub(dsn: str, *words: str, home: Path | None = None) -> Iterator[int]:
         home = Path(_HOMES.setdefault(dsn, tempfile.TemporaryDirectory(prefix="hub-bench-home-")).name)
     with process(command, port, HUB_DATABASE_URL=dsn, HUB_HOME=str(home), HUB_ORIGIN="bench.invalid/log"):
         yield port
+
+
+async def settled(dsn: str) -> None:
+    """Return when whoever seals the log has caught up with it, and nothing is left to vacuum."""
+    db = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(900):
+            while not await db.fetchval(_SETTLED):
+                await asyncio.sleep(1)
+        await db.execute("VACUUM ANALYZE")
+        await db.execute("CHECKPOINT")
+    finally:
+        await db.close()
 
 
 class Client:

@@ -224,9 +224,7 @@ def test_a_server_that_is_busy_or_refuses_one_of_them_loses_nothing_and_tells_no
                         await asyncio.sleep(0.02)
                 assert [each["To"] for each in server.taken] == ["one@example.org"]
                 server.answers = {"other@example.org": "550 nobody"}
-                async with asyncio.timeout(10):
-                    while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
-                        await asyncio.sleep(0.02)
+                await noted(hub)
                 assert len(server.taken) == 1 and not await hub.log.pool.fetchval("SELECT trouble FROM hub.mailing")
 
     told(story())
@@ -243,9 +241,7 @@ def test_who_is_invited_again_and_again_is_told_so_often_a_day_and_no_more(dsn, 
                 for n in range(6):
                     proposal = (await hub.do(DraftProposal(call=call, lead=lead, title=f"Draft {n}"), author)).record
                     await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
-                async with asyncio.timeout(10):
-                    while await hub.log.pool.fetchval("SELECT position FROM hub.mailing") < await hub.log.head():
-                        await asyncio.sleep(0.02)
+                await noted(hub)
                 await server.get(3)
 
     told(story())
