@@ -23,6 +23,7 @@ from hub.log import Log
 from tests.sealed import as_root, audit, hub, until_sealed
 from tests.test_log import told
 from tests.test_sealing import MANY, followed
+from tests.web import free_port
 
 SIGNER = Signer("hostile.example/log", LOG, bytes(32))
 
@@ -384,6 +385,35 @@ def test_a_hostile_witness_is_its_own_trouble(dsn, tmp_path, monkeypatch, how):
         assert await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer") == "{}"
         checkpoint = notes.Checkpoint.parse(await published(opened.pool))
         assert len(policy.cosigned(checkpoint)) == 2
+        await opened.close()
+
+    told(story())
+
+
+def test_witnesses_that_fail_at_once_are_each_told_of(dsn, tmp_path):
+    """Each by a write of its own, over connections that end in any order: none takes back another's."""
+    many = [Signer(f"w{n}.example/hub", WITNESS, bytes([n + 1] * 32)) for n in range(20)]
+
+    async def story():
+        opened = await Log.open(dsn)
+        await opened.pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        away = f"http://127.0.0.1:{free_port()}"
+        asked = "".join(f"witness w{n} {each.verifier.vkey} {away}\n" for n, each in enumerate(many))
+        policy = Policy.parse(f"{asked}quorum w0\n")
+        own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
+        await own.open()
+        tasks = [asyncio.create_task(own.persuade(name)) for name in policy.witnesses]
+        assert await own.seal(tree.size, tree.root)
+        deadline = time.monotonic() + 10
+        while missing := policy.witnesses.keys() - json.loads(
+            await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer")
+        ):
+            assert time.monotonic() < deadline, sorted(missing)
+            await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await opened.close()
 
     told(story())

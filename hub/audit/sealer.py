@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -254,8 +253,13 @@ class Sealer:
             return
         self._troubles[name] = what
         _log.warning("witness %s: %s", name, what or "answers again")
-        told = {each: said for each, said in self._troubles.items() if said}
         try:
-            await self._pool.execute("UPDATE hub.sealer SET troubles = $1", json.dumps(told))
+            # Its own key only: two witnesses at once take nothing back from each other, whichever ends first.
+            await self._pool.execute(
+                """UPDATE hub.sealer SET troubles = (troubles::jsonb - $1::text
+                   || CASE $2::text WHEN '' THEN '{}' ELSE jsonb_build_object($1::text, $2::text) END)::json""",
+                name,
+                what,
+            )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self._troubles[name] = known
