@@ -19,8 +19,9 @@ tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready
 run: $(VENV)/ready
 	@exec $(BIN)/hub serve --demo
 
+# What the tests start hundreds of times is compiled once, also where the surroundings say otherwise.
 test: $(VENV)/ready tests/node/node_modules/ready
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 dist: $(VENV)/ready
 	@rm -rf dist

@@ -76,11 +76,18 @@ def looked_at(page, name, found, settles=0):
     for theme, only in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
         page.emulate_media(color_scheme=theme)
         page.wait_for_timeout(settles)
-        told = page.evaluate("options => axe.run(options ?? {})", only)
-        kept += len(told["passes"])
-        for each in told["violations"]:
-            found[f"{each['id']} {theme} {name}"] = [node["html"][:120] for node in each["nodes"]][:3]
+        passes, violations = page.evaluate(TOLD, only)
+        kept += passes
+        for rule, nodes in violations:
+            found[f"{rule} {theme} {name}"] = nodes
     return kept
+
+
+# No more of it comes over than is asked for: what axe tells of all that is well are megabytes.
+TOLD = """async only => {
+  const told = await axe.run({resultTypes: ["violations"], ...only});
+  return [told.passes.length, told.violations.map(e => [e.id, e.nodes.slice(0, 3).map(n => n.html.slice(0, 120))])];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +159,10 @@ def test_everybody_can_use_the_pages_that_are_shown_once(visitor, language, firs
 def test_a_page_that_somebody_cannot_use_is_caught(visitor):
     page = visitor(320, scripts=True)
     page.goto("/status")
-    page.evaluate(AXE.read_text())
     page.evaluate("document.querySelector('main').innerHTML = '<img src=\"data:,\"><button></button>'")
-    told = page.evaluate("axe.run()")
-    assert {"image-alt", "button-name"} <= {each["id"] for each in told["violations"]}
+    found = {}
+    looked_at(page, "status", found)
+    assert {"image-alt light status", "button-name light status"} <= found.keys()
 
 
 @BUILT_HERE
