@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 from eventsourcing.dcb.api import DCBAppendCondition, DCBEvent, DCBQuery, DCBQueryItem
@@ -21,7 +21,7 @@ from bench.measure import hub as serving
 from bench.measure import load, p50, p99, post, requests, server, settled, shown
 from domain.calls import Criterion, DraftCall, PublishCall
 from domain.organizations import RegisterOrganization, VerifyOrganization
-from domain.people import GrantRole, InvitePerson, JoinHub
+from domain.people import DeclareAffiliation, GrantRole, InvitePerson, JoinHub
 from domain.proposals import DraftProposal, ReviseProposal
 from hub.act import new_id
 from hub.door import Hub
@@ -42,6 +42,8 @@ async def region(hub: Hub) -> tuple[str, str, str]:
     await hub.do(GrantRole(person=officer, role="center_officer"))
     register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
     lead = (await hub.do(register, author)).record or ""
+    works = DeclareAffiliation(person=author, organization=lead, position="Researcher", since=date(2024, 1, 1))
+    await hub.do(works, author)
     await hub.do(VerifyOrganization(organization=lead), officer)
     now = datetime.now(UTC)
     draft = DraftCall(

@@ -336,12 +336,14 @@ class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
     abstract: Abstract = ""
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """In a call that is public and not over, led by a verified organization."""
-        call = model.get(Call, self.call)
+        """In a public call that is not over, led by a verified organization where you said that you work."""
+        call, lead = model.get(Call, self.call), model.get(Organization, self.lead)
         if call.status not in ("published", "open") or act.at >= call.closes_at:
             raise Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is closed."), "call")
-        if model.get(Organization, self.lead).status != "verified":
+        if lead.status != "verified":
             raise Refusal(Reason.NOT_VERIFIED, N_("The lead organization has not been verified yet."), "lead")
+        if act.actor not in lead.officers and not model.get(Person, act.actor).works_at(self.lead, act.at.date()):
+            raise Refusal(Reason.NOT_PERMITTED, N_("Say first, on your own page, that you work there."), "lead")
         yield ProposalDrafted(
             proposal=act.new("proposal"),
             call=self.call,

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import asyncpg
 import pytest
@@ -25,7 +25,7 @@ from domain.organizations import (
     SuspendOrganization,
     VerifyOrganization,
 )
-from domain.people import ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
+from domain.people import DeclareAffiliation, ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
 from domain.proposals import AssessRisk, DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from hub.door import Hub
 from hub.log import Log
@@ -46,6 +46,9 @@ async def person(hub, name):
     return id
 
 
+SINCE = date(2024, 1, 1)
+
+
 async def region(hub):
     """A center officer, a researcher, a verified organization, a published call."""
     from datetime import UTC, datetime, timedelta
@@ -54,6 +57,7 @@ async def region(hub):
     await hub.do(GrantRole(person=officer, role="center_officer"))
     register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
     lead = (await hub.do(register, author)).record
+    await hub.do(DeclareAffiliation(person=author, organization=lead, position="Researcher", since=SINCE), author)
     await hub.do(VerifyOrganization(organization=lead), officer)
     now = datetime.now(UTC)
     draft = DraftCall(

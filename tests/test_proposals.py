@@ -97,6 +97,27 @@ def test_a_proposal_is_drafted_in_a_public_call_by_a_verified_organization():
     given(*REGION).when(elsewhere, by=ZARINA).refused(Reason.NOT_FOUND, "call")
 
 
+def test_a_proposal_is_begun_in_the_name_of_where_one_works():
+    """Said to work there is enough to begin: the organization confirms it before anything is submitted."""
+    draft = DraftProposal(call=CALL, lead=KHUJAND, title="Glaciers from above", abstract="A" * 100)
+    begun = msgspec.structs.replace(DRAFTED, proposal=id_("proposal", 101), lead=KHUJAND)
+    given(*REGION).when(draft, by=ZARINA).refused(Reason.NOT_PERMITTED, "lead")
+    said = AffiliationDeclared(
+        person=ZARINA,
+        affiliation=id_("affiliation", 7),
+        organization=KHUJAND,
+        position="Guest",
+        since=NOW.date() + timedelta(days=30),
+    )
+    given(*REGION, said).when(draft, by=ZARINA).then(begun)
+    over = AffiliationEnded(
+        person=ZARINA, affiliation=id_("affiliation", 7), organization=KHUJAND, until=NOW.date() - timedelta(days=1)
+    )
+    given(*REGION, said, over).when(draft, by=ZARINA).refused(Reason.NOT_PERMITTED, "lead")
+    # Who acts for it needs to say no more.
+    given(*REGION).when(draft, by=AIBEK).then(msgspec.structs.replace(begun, investigator=AIBEK))
+
+
 def test_a_call_that_is_still_a_draft_looks_like_none_at_all():
     secret = msgspec.structs.replace(DRAFTED_CALL, call=id_("call", 5))
     for lead in (DUSHANBE, id_("organization", 99)):
