@@ -14,9 +14,6 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--in-process-gpu",
-    "--disable-site-isolation-trials",
-    "--disable-features=IsolateOrigins,site-per-process,Translate,OptimizationHints,MediaRouter,PaintHolding",
 )
 NEEDED = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium-headless-shell"
