@@ -91,7 +91,8 @@ def test_an_officer_of_the_center_drafts_a_call_by_typing(visitor):
 
 @pytest.mark.parametrize("name", [None, "Зарина Каримова", "Нилуфар Раҳимова"])
 def test_every_link_leads_somewhere_and_no_page_is_wider_than_the_screen(visitor, region_url, name):
-    page = visitor(scripts=True)
+    # Scripts change no page's width but the explorer's: one of the three runs them.
+    page = visitor(scripts=name == "Зарина Каримова")
     if name:
         sign_in(page, name)
     page.goto("/")
