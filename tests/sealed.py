@@ -4,10 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -43,13 +40,6 @@ def audit(*words):
     found = json.loads(out.getvalue())
     assert found["code"] == code
     return code, found
-
-
-def hub(dsn, *words):
-    """Run the hub's command line over this database; answers exit code, output and complaints."""
-    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
-    done = subprocess.run([sys.executable, "-m", "hub", *map(str, words)], env=env, capture_output=True, text=True)
-    return done.returncode, done.stdout, done.stderr
 
 
 def as_root(dsn, *statements):

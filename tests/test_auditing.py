@@ -17,8 +17,8 @@ from hub_audit.notes import Policy as Pinned
 
 from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy
-from tests.sealed import SEALED, Region, as_root, audit, hub, processes, until_sealed
-from tests.web import free_port, home_of, opened
+from tests.sealed import SEALED, Region, as_root, audit, processes, until_sealed
+from tests.web import free_port, home_of, hub, opened
 
 
 def until(condition, seconds=20):

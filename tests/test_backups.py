@@ -16,8 +16,7 @@ from hub.door import Hub
 from hub.log import keys_of
 from tests.conftest import administered, dropped
 from tests.test_log import person, region, told
-from tests.test_operating import hub
-from tests.web import home_of, opened
+from tests.web import home_of, hub, opened
 
 
 @pytest.fixture

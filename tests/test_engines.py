@@ -14,7 +14,7 @@ from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
 from tests.test_log import told
-from tests.test_operating import apart as command
+from tests.web import apart as command
 from tests.web import opened, serving
 from web.pages import SITE
 

@@ -20,10 +20,10 @@ from hub.audit.restore import restore
 from hub.audit.sealer import Sealer
 from hub.audit.seals import published
 from hub.log import Log
-from tests.sealed import as_root, audit, hub, until_sealed
+from tests.sealed import as_root, audit, until_sealed
 from tests.test_log import told
 from tests.test_sealing import MANY, followed
-from tests.web import free_port
+from tests.web import free_port, hub
 
 SIGNER = Signer("hostile.example/log", LOG, bytes(32))
 

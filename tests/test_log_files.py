@@ -8,7 +8,8 @@ from hub_audit.__main__ import main as hub_audit
 
 from hub.audit import notes
 from hub.audit.policy import Policy
-from tests.sealed import SEALED, hub, until_sealed
+from tests.sealed import SEALED, until_sealed
+from tests.web import hub
 
 RECORD = """query($id: ID!) { proposal(id: $id) {
     seal { position status sealedAt size asked proof witnesses { name at } }

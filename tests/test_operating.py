@@ -17,7 +17,6 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
-from click.testing import CliRunner
 
 from hub import postgres, settings
 from hub.__main__ import main
@@ -29,27 +28,8 @@ from hub.pool import Pool
 from hub.postgres import Embedded, Unavailable, program
 from tests.conftest import administered
 from tests.test_log import person, told
-from tests.web import free_port, home_of, opened, serving
+from tests.web import free_port, home_of, hub, opened, serving
 from web import app
-
-
-def hub(dsn, *words, home=None, **env):
-    """What ``hub`` answers over this database: exit code, output, and what it said; never a traceback."""
-    if words[0] in ("serve", "at"):
-        return apart(dsn, *words, home=home, **env)
-    given = {"HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
-    done = CliRunner(env=given).invoke(main, [*map(str, words)])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    return done.exit_code, done.stdout, done.stderr
-
-
-def apart(dsn, *words, home=None, **env):
-    """The same, of a process of its own."""
-    given = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
-    command = [sys.executable, "-m", "hub", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from domain.people import ErasePerson, InvitePerson, JoinHub, LinkOrcid
 from hub.door import Hub
 from hub.postgres import program
 from tests.conftest import copied
-from tests.sealed import SEALED, Region, as_root, audit, hub, until_sealed
+from tests.sealed import SEALED, Region, as_root, audit, until_sealed
 from tests.test_log import told
-from tests.web import home_of, opened
+from tests.web import home_of, hub, opened
 
 NAME, EMAIL, ORCID = "Саодат Қурбонзода", "saodat.qurbonzoda@example.org", "0000-0003-4821-7711"
 TRACES = [NAME, "Қурбонзода", "Саодат", EMAIL, "qurbonzoda", ORCID, ORCID.replace("-", "")]

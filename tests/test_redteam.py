@@ -10,8 +10,8 @@ import pytest
 
 from hub.audit import notes
 from hub.audit.heads import LastHead
-from tests.sealed import SEALED, TOLD, as_root, audit, hub, until_sealed
-from tests.web import home_of
+from tests.sealed import SEALED, TOLD, as_root, audit, until_sealed
+from tests.web import home_of, hub
 
 REWRITTEN = """UPDATE hub.event SET data = replace(data::text, 'Umarov', 'Umarof')::json WHERE position = 1"""
 FORGET = ["DELETE FROM hub.cosignature", "DELETE FROM hub.head", "DELETE FROM hub.sealer"]

@@ -23,10 +23,11 @@ from hub.audit.seals import published, seals
 from hub.audit.tree import Tree, consistency, inclusion, root_at
 from hub.door import Hub
 from hub.log import Log, as_writer
-from tests.sealed import SEALED, as_root, hub, processes, until_sealed
+from tests.sealed import SEALED, as_root, processes, until_sealed
 from tests.test_log import told
 from tests.test_log_files import RECORD, bearer, token
 from tests.test_notes import POLICY
+from tests.web import hub
 
 NOBODY = Policy(quorum="none")
 MANY = """INSERT INTO hub.event

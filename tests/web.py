@@ -14,7 +14,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from hub.__main__ import main
 from hub.door import Hub
 from web.app import Settings, application
 
@@ -112,6 +114,25 @@ def opened(dsn, *words, command="serve"):
             process.wait(30)
             said.seek(0)
             print(said.read())  # shown where the test fails
+
+
+def hub(dsn, *words, home=None, **env):
+    """What ``hub`` answers over this database: exit code, output, and what it said; never a traceback."""
+    if words[0] in ("serve", "at"):
+        return apart(dsn, *words, home=home, **env)
+    given = {"HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
+    done = CliRunner(env=given).invoke(main, [*map(str, words)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done.exit_code, done.stdout, done.stderr
+
+
+def apart(dsn, *words, home=None, **env):
+    """The same, of a process of its own."""
+    given = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
+    command = [sys.executable, "-m", "hub", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
 
 
 def node_program():
