@@ -538,6 +538,70 @@ def test_a_token_is_made_once_however_often_its_page_is_loaded(region_dsn):
     told(story())
 
 
+def test_a_token_may_be_made_for_named_commands_only(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            page = (await client.get("/profile?tab=tokens")).text
+            # What nobody but the hub itself may do is no choice.
+            assert 'name="may.reviseProposal"' in page and "may.sealReadModels" not in page
+            sent = {"label": "Robot", "days": "9", "scope": "named", "may.reviseProposal": "on", "!key": "k"}
+            made = (await client.post("/tokens", data=sent)).text
+            secret = re.search(r"hub_[\w-]{20,}", made)[0]
+            assert "reviseProposal" in made
+            robot = Client(app, secret)
+            revise = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
+                receipt { position } refusal { code } } }"""
+            done = await robot.data(revise, input={"proposal": id, "title": "By a robot"})
+            assert done["reviseProposal"]["receipt"]
+            withdraw = """mutation($input: WithdrawProposalInput!) { withdrawProposal(input: $input) {
+                receipt { position } } }"""
+            assert await robot.code(withdraw, input={"proposal": id, "reason": "By a robot"}) == "OUT_OF_SCOPE"
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "says"),
+    [
+        ({"scope": "named"}, "scope", "Mark what it may do"),
+        ({"scope": "named", "may.dropEverything": "on"}, "scope", "Mark what it may do"),
+        ({"scope": "named", "may.sealReadModels": "on"}, "scope", "Mark what it may do"),
+        ({"scope": "read", "may.reviseProposal": "on"}, "scope", "the marks below"),
+        ({"scope": "evrything"}, "scope", "Choose one"),
+        ({"scope": None}, "scope", "Choose one"),
+        ({"days": "0"}, "days", "From 1 to 366"),
+        ({"days": "9" * 5_000}, "days", "From 1 to 366"),
+        ({"days": "٣"}, "days", "From 1 to 366"),
+        ({"days": "soon"}, "days", "From 1 to 366"),
+        ({"label": "  "}, "label", "what it is for"),
+        ({"label": "a" * 101}, "label", "100"),
+        ({"label": "\0"}, "label", "what it is for"),
+    ],
+)
+def test_a_token_that_cannot_be_made_is_asked_for_again_with_what_was_typed(region_dsn, changed, field, says):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client = await as_(hub, app, person)
+            given = {"label": "My <robot>", "days": "77", "scope": "read", "!key": "k"} | changed
+            answer = await client.post("/tokens", data={name: value for name, value in given.items() if value})
+            assert answer.status_code == 422
+            wrong = re.search(r'<div class="field wrong">.*?</div>.*?</div>', answer.text, re.DOTALL)[0]
+            assert says in wrong and f'id="{field}-problem"' in wrong
+            assert answer.text.count("field wrong") == 1
+            if "label" not in changed:
+                assert 'value="My &lt;robot&gt;"' in answer.text
+            if "days" not in changed:
+                assert 'value="77"' in answer.text
+            if "may.reviseProposal" in changed:
+                assert re.search(r'name="may.reviseProposal"[^>]* checked', answer.text)
+            assert not [each for each in await hub.identity.held(person) if each.kind == "token"]
+
+    told(story())
+
+
 def test_a_partner_is_chosen_among_those_that_can_be_one(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

@@ -1,18 +1,21 @@
 """Signing in and out, tokens, and the choice of a language."""
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import N_, Refusal
+from domain.core import N_, Refusal, Role, every_command, mutation_of, sentence
 from domain.people import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
 from hub.credentials import FIRST
-from hub.identity import EVERYTHING, READ, Access
+from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST, Access
 from projections.core import CENTER, PUBLIC
 from web.asking import cookie_of, from_elsewhere, is_secure
 from web.federation import too_often
@@ -32,6 +35,28 @@ _DEMO_PEOPLE = """
             JOIN {schema}.organization o ON o.id = a.organization WHERE a.person = p.id LIMIT 1) AS works_at,
            (SELECT string_agg(r.role, ', ') FROM {schema}.role r WHERE r.person = p.id) AS roles
     FROM {schema}.person p WHERE p.status = 'joined' ORDER BY p.id LIMIT 200"""
+
+LABEL = 100
+"""Characters that may say what a token is for."""
+NAMED = "named"
+"""As a form calls it: a token for the commands that are marked in it, each by a field of its own."""
+_MARK = "may."
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@cache
+def _may() -> dict[str, list[tuple[str, str]]]:
+    # What a person may do at all, by the kind of its records: the name that programs use, and its words.
+    found: dict[str, list[tuple[str, str]]] = {}
+    for cls in every_command():
+        if not cls.by <= {Role.HUB}:
+            found.setdefault(cls.on.kind.name.upper(), []).append((mutation_of(cls), sentence(cls.__name__)))
+    return {kind: sorted(each) for kind, each in sorted(found.items())}
+
+
+def _named(sent: Mapping[str, str]) -> set[str]:
+    known = {name for each in _may().values() for name, _ in each}
+    return {name.removeprefix(_MARK) for name in sent if name.startswith(_MARK)} & known
 
 
 class Signing:
@@ -178,8 +203,10 @@ class Signing:
         response.delete_cookie(cookie_of(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
         return response
 
-    async def profile(self, request: Request, secret: str = "") -> Response:
-        """The reader's own page."""
+    async def profile(
+        self, request: Request, secret: str = "", sent: Mapping[str, str] = EMPTY, wrong: Mapping[str, str] = EMPTY
+    ) -> Response:
+        """The reader's own page; with the token that was made, or with what was sent for one and is ``wrong``."""
         viewer = await self._site.viewer(request)
         if viewer.person is None:
             return RedirectResponse("/sign-in?next=/profile", 303)
@@ -192,8 +219,13 @@ class Signing:
             request,
             "profile",
             viewer,
+            422 if wrong else 200,
             document="profile",
-            tab="tokens" if secret else request.query_params.get("tab", "about"),
+            sent=sent,
+            wrong={field: translated(says, request.state.language) for field, says in wrong.items()},
+            may=_may(),
+            marked=_named(sent),
+            tab="tokens" if secret or wrong else request.query_params.get("tab", "about"),
             tokens=[each for each in held if each.kind == "token"],
             sessions=[each for each in held if each.kind == "session"],
             current=viewer.access.id if viewer.access else "",
@@ -222,13 +254,24 @@ class Signing:
         if "revoke" in sent:
             await self._hub.identity.revoke(access.person, sent["revoke"])
             return RedirectResponse("/profile?tab=tokens", 303)
-        days = sent.get("days", "")
-        scope = EVERYTHING if sent.get("scope") == EVERYTHING else READ
-        if not days.isdecimal() or len(days) > 3 or not 1 <= int(days) <= 366 or not sent.get("label", "").strip():
-            message = N_("A token needs a few words on what it is for, and from 1 to 366 days.")
-            return self._site.problem(request, await self._site.viewer(request), 422, N_("Not made"), message)
-        label = sent["label"].strip().replace("\0", "")[:100]
-        secret = await self._hub.identity.token(access.person, [scope], label, int(days), sent.get("!key", "")[:200])
+        label, days, named = sent.get("label", "").replace("\0", "").strip(), sent.get("days", ""), _named(sent)
+        wrong: dict[str, str] = {}
+        if not label:
+            wrong["label"] = N_("Say in a few words what it is for.")
+        elif len(label) > LABEL:
+            wrong["label"] = N_("At most 100 characters fit.")
+        if not (days.isascii() and days.isdecimal() and len(days) < 4 and 1 <= int(days) <= TOKEN_LIVES_AT_MOST):
+            wrong["days"] = N_("From 1 to 366.")
+        if (scope := sent.get("scope")) not in (READ, NAMED, EVERYTHING):
+            wrong["scope"] = N_("Choose one of the three.")
+        elif scope == NAMED and not named:
+            wrong["scope"] = N_("Mark what it may do, below.")
+        elif scope != NAMED and named:
+            wrong["scope"] = N_("Choose “reading, and only what is marked below”, or take the marks below away.")
+        if wrong:
+            return await self.profile(request, sent=sent, wrong=wrong)
+        scopes = sorted(named) if scope == NAMED else [str(scope)]
+        secret = await self._hub.identity.token(access.person, scopes, label, int(days), sent.get("!key", "")[:200])
         # A page that is loaded once more makes no other one; what was shown once is not shown again.
         return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)
 
