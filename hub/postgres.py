@@ -132,6 +132,8 @@ class Embedded:
         bin = self._bin()
         self._make(self._sockets, 0o700)
         self._stop_orphan()
+        for left in self.home.glob("postgres.*.new"):
+            shutil.rmtree(left, ignore_errors=True)
         if not (self._data / "PG_VERSION").exists():
             self._initdb(bin)
         elif (made := (self._data / "PG_VERSION").read_text().strip()) != (ours := str(self._major(bin))):
@@ -251,17 +253,31 @@ class Embedded:
         return {**known, "env": {**env, "PG_GRANDPARENT_PID": str(os.getppid())}}
 
     def _initdb(self, bin: Path) -> None:
-        # Built aside and renamed: a kill in the middle leaves nothing that looks complete.
-        fresh = self.home / "postgres.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        # Built aside and renamed: a kill in the middle leaves nothing that looks complete, and what is still at work
+        # there writes into nothing of ours.
+        fresh = self.home / f"postgres.{os.getpid()}.new"
         self._make(fresh, 0o700)
         locale = ["--locale=C.UTF-8"]
         if self._major(bin) >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
-        done = subprocess.run(command, capture_output=True, text=True, **self._as_user())
-        if done.returncode:
-            raise Unavailable(f"PostgreSQL could not make its data directory: {done.stderr.strip()[-500:]}")
+        making = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **self._as_user(),
+        )
+        try:
+            _, said = making.communicate()
+        except BaseException:
+            _end_session(making)
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        if making.returncode:
+            raise Unavailable(f"PostgreSQL could not make its data directory: {said.strip()[-500:]}")
         fresh.rename(self._data)
 
     def _major(self, bin: Path) -> int:
@@ -286,6 +302,18 @@ class Embedded:
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
+
+
+def _end_session(process: subprocess.Popen[str]) -> None:
+    """Kill a process that began a session of its own, and all that it started, and wait until they are gone."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + _STOP
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
 
 
 def _name_of(uid: int) -> str:

@@ -351,7 +351,35 @@ def test_health_is_answered_whatever_the_database_does(region_dsn, monkeypatch):
     told(story())
 
 
-def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running():
+@pytest.mark.parametrize("after", [0.05, 0.2, 0.4])
+def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running(after):
+    with _beginning(after) as (home, process):
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0 and "The hub is closed." in said and "Traceback" not in said, said
+        assert not [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]
+        assert Embedded(home).own() and not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_hub_that_is_killed_while_its_database_is_made_is_started_again_at_once():
+    """What was at work for it goes on for a moment, and writes into nothing that the next one makes."""
+    with _beginning(0.2) as (home, process):
+        process.kill()
+        process.communicate(timeout=60)
+        again = Embedded(home)
+        assert again.own()
+        again.start()
+        assert again.accepts()
+        again.stop()
+        deadline = time.monotonic() + 20
+        while left := [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def _beginning(after):
+    """A hub that is started for the first time, so many seconds after it said so; its folder, and its process."""
     home = Path(tempfile.mkdtemp(prefix="hub-early-"))
     home.chmod(0o711)
     env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
@@ -359,21 +387,14 @@ def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running():
     command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
     assert "Starting PostgreSQL" in process.stderr.readline()
-    time.sleep(0.3)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0 and "The hub is closed." in said and "Traceback" not in said, said
-    deadline = time.monotonic() + 20
-    while left := [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
-    assert Embedded(home).own() and not (home / "postgres" / "postmaster.pid").exists()
+    time.sleep(after)
+    yield home, process
     shutil.rmtree(home)
 
 
 def _runs_on(process, home):
     try:
-        return str(home).encode() in (process / "cmdline").read_bytes()
+        return str(home).encode() in (process / "cmdline").read_bytes() or home in (process / "cwd").resolve().parents
     except OSError:
         return False  # it has ended meanwhile
 
