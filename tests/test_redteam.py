@@ -2,10 +2,12 @@
 with which command and exit code.
 """
 
+import asyncio
 import random
 import re
 import shutil
 
+import asyncpg
 import pytest
 
 from hub.audit import notes
@@ -251,11 +253,12 @@ def test_two_hundred_random_changes_are_all_found(sealed, tmp_path):
               UPDATE hub.cosignature c SET signature = o.signature FROM public.cosignature o
               WHERE (o.size, o.witness) = (c.size, c.witness)"""
     found_by = {}
-    with sealed.open() as url:
+    with sealed.open() as url, asyncio.Runner() as runner:
+        root = runner.run(asyncpg.connect(sealed.dsn))
         until_sealed(url, SEALED)
         for n in range(200):
             kind, change, undo, command = mutation(chance)
-            as_root(sealed.dsn, change)
+            runner.run(root.execute(change))
             folder = tmp_path / str(n)
             region_code, said = sealed.fetch(url, folder)
             assert region_code == 0, said
@@ -263,8 +266,9 @@ def test_two_hundred_random_changes_are_all_found(sealed, tmp_path):
             code, found = audit(command, folder, *words)
             assert code in ((2, 3) if command == "checkpoint" else (1,)), (kind, change, found)
             found_by[kind] = found_by.get(kind, 0) + 1
-            as_root(sealed.dsn, undo or back)
+            runner.run(root.execute(undo or back))
             shutil.rmtree(folder)
         code, _ = sealed.fetch(url, tmp_path / "end")
         assert code == 0 and audit("fsck", tmp_path / "end")[0] == 0
+        runner.run(root.close())
     assert len(found_by) == 10, found_by
