@@ -1,6 +1,8 @@
 """A told region, and clients of its API; the region is told once for the whole run."""
 
+import atexit
 import contextlib
+import functools
 import itertools
 import os
 import shutil
@@ -18,6 +20,7 @@ from click.testing import CliRunner
 
 from hub.__main__ import main
 from hub.door import Hub
+from tests.loaded import Loader
 from web.app import Settings, application
 
 BASE = "http://hub.example"
@@ -91,14 +94,20 @@ def home_of(dsn):
     return Path(_HOMES[dsn].name)
 
 
+@functools.cache
+def _loader():
+    made = Loader()
+    atexit.register(made.close)
+    return made
+
+
 @contextlib.contextmanager
 def opened(dsn, *words, command="serve"):
     """The address of ``hub serve`` (or ``hub at``) over this database, in a process of its own."""
     port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": f"127.0.0.1:{port}/log"}
-    given = [sys.executable, "-m", "hub", command, "--port", str(port), *words]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(given, env=env, stdout=said, stderr=said)
+        process = _loader().start([command, "--port", port, *words], env, said)
         try:
             deadline = time.monotonic() + 60
             while True:
