@@ -421,6 +421,9 @@ def test_server_sent_events_and_sockets(region_dsn):
             assert socket.receive_json() == {"type": "complete", "id": "3"}
             socket.send_text("[" * 10_000)
             assert socket.receive()["code"] == 4400
+        with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=bearer) as socket:
+            socket.send_bytes(b'{"type": "ping"}')
+            assert socket.receive()["code"] == 4400
 
         for name in ("Authorization", "authorization"):
             with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,7 +13,7 @@ from domain.proposals import ConfirmPartner, InvitePartner, ReviseProposal
 from hub.door import Hub
 from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import people_of, serving
+from tests.web import Client, people_of, serving
 
 REGION = """query($since: DateTime!) { region(since: $since) {
     figures { name count recent } places { city country organizations latitude }
@@ -277,5 +278,34 @@ def test_a_search_among_kinds_that_nothing_is_found_in_is_empty_and_still_refuse
             assert await anybody.code(query, kinds=kinds, first=51) == "BAD_INPUT"
             assert await anybody.code(query, kinds=kinds, first=5, after="nonsense") == "BAD_INPUT"
             assert (await anybody.data(query, kinds=[*kinds, "ORGANIZATION"], first=5))["search"]["nodes"]
+
+    told(story())
+
+
+def test_an_event_that_changes_parts_of_a_record_says_which(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            officer, author = await client(people["rahimova"]), people["karimova"]
+            call = (await officer.data("{ calls(where: { status: [PUBLISHED] }) { nodes { id } } }"))["calls"]["nodes"]
+            id = call[0]["id"]
+            later = datetime.now(UTC) + timedelta(days=300)
+            await hub.do(AmendCall(call=id, title="Energy", closes_at=later, reason="A holiday"), people["rahimova"])
+            history = "query($id: ID!) { call(id: $id) { history(first: 3) { nodes { type changed reason } } } }"
+            found = (await (await client()).data(history, id=id))["call"]["history"]["nodes"]
+            assert found[0] == {"type": "CallAmended", "changed": ["Title", "Closes"], "reason": "A holiday"}
+            assert [each["changed"] for each in found[1:]] == [[]] * (len(found) - 1) and len(found) > 1
+            russian = await (await client()).data(history, {"accept-language": "ru"}, id=id)
+            assert russian["call"]["history"]["nodes"][0]["changed"] == ["Название", "Окончание приёма"]
+            page = await Client(app).http.get(f"/calls/{id}")
+            assert "Changed: Title, Closes." in page.text and "A holiday" in page.text
+            # What a title is in an event that begins a record is no change; and who sees no event sees none of this.
+            draft = await draft_of(hub, author)
+            await hub.do(ReviseProposal(proposal=draft, abstract="On ice"), author)
+            mine = """query($id: ID!) { proposal(id: $id) { history { nodes { type changed } } } }"""
+            own = (await (await client(author)).data(mine, id=draft))["proposal"]["history"]["nodes"]
+            assert own[0] == {"type": "ProposalRevised", "changed": ["Abstract"]}
+            assert own[-1] == {"type": "ProposalDrafted", "changed": []}
+            assert (await (await client()).data(mine, id=draft))["proposal"] is None
 
     told(story())

@@ -11,7 +11,19 @@ from msgspec import inspect
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import COUNTRIES, N_, Command, Reason, Refusal, Role, kind_of, mutation_of, record_field, sentence
+from domain.core import (
+    COUNTRIES,
+    N_,
+    Command,
+    Reason,
+    Refusal,
+    Role,
+    kind_of,
+    meta_of,
+    mutation_of,
+    record_field,
+    sentence,
+)
 from domain.people import ChooseNotices, ErasePerson, InvitePerson
 from domain.proposals import InvitePartner, SubmitProposal, UninvitePartner
 from hub.act import new_id
@@ -156,7 +168,7 @@ class Forms:
         # The texts that somebody typed into a form, and what each was asked for as.
         found = []
         for field in msgspec.structs.fields(cls):
-            meta = inputs.meta_of(field.type)
+            meta = meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
                 type = bare_type(inspect.type_info(field.type))
                 if isinstance(type, inspect.LiteralType) and value in type.values:
@@ -289,7 +301,7 @@ class Forms:
         language: str,
     ) -> Field:
         type = bare_type(inspect.type_info(field.type))
-        meta = inputs.meta_of(field.type)
+        meta = meta_of(field.type)
         widget = str(meta.get("widget", "")) or inputs.widget_of(type)
         kind = kind_of(field.type)
         choices: tuple[Choice, ...] = ()

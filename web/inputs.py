@@ -54,19 +54,6 @@ def typed(value: Any, enum: object = False) -> str:
     return str(value)
 
 
-def meta_of(annotation: Any) -> dict[str, Any]:
-    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
-    found: dict[str, Any] = {}
-    for inner in getattr(annotation, "__args__", ()):
-        if hasattr(inner, "__metadata__"):
-            found |= meta_of(inner)
-    for extra in getattr(annotation, "__metadata__", ()):
-        if isinstance(extra, msgspec.Meta):
-            found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
-            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
-    return found
-
-
 def widget_of(type: inspect.Type) -> str:
     """What a value is typed into."""
     match type:

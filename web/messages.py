@@ -17,8 +17,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
 
-from domain.core import sentence
-from web.inputs import meta_of
+from domain.core import meta_of, sentence
 from web.reads.late import SAYS
 from web.schema.mutations import commands
 from web.words import LOCALES, PAGES

@@ -30,14 +30,20 @@ class Socket:
             while True:
                 wait = None if self._ready else 10
                 async with asyncio.timeout(wait):
-                    text = await self._socket.receive_text()
+                    message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                text = message.get("text")
+                if text is None:
+                    await self._socket.close(4400, "Send text: a message is JSON")
+                    return
                 if (close := await self._receive(text)) is not None:
                     await self._socket.close(*close)
                     return
         except TimeoutError:
             await self._socket.close(4408, "Connection initialisation timeout")
-        except (WebSocketDisconnect, KeyError, RuntimeError):
-            pass  # gone, or a frame that is no text
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # gone
         finally:
             for task in self._running.values():
                 task.cancel()

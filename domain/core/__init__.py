@@ -2,7 +2,7 @@
 
 from .command import HUB, Act, Command, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
 from .event import Codec, Event, Sealed, UnknownEvent, every_event, subject_of, tagged_fields
-from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Title
+from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Title, meta_of
 from .ids import (
     AffiliationId,
     CallId,
@@ -62,6 +62,7 @@ __all__ = [
     "every_state",
     "kind_named",
     "kind_of",
+    "meta_of",
     "mutation_of",
     "orcid_is_valid",
     "record_field",

@@ -1,6 +1,6 @@
 """Types of command fields that subjects share, with the bounds and words that forms and the API show."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -41,3 +41,16 @@ Reason_ = Annotated[
     ),
 ]
 Language = Literal["en", "ru", "tg", "ky", "kk", "uz", "tk"]
+
+
+def meta_of(annotation: Any) -> dict[str, Any]:
+    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
+    found: dict[str, Any] = {}
+    for inner in getattr(annotation, "__args__", ()):
+        if hasattr(inner, "__metadata__"):
+            found |= meta_of(inner)
+    for extra in getattr(annotation, "__metadata__", ()):
+        if isinstance(extra, Meta):
+            found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
+            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
+    return found
