@@ -9,7 +9,7 @@ import pytest
 from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
 from domain.organizations import AppointOfficer, DismissOfficer
 from domain.people import GrantRole
-from domain.proposals import InvitePartner, ReviseProposal
+from domain.proposals import InvitePartner, OfferAward, ReviseProposal
 from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told
@@ -517,6 +517,23 @@ def test_a_file_holds_what_its_page_shows_whatever_it_is_filtered_by(region_dsn)
                     re.findall(r"/organizations/(organization_\w+)", page.text)
                 )
                 assert f"{len(file.json())} organizations" in page.text
+
+    told(story())
+
+
+def test_an_award_that_waits_for_its_lead_is_listed_once(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            id = await hub.log.pool.fetchval(
+                f"SELECT id FROM {hub.models.schema}.proposal WHERE status = 'recommended' AND investigator = $1",
+                people["nazarov"],
+            )
+            await hub.do(OfferAward(proposal=id), people["rahimova"])
+            page = (await (await as_(hub, app, people["nazarov"])).get("/")).text
+            waits = page.partition('aria-labelledby="waiting"')[2].partition("</section>")[0]
+            assert waits.count(f'href="/proposals/{id}"') == 1
+            assert "is offered an award" in waits.partition(id)[0] and "(0)" not in waits
 
     told(story())
 
