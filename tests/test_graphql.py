@@ -648,3 +648,25 @@ def test_a_total_is_kept_from_page_to_page_and_counted_anew_after_a_change(regio
             assert await pages(author) == {before.pop() + 1} and await pages(other) == theirs
 
     told(story())
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "ends"),
+    [
+        ("query($s: [ProposalStatus!]) { proposals(where: { status: $s }) { totalCount } }", {"s": ["%"]}, "enum."),
+        ("{ proposals(where: { status: [%] }) { totalCount } }", {}, "enum."),
+        ("{ % }", {}, "'Query'."),
+        ('{ proposals(first: "%") { totalCount } }', {}, '"'),
+        ("query($s: DateTime!) { region(since: $s) { figures { name } } }", {"s": "%"}, ""),
+    ],
+)
+def test_an_error_repeats_no_more_of_what_was_sent_than_is_known_again(region_dsn, query, variables, ends):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            huge = "X" * 100_000
+            sent = json.loads(json.dumps(variables).replace("%", huge))
+            answer = await (await client()).answer(query.replace("%", huge), **sent)
+            message = answer.json()["errors"][0]["message"]
+            assert len(answer.content) < 2_000 and "XXX" in message and message.endswith(ends), answer.text[:300]
+
+    told(story())

@@ -63,6 +63,10 @@ class Answer:
         return b"{" + b",".join(parts) + b"}"
 
 
+SAID = 1_000
+"""Characters that an error says, about: some of them repeat what was sent."""
+
+
 class Endpoint:
     """The one way into the schema: for clients over HTTP, and for the hub's own pages in-process."""
 
@@ -357,7 +361,13 @@ def _quality(each: str) -> float:
 def _told(error: GraphQLError) -> dict[str, Any]:
     told = error.formatted
     code = "INVALID_DOCUMENT" if not told.get("extensions") else None
-    return {**told, "extensions": {**(told.get("extensions") or {}), **({"code": code} if code else {})}}
+    extensions = {**(told.get("extensions") or {}), **({"code": code} if code else {})}
+    return {**told, "message": _short(told["message"]), "extensions": extensions}
+
+
+def _short(message: str) -> str:
+    # What was sent is repeated so far as whoever sent it knows it again; how the message ends says what is wrong.
+    return message if len(message) <= SAID else f"{message[: SAID // 2]} … {message[-SAID // 2 :]}"
 
 
 def unforeseen(error: GraphQLError | None = None) -> GraphQLError:
