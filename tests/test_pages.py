@@ -521,6 +521,17 @@ def test_a_file_holds_what_its_page_shows_whatever_it_is_filtered_by(region_dsn)
     told(story())
 
 
+def test_calls_that_are_drafts_are_found_by_those_who_draft_them(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            for who, offered in (("rahimova", True), ("karimova", False)):
+                page = (await (await as_(hub, app, people[who])).get("/calls")).text
+                assert ('<option value="DRAFT"' in page) == offered, who
+
+    told(story())
+
+
 def test_an_award_that_waits_for_its_lead_is_listed_once(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
