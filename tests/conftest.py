@@ -48,7 +48,25 @@ def server():
     shutil.rmtree(home, ignore_errors=True)
 
 
-_LONG = ("test_face", "test_redteam", "test_auditing", "test_browser", "test_queries", "test_cli", "test_audit")
+_LONG = (
+    "test_face",
+    "test_redteam",
+    "test_auditing",
+    "test_queries",
+    "test_browser",
+    "test_cli",
+    "test_audit",
+    "test_operating",
+    "test_hostile",
+    "test_log",
+    "test_wire",
+    "test_privacy",
+    "test_clients",
+    "test_engines",
+    "test_backups",
+    "test_pages",
+    "test_turns",
+)
 
 
 def pytest_collection_modifyitems(items):

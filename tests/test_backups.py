@@ -153,8 +153,9 @@ def test_an_address_is_told_to_programs_where_nobody_sees_it(monkeypatch, addres
 
 
 def test_a_backup_that_cannot_be_whole_is_none(dsn, empty, tmp_path, monkeypatch):
-    with opened(dsn):
-        pass
+    told(_one(dsn))
+    with opened(dsn) as url:
+        _sealed(url)
     folder = tmp_path / "monday"
     code, _, said = hub(dsn, "backup", folder, home=tmp_path / "another")
     assert code == 1 and "Is HUB_HOME right?" in said

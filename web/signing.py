@@ -1,7 +1,6 @@
 """Signing in and out, tokens, and the choice of a language."""
 
 from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -9,14 +8,15 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import N_, Refusal, Role, every_command, mutation_of, sentence
+from domain.core import N_, Refusal
 from domain.people import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
 from hub.credentials import FIRST
-from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST, Access
+from hub.identity import Access
 from projections.core import CENTER, PUBLIC
+from web import tokens
 from web.asking import cookie_of, from_elsewhere, is_secure
 from web.federation import too_often
 from web.forms import TooLarge, posted
@@ -36,27 +36,7 @@ _DEMO_PEOPLE = """
            (SELECT string_agg(r.role, ', ') FROM {schema}.role r WHERE r.person = p.id) AS roles
     FROM {schema}.person p WHERE p.status = 'joined' ORDER BY p.id LIMIT 200"""
 
-LABEL = 100
-"""Characters that may say what a token is for."""
-NAMED = "named"
-"""As a form calls it: a token for the commands that are marked in it, each by a field of its own."""
-_MARK = "may."
 EMPTY: Mapping[str, str] = MappingProxyType({})
-
-
-@cache
-def _may() -> dict[str, list[tuple[str, str]]]:
-    # What a person may do at all, by the kind of its records: the name that programs use, and its words.
-    found: dict[str, list[tuple[str, str]]] = {}
-    for cls in every_command():
-        if not cls.by <= {Role.HUB}:
-            found.setdefault(cls.on.kind.name.upper(), []).append((mutation_of(cls), sentence(cls.__name__)))
-    return {kind: sorted(each) for kind, each in sorted(found.items())}
-
-
-def _named(sent: Mapping[str, str]) -> set[str]:
-    known = {name for each in _may().values() for name, _ in each}
-    return {name.removeprefix(_MARK) for name in sent if name.startswith(_MARK)} & known
 
 
 class Signing:
@@ -223,8 +203,8 @@ class Signing:
             document="profile",
             sent=sent,
             wrong={field: translated(says, request.state.language) for field, says in wrong.items()},
-            may=_may(),
-            marked=_named(sent),
+            may=tokens.may(),
+            marked=tokens.marked(sent),
             tab="tokens" if secret or wrong else request.query_params.get("tab", "about"),
             tokens=[each for each in held if each.kind == "token"],
             sessions=[each for each in held if each.kind == "session"],
@@ -254,24 +234,12 @@ class Signing:
         if "revoke" in sent:
             await self._hub.identity.revoke(access.person, sent["revoke"])
             return RedirectResponse("/profile?tab=tokens", 303)
-        label, days, named = sent.get("label", "").replace("\0", "").strip(), sent.get("days", ""), _named(sent)
-        wrong: dict[str, str] = {}
-        if not label:
-            wrong["label"] = N_("Say in a few words what it is for.")
-        elif len(label) > LABEL:
-            wrong["label"] = N_("At most 100 characters fit.")
-        if not (days.isascii() and days.isdecimal() and len(days) < 4 and 1 <= int(days) <= TOKEN_LIVES_AT_MOST):
-            wrong["days"] = N_("From 1 to 366.")
-        if (scope := sent.get("scope")) not in (READ, NAMED, EVERYTHING):
-            wrong["scope"] = N_("Choose one of the three.")
-        elif scope == NAMED and not named:
-            wrong["scope"] = N_("Mark what it may do, below.")
-        elif scope != NAMED and named:
-            wrong["scope"] = N_("Choose “reading, and only what is marked below”, or take the marks below away.")
-        if wrong:
+        if wrong := tokens.problems(sent):
             return await self.profile(request, sent=sent, wrong=wrong)
-        scopes = sorted(named) if scope == NAMED else [str(scope)]
-        secret = await self._hub.identity.token(access.person, scopes, label, int(days), sent.get("!key", "")[:200])
+        key = sent.get("!key", "")[:200]
+        secret = await self._hub.identity.token(
+            access.person, tokens.scope(sent), tokens.label(sent), int(sent["days"]), key
+        )
         # A page that is loaded once more makes no other one; what was shown once is not shown again.
         return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)
 
