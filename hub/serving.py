@@ -55,6 +55,24 @@ _port = click.option("--port", envvar="PORT", default=8000, show_default=True, t
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 
 
+class _Ending:
+    """SIGTERM, which ends a service as Ctrl-C does."""
+
+    told = False
+
+    def __call__(self, *_: object) -> None:
+        self.told = True
+        # A shell has Ctrl-C ignored by what it starts in the background.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    def heed(self) -> None:
+        """Raise it again where it was lost: Python drops what is raised while a process is being forked."""
+        if self.told:
+            raise KeyboardInterrupt
+
+
 def _told_settings() -> str:
     lines = [f"  {name:<22}  {words}" for name, words in SETTINGS.items()]
     return "\b\nSettings, from the environment:\n" + "\n".join(lines)
@@ -78,13 +96,14 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    ending = _Ending()
+    signal.signal(signal.SIGTERM, ending)
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
-        _served(host, port, demo, workers, answers)
+        _served(host, port, demo, workers, answers, ending)
     err.print("The hub is closed.", style="dim")
 
 
-def _served(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
+def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending: _Ending) -> None:
     # Links and the log's name say where the hub is served, wherever that was told.
     os.environ["PORT"] = str(port)
     home, file = default_home(), policy_file()
@@ -124,6 +143,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int) -> Non
     with ExitStack() as stack:
         stack.enter_context(failing())
         dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True))
+        ending.heed()
         signer, token = asyncio.run(prepare(dsn))
         url = f"http://{host}:{port}"
         remember(address())
@@ -134,6 +154,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int) -> Non
         if token is not None:
             _told_auditors(url, home, token, file)
         stack.enter_context(beside.following(dsn, home, signer.name, file))
+        ending.heed()
         _run(dsn, host, port, workers, demo=demo, answers=answers)
 
 

@@ -26,6 +26,7 @@ from hub.door import Hub
 from hub.logs import Lines
 from hub.pool import Pool
 from hub.postgres import Embedded, Unavailable, program
+from hub.serving import _Ending
 from tests.conftest import administered
 from tests.test_log import person, told
 from tests.web import free_port, home_of, hub, opened, serving
@@ -351,14 +352,25 @@ def test_health_is_answered_whatever_the_database_does(region_dsn, monkeypatch):
     told(story())
 
 
-@pytest.mark.parametrize("after", [0.05, 0.2, 0.4])
-def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running(after):
-    with _beginning(after) as (home, process):
+@pytest.mark.parametrize(("after", "of_ctrl_c"), [(0.05, signal.SIG_IGN), (0.2, signal.SIG_DFL), (0.4, signal.SIG_DFL)])
+def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running(after, of_ctrl_c):
+    """Also where a shell has Ctrl-C ignored by what it starts in the background."""
+    with _beginning(after, of_ctrl_c) as (home, process):
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0 and "The hub is closed." in said and "Traceback" not in said, said
         assert not [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]
         assert Embedded(home).own() and not (home / "postgres" / "postmaster.pid").exists()
+
+
+def test_an_end_that_python_drops_is_heeded_all_the_same():
+    """What a signal's handler raises while a process is being forked is printed and dropped."""
+    ending = _Ending()
+    with pytest.raises(KeyboardInterrupt):
+        ending()
+    with pytest.raises(KeyboardInterrupt):
+        ending.heed()
+    _Ending().heed()
 
 
 def test_a_hub_that_is_killed_while_its_database_is_made_is_started_again_at_once():
@@ -378,14 +390,20 @@ def test_a_hub_that_is_killed_while_its_database_is_made_is_started_again_at_onc
 
 
 @contextlib.contextmanager
-def _beginning(after):
+def _beginning(after, of_ctrl_c=signal.SIG_DFL):
     """A hub that is started for the first time, so many seconds after it said so; its folder, and its process."""
     home = Path(tempfile.mkdtemp(prefix="hub-early-"))
     home.chmod(0o711)
     env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
     env |= {"HUB_HOME": str(home), "HUB_ORIGIN": "trial.invalid/log"}
     command = [sys.executable, "-m", "hub", "serve", "--port", str(free_port())]
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, of_ctrl_c),
+    )
     assert "Starting PostgreSQL" in process.stderr.readline()
     time.sleep(after)
     yield home, process
