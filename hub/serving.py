@@ -55,7 +55,7 @@ _port = click.option("--port", envvar="PORT", default=8000, show_default=True, t
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 
 
-class _Ending:
+class Ending:
     """SIGTERM, which ends a service as Ctrl-C does."""
 
     told = False
@@ -96,14 +96,14 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
-    ending = _Ending()
+    ending = Ending()
     signal.signal(signal.SIGTERM, ending)
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
         _served(host, port, demo, workers, answers, ending)
     err.print("The hub is closed.", style="dim")
 
 
-def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending: _Ending) -> None:
+def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending: Ending) -> None:
     # Links and the log's name say where the hub is served, wherever that was told.
     os.environ["PORT"] = str(port)
     home, file = default_home(), policy_file()

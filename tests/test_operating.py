@@ -26,7 +26,7 @@ from hub.door import Hub
 from hub.logs import Lines
 from hub.pool import Pool
 from hub.postgres import Embedded, Unavailable, program
-from hub.serving import _Ending
+from hub.serving import Ending
 from tests.conftest import administered
 from tests.test_log import person, told
 from tests.web import free_port, home_of, hub, opened, serving
@@ -365,12 +365,12 @@ def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running(afte
 
 def test_an_end_that_python_drops_is_heeded_all_the_same():
     """What a signal's handler raises while a process is being forked is printed and dropped."""
-    ending = _Ending()
+    ending = Ending()
     with pytest.raises(KeyboardInterrupt):
         ending()
     with pytest.raises(KeyboardInterrupt):
         ending.heed()
-    _Ending().heed()
+    Ending().heed()
 
 
 def test_a_hub_that_is_killed_while_its_database_is_made_is_started_again_at_once():
