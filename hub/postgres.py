@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PORT = 5432
-_START, _STOP = 60.0, 30.0
+_START, _STOP, _GOES = 60.0, 30.0, 1.0
 _LOG = 10_000_000
 
 
@@ -132,6 +132,7 @@ class Embedded:
         bin = self._bin()
         self._make(self._sockets, 0o700)
         self._stop_orphan()
+        self._end_left()
         for left in self.home.glob("postgres.*.new"):
             shutil.rmtree(left, ignore_errors=True)
         if not (self._data / "PG_VERSION").exists():
@@ -303,6 +304,19 @@ class Embedded:
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
 
+    def _end_left(self) -> None:
+        # The server has gone. What it began hears of that where it waits for work, but not where it waits for what
+        # another held who has gone: it would keep the memory that the next server asks for.
+        deadline = time.monotonic() + _GOES
+        while left := _working_in(self._data):
+            if time.monotonic() > deadline:
+                for pid in left:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline + _STOP:
+                return
+            time.sleep(0.02)
+
 
 def _end_session(process: subprocess.Popen[str]) -> None:
     """Kill a process that began a session of its own, and all that it started, and wait until they are gone."""
@@ -331,6 +345,16 @@ def _is_postgres_of(pid: int, data: Path) -> bool:
         asked = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True)
         words = asked.stdout.split()
     return str(data).encode() in words
+
+
+def _working_in(data: Path) -> list[int]:
+    """PostgreSQL's processes over a data directory, where the system tells."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (each / "cwd").samefile(data) and (each / "comm").read_text().startswith("postgres"):
+                found.append(int(each.name))
+    return found
 
 
 def _checked(url: str) -> str:
