@@ -279,7 +279,7 @@ QUERY = {"query": "{ hub { head } calls { nodes { title } } }"}
 
 @pytest.fixture
 def standing():
-    """A hub that was just opened: its address, its PostgreSQL's processes (the server first), and what is read there."""
+    """A hub that was just opened: its address, its PostgreSQL's processes, the server first, and what it reads."""
     with served("--demo") as (url, _, home):
         before = httpx2.post(f"{url}/graphql", json=QUERY).json()
         assert before["data"]["hub"]["head"] > 100 and "errors" not in before
