@@ -15,6 +15,13 @@ import pytest
 from hub.postgres import Embedded
 
 
+def pytest_configure():
+    # What a shell starts in the background has Ctrl-C ignored, and so has all that it starts: who presses it in a story
+    # would wait in vain.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 async def _hurried(dsn):
     # This machine's power stays on: what the tests kill are processes, and those lose nothing that was written.
     db = await asyncpg.connect(dsn)

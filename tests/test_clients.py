@@ -41,13 +41,50 @@ def test_changes_reach_a_client_that_others_wrote(region_dsn, how):
         assert listening.stdout.readline() == "listening\n"
         positions = []
         for title in ("Heard once", "Heard twice"):
-            input = {"proposal": id, "title": title}
-            answer = http.post(f"{url}/graphql", json={"query": REVISE, "variables": {"input": input}})
-            positions.append(answer.json()["data"]["reviseProposal"]["receipt"]["position"])
+            positions.append(revised(http, url, id, title))
         said, _ = listening.communicate(timeout=30)
     changes = [json.loads(line)["data"]["recordChanged"] for line in said.splitlines()]
     assert [each["event"] for each in changes] == [{"type": "ProposalRevised", "position": at} for at in positions]
     assert changes[-1]["record"]["title"] == "Heard twice"
+
+
+def revised(http, url, id, title):
+    """Change a draft; the position of what was recorded."""
+    body = {"query": REVISE, "variables": {"input": {"proposal": id, "title": title}}}
+    return http.post(f"{url}/graphql", json=body).json()["data"]["reviseProposal"]["receipt"]["position"]
+
+
+def heard(http, url, id, last=None, then=lambda: None):
+    """The next event of a record's stream, as its id and its data: of one that begins, or goes on after the ``last``."""
+    asked = {"query": WATCH, "variables": json.dumps({"id": id})}
+    headers = {"accept": "text/event-stream"} | ({"last-event-id": str(last)} if last is not None else {})
+    with http.stream("GET", f"{url}/graphql", params=asked, headers=headers) as stream:
+        assert stream.status_code == 200, stream.read()
+        lines = filter(None, stream.iter_lines())
+        assert next(lines) == ":"
+        then()
+        told = dict(line.split(": ", 1) for line in (next(lines), next(lines), next(lines)))
+    assert told["event"] == "next"
+    return int(told["id"]), json.loads(told["data"])["data"]["recordChanged"]
+
+
+def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_dsn):
+    _, token, id = told(author_and_draft(region_dsn))
+    with opened(region_dsn) as url, httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http:
+        made = []
+        head = http.post(f"{url}/graphql", json={"query": "{ hub { head } }"}).json()["data"]["hub"]["head"]
+        at, change = heard(http, url, id, head, lambda: made.append(revised(http, url, id, "While it listened")))
+        assert [at] == made and change["event"] == {"type": "ProposalRevised", "position": at}
+        missed = revised(http, url, id, "While it was away")
+        at, change = heard(http, url, id, at)
+        assert at == missed and change["record"]["title"] == "While it was away"
+        for last in ("abc", "-1", "9" * 30, "1.5"):
+            answer = http.get(
+                f"{url}/graphql",
+                params={"query": WATCH, "variables": json.dumps({"id": id})},
+                headers={"accept": "text/event-stream", "last-event-id": last},
+            )
+            assert answer.status_code == 400 and "position of the log" in answer.text, last
 
 
 def test_several_processes_serve_one_hub(region_dsn):

@@ -20,7 +20,7 @@ from web.live import Live
 from web.reads.carrying import Carrying
 from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, limited, within_cost
-from web.reads.fallback import Context
+from web.reads.fallback import Context, Place
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
 from web.socket import Socket
@@ -89,14 +89,33 @@ class Endpoint:
             raise Failed([limited("BAD_INPUT", f"The operation to run is not clear: {what}.")])
         return prepared, prepared.operations[name], name
 
-    def context(self, ask: Asked, viewer: Viewer, secret: str | None = None, key: str | None = None) -> Context:
+    def context(
+        self,
+        ask: Asked,
+        viewer: Viewer,
+        secret: str | None = None,
+        key: str | None = None,
+        place: Place | None = None,
+    ) -> Context:
         """What an operation needs to run; raises ``Failed``."""
         prepared, operation, name = self.operation(ask)
         try:
             values = self.reads.values(prepared, operation, ask.variables, viewer)
         except GraphQLError as error:
             raise Failed([error]) from None
-        return Context(self.reads, self.viewers, viewer, secret, prepared, operation, name, values, key, self.live)
+        return Context(
+            self.reads,
+            self.viewers,
+            viewer,
+            secret,
+            prepared,
+            operation,
+            name,
+            values,
+            key,
+            self.live,
+            place or Place(),
+        )
 
     async def run(
         self, ask: Asked, viewer: Viewer, secret: str | None = None, key: str | None = None, reading: bool = False
@@ -191,6 +210,7 @@ class Endpoint:
             key = request.headers.get("idempotency-key")
             if key is not None and not KEY.fullmatch(key):
                 raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
+            heard = _heard(request.headers.get("last-event-id", "") if media == EVENTS else "")
             secret = secret_of(request)
             if "authorization" in request.headers and not secret:
                 raise Malformed("This request shows no token: send `Authorization: Bearer hub_…`, or none.", 401)
@@ -203,7 +223,7 @@ class Endpoint:
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:
             return StreamingResponse(
-                self._events(ask, viewer, secret, key, reading=request.method != "POST"),
+                self._events(ask, viewer, secret, key, request.method != "POST", Place(heard)),
                 media_type=EVENTS,
                 headers={"Cache-Control": "no-store"},
             )
@@ -256,11 +276,20 @@ class Endpoint:
         return asked(decoded(bytes(raw)))
 
     async def results(
-        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None = None, reading: bool = False
+        self,
+        ask: Asked,
+        viewer: Viewer,
+        secret: str | None,
+        key: str | None = None,
+        reading: bool = False,
+        place: Place | None = None,
     ) -> AsyncGenerator[bytes]:
-        """The bodies of an operation's responses: one, or for a subscription one per change."""
+        """The bodies of an operation's responses: one, or for a subscription one per change.
+
+        A subscription goes on at a ``place`` whose position is known, and keeps it.
+        """
         try:
-            context = self.context(ask, viewer, secret, key)
+            context = self.context(ask, viewer, secret, key, place)
             if context.operation.operation != OperationType.SUBSCRIPTION:
                 answer = await self.run(ask, viewer, secret, key, reading)
                 answer.extensions.pop("status", 0)
@@ -292,10 +321,10 @@ class Endpoint:
             await stream.aclose()
 
     async def _events(
-        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None, reading: bool
+        self, ask: Asked, viewer: Viewer, secret: str | None, key: str | None, reading: bool, place: Place
     ) -> AsyncIterator[bytes]:
         # A comment now and then: the server learns that the client has gone, the client that the server is there.
-        results = self.results(ask, viewer, secret, key, reading)
+        results = self.results(ask, viewer, secret, key, reading, place)
         waiting: asyncio.Future[bytes] | None = None
         yield b":\n\n"
         try:
@@ -306,7 +335,9 @@ class Endpoint:
                     yield b":\n\n"
                     continue
                 try:
-                    yield b"event: next\ndata: " + waiting.result() + b"\n\n"
+                    # The stream stands still until it is asked for more: this is the place of what it gave.
+                    told = b"event: next\ndata: " + waiting.result() + b"\n\n"
+                    yield told if place.position is None else b"id: %d\n" % place.position + told
                 except StopAsyncIteration:
                     yield b"event: complete\ndata:\n\n"
                     return
@@ -340,6 +371,15 @@ class Failed(Exception):
 async def sdl(request: Request) -> Response:
     """``/schema.graphql``, as text that a browser shows."""
     return PlainTextResponse(published())
+
+
+def _heard(last: str) -> int | None:
+    # What a browser's EventSource sends when it comes back: the id of the last event that it heard.
+    if not last:
+        return None
+    if not (last.isascii() and last.isdecimal() and len(last) <= 18):
+        raise Malformed("Last-Event-ID is the id of an event of this stream: a position of the log.")
+    return int(last)
 
 
 @lru_cache(1_000)

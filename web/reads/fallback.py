@@ -4,7 +4,7 @@ Their rows come from the same compiler: a root field is compiled whole, and what
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -34,6 +34,13 @@ from web.reads.plan import Plan, Values
 from web.reads.viewer import Viewer, Viewers
 
 
+@dataclass
+class Place:
+    """Where in the log a subscription is: everything up to this position was heard; ``None`` before it begins."""
+
+    position: int | None = None
+
+
 @dataclass(frozen=True)
 class Context:
     """One request, as resolvers see it."""
@@ -48,6 +55,7 @@ class Context:
     values: Values
     key: str | None = None
     live: Live | None = None
+    place: Place = field(default_factory=Place)
 
     @property
     def hub(self) -> Hub:
@@ -166,8 +174,10 @@ def _changes(name: str) -> Any:
     async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
         context: Context = info.context
         assert context.live is not None
-        field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
-        async for recorded in context.live.follow(args.get("after"), context.viewer.person):
+        happens = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
+        after = args.get("after") if context.place.position is None else context.place.position
+        async for recorded in context.live.follow(after, context.viewer.person):
+            context.place.position = recorded.position
             about = record_of(recorded.event)
             of = kind_named(about)
             # The seal of a read model, say, is nobody's record: it happens, and that is all.
@@ -181,7 +191,7 @@ def _changes(name: str) -> Any:
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
-            plan = compiler.happening(field, info.field_nodes[0], table)
+            plan = compiler.happening(happens, info.field_nodes[0], table)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
                 yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})
