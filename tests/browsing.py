@@ -78,3 +78,15 @@ def sign_in(page, name, to="/"):
     page.goto(f"/sign-in?next={to}")
     page.get_by_role("button", name=name).click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
+def photograph(page, path):
+    """A picture of the whole page. A browser that is short of time says that it cannot take one: it is asked again."""
+    from playwright.sync_api import Error
+
+    for left in (2, 1, 0):
+        try:
+            return page.screenshot(path=path, full_page=True)
+        except Error as error:
+            if not left or "Unable to capture" not in error.message:
+                raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.measure import free_port, process
+from tests.browsing import photograph
 from tests.web import CHROMIUM
 from web.words import PAGES
 
@@ -58,7 +59,7 @@ def draw(browser: Browser, base: str, folder: Path, language: str, color: str, o
                 if only and only != title:
                     continue
                 page.goto(address, wait_until="load")
-                page.screenshot(path=folder / f"{title}-{reader}-{width}-{color}-{language}.png", full_page=True)
+                photograph(page, folder / f"{title}-{reader}-{width}-{color}-{language}.png")
                 count += 1
             context.close()
     return count

@@ -55,7 +55,7 @@ def revised(http, url, id, title):
 
 
 def heard(http, url, id, last=None, then=lambda: None):
-    """The next event of a record's stream, as its id and its data: of one that begins, or goes on after the ``last``."""
+    """The next event of a record's stream, its id and its data, where that begins or goes on after the ``last``."""
     asked = {"query": WATCH, "variables": json.dumps({"id": id})}
     headers = {"accept": "text/event-stream"} | ({"last-event-id": str(last)} if last is not None else {})
     with http.stream("GET", f"{url}/graphql", params=asked, headers=headers) as stream:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.browsing import NEEDED, sign_in
+from tests.browsing import NEEDED, photograph, sign_in
 from tests.conftest import administered
 from tests.web import free_port, home_of
 from web.assets import BUILT, manifest
@@ -647,7 +647,7 @@ def test_the_components_are_photographed(visitor, tmp_path, width):
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         page.goto("/components")
-        pictures[theme] = page.screenshot(path=tmp_path / f"{theme}-{width}.png", full_page=True)
+        pictures[theme] = photograph(page, tmp_path / f"{theme}-{width}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for box in page.locator(".card").all():
             assert box.evaluate("box => box.scrollWidth <= box.clientWidth + 1"), box.inner_text()[:80]

@@ -3,9 +3,12 @@
 import ast
 from pathlib import Path
 
+from graphql import GraphQLEnumType, build_schema
+
 import domain.standing  # noqa: F401  every subject is defined
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
+from web.schema import schema
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
@@ -105,3 +108,27 @@ def test_every_subject_has_its_stories():
     for subject in SUBJECTS:
         assert (ROOT / "domain" / f"{subject}.py").exists()
         assert (ROOT / "tests" / f"test_{subject}.py").exists()
+
+
+def undescribed(schema) -> list[str]:
+    """The types of a schema, and the values of its enums, that nothing is said of."""
+    own = [each for name, each in schema.type_map.items() if not name.startswith("__")]
+    enums = [each for each in own if isinstance(each, GraphQLEnumType) and each.name not in SAY_IT_THEMSELVES]
+    values = [f"{each.name}.{name}" for each in enums for name, value in each.values.items() if not value.description]
+    return [each.name for each in own if not each.description] + values
+
+
+SAY_IT_THEMSELVES = {"Language", "OrganizationKind", "RecordKind"}
+
+
+def test_every_type_of_the_schema_and_every_value_of_an_enum_says_what_it_means():
+    assert undescribed(schema()) == []
+    planted = build_schema('"Said." type Query { color: Color } enum Color { "Said." RED GREEN }')
+    assert undescribed(planted) == ["Color", "Color.GREEN"]
+
+
+def test_an_input_says_how_much_fits():
+    fields = schema().type_map["InvitePartnerInput"].fields
+    assert fields["contribution"].description.endswith("3 to 2,000 characters.")
+    assert fields["proposal"].description == "The proposal that it is about."
+    assert schema().type_map["CriterionInput"].fields["weight"].description == "1 to 100."

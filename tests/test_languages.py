@@ -9,7 +9,8 @@ from domain.proposals import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.messages import catalog, forms, messages, missing
-from web.preferences import preferred
+from web.preferences import READER, Preferences, preferred
+from web.showing import named
 from web.words import PAGES, translated, translations
 
 TEMPLATES = sorted((Path(__file__).parent.parent / "web" / "pages").glob("*.html"))
@@ -142,3 +143,20 @@ def test_a_refusal_names_statuses_in_the_readers_language():
     assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
     assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
     assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Записано как событие 7."
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"), [("en", "Own name"), ("ru", "По-русски"), ("tg", "По-русски"), ("ky", "Own name")]
+)
+def test_an_organization_is_called_by_the_name_that_its_reader_reads_first(language, shown):
+    reader = READER.set(Preferences(language=language))
+    try:
+        names = [{"language": "ru", "text": "По-русски"}, {"language": "ru", "text": "Иначе по-русски"}]
+        assert named({"name": "Own name", "names": names}) == shown
+        if language == "tg":
+            assert (
+                named({"name": "Own name", "names": [*names, {"language": "tg", "text": "Ба тоҷикӣ"}]}) == "Ба тоҷикӣ"
+            )
+        assert named({"name": "Own name", "names": []}) == "Own name"
+    finally:
+        READER.reset(reader)

@@ -577,7 +577,11 @@ def test_a_token_may_be_made_for_named_commands_only(region_dsn):
             sent = {"label": "Robot", "days": "9", "scope": "named", "may.reviseProposal": "on", "!key": "k"}
             made = (await client.post("/tokens", data=sent)).text
             secret = re.search(r"hub_[\w-]{20,}", made)[0]
-            assert "reviseProposal" in made
+            # What it may do is said as people say it, and as programs do.
+            assert re.search(r"reading, and:.*Revise proposal <code>reviseProposal</code>", made, re.DOTALL)
+            client.headers["accept-language"] = "ru"
+            shown = (await client.get("/profile?tab=tokens")).text
+            assert re.search(r"чтение, а также:.*Изменить заявку <code>reviseProposal</code>", shown, re.DOTALL)
             robot = Client(app, secret)
             revise = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
                 receipt { position } refusal { code } } }"""

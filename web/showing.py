@@ -90,10 +90,14 @@ def language_name(code: str) -> str:
     return locale().languages.get(code, code)
 
 
+_READ_BEFORE_ENGLISH = {"tg": ("tg", "ru")}
+
+
 def named(organization: dict[str, Any]) -> str:
-    """An organization's name in the reader's language, where it has one; else as it writes itself."""
+    """An organization's name in the reader's language, or in the one that they read next; else as it writes itself."""
     own = READER.get().language
-    found = (each["text"] for each in organization.get("names") or () if each["language"] == own)
+    names = {each["language"]: each["text"] for each in reversed(organization.get("names") or ())}
+    found = (names[each] for each in _READ_BEFORE_ENGLISH.get(own, (own,)) if each in names)
     return next(found, organization["name"])
 
 

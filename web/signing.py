@@ -204,6 +204,7 @@ class Signing:
             sent=sent,
             wrong={field: translated(says, request.state.language) for field, says in wrong.items()},
             may=tokens.may(),
+            called=tokens.called(),
             marked=tokens.marked(sent),
             tab="tokens" if secret or wrong else request.query_params.get("tab", "about"),
             tokens=[each for each in held if each.kind == "token"],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from domain.core import N_, Role, every_command, mutation_of, sentence
-from hub.identity import EVERYTHING, READ, TOKEN_LIVES_AT_MOST
+from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
 
 LABEL = 100
 """Characters that may say what a token is for."""
@@ -21,6 +21,15 @@ def may() -> dict[str, list[tuple[str, str]]]:
         if not cls.by <= {Role.HUB}:
             found.setdefault(cls.on.kind.name.upper(), []).append((mutation_of(cls), sentence(cls.__name__)))
     return {kind: sorted(each) for kind, each in sorted(found.items())}
+
+
+@cache
+def called() -> dict[str, str]:
+    """In words what a token may be for, by the name that programs use."""
+    return {
+        MIRROR: N_("Mirror the log with its sealed values"),
+        **dict(each for kind in may().values() for each in kind),
+    }
 
 
 def marked(sent: Mapping[str, str]) -> set[str]:

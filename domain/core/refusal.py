@@ -2,27 +2,42 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
-    """Why a command was refused. The codes are stable: programs may rely on them."""
+    """Why a command was refused: a code, and what it means. The codes are stable: programs may rely on them."""
 
-    INVALID = "INVALID"
-    NOT_PERMITTED = "NOT_PERMITTED"
-    WRONG_STATUS = "WRONG_STATUS"
-    NOT_FOUND = "NOT_FOUND"
-    ALREADY_TAKEN = "ALREADY_TAKEN"
-    NOT_VERIFIED = "NOT_VERIFIED"
-    OWN_ORGANIZATION = "OWN_ORGANIZATION"
-    ROUND_NOT_OPEN = "ROUND_NOT_OPEN"
-    FROZEN = "FROZEN"
-    INCOMPLETE = "INCOMPLETE"
-    PARTNERS_UNCONFIRMED = "PARTNERS_UNCONFIRMED"
-    TOO_FEW_COUNTRIES = "TOO_FEW_COUNTRIES"
-    RISK_UNACCEPTABLE = "RISK_UNACCEPTABLE"
-    CHANGED_MEANWHILE = "CHANGED_MEANWHILE"
-    TOO_LARGE = "TOO_LARGE"
-    KEY_REUSED = "KEY_REUSED"
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """A member whose value is its code."""
+        made = str.__new__(cls, code)
+        made._value_, made.meaning = code, meaning
+        return made
+
+    INVALID = "INVALID", "A value does not fit; `field` says which."
+    NOT_PERMITTED = "NOT_PERMITTED", "It is not yours to do."
+    WRONG_STATUS = "WRONG_STATUS", "It cannot be done while the record stands as it does."
+    NOT_FOUND = "NOT_FOUND", "There is no such record, or none that you may know of."
+    ALREADY_TAKEN = "ALREADY_TAKEN", "Another record has what only one may have."
+    NOT_VERIFIED = "NOT_VERIFIED", "The organization has not been verified, or is not now."
+    OWN_ORGANIZATION = (
+        "OWN_ORGANIZATION",
+        "It is for somebody else: nobody verifies, confirms or authorizes what is their own.",
+    )
+    ROUND_NOT_OPEN = "ROUND_NOT_OPEN", "The call's round has not opened yet, or is over."
+    FROZEN = "FROZEN", "It was fixed when the call's round opened."
+    INCOMPLETE = "INCOMPLETE", "Something has to be there first; `missing` on the action says all of it."
+    PARTNERS_UNCONFIRMED = "PARTNERS_UNCONFIRMED", "A partner that was asked has not answered."
+    TOO_FEW_COUNTRIES = "TOO_FEW_COUNTRIES", "The call asks for partners from more countries."
+    RISK_UNACCEPTABLE = "RISK_UNACCEPTABLE", "What poses an unacceptable risk cannot be submitted."
+    CHANGED_MEANWHILE = (
+        "CHANGED_MEANWHILE",
+        "Somebody has changed the record since the `revision` that you name: read it again.",
+    )
+    TOO_LARGE = "TOO_LARGE", "There is more of it than a record holds."
+    KEY_REUSED = "KEY_REUSED", "The same `Idempotency-Key` came with another command before."
 
 
 class Refusal(Exception):

@@ -3,8 +3,9 @@
 Their rows come from the same compiler: a root field is compiled whole, and what it answered is walked by response key.
 """
 
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -55,7 +56,7 @@ class Context:
     values: Values
     key: str | None = None
     live: Live | None = None
-    place: Place = field(default_factory=Place)
+    place: Place = dataclasses.field(default_factory=Place)
 
     @property
     def hub(self) -> Hub:
@@ -174,7 +175,7 @@ def _changes(name: str) -> Any:
     async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
         context: Context = info.context
         assert context.live is not None
-        happens = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
+        field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         after = args.get("after") if context.place.position is None else context.place.position
         async for recorded in context.live.follow(after, context.viewer.person):
             context.place.position = recorded.position
@@ -191,7 +192,7 @@ def _changes(name: str) -> Any:
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
-            plan = compiler.happening(happens, info.field_nodes[0], table)
+            plan = compiler.happening(field, info.field_nodes[0], table)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
                 yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})

@@ -9,7 +9,7 @@ from graphql import DocumentNode, EnumTypeDefinitionNode
 from msgspec import inspect
 
 from domain import standing  # noqa: F401  every command is known here
-from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, sentence
+from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, record_field, sentence
 from hub.checking import fields_of
 
 _MUTATIONS = (
@@ -76,7 +76,7 @@ def sdl(written: DocumentNode) -> str:
         for node in written.definitions
         if isinstance(node, EnumTypeDefinitionNode)
     }
-    parts = [_enum("RefusalCode", "Why a command was refused.", [reason.value for reason in Reason])]
+    parts = [_enum("RefusalCode", "Why a command was refused.", {reason.value: reason.meaning for reason in Reason})]
     mutations: list[str] = []
     structs: dict[str, tuple[str, str]] = {}
     for name, cls in commands().items():
@@ -86,7 +86,8 @@ def sdl(written: DocumentNode) -> str:
         parts.append(f"{_said(sentence(title) + '.')}\ninput {title}Input {{\n{inputs}\n}}")
         parts.append(
             f"{_said(f'What became of `{name}`: a receipt, or a refusal.')}\ntype {title}Payload {{\n"
-            f"  receipt: Receipt\n  refusal: Refusal\n"
+            f"  {_said('What was recorded.')}\n  receipt: Receipt\n"
+            f"  {_said('Why nothing was recorded.')}\n  refusal: Refusal\n"
             f"  {_said('The record as it is now, where you may read it.')}\n  {record}: {record_type(cls)}\n}}"
         )
         mutations.append(f"  {_said(_documented(cls))}\n  {name}(input: {title}Input!): {title}Payload!")
@@ -102,8 +103,8 @@ def _documented(cls: type[Command]) -> str:
     return f"{(cls.__doc__ or '').strip()} {rule} For {who}.{when}"
 
 
-def _enum(name: str, said: str, values: list[str]) -> str:
-    return f"{_said(said)}\nenum {name} {{\n" + "\n".join(f"  {value}" for value in values) + "\n}"
+def _enum(name: str, said: str, values: dict[str, str]) -> str:
+    return f"{_said(said)}\nenum {name} {{\n" + "\n".join(f"  {_said(each)} {v}" for v, each in values.items()) + "\n}"
 
 
 def _said(text: str) -> str:
@@ -122,9 +123,30 @@ def _input_fields(cls: Any, enums: dict[frozenset[str], str], structs: dict[str,
             default = f" = {json.dumps(field.default)}"
         elif isinstance(field.default, str) and field.default:
             default = f" = {field.default.upper()}"
-        said = " ".join(dict.fromkeys(text for meta in _metas(field.type) for text in meta))
+        own = [f"The {kind[0].name} that it is about."] if kind and field.name == record_field(cls) else []
+        said = " ".join(dict.fromkeys((*own, *(text for meta in _metas(field.type) for text in meta))))
+        if not named and (bounds := _bounds(bare_type(inspect.type_info(field.type)))):
+            said = f"{said} {bounds}".strip()
         described = f"  {_said(said)}\n" if said else ""
         yield f"{described}  {camel(field.name)}: {type}{default}"
+
+
+def _bounds(type: inspect.Type) -> str:
+    # How long a text or a list may be, or how large a number.
+    match type:
+        case inspect.StrType():
+            least, most, what = type.min_length, type.max_length, " characters"
+        case inspect.VarTupleType() | inspect.ListType():
+            least, most, what = type.min_length, type.max_length, " of them"
+        case inspect.IntType() | inspect.FloatType():
+            least, most, what = type.ge, type.le, ""  # type: ignore[assignment]
+        case _:
+            return ""
+    if least is None and most is None:
+        return ""
+    if most is None:
+        return f"At least {least:,}{what}."
+    return f"{least:,} to {most:,}{what}." if least is not None else f"At most {most:,}{what}."
 
 
 def _metas(annotation: Any) -> Iterator[list[str]]:
