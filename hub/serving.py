@@ -67,8 +67,15 @@ class Ending:
             raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
+    def dropped(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Python drops what is raised while a process is being forked: of an end, or Ctrl-C, that is kept in mind."""
+        if unraisable.exc_type is KeyboardInterrupt:
+            self.told = True
+        else:
+            sys.__unraisablehook__(unraisable)
+
     def heed(self) -> None:
-        """Raise it again where it was lost: Python drops what is raised while a process is being forked."""
+        """Raise it again where it was dropped."""
         if self.told:
             raise KeyboardInterrupt
 
@@ -98,6 +105,7 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
+    sys.unraisablehook = ending.dropped
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
         _served(host, port, demo, workers, answers, ending)
     err.print("The hub is closed.", style="dim")

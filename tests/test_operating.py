@@ -373,6 +373,24 @@ def test_an_end_that_python_drops_is_heeded_all_the_same():
     Ending().heed()
 
 
+@pytest.mark.parametrize("dropped", [KeyboardInterrupt, ValueError])
+def test_ctrl_c_that_python_drops_is_heeded_and_a_fault_is_told(monkeypatch, capsys, dropped):
+    ending = Ending()
+    monkeypatch.setattr(sys, "unraisablehook", ending.dropped)
+
+    class Dropping:
+        def __del__(self):
+            raise dropped
+
+    Dropping()
+    if dropped is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            ending.heed()
+    else:
+        ending.heed()
+    assert ("Dropping.__del__" in capsys.readouterr().err) == (dropped is ValueError)
+
+
 def test_a_hub_that_is_killed_while_its_database_is_made_is_started_again_at_once():
     """What was at work for it goes on for a moment, and writes into nothing that the next one makes."""
     with _beginning(0.2) as (home, process):
