@@ -54,6 +54,15 @@ class Place(msgspec.Struct, frozen=True):
     longitude: float | None = None
 
 
+NAMES = {"name_ru": "ru", "name_tg": "tg"}
+"""The fields in which names in other languages are given, and their languages (BCP 47)."""
+
+
+def names_of(name_ru: str | None, name_tg: str | None) -> dict[str, str]:
+    """Those that were given, by language."""
+    return {language: name for language, name in (("ru", name_ru), ("tg", name_tg)) if name}
+
+
 class OrganizationRegistered(Event):
     """An organization was registered by hand."""
 
@@ -79,6 +88,19 @@ class OrganizationImported(Event):
     domains: tuple[str, ...] = ()
     established: int | None = None
     modified: str = ""
+
+
+class OrganizationAmended(Event):
+    """What is said of the organization was changed; what is null stayed as it was."""
+
+    organization: OrganizationId
+    reason: str
+    name: str | None = None
+    name_ru: str | None = None
+    name_tg: str | None = None
+    kind: OrganizationKind | None = None
+    city: str | None = None
+    website: str | None = None
 
 
 class OrganizationVerified(Event):
@@ -135,6 +157,7 @@ class Organization(
     on=(
         OrganizationRegistered,
         OrganizationImported,
+        OrganizationAmended,
         OrganizationVerified,
         OrganizationSuspended,
         OrganizationClosed,
@@ -144,8 +167,13 @@ class Organization(
         SignatoryRevoked,
     ),
 ):
-    """``registered → verified → suspended → closed``."""
+    """``registered → verified → suspended → closed``. ``given`` are the names that were given here, by language."""
 
+    name: str = ""
+    given: dict[str, str] = {}
+    of_kind: str = ""
+    city: str = ""
+    website: str | None = None
     country: str = ""
     ror: str = ""
     record: OrganizationImported | None = None
@@ -160,6 +188,11 @@ class Organization(
                     self,
                     id=event.organization,
                     status="registered",
+                    name=event.name,
+                    given=event.names,
+                    of_kind=event.kind,
+                    city=event.place.city,
+                    website=event.website,
                     country=event.place.country,
                     ror=event.ror or "",
                 )
@@ -168,9 +201,22 @@ class Organization(
                     self,
                     id=event.organization,
                     status=self.status if self.status not in ("", "closed") else "registered",
+                    name=event.name,
+                    of_kind=event.kind,
+                    city=event.place.city,
+                    website=event.website,
                     country=event.place.country,
                     ror=event.ror,
                     record=event,
+                )
+            case OrganizationAmended():
+                return msgspec.structs.replace(
+                    self,
+                    name=event.name or self.name,
+                    given=self.given | names_of(event.name_ru, event.name_tg),
+                    of_kind=event.kind or self.of_kind,
+                    city=event.city or self.city,
+                    website=event.website or self.website,
                 )
             case OrganizationVerified():
                 return msgspec.structs.replace(self, status="verified")
@@ -187,6 +233,16 @@ class Organization(
             case SignatoryRevoked():
                 return msgspec.structs.replace(self, signatories=self.signatories - {event.person})
         return self
+
+    def says(self) -> dict[str, str | None]:
+        """What may be amended, as it is now."""
+        names = self.given | (self.record.names if self.record else {})
+        known = {"name": self.name, "kind": self.of_kind, "city": self.city, "website": self.website}
+        return known | {field: names.get(language) for field, language in NAMES.items()}
+
+    def at_ror(self, field: str) -> bool:
+        """Whether ROR says this of it, and not we."""
+        return self.record is not None and NAMES.get(field, "") not in {"ru", "tg"} - self.record.names.keys()
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its officers, and the authority of its country."""
@@ -239,12 +295,17 @@ Ror = Annotated[
 ]
 
 
+Name = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name of the organization"))]
+OfKind = Annotated[OrganizationKind, Meta(title=N_("Kind"))]
+City = Annotated[str, Meta(min_length=1, max_length=100, title=N_("City"))]
+
+
 class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTER_OFFICER)):
     """Register an organization that is not here yet."""
 
-    name: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name of the organization"))]
-    kind: Annotated[OrganizationKind, Meta(title=N_("Kind"))]
-    city: Annotated[str, Meta(min_length=1, max_length=100, title=N_("City"))]
+    name: Name
+    kind: OfKind
+    city: City
     country: Country
     name_ru: Annotated[str, Meta(max_length=300, title=N_("Name in Russian"))] | None = None
     name_tg: Annotated[str, Meta(max_length=300, title=N_("Name in Tajik"))] | None = None
@@ -260,11 +321,10 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
                 raise Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
             if model.get(RorHolder, ror).status:
                 raise Refusal(Reason.ALREADY_TAKEN, N_("An organization with this ROR id is already here."), "ror")
-        names = {lang: name for lang, name in (("ru", self.name_ru), ("tg", self.name_tg)) if name}
         yield OrganizationRegistered(
             organization=act.new("organization"),
             name=self.name,
-            names=names,
+            names=names_of(self.name_ru, self.name_tg),
             kind=self.kind,
             place=Place(city=self.city, country=self.country),
             website=self.website,
@@ -328,11 +388,45 @@ class VerifyOrganization(
         organization = model.get(Organization, self.organization)
         if organization.status == "verified":
             return
-        if act.actor in organization.officers or model.get(Person, act.actor).works_at(
-            self.organization, act.at.date()
-        ):
+        if _is_own(model, act, organization):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
         yield OrganizationVerified(organization=self.organization)
+
+
+def _is_own(model: Model, act: Act, organization: Organization) -> bool:
+    person = model.get(Person, act.actor)
+    return act.actor in organization.officers or person.works_at(organization.id, act.at.date())
+
+
+class AmendOrganization(
+    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
+):
+    """Correct what is said of this organization, or give its name in another language."""
+
+    organization: OrganizationId
+    reason: Reason_
+    name: Name | None = None
+    name_ru: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Russian"))] | None = None
+    name_tg: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Tajik"))] | None = None
+    kind: OfKind | None = None
+    city: City | None = None
+    website: Website | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Somebody from outside it does so, as for verifying. What ROR says is corrected there."""
+        organization = model.get(Organization, self.organization)
+        if _is_own(model, act, organization):
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
+        changed = {}
+        for field, known in organization.says().items():
+            if (value := getattr(self, field)) in (None, known):
+                continue
+            if organization.at_ror(field):
+                message = N_("ROR says this: correct it there, and the next import brings it here.")
+                raise Refusal(Reason.NOT_PERMITTED, message, field)
+            changed[field] = value
+        if changed:
+            yield OrganizationAmended(organization=self.organization, reason=self.reason, **changed)
 
 
 class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import cache, lru_cache
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from domain.core import OrganizationId, PersonId
 from domain.organizations import (
     OfficerAppointed,
     OfficerDismissed,
+    OrganizationAmended,
     OrganizationClosed,
     OrganizationImported,
     OrganizationRegistered,
@@ -18,6 +20,7 @@ from domain.organizations import (
     OrganizationVerified,
     SignatoryAuthorized,
     SignatoryRevoked,
+    names_of,
 )
 from projections.core import CENTER, PUBLIC, Row, office
 
@@ -40,6 +43,7 @@ class OrganizationRow(
 ):
     """An organization; everybody may read it.
 
+    ``given`` are the names that were given here, which a language keeps where ROR has none.
     ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
     """
 
@@ -47,6 +51,7 @@ class OrganizationRow(
     name: str
     other_names: str
     names: tuple[Name, ...]
+    given: tuple[Name, ...]
     sort_en: str
     sort_ru: str
     sort_tg: str
@@ -69,15 +74,33 @@ def _sort(name: str) -> str:
     return "".join(f"{weight:04x}" for weight in _collator().sort_key(name))
 
 
-def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status: str) -> OrganizationRow:
+def _listed(names: dict[str, str]) -> tuple[Name, ...]:
+    return tuple(Name(language, text) for language, text in sorted(names.items()))
+
+
+def _by_language(names: tuple[Name, ...]) -> dict[str, str]:
+    return {each.language: each.text for each in names}
+
+
+def _called(name: str, names: dict[str, str]) -> dict[str, Any]:
+    # All that follows from what it is called.
+    return {
+        "name": name,
+        "other_names": " ".join(dict.fromkeys(names.values())),
+        "names": _listed(names),
+        "sort_en": _sort(names.get("en", name)),
+        "sort_ru": _sort(names.get("ru", name)),
+        "sort_tg": _sort(names.get("tg", name)),
+    }
+
+
+def _row(
+    e: OrganizationRegistered | OrganizationImported, at: datetime, status: str, given: dict[str, str]
+) -> OrganizationRow:
     return OrganizationRow(
+        **_called(e.name, given | e.names),
         id=e.organization,
-        name=e.name,
-        other_names=" ".join(dict.fromkeys(e.names.values())),
-        names=tuple(Name(language, text) for language, text in sorted(e.names.items())),
-        sort_en=_sort(e.names.get("en", e.name)),
-        sort_ru=_sort(e.names.get("ru", e.name)),
-        sort_tg=_sort(e.names.get("tg", e.name)),
+        given=_listed(given),
         kind=e.kind,
         status=status,
         city=e.place.city,
@@ -93,16 +116,30 @@ def _row(e: OrganizationRegistered | OrganizationImported, at: datetime, status:
 @OrganizationRow.on(OrganizationRegistered)
 def registered(e: OrganizationRegistered, at: datetime) -> OrganizationRow:
     """It begins unverified."""
-    return _row(e, at, "registered")
+    return _row(e, at, "registered", e.names)
 
 
 @OrganizationRow.on(OrganizationImported)
 def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime) -> OrganizationRow:
-    """A changed record keeps its status, unless the organization had been closed."""
+    """A changed record keeps its status, unless the organization had been closed, and the names that ROR lacks."""
     if row is None:
-        return _row(e, at, "registered")
-    again = _row(e, row.registered_at, "registered" if row.status == "closed" else row.status)
-    return _acting(again, row.acting)
+        return _row(e, at, "registered", {})
+    status = "registered" if row.status == "closed" else row.status
+    return _acting(_row(e, row.registered_at, status, _by_language(row.given)), row.acting)
+
+
+@OrganizationRow.on(OrganizationAmended)
+def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> OrganizationRow:
+    """What is null stays."""
+    new = names_of(e.name_ru, e.name_tg)
+    return replace(
+        row,
+        **_called(e.name or row.name, _by_language(row.names) | new),
+        given=_listed(_by_language(row.given) | new),
+        kind=e.kind or row.kind,
+        city=e.city or row.city,
+        website=e.website or row.website,
+    )
 
 
 def _acting(row: OrganizationRow, acting: int) -> OrganizationRow:

@@ -557,7 +557,7 @@ def test_from_the_invitation_to_a_submitted_proposal_in_tajik_on_a_phone(visitor
     phone.locator("#safeguards").fill("Қарорро одам мебарорад")
     send()
     go("/do/invitePartner")
-    phone.locator("#organization").select_option(label="Kyrgyz State Technical University (KG)")
+    phone.locator("#organization").select_option(label="Кыргызский государственный технический университет (KG)")
     phone.locator("#contribution").fill("Сабтҳо аз Норин")
     send()
     address = phone.url.partition("?")[0]

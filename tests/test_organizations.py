@@ -5,6 +5,7 @@ import pytest
 
 from domain.core import Reason, ror_is_valid
 from domain.organizations import (
+    AmendOrganization,
     AppointOfficer,
     AuthorizeSignatory,
     CloseOrganization,
@@ -13,6 +14,7 @@ from domain.organizations import (
     OfficerAppointed,
     OfficerDismissed,
     Organization,
+    OrganizationAmended,
     OrganizationClosed,
     OrganizationImported,
     OrganizationRegistered,
@@ -27,6 +29,8 @@ from domain.organizations import (
     VerifyOrganization,
 )
 from domain.people import AffiliationDeclared, HubRole, RoleGranted
+from projections.core import fold
+from projections.organizations import OrganizationRow
 from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA
 from tests.stories import NOW, given, id_
 
@@ -103,6 +107,67 @@ def test_somebody_else_verifies():
     given(*REGION, own).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
     for_now = msgspec.structs.replace(own, until=NOW.date())
     given(*REGION, for_now).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+
+
+def amend(**changes):
+    return AmendOrganization(organization=NEW, reason="A slip", **changes)
+
+
+def amended(**changes):
+    return OrganizationAmended(organization=NEW, reason="A slip", **changes)
+
+
+def test_what_is_said_of_an_organization_is_amended_from_outside_it():
+    told = [*REGION, REGISTERED]
+    given(*told).when(amend(name="Umarov Institute of Physics", name_tg="Донишкада"), by=OFFICER).then(
+        amended(name="Umarov Institute of Physics", name_tg="Донишкада")
+    )
+    # What stands there already is no change.
+    given(*told).when(amend(name="Umarov Institute", city="Khujand"), by=OFFICER).then(amended(city="Khujand"))
+    given(*told).when(amend(kind="laboratory"), by=OFFICER).then()
+    given(*told, amended(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт")).when(
+        amend(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт"), by=OFFICER
+    ).then()
+    given(*told).when(amend(city="Khujand"), by=STRANGER).refused(Reason.NOT_PERMITTED)
+    own = AffiliationDeclared(
+        person=OFFICER, affiliation=id_("affiliation"), organization=NEW, position="Rector", since=NOW.date()
+    )
+    given(*told, own).when(amend(city="Khujand"), by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+    closed = OrganizationClosed(organization=NEW, reason="Merged")
+    given(*told, closed).when(amend(city="Khujand"), by=OFFICER).refused(Reason.WRONG_STATUS)
+
+
+def test_an_authority_amends_in_its_own_country_only():
+    uz = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="UZ")
+    tj = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    given(*REGION, REGISTERED, tj).when(amend(city="Khujand"), by=ZARINA).then(amended(city="Khujand"))
+    given(*REGION, REGISTERED, uz).when(amend(city="Khujand"), by=ZARINA).refused(Reason.NOT_PERMITTED)
+
+
+def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here():
+    at_ror = msgspec.structs.replace(IMPORTED, names={"ru": "Институт Умарова"})
+    given(*REGION, at_ror).when(amend(name_tg="Донишкадаи Умаров"), by=OFFICER).then(
+        amended(name_tg="Донишкадаи Умаров")
+    )
+    for field, value in {"name": "Other", "city": "Osh", "kind": "other", "name_ru": "Иначе"}.items():
+        given(*REGION, at_ror).when(amend(**{field: value}), by=OFFICER).refused(Reason.NOT_PERMITTED, field)
+    given(*REGION, at_ror).when(amend(website="https://x.tj"), by=OFFICER).refused(Reason.NOT_PERMITTED, "website")
+    # What ROR says as well changes nothing.
+    given(*REGION, at_ror).when(amend(name="Umarov Institute", name_ru="Институт Умарова"), by=OFFICER).then()
+
+
+def test_a_name_that_was_given_here_stays_until_ror_has_one():
+    row = fold(OrganizationRow, None, IMPORTED, NOW)
+    row = fold(OrganizationRow, row, amended(name_tg="Донишкада", name_ru="Институт"), NOW)
+    assert row.other_names == "Институт Донишкада" and row.name == "Umarov Institute"
+    again = msgspec.structs.replace(IMPORTED, names={"ru": "Институт по ROR"}, place=Place("Khujand", "TJ"))
+    row = fold(OrganizationRow, row, again, NOW)
+    assert {each.language: each.text for each in row.names} == {"ru": "Институт по ROR", "tg": "Донишкада"}
+    assert row.city == "Khujand" and row.sort_tg != row.sort_ru
+    # So does one that was given at first, by whoever registered it.
+    by_hand = msgspec.structs.replace(REGISTERED, names={"tg": "Донишкада"})
+    row = fold(OrganizationRow, fold(OrganizationRow, None, by_hand, NOW), IMPORTED, NOW)
+    assert [each.text for each in row.names] == ["Донишкада"]
 
 
 def test_an_authority_verifies_in_its_own_country_only():

@@ -714,3 +714,37 @@ def test_the_form_of_notices_shows_what_was_chosen_and_leads_back_to_ones_own_pa
                 assert bool(re.search(r'<input[^>]*name="mailed"[^>]*checked', form)) is bool(mailed)
 
     told(story())
+
+
+def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, anybody):
+            client = await as_(hub, app, (await people_of(hub))["rahimova"])
+            query = (
+                "query($ror: String!) { organizations(where: {ror: $ror}) { nodes { id names { language text } } } }"
+            )
+            found = (await (await anybody()).data(query, ror="01c9f4y89"))["organizations"]["nodes"][0]
+            id, russian = found["id"], next(each["text"] for each in found["names"] if each["language"] == "ru")
+            address = f"/do/amendOrganization?organization={id}"
+            form = (await client.get(address)).text
+            # What it is called there already stands in the field of that language.
+            assert f'name="!was.name_ru" value="{russian}"' in form
+            sent = {
+                "organization": id,
+                "reason": "Asked for by its readers",
+                "!was.name_ru": russian,
+                "!was.name_tg": "",
+            }
+            refused = await client.post(address, data={**sent, "name_ru": "Иначе", "name_tg": "Номи тоҷикӣ"})
+            assert refused.status_code == 422 and "correct it there" in refused.text and "Номи тоҷикӣ" in refused.text
+            done = await client.post(address, data={**sent, "name_ru": russian, "name_tg": "Номи тоҷикӣ"})
+            assert done.status_code == 303
+            page = (await client.get(f"/organizations/{id}", headers={"accept-language": "tg"})).text
+            assert re.search(r"<h1>\s*Номи тоҷикӣ", page), page[:3000]
+            # It is found by that name, and its history says what was changed.
+            assert (
+                "Номи <mark>тоҷикӣ" in (await client.get("/search?text=тоҷикӣ", headers={"accept-language": "tg"})).text
+            )
+            assert "Changed: Name in Tajik" in (await client.get(f"/organizations/{id}")).text
+
+    told(story())

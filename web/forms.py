@@ -438,12 +438,15 @@ class Forms:
         # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
         answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
-        wanted = f"id shown: {titled} {' '.join(selected)} {asked} may: actions {{ mutation available reason }}"
+        named = "namesBy: names { language text }" if "names" in type.fields else ""
+        wanted = f"id shown: {titled} {' '.join(selected)} {named} {asked} may: actions {{ mutation available reason }}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
             return {}, None
         held = {**found, **((found.get(nested) or {}) if nested else {})}
+        # A name in a language is a field of its own there, and one of several here.
+        held |= {f"name{each['language'].capitalize()}": each["text"] for each in found.get("namesBy", ())}
         enums = {name for name, f in type.fields.items() if isinstance(get_named_type(f.type), GraphQLEnumType)}
         was = {}
         for name, own in fields(cls).items():
