@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.core import N_, Command, Reason, Refusal, kind_of, record_field
+from domain.core import N_, Command, Reason, Refusal, kind_of, meta_of, record_field
 
 
 @cache
@@ -28,13 +28,28 @@ def choices_of(annotation: Any) -> tuple[str, ...]:
     return next((choices for choices in found if choices), ())
 
 
+@cache
+def lines_of(cls: type[Command]) -> frozenset[str]:
+    """The fields of a command that hold a single line of text, as a name or a title does."""
+    return frozenset(name for name, (field, _) in fields_of(cls).items() if meta_of(field.type).get("widget") != _TEXT)
+
+
+_TEXT = "textarea"
 _HALF = re.compile("[\ud800-\udfff]")
+_BREAK = re.compile(r" *[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029][ \t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]*")
+# What turns the letters after it around, so that a name reads as another: Unicode's embeddings, overrides, isolates.
+_TURN = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
-def tidy(value: Any) -> Any:
-    """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen."""
+def tidy(value: Any, line: bool = False) -> Any:
+    """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen.
+
+    A ``line`` has no breaks in it, nor anything that turns its letters around.
+    """
     if isinstance(value, str):
         value = unicodedata.normalize("NFC", value).strip().strip("\ufeff").strip()
+        if line:
+            value = _TURN.sub("", _BREAK.sub(" ", value)).strip()
         return value if any(_seen(letter) for letter in value) else ""
     return value
 
@@ -47,7 +62,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
     """What is wrong with each field; empty where a command can be made of it."""
     found: dict[str, Refusal] = {}
     for field, type in fields_of(cls).values():
-        value = tidy(given.get(field.name))
+        value = tidy(given.get(field.name), field.name in lines_of(cls))
         if value is None or value == "" or value == ():
             if field.required:
                 found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
@@ -81,7 +96,7 @@ def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
     wrong = problems(cls, given)
     if wrong:
         raise next(iter(wrong.values()))
-    plain = {name: tidy(value) for name, value in given.items() if value is not None}
+    plain = {name: tidy(value, name in lines_of(cls)) for name, value in given.items() if value is not None}
     for field, _ in fields_of(cls).values():
         if plain.get(field.name) == "" and not takes_empty(field):
             del plain[field.name]

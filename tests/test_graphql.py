@@ -622,6 +622,34 @@ def test_what_no_record_should_hold_is_refused_at_its_field(region_dsn, field, v
     told(story())
 
 
+@pytest.mark.parametrize(
+    ("sent", "title"),
+    [
+        ("Two\nlines\r\n of it", "Two lines of it"),
+        ("A\ttab\u2028and\x85more", "A tab and more"),
+        ("Invoice \u202efdp.exe\u202c \u2066x\u2069", "Invoice fdp.exe x"),
+        ("Обь\u00a0— Иртыш", "Обь\u00a0— Иртыш"),
+    ],
+)
+def test_what_is_one_line_holds_no_breaks_and_nothing_that_turns_its_letters(region_dsn, sent, title):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, id = await client(person), await draft_of(hub, person)
+            text = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
+                refusal { code field } proposal { title abstract } } }"""
+            abstract = f"{sent}\n\n* a list\n* of two"
+            done = (await author.data(text, input={"proposal": id, "title": sent, "abstract": abstract}))[
+                "reviseProposal"
+            ]
+            # A text of many lines stays as it was written.
+            assert done == {"refusal": None, "proposal": {"title": title, "abstract": abstract}}
+            refused = (await author.data(text, input={"proposal": id, "title": "\u202e\n\u2069"}))["reviseProposal"]
+            assert refused["refusal"] == {"code": "INVALID", "field": "title"}
+
+    told(story())
+
+
 def test_a_total_is_kept_from_page_to_page_and_counted_anew_after_a_change(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, client):
