@@ -401,7 +401,7 @@ def _is_own(model: Model, act: Act, organization: Organization) -> bool:
 class AmendOrganization(
     Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
 ):
-    """Correct what is said of this organization, or give its name in another language."""
+    """Correct what is said of this organization, or name it in another language. What ROR says is corrected at ROR."""
 
     organization: OrganizationId
     reason: Reason_
@@ -412,11 +412,15 @@ class AmendOrganization(
     city: City | None = None
     website: Website | None = None
 
+    @classmethod
+    def bar(cls, record: Organization, model: Model, act: Act) -> None:
+        """From outside it, as for verifying."""
+        if _is_own(model, act, record):
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Somebody from outside it does so, as for verifying. What ROR says is corrected there."""
         organization = model.get(Organization, self.organization)
-        if _is_own(model, act, organization):
-            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
         changed = {}
         for field, known in organization.says().items():
             if (value := getattr(self, field)) in (None, known):

@@ -541,12 +541,16 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
     reason: Reason_
     until: Annotated[datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time."))]
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once results are out."""
+        if model.get(Call, record.call).status in ("decided", "archived"):
+            raise Refusal(Reason.WRONG_STATUS, N_("The results of this call have been published."))
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """With time enough to answer."""
         if self.until <= act.at:
             raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
-        if model.get(Call, model.get(Proposal, self.proposal).call).status in ("decided", "archived"):
-            raise Refusal(Reason.WRONG_STATUS, N_("The results of this call have been published."))
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
 
@@ -598,11 +602,20 @@ class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_re
     proposal: ProposalId
     reason: Reason_
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """An offer is the applicants' to refuse."""
+        if record.offered:
+            raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not after an award was offered: that is for the applicants to refuse."""
-        if model.get(Proposal, self.proposal).offered:
-            raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
+
+
+def _offered(proposal: Proposal) -> None:
+    if not proposal.offered:
+        raise Refusal(Reason.WRONG_STATUS, N_("No award has been offered yet."))
 
 
 class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}):
@@ -610,10 +623,13 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
 
     proposal: ProposalId
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """There has to be one."""
+        _offered(record)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only what was offered."""
-        if not model.get(Proposal, self.proposal).offered:
-            raise Refusal(Reason.WRONG_STATUS, N_("No award has been offered yet."))
         yield AwardAccepted(proposal=self.proposal)
 
 
@@ -623,10 +639,13 @@ class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
     proposal: ProposalId
     reason: Reason_
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """There has to be one."""
+        _offered(record)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only what was offered."""
-        if not model.get(Proposal, self.proposal).offered:
-            raise Refusal(Reason.WRONG_STATUS, N_("No award has been offered yet."))
         yield AwardRefused(proposal=self.proposal, reason=self.reason)
 
 

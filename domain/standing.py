@@ -89,6 +89,8 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     record = model.get(cls.on, command.record) if command.record is not None else None
     roles = who.roles(record)
     admit(command, record, roles)
+    if record is not None:
+        cls.bar(record, model, act)
     by_office = cls.office is not None and not roles & (cls.by - OF_AN_OFFICE | {Role.HUB})
     if cls.office is not None and by_office and getattr(command, cls.office) not in who.offices:
         raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of this organization can do this."), cls.office)
@@ -140,7 +142,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         else:
             tried = [] if others else [cls(**{own: id})]
         if not tried:
-            found.append(Action(cls, None, needs))
+            found.append(Action(cls, _barred(cls, record, model, act), needs))
             continue
         refusals: list[Refusal] = []
         does = False
@@ -154,3 +156,11 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         elif refusals and len(refusals) == len(tried) == 1:
             found.append(Action(cls, refusals[0], needs))
     return found
+
+
+def _barred(cls: type[Command], record: State, model: Model, act: Act) -> Refusal | None:
+    try:
+        cls.bar(record, model, act)
+    except Refusal as refusal:
+        return refusal
+    return None

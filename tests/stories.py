@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from domain.core import Event, Reason, Refusal, Sealed, State
-from domain.standing import decide
+from domain.standing import actions, decide
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -72,6 +72,11 @@ class given:
 
     def __init__(self, *events: Event) -> None:
         self.events = events
+
+    def may(self, by: str, record: str) -> dict[str, Reason | None]:
+        """What somebody may do with a record: each command by its name, with what keeps them from it for now."""
+        found = actions(StoryModel(self.events), StoryAct(by, NOW), record)
+        return {each.command.__name__: each.refusal and each.refusal.reason for each in found}
 
     def when(self, command, by: str, at: datetime = NOW) -> Outcome:
         """Somebody gives a command."""

@@ -133,6 +133,9 @@ def test_what_is_said_of_an_organization_is_amended_from_outside_it():
         person=OFFICER, affiliation=id_("affiliation"), organization=NEW, position="Rector", since=NOW.date()
     )
     given(*told, own).when(amend(city="Khujand"), by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+    # Nobody fills in a form to learn that at its end.
+    assert given(*told).may(OFFICER, NEW)["AmendOrganization"] is None
+    assert given(*told, own).may(OFFICER, NEW)["AmendOrganization"] == Reason.OWN_ORGANIZATION
     closed = OrganizationClosed(organization=NEW, reason="Merged")
     given(*told, closed).when(amend(city="Khujand"), by=OFFICER).refused(Reason.WRONG_STATUS)
 

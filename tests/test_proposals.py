@@ -354,6 +354,15 @@ def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered()
     )
 
 
+def test_what_is_offered_to_do_can_be_done_and_what_cannot_says_why():
+    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P)]
+    assert given(*recommended).may(OFFICER, P)["DeclineProposal"] is None
+    assert given(*recommended).may(AIBEK, P)["RefuseAward"] == Reason.WRONG_STATUS
+    offered = [*recommended, AwardOffered(proposal=P)]
+    assert given(*offered).may(OFFICER, P)["DeclineProposal"] == Reason.WRONG_STATUS
+    assert given(*offered).may(AIBEK, P)["RefuseAward"] is None
+
+
 def test_the_investigator_withdraws():
     withdraw = WithdrawProposal(proposal=P, reason="Moved away")
     given(*READY, SUBMITTED).when(withdraw, by=ZARINA).then(ProposalWithdrawn(proposal=P, reason="Moved away"))

@@ -95,6 +95,10 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     office: ClassVar[str | None] = None
     final: ClassVar[bool] = False
 
+    @classmethod
+    def bar(cls, record: Any, model: Model, act: Act) -> None:
+        """Raise the ``Refusal`` for which this cannot be given to a record as it is, whatever it says."""
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The events that carrying this out records; none where there is nothing to do. May raise ``Refusal``."""
         raise NotImplementedError
