@@ -238,6 +238,22 @@ def own_draft(page, title):
     return page.url.partition("?")[0]
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_whoever_goes_back_to_a_form_and_sends_it_again_makes_nothing_twice(visitor, scripts):
+    page = visitor(390, scripts=scripts)
+    sign_in(page, AUTHOR)
+    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
+    page.locator("main a[href^='/do/draftProposal']").first.click()
+    page.locator("#title").fill(f"Sent, and sent again {scripts}")
+    page.locator("main form .send button").click()
+    page.wait_for_url(re.compile("/proposals/.*done="))
+    made = page.url
+    page.go_back()
+    page.locator("main form .send button").click()
+    page.wait_for_url(re.compile("/proposals/.*done="))
+    assert page.url == made
+
+
 @BUILT_HERE
 def test_a_page_that_is_open_shows_what_somebody_else_does(visitor):
     author, other = visitor(1280, scripts=True), visitor(390, scripts=True)

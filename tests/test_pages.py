@@ -123,6 +123,19 @@ def test_a_form_sent_twice_is_carried_out_once(region_dsn):
             sent = {"call": calls, "lead": lead, "title": "Sent by an impatient thumb", "!key": "form-1"}
             places = {(await client.post("/do/draftProposal", data=sent)).headers["location"] for _ in range(2)}
             assert len(places) == 1 and await hub.log.head() == head + 1
+            # Whoever goes back to it and sends other words is told, and then makes another.
+            other = await client.post("/do/draftProposal", data={**sent, "title": "Sent by another thumb"})
+            assert other.status_code == 422 and "You sent this form before" in other.text
+            assert await hub.log.head() == head + 1 and "Sent by another thumb" in other.text
+            key = re.search(r'name="!key" value="([^"]+)"', other.text)[1]
+            again = {**sent, "title": "Sent by another thumb", "!key": key}
+            assert (await client.post("/do/draftProposal", data=again)).status_code == 303
+            assert await hub.log.head() == head + 2
+            # A change of a record that is changed once more is one more change.
+            revise = {"proposal": places.pop().split("/")[2].partition("?")[0], "!key": "form-2"}
+            for title in ("First words", "Second words"):
+                assert (await client.post("/do/reviseProposal", data={**revise, "title": title})).status_code == 303
+            assert await hub.log.head() == head + 4
 
     told(story())
 

@@ -61,6 +61,11 @@ _CHOSEN = {
 }
 _CHOOSABLE = {"organization": {"VERIFIED"}, "call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
 _MOST_CHOICES = 2_000
+SENT_BEFORE = N_(
+    "You sent this form before, with other words, and that was recorded: change it there. What you send now is "
+    "recorded as another."
+)
+"""What somebody is told who goes back to a form that made a record, and sends it changed."""
 
 
 class TooLarge(Exception):
@@ -198,18 +203,18 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key, problem)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
-        text = (
-            f"mutation($input: {cls.__name__}Input!) {{ done: {mutation_of(cls)}(input: $input) {{"
-            " receipt { record position } refusal { code message field } } }"
-        )
         try:
-            values = {"input": inputs.input_of(cls, given)}
-            done = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
+            done = await self._given(viewer, cls, given, key)
+            if done["refusal"] and done["refusal"]["code"] == Reason.KEY_REUSED and record_field(cls):
+                # Somebody went back to a form that they had sent, and changed it: that is another command.
+                done = await self._given(viewer, cls, given, new_id("request"))
         except Unanswered as unanswered:
             error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
             return await self._form(request, viewer, cls, sent, {}, key, error["message"], status)
         if (refusal := done["refusal"]) is not None:
+            if refusal["code"] == Reason.KEY_REUSED:
+                refusal = {**refusal, "message": translated(SENT_BEFORE, request.state.language)}
             if refusal["code"] == Reason.CHANGED_MEANWHILE:
                 # The form comes back with their text beside the writer's; what is saved next is a decision over both.
                 # What stood there when they began says which texts somebody else has changed.
@@ -229,6 +234,15 @@ class Forms:
         # What everybody chose for themselves stands on their own page, and on no other.
         to = "/profile" if cls is ChooseNotices else path_of(about)
         return RedirectResponse(f"{to}?done={position}", 303)
+
+    async def _given(self, viewer: Viewer, cls: type[Command], given: Mapping[str, Any], key: str) -> dict[str, Any]:
+        text = (
+            f"mutation($input: {cls.__name__}Input!) {{ done: {mutation_of(cls)}(input: $input) {{"
+            " receipt { record position } refusal { code message field } } }"
+        )
+        values = {"input": inputs.input_of(cls, given)}
+        done: dict[str, Any] = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
+        return done
 
     async def _form(
         self,

@@ -225,7 +225,7 @@ async function preview(event, form) {
   const sent = new URLSearchParams(new FormData(form, event.submitter));
   const place = document.getElementById(`${event.submitter.value}-preview`);
   try {
-    const answer = await fetch(location.href, { method: "POST", body: sent });
+    const answer = await fetch(form.action, { method: "POST", body: sent });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     place.replaceChildren(...page.getElementById(place.id).childNodes);
     place.hidden = false;
