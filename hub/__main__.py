@@ -196,6 +196,8 @@ def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_js
                 _printed(each, as_json)
                 position = each.position
             if not batch and not follow:
+                if tag is not None and position == after:
+                    err.print(f"No event{f' after {after}' if after else ''} mentions “{tag}”.")
                 return
             if not batch:
                 await asyncio.sleep(0.5)

@@ -326,3 +326,10 @@ def test_a_hub_of_real_people_is_never_served_as_the_demonstration(hub, dsn):
     assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
     code, _, err = hub("serve", "--demo", "--port", free_port())
     assert code == 2 and "without --demo" in " ".join(err.split())
+
+
+def test_a_log_without_what_was_asked_for_says_so(hub):
+    assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
+    code, told, err = hub("log", "--tag", "person:nobody")
+    assert (code, told) == (0, "") and "No event mentions “person:nobody”." in err
+    assert "mentions" not in hub("log", "--after", "1000")[2]
