@@ -5,6 +5,7 @@ import json
 import httpx2
 import pytest
 
+from hub.identity import fingerprint
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import node, opened, people_of, serving
@@ -15,6 +16,18 @@ async def author_and_draft(dsn):
     async with serving(dsn) as (hub, _, _):
         person = (await people_of(hub))["karimova"]
         return person, await hub.identity.token(person, ["everything"], "test", 1), await draft_of(hub, person)
+
+
+async def token_of(dsn, person):
+    """One more token of somebody's."""
+    async with serving(dsn) as (hub, _, _):
+        return await hub.identity.token(person, ["everything"], "another", 1)
+
+
+async def revoked(dsn, token):
+    """End the access that one token gives."""
+    async with serving(dsn) as (hub, _, _):
+        await hub.log.pool.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(token))
 
 
 def test_the_audit_of_graphql_over_http_passes_whole(region_dsn):
@@ -78,6 +91,10 @@ def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_
         missed = revised(http, url, id, "While it was away")
         at, change = heard(http, url, id, at)
         assert at == missed and change["record"]["title"] == "While it was away"
+        # Who asks for something else at such a place is told nothing of it.
+        other = {"query": "{ me { id } }"}
+        answer = http.post(f"{url}/graphql", json=other, headers={"accept": "text/event-stream", "last-event-id": "5"})
+        assert "event: next" in answer.text and "id: 5" not in answer.text
         for last in ("abc", "-1", "9" * 30, "1.5"):
             answer = http.get(
                 f"{url}/graphql",
@@ -85,6 +102,27 @@ def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_
                 headers={"accept": "text/event-stream", "last-event-id": last},
             )
             assert answer.status_code == 400 and "position of the log" in answer.text, last
+
+
+def test_what_an_error_kept_back_is_heard_by_whoever_comes_back(region_dsn):
+    person, token, id = told(author_and_draft(region_dsn))
+    again = told(token_of(region_dsn, person))
+    with opened(region_dsn) as url, httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http:
+        other = httpx2.Client(headers={"authorization": f"Bearer {again}"})
+        head = http.post(f"{url}/graphql", json={"query": "{ hub { head } }"}).json()["data"]["hub"]["head"]
+        first = revised(http, url, id, "Heard")
+        asked = {"query": WATCH, "variables": json.dumps({"id": id})}
+        headers = {"accept": "text/event-stream", "last-event-id": str(head)}
+        with http.stream("GET", f"{url}/graphql", params=asked, headers=headers) as stream:
+            lines = filter(None, stream.iter_lines())
+            assert [next(lines) for _ in range(2)] == [":", f"id: {first}"]
+            told(revoked(region_dsn, token))
+            kept_back = revised(other, url, id, "Kept back")
+            rest = list(lines)
+        assert "UNAUTHENTICATED" in rest[-3] and f"id: {kept_back}" not in rest
+        at, change = heard(other, url, id, first)
+        assert at == kept_back and change["record"]["title"] == "Kept back"
+        other.close()
 
 
 def test_several_processes_serve_one_hub(region_dsn):

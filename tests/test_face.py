@@ -331,7 +331,8 @@ def test_a_list_changes_as_one_types_and_its_address_says_so(visitor):
     page.reload()
     assert page.locator("#list tbody tr").all_inner_texts() == shown
     page.get_by_role("link", name="Name").click()
-    assert "orderBy=NAME_LAST" in page.url and "text=technolog" in page.url
+    page.wait_for_url(re.compile("orderBy=NAME_LAST"))
+    assert "text=technolog" in page.url
     assert page.locator("#list tbody tr").all_inner_texts() == shown[::-1]
 
 
@@ -461,7 +462,7 @@ def test_a_form_that_would_be_refused_says_so_before_anybody_writes(visitor):
     assert page.locator("main form").count() == 0
     assert "not yours to do" in page.locator(".notice.warn").inner_text()
     page.get_by_role("link", name="Not yet").last.click()
-    assert page.get_by_role("heading", level=1, name="Not yet").count() == 1
+    page.get_by_role("heading", level=1, name="Not yet").wait_for()
     # What was sent all the same is answered in the form, with what was typed.
     answer = page.request.post("/do/returnProposal", form={"proposal": id, "reason": "Typed at length"})
     assert answer.status == 422 and "Typed at length" in answer.text()
@@ -497,6 +498,8 @@ def test_who_meets_a_change_may_take_it_instead_of_their_own(visitor):
     page.get_by_label("Title").fill("My title")
     page.get_by_label("Abstract").fill("My abstract")
     page.get_by_role("button", name="Revise proposal").click()
+    page.locator(".theirs").first.wait_for()
+    page.wait_for_load_state()
     assert page.locator(".theirs").count() == 2
     page.locator(".theirs", has_text="A better title").get_by_role("button").click()
     assert page.get_by_label("Title").input_value() == "A better title"
@@ -595,6 +598,7 @@ def test_choices_are_kept_without_scripts(visitor):
     page.get_by_label("Time zone").select_option("Asia/Bishkek")
     page.get_by_label("Colors").select_option("dark")
     page.get_by_role("button", name="Choose").click()
+    page.wait_for_load_state()
     assert page.url.endswith("/calls")
     assert page.locator("html").get_attribute("lang") == "tg"
     assert page.locator("html").get_attribute("data-theme") == "dark"

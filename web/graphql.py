@@ -286,7 +286,7 @@ class Endpoint:
     ) -> AsyncGenerator[bytes]:
         """The bodies of an operation's responses: one, or for a subscription one per change.
 
-        A subscription goes on at a ``place`` whose position is known, and keeps it.
+        A subscription goes on at a ``place`` whose position is known, and keeps in it what it told.
         """
         try:
             context = self.context(ask, viewer, secret, key, place)
@@ -312,6 +312,9 @@ class Endpoint:
         try:
             async for result in stream:
                 errors = [self._safe(error) for error in result.errors or ()]
+                if not errors:
+                    # The stream stands still until it is asked for more: this is the place of what it gave.
+                    context.place.told = context.place.position
                 yield Answer(msgspec.json.encode(result.data), errors, {}).body()
         except GraphQLError as error:
             yield Answer(None, [_told(error)], {}, began=False).body()
@@ -335,9 +338,8 @@ class Endpoint:
                     yield b":\n\n"
                     continue
                 try:
-                    # The stream stands still until it is asked for more: this is the place of what it gave.
                     told = b"event: next\ndata: " + waiting.result() + b"\n\n"
-                    yield told if place.position is None else b"id: %d\n" % place.position + told
+                    yield told if place.told is None else b"id: %d\n" % place.told + told
                 except StopAsyncIteration:
                     yield b"event: complete\ndata:\n\n"
                     return

@@ -16,8 +16,8 @@ class Reason(StrEnum):
         made._value_, made.meaning = code, meaning
         return made
 
-    INVALID = "INVALID", "A value does not fit; `field` says which."
-    NOT_PERMITTED = "NOT_PERMITTED", "It is not yours to do."
+    INVALID = "INVALID", "A value does not fit; `field` says which, where it is one."
+    NOT_PERMITTED = "NOT_PERMITTED", "It is not yours to do, or there is nothing here that you may know of."
     WRONG_STATUS = "WRONG_STATUS", "It cannot be done while the record stands as it does."
     NOT_FOUND = "NOT_FOUND", "There is no such record, or none that you may know of."
     ALREADY_TAKEN = "ALREADY_TAKEN", "Another record has what only one may have."

@@ -37,9 +37,10 @@ from web.reads.viewer import Viewer, Viewers
 
 @dataclass
 class Place:
-    """Where in the log a subscription is: everything up to this position was heard; ``None`` before it begins."""
+    """Where in the log a subscription goes on, and the position of what was told last without an error."""
 
     position: int | None = None
+    told: int | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,6 @@ def _changes(name: str) -> Any:
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         after = args.get("after") if context.place.position is None else context.place.position
         async for recorded in context.live.follow(after, context.viewer.person):
-            context.place.position = recorded.position
             about = record_of(recorded.event)
             of = kind_named(about)
             # The seal of a read model, say, is nobody's record: it happens, and that is all.
@@ -195,6 +195,7 @@ def _changes(name: str) -> Any:
             plan = compiler.happening(field, info.field_nodes[0], table)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
+                context.place.position = recorded.position
                 yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})
 
     return subscribe
