@@ -44,7 +44,8 @@ class OrganizationRow(
     """An organization; everybody may read it.
 
     ``given`` are the names that were given here, which a language keeps where ROR has none.
-    ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
+    ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation; readers of Tajik
+    see a Russian name where there is no Tajik one.
     """
 
     id: OrganizationId
@@ -90,7 +91,7 @@ def _called(name: str, names: dict[str, str]) -> dict[str, Any]:
         "names": _listed(names),
         "sort_en": _sort(names.get("en", name)),
         "sort_ru": _sort(names.get("ru", name)),
-        "sort_tg": _sort(names.get("tg", name)),
+        "sort_tg": _sort(names.get("tg", names.get("ru", name))),
     }
 
 

@@ -167,6 +167,9 @@ def test_a_name_that_was_given_here_stays_until_ror_has_one():
     row = fold(OrganizationRow, row, again, NOW)
     assert {each.language: each.text for each in row.names} == {"ru": "Институт по ROR", "tg": "Донишкада"}
     assert row.city == "Khujand" and row.sort_tg != row.sort_ru
+    # Whoever is shown a Russian name finds it where that belongs.
+    russian = fold(OrganizationRow, None, again, NOW)
+    assert russian.sort_tg == russian.sort_ru != russian.sort_en
     # So does one that was given at first, by whoever registered it.
     by_hand = msgspec.structs.replace(REGISTERED, names={"tg": "Донишкада"})
     row = fold(OrganizationRow, fold(OrganizationRow, None, by_hand, NOW), IMPORTED, NOW)

@@ -70,7 +70,10 @@ class Site:
             return "?" + urlencode([*kept, *((name, each) for name, each in changed.items() if each)])
 
         done = query.get("done", "")
-        words = translated(N_("Recorded as event %(position)s."), request.state.language, {"position": done})
+        recorded = (
+            N_("Recorded as event %(position)s.") if done.strip("0") else N_("It stands so already: nothing changed.")
+        )
+        words = translated(recorded, request.state.language, {"position": done})
         shared = {
             "language": request.state.language,
             "reader": request.state.preferences,
