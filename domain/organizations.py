@@ -242,7 +242,8 @@ class Organization(
 
     def at_ror(self, field: str) -> bool:
         """Whether ROR says this of it, and not we."""
-        return self.record is not None and NAMES.get(field, "") not in {"ru", "tg"} - self.record.names.keys()
+        language = NAMES.get(field)
+        return self.record is not None and (language is None or language in self.record.names)
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its officers, and the authority of its country."""

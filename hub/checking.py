@@ -31,10 +31,11 @@ def choices_of(annotation: Any) -> tuple[str, ...]:
 @cache
 def lines_of(cls: type[Command]) -> frozenset[str]:
     """The fields of a command that hold a single line of text, as a name or a title does."""
-    return frozenset(name for name, (field, _) in fields_of(cls).items() if meta_of(field.type).get("widget") != _TEXT)
+    return frozenset(
+        name for name, (field, _) in fields_of(cls).items() if meta_of(field.type).get("widget") != "textarea"
+    )
 
 
-_TEXT = "textarea"
 _HALF = re.compile("[\ud800-\udfff]")
 _BREAK = re.compile(r" *[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029][ \t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]*")
 # What turns the letters after it around, so that a name reads as another: Unicode's embeddings, overrides, isolates.

@@ -25,6 +25,7 @@ from domain.organizations import (
 from projections.core import CENTER, PUBLIC, Row, office
 
 _collator = cache(Collator)
+_READ = {"tg": ("tg", "ru")}
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -44,8 +45,7 @@ class OrganizationRow(
     """An organization; everybody may read it.
 
     ``given`` are the names that were given here, which a language keeps where ROR has none.
-    ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation; readers of Tajik
-    see a Russian name where there is no Tajik one.
+    ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
     """
 
     id: OrganizationId
@@ -83,15 +83,18 @@ def _by_language(names: tuple[Name, ...]) -> dict[str, str]:
     return {each.language: each.text for each in names}
 
 
+def name_for(language: str, name: str, names: dict[str, str]) -> str:
+    """What readers of a language are shown: a name in it, or in the one that they read next; else its own ``name``."""
+    return next((names[each] for each in _READ.get(language, (language,)) if each in names), name)
+
+
 def _called(name: str, names: dict[str, str]) -> dict[str, Any]:
     # All that follows from what it is called.
     return {
         "name": name,
         "other_names": " ".join(dict.fromkeys(names.values())),
         "names": _listed(names),
-        "sort_en": _sort(names.get("en", name)),
-        "sort_ru": _sort(names.get("ru", name)),
-        "sort_tg": _sort(names.get("tg", names.get("ru", name))),
+        **{f"sort_{language}": _sort(name_for(language, name, names)) for language in ("en", "ru", "tg")},
     }
 
 

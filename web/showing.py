@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markupsafe import Markup, escape
 
+from projections.organizations import name_for
 from projections.words import LOOKED_FOR
 from web import assets, drawing
 from web.labels import LABELS, LANGUAGE_NAMES
@@ -90,15 +91,10 @@ def language_name(code: str) -> str:
     return locale().languages.get(code, code)
 
 
-_READ_BEFORE_ENGLISH = {"tg": ("tg", "ru")}
-
-
 def named(organization: dict[str, Any]) -> str:
     """An organization's name in the reader's language, or in the one that they read next; else as it writes itself."""
-    own = READER.get().language
     names = {each["language"]: each["text"] for each in reversed(organization.get("names") or ())}
-    found = (names[each] for each in _READ_BEFORE_ENGLISH.get(own, (own,)) if each in names)
-    return next(found, organization["name"])
+    return name_for(READER.get().language, organization["name"], names)
 
 
 def label(value: str) -> str:
