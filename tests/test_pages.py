@@ -765,3 +765,19 @@ def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(re
             assert "Changed: Name in Tajik" in (await client.get(f"/organizations/{id}")).text
 
     told(story())
+
+
+def test_a_risk_that_was_assessed_as_unacceptable_is_not_called_missing(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            missing = re.compile(r"Assessment of the AI.{1,5}s risk <small>missing")
+            assert missing.search((await client.get(f"/proposals/{id}")).text)
+            text = "It watches people in the street"
+            sent = {"proposal": id, "level": "unacceptable", "harms": text, "safeguards": text, "!key": "form-1"}
+            assert (await client.post("/do/assessRisk", data=sent)).status_code == 303
+            page = (await client.get(f"/proposals/{id}")).text
+            assert "What poses an unacceptable risk cannot be submitted." in page and not missing.search(page)
+
+    told(story())
