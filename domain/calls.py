@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -24,9 +24,12 @@ from domain.core import (
     Role,
     State,
     Title,
+    refuse,
 )
 from domain.people import HubRole, Person
 
+FROZEN = ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years")
+"""What is frozen when a round opens."""
 PAST = timedelta(days=90)
 """An opening that lies further back than this is a slip in the year, and no round that begins late."""
 Blindness = Literal["open", "single_blind", "double_blind"]
@@ -108,6 +111,15 @@ class CallArchived(Event):
     call: CallId
 
 
+SAID = tuple(name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
+"""What is said of a call, and may be amended."""
+
+
+def said(amendment: Any) -> dict[str, Any]:
+    """What an amendment says; what is null stays as it was."""
+    return {name: value for name in SAID if (value := getattr(amendment, name)) is not None}
+
+
 class Call(
     State,
     kind=Kind("call"),
@@ -125,10 +137,15 @@ class Call(
     """``draft → published → open → closed → decided → archived``."""
 
     officers: frozenset[str] = frozenset()
+    title: str = ""
+    summary: str = ""
     opens_at: datetime = datetime.max.replace(tzinfo=UTC)
     closes_at: datetime = datetime.max.replace(tzinfo=UTC)
     criteria: tuple[Criterion, ...] = ()
+    quorum: int = 1
+    blindness: Blindness = "open"
     countries: int = 1
+    conflict_years: int = 0
 
     def evolve(self, event: Event) -> Self:
         """This call after the event."""
@@ -139,19 +156,10 @@ class Call(
                     id=event.call,
                     status="draft",
                     officers=frozenset({event.officer}),
-                    opens_at=event.opens_at,
-                    closes_at=event.closes_at,
-                    criteria=event.criteria,
-                    countries=event.countries,
+                    **{name: getattr(event, name) for name in SAID},
                 )
             case CallAmended():
-                return msgspec.structs.replace(
-                    self,
-                    opens_at=event.opens_at or self.opens_at,
-                    closes_at=event.closes_at or self.closes_at,
-                    criteria=event.criteria if event.criteria is not None else self.criteria,
-                    countries=event.countries if event.countries is not None else self.countries,
-                )
+                return msgspec.structs.replace(self, **said(event))
             case CallOfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.officer})
             case CallPublished():
@@ -213,13 +221,15 @@ ConflictYears = Annotated[int, Meta(ge=0, le=10, title=N_("Years for which a sha
 Blind = Annotated[Blindness, Meta(title=N_("Blindness of reviews"))]
 
 
-def _check(opens_at: datetime, closes_at: datetime, criteria: tuple[Criterion, ...]) -> None:
+def _unfit(opens_at: datetime, closes_at: datetime, criteria: tuple[Criterion, ...]) -> Iterator[Refusal]:
     if closes_at <= opens_at:
-        raise Refusal(Reason.INVALID, N_("The round has to close after it opens."), "closes_at")
-    if sum(each.weight for each in criteria) != 100:
-        raise Refusal(Reason.INVALID, N_("The weights of the criteria have to add up to 100."), "criteria")
+        yield Refusal(Reason.INVALID, N_("The round has to close after it opens."), "closes_at")
+    total = sum(each.weight for each in criteria)
+    if total != 100:
+        message = N_("The weights of the criteria have to add up to 100; these are %(total)s.")
+        yield Refusal(Reason.INVALID, message, "criteria", total=total)
     if len({each.name.casefold() for each in criteria}) < len(criteria):
-        raise Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
+        yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
 
 
 class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
@@ -237,7 +247,7 @@ class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It closes after it opens, and the weights add up to 100."""
-        _check(self.opens_at, self.closes_at, self.criteria)
+        refuse(_unfit(self.opens_at, self.closes_at, self.criteria))
         yield CallDrafted(
             call=act.new("call"),
             officer=act.actor,
@@ -269,22 +279,22 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     conflict_years: ConflictYears | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """What freezes when the round opens stays; a deadline that applicants rely on only moves away."""
+        """What froze when the round opened stays; a deadline that applicants rely on only moves away."""
         call = model.get(Call, self.call)
-        _check(self.opens_at or call.opens_at, self.closes_at or call.closes_at, self.criteria or call.criteria)
-        if call.status == "open":
-            for name in ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years"):
-                if getattr(self, name) is not None:
-                    raise Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)
-            if self.closes_at is not None and self.closes_at < call.closes_at:
-                raise Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at")
-        changed = {
-            name: value
-            for name in CallAmended.__struct_fields__
-            if name not in ("call", "reason") and (value := getattr(self, name)) is not None
-        }
+        changed = {name: value for name, value in said(self).items() if value != getattr(call, name)}
+        wrong = [each for each in self.fixed(call) if each.field in changed]
+        if call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
+            wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
+        as_amended = msgspec.structs.replace(call, **changed)
+        refuse([*wrong, *_unfit(as_amended.opens_at, as_amended.closes_at, as_amended.criteria)])
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)
+
+    @classmethod
+    def fixed(cls, record: Call) -> Iterator[Refusal]:
+        """What applicants and reviewers rely on, once the round is open."""
+        for name in FROZEN if record.status == "open" else ():
+            yield Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)
 
 
 class AppointCallOfficer(

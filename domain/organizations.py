@@ -24,6 +24,7 @@ from domain.core import (
     RorId,
     State,
     Title,
+    refuse,
     ror_is_valid,
 )
 from domain.people import Person
@@ -167,13 +168,17 @@ class Organization(
         SignatoryRevoked,
     ),
 ):
-    """``registered → verified → suspended → closed``. ``given`` are the names that were given here, by language."""
+    """``registered → verified → suspended → closed``.
+
+    ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack.
+    """
 
     name: str = ""
     given: dict[str, str] = {}
     of_kind: str = ""
     city: str = ""
     website: str | None = None
+    given_website: str | None = None
     country: str = ""
     ror: str = ""
     record: OrganizationImported | None = None
@@ -193,6 +198,7 @@ class Organization(
                     of_kind=event.kind,
                     city=event.place.city,
                     website=event.website,
+                    given_website=event.website,
                     country=event.place.country,
                     ror=event.ror or "",
                 )
@@ -204,7 +210,7 @@ class Organization(
                     name=event.name,
                     of_kind=event.kind,
                     city=event.place.city,
-                    website=event.website,
+                    website=event.website or self.given_website,
                     country=event.place.country,
                     ror=event.ror,
                     record=event,
@@ -217,6 +223,7 @@ class Organization(
                     of_kind=event.kind or self.of_kind,
                     city=event.city or self.city,
                     website=event.website or self.website,
+                    given_website=event.website or self.given_website,
                 )
             case OrganizationVerified():
                 return msgspec.structs.replace(self, status="verified")
@@ -242,8 +249,11 @@ class Organization(
 
     def at_ror(self, field: str) -> bool:
         """Whether ROR says this of it, and not we."""
-        language = NAMES.get(field)
-        return self.record is not None and (language is None or language in self.record.names)
+        if self.record is None:
+            return False
+        if field == "website":
+            return self.record.website is not None
+        return field not in NAMES or NAMES[field] in self.record.names
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its officers, and the authority of its country."""
@@ -422,16 +432,21 @@ class AmendOrganization(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Somebody from outside it does so, as for verifying. What ROR says is corrected there."""
         organization = model.get(Organization, self.organization)
-        changed = {}
-        for field, known in organization.says().items():
-            if (value := getattr(self, field)) in (None, known):
-                continue
-            if organization.at_ror(field):
-                message = N_("ROR says this: correct it there, and the next import brings it here.")
-                raise Refusal(Reason.NOT_PERMITTED, message, field)
-            changed[field] = value
+        given = ((field, getattr(self, field), known) for field, known in organization.says().items())
+        changed = {field: value for field, value, known in given if value not in (None, known)}
+        refuse(each for each in self.fixed(organization) if each.field in changed)
         if changed:
             yield OrganizationAmended(organization=self.organization, reason=self.reason, **changed)
+
+    @classmethod
+    def fixed(cls, record: Organization) -> Iterator[Refusal]:
+        """What ROR says."""
+        for field in record.says():
+            if record.at_ror(field):
+                message = N_(
+                    "ROR says this: correct it there, at https://ror.org/%(ror)s, and the next import brings it here."
+                )
+                yield Refusal(Reason.NOT_PERMITTED, message, field, ror=record.ror)
 
 
 class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}):
@@ -484,6 +499,11 @@ class DismissOfficer(
     organization: OrganizationId
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
+    @classmethod
+    def idle(cls, record: Organization) -> bool:
+        """Where nobody acts for it."""
+        return not record.officers
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Dismissing who is no officer changes nothing."""
         if self.person in model.get(Organization, self.organization).officers:
@@ -511,6 +531,11 @@ class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OF
 
     organization: OrganizationId
     person: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    @classmethod
+    def idle(cls, record: Organization) -> bool:
+        """Where nobody signs."""
+        return not record.signatories
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Revoking what was not authorized changes nothing."""

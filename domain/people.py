@@ -450,6 +450,11 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
     role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
     country: Country | None = None
 
+    @classmethod
+    def idle(cls, record: Person) -> bool:
+        """Where somebody has none."""
+        return not record.hub_roles
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Revoking what was not granted changes nothing."""
         if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:

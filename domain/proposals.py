@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -303,7 +303,13 @@ class Proposal(
 ProposalTitle = Annotated[Title, Meta(title=N_("Title"))]
 Abstract = Annotated[
     LongText,
-    Meta(title=N_("Abstract"), description=N_("What you want to find out, how, and why together. Markdown.")),
+    Meta(
+        title=N_("Abstract"),
+        description=N_(
+            "What you want to find out, how, and why together. Markdown. What is submitted has at least 100 characters."
+        ),
+        extra_json_schema={"later": True},
+    ),
 ]
 Contribution = Annotated[
     str,
@@ -323,6 +329,10 @@ RiskText = Annotated[
 ]
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 EDITABLE = {"draft", "returned"}
+LEAST = 100
+"""Characters of an abstract that is submitted, at least."""
+LONGEST = timedelta(days=366)
+"""For changes that a proposal is given back for."""
 
 
 class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
@@ -417,7 +427,7 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
     contribution: Contribution
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A verified organization other than the lead; one that declined may be asked again."""
+        """A verified organization, not the lead; one that declined may be asked again, and for something else."""
         proposal = model.get(Proposal, self.proposal)
         organization = model.get(Organization, self.organization)
         if self.organization == proposal.lead:
@@ -425,8 +435,11 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
         if organization.status != "verified":
             raise Refusal(Reason.NOT_VERIFIED, N_("This organization has not been verified yet."), "organization")
         partner = proposal.partners.get(self.organization)
-        if partner and partner.status != "declined" and partner.contribution == self.contribution:
-            return
+        if partner and partner.status != "declined":
+            if partner.contribution == self.contribution:
+                return
+            message = N_("It was asked already, for something else: take that invitation back first.")
+            raise Refusal(Reason.WRONG_STATUS, message, "organization")
         if len(proposal.partners) >= 50 and partner is None:
             raise Refusal(Reason.TOO_LARGE, N_("A proposal has at most 50 partners."), "organization")
         yield PartnerInvited(
@@ -442,6 +455,11 @@ class UninvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER),
 
     proposal: ProposalId
     organization: PartnerField
+
+    @classmethod
+    def idle(cls, record: Proposal) -> bool:
+        """Where nobody was asked."""
+        return not record.partners
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Whatever it has answered; whoever was never asked stays so."""
@@ -504,8 +522,9 @@ def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
     if not granted and not call.accepts(act.at):
         yield Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is not open."))
-    if len(proposal.abstract.strip()) < 100:
-        yield Refusal(Reason.INCOMPLETE, N_("The abstract needs at least 100 characters."), "abstract")
+    if (length := len(proposal.abstract.strip())) < LEAST:
+        message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")
+        yield Refusal(Reason.INCOMPLETE, message, "abstract", count=LEAST, found=length)
     if proposal.risk is None:
         yield Refusal(Reason.INCOMPLETE, N_("The assessment of AI risk is missing."), "risk")
     elif proposal.risk.level == "unacceptable":
@@ -539,7 +558,9 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
 
     proposal: ProposalId
     reason: Reason_
-    until: Annotated[datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time."))]
+    until: Annotated[
+        datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time, within a year."))
+    ]
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
@@ -548,9 +569,11 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
             raise Refusal(Reason.WRONG_STATUS, N_("The results of this call have been published."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """With time enough to answer."""
+        """With time enough to answer, and no more than a year of it."""
         if self.until <= act.at:
             raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
+        if self.until > act.at + LONGEST:
+            raise Refusal(Reason.INVALID, N_("This is more than a year away."), "until")
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
 

@@ -106,11 +106,15 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
 
 @dataclass(frozen=True)
 class Action:
-    """A command that an actor may give about a record: now, or as soon as ``refusal`` no longer holds."""
+    """A command that an actor may give about a record: now, or as soon as ``refusal`` no longer holds.
+
+    ``fixed`` are the fields that it cannot change of the record as it is.
+    """
 
     command: type[Command]
     refusal: Refusal | None
     needs: tuple[str, ...]
+    fixed: tuple[Refusal, ...] = ()
 
 
 def may_make(model: Model, act: Act, cls: type[Command]) -> bool:
@@ -133,7 +137,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         own = record_field(cls)
         if cls.on is not state or own is None or not roles & cls.by:
             continue
-        if cls.while_ is not None and record.status not in cls.while_:
+        if (cls.while_ is not None and record.status not in cls.while_) or cls.idle(record):
             continue
         needs = tuple(f.name for f in msgspec.structs.fields(cls) if f.required and f.name != own)
         others = [name for name in cls.__struct_fields__ if name != own]
@@ -142,7 +146,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         else:
             tried = [] if others else [cls(**{own: id})]
         if not tried:
-            found.append(Action(cls, _barred(cls, record, model, act), needs))
+            found.append(Action(cls, _barred(cls, record, model, act), needs, tuple(cls.fixed(record))))
             continue
         refusals: list[Refusal] = []
         does = False

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.core import N_, Command, Reason, Refusal, kind_of, meta_of, record_field
+from domain.core import N_, Command, Reason, Refusal, kind_of, meta_of, record_field, refuse
 
 
 @cache
@@ -93,10 +93,8 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
 
 
 def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
-    """The command; raises the ``Refusal`` of the first field that does not fit. Empty values count as not given."""
-    wrong = problems(cls, given)
-    if wrong:
-        raise next(iter(wrong.values()))
+    """The command; raises the ``Refusal`` of each field that does not fit. Empty values count as not given."""
+    refuse(problems(cls, given).values())
     plain = {name: tidy(value, name in lines_of(cls)) for name, value in given.items() if value is not None}
     for field, _ in fields_of(cls).values():
         if plain.get(field.name) == "" and not takes_empty(field):

@@ -143,7 +143,8 @@ def failing() -> Iterator[None]:
         err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
     except Refusal as refusal:
-        err.print(f"Refused ({refusal.reason}): {refusal}" + (f" [field: {refusal.field}]" if refusal.field else ""))
+        for each in refusal.every:
+            err.print(f"Refused ({each.reason}): {each}" + (f" [field: {each.field}]" if each.field else ""))
         sys.exit(1)
 
 

@@ -39,8 +39,8 @@ def _derived(cls: type[Command]) -> click.Command:
         try:
             command = checked(cls, plain)
         except Refusal as refusal:
-            field = f"--{refusal.field.replace('_', '-')}: " if refusal.field else ""
-            raise click.UsageError(f"{field}{refusal}") from None
+            wrong = ((f"--{each.field.replace('_', '-')}: " if each.field else "", each) for each in refusal.every)
+            raise click.UsageError("\n".join(f"{field}{each}" for field, each in wrong)) from None
 
         async def story(hub: Hub) -> Receipt:
             actor = await hub.person_of(as_) or as_ if "@" in as_ else as_

@@ -23,6 +23,7 @@ from domain.organizations import (
     names_of,
 )
 from projections.core import CENTER, PUBLIC, Row, office
+from projections.places import called
 
 _collator = cache(Collator)
 _READ = {"tg": ("tg", "ru")}
@@ -38,14 +39,15 @@ class Name(msgspec.Struct, frozen=True):
 class OrganizationRow(
     Row,
     table="organization",
-    search=("name", "other_names"),
-    fuzzy=("name", "other_names"),
+    search=("name", "other_names", "place"),
+    fuzzy=("name", "other_names", "place"),
     index=("country", "status", "kind", "sort_en", "sort_ru", "sort_tg"),
 ):
     """An organization; everybody may read it.
 
-    ``given`` are the names that were given here, which a language keeps where ROR has none.
+    ``given`` are the names that were given here, which a language keeps where ROR has none; ``given_website`` likewise.
     ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
+    ``place`` is all that its city and its country are called, in the region's languages.
     """
 
     id: OrganizationId
@@ -60,9 +62,11 @@ class OrganizationRow(
     status: str
     city: str
     country: str
+    place: str
     latitude: float | None
     longitude: float | None
     website: str | None
+    given_website: str | None
     ror: str | None
     registered_at: datetime
     acting: int = 0
@@ -99,7 +103,11 @@ def _called(name: str, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _row(
-    e: OrganizationRegistered | OrganizationImported, at: datetime, status: str, given: dict[str, str]
+    e: OrganizationRegistered | OrganizationImported,
+    at: datetime,
+    status: str,
+    given: dict[str, str],
+    website: str | None = None,
 ) -> OrganizationRow:
     return OrganizationRow(
         **_called(e.name, given | e.names),
@@ -109,9 +117,11 @@ def _row(
         status=status,
         city=e.place.city,
         country=e.place.country,
+        place=called(e.place.city, e.place.country),
         latitude=e.place.latitude,
         longitude=e.place.longitude,
-        website=e.website,
+        website=e.website or website,
+        given_website=website,
         ror=e.ror,
         registered_at=at,
     )
@@ -120,16 +130,16 @@ def _row(
 @OrganizationRow.on(OrganizationRegistered)
 def registered(e: OrganizationRegistered, at: datetime) -> OrganizationRow:
     """It begins unverified."""
-    return _row(e, at, "registered", e.names)
+    return _row(e, at, "registered", e.names, e.website)
 
 
 @OrganizationRow.on(OrganizationImported)
 def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime) -> OrganizationRow:
-    """A changed record keeps its status, unless the organization had been closed, and the names that ROR lacks."""
+    """A changed record keeps its status, unless the organization had been closed, and what ROR lacks."""
     if row is None:
         return _row(e, at, "registered", {})
     status = "registered" if row.status == "closed" else row.status
-    return _acting(_row(e, row.registered_at, status, _by_language(row.given)), row.acting)
+    return _acting(_row(e, row.registered_at, status, _by_language(row.given), row.given_website), row.acting)
 
 
 @OrganizationRow.on(OrganizationAmended)
@@ -142,7 +152,9 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
         given=_listed(_by_language(row.given) | new),
         kind=e.kind or row.kind,
         city=e.city or row.city,
+        place=called(e.city or row.city, row.country),
         website=e.website or row.website,
+        given_website=e.website or row.given_website,
     )
 
 

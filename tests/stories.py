@@ -60,10 +60,12 @@ class Outcome:
         assert self.refusal is None, f"refused: {self.refusal}"
         assert self.events == list(expected)
 
-    def refused(self, reason: Reason, field: str | None = None) -> None:
-        """It was refused for this reason, at this field."""
+    def refused(self, reason: Reason, *fields: str) -> None:
+        """It was refused for this reason, at this field; at all of these, where there are several."""
         assert self.refusal is not None, f"not refused, but recorded {self.events}"
-        assert (self.refusal.reason, self.refusal.field) == (reason, field)
+        assert (self.refusal.reason, self.refusal.field) == (reason, fields[0] if fields else None)
+        if len(fields) > 1:
+            assert [each.field for each in self.refusal.every] == [*fields]
         str(self.refusal)
 
 
@@ -77,6 +79,11 @@ class given:
         """What somebody may do with a record: each command by its name, with what keeps them from it for now."""
         found = actions(StoryModel(self.events), StoryAct(by, NOW), record)
         return {each.command.__name__: each.refusal and each.refusal.reason for each in found}
+
+    def fixed(self, by: str, record: str, command: str) -> list[str | None]:
+        """The fields that a command cannot change of a record."""
+        found = actions(StoryModel(self.events), StoryAct(by, NOW), record)
+        return [refusal.field for each in found if each.command.__name__ == command for refusal in each.fixed]
 
     def when(self, command, by: str, at: datetime = NOW) -> Outcome:
         """Somebody gives a command."""

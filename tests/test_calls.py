@@ -96,6 +96,14 @@ def test_what_applicants_rely_on_freezes_when_the_round_opens():
     given(*PEOPLE, *OPEN_CALL).when(longer, by=OFFICER).then(
         CallAmended(call=CALL, reason="Outage", closes_at=CLOSES + SECOND)
     )
+    # What stands so already is no change, frozen or not; all that is wrong is said at once, and beforehand.
+    as_it_is = AmendCall(call=CALL, reason="Nothing", criteria=DRAFTED_CALL.criteria, title=DRAFTED_CALL.title)
+    given(*PEOPLE, *OPEN_CALL).when(as_it_is, by=OFFICER).then()
+    several = AmendCall(call=CALL, reason="All", criteria=criteria, quorum=4, closes_at=CLOSES - SECOND)
+    given(*PEOPLE, *OPEN_CALL).when(several, by=OFFICER).refused(Reason.FROZEN, "criteria", "quorum", "closes_at")
+    fixed = given(*PEOPLE, *OPEN_CALL).fixed(OFFICER, CALL, "AmendCall")
+    assert fixed == ["opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years"]
+    assert not given(*PEOPLE, DRAFTED_CALL).fixed(OFFICER, CALL, "AmendCall")
 
 
 def test_results_and_archive():

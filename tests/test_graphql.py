@@ -72,6 +72,40 @@ def test_a_proposal_from_draft_to_submission(region_dsn):
     told(story())
 
 
+def test_a_refusal_says_all_that_there_is_to_mend(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            officer = await client((await people_of(hub))["rahimova"])
+            text = """mutation($input: DraftCallInput!) { draftCall(input: $input) { receipt { record }
+                refusal { code field message missing { about why: message kind: __typename ...Code } } } }
+                fragment Code on Missing { code }"""
+            input = {
+                "title": "Water",
+                "summary": "Water for five countries",
+                "opensAt": "2027-03-01T09:00:00Z",
+                "closesAt": "2027-02-01T09:00:00Z",
+                "criteria": [{"name": "Merit", "weight": 40}, {"name": "merit", "weight": 50}],
+            }
+            done = (await officer.data(text, input=input))["draftCall"]
+            refusal, every = done["refusal"], done["refusal"]["missing"]
+            assert done["receipt"] is None and refusal["code"] == "INVALID" and refusal["field"] == "closesAt"
+            assert [each["about"] for each in every] == ["closesAt", "criteria", "criteria"]
+            assert every[0] == {"about": "closesAt", "why": refusal["message"], "kind": "Missing", "code": "INVALID"}
+            assert "these are 90" in every[1]["why"]
+            # What does not fit by itself is all said, too.
+            short = {**input, "title": "W", "summary": "x", "quorum": 99}
+            every = (await officer.data(text, input=short))["draftCall"]["refusal"]["missing"]
+            assert [each["about"] for each in every] == ["title", "summary", "quorum"]
+            open_call = (
+                "{ calls(where: {status: [OPEN]}) { nodes { actions { mutation fixed { about code message } } } } }"
+            )
+            may = (await officer.data(open_call))["calls"]["nodes"][0]["actions"]
+            fixed = next(each["fixed"] for each in may if each["mutation"] == "amendCall")
+            assert {"about": "opensAt", "code": "FROZEN", "message": "This was frozen when the round opened."} in fixed
+
+    told(story())
+
+
 def test_partners_stand_in_the_order_in_which_they_were_asked(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, client):

@@ -31,6 +31,7 @@ from domain.organizations import (
 from domain.people import AffiliationDeclared, HubRole, RoleGranted
 from projections.core import fold
 from projections.organizations import OrganizationRow
+from projections.places import city_for
 from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA
 from tests.stories import NOW, given, id_
 
@@ -154,7 +155,18 @@ def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here
     )
     for field, value in {"name": "Other", "city": "Osh", "kind": "other", "name_ru": "Иначе"}.items():
         given(*REGION, at_ror).when(amend(**{field: value}), by=OFFICER).refused(Reason.NOT_PERMITTED, field)
-    given(*REGION, at_ror).when(amend(website="https://x.tj"), by=OFFICER).refused(Reason.NOT_PERMITTED, "website")
+    # A website that ROR lacks is given here, until it has one.
+    given(*REGION, at_ror).when(amend(website="https://x.tj"), by=OFFICER).then(amended(website="https://x.tj"))
+    listed = msgspec.structs.replace(at_ror, website="https://ror.tj")
+    given(*REGION, amended(website="https://x.tj"), listed).when(amend(website="https://x.tj"), by=OFFICER).refused(
+        Reason.NOT_PERMITTED, "website"
+    )
+    # All that is wrong is said at once, and beforehand.
+    several = amend(name="Other", city="Osh", name_tg="Донишкада")
+    given(*REGION, at_ror).when(several, by=OFFICER).refused(Reason.NOT_PERMITTED, "name", "city")
+    fixed = given(*REGION, at_ror).fixed(OFFICER, NEW, "AmendOrganization")
+    assert fixed == ["name", "kind", "city", "name_ru"]
+    assert not given(*REGION, REGISTERED).fixed(OFFICER, NEW, "AmendOrganization")
     # What ROR says as well changes nothing.
     given(*REGION, at_ror).when(amend(name="Umarov Institute", name_ru="Институт Умарова"), by=OFFICER).then()
 
@@ -174,6 +186,23 @@ def test_a_name_that_was_given_here_stays_until_ror_has_one():
     by_hand = msgspec.structs.replace(REGISTERED, names={"tg": "Донишкада"})
     row = fold(OrganizationRow, fold(OrganizationRow, None, by_hand, NOW), IMPORTED, NOW)
     assert [each.text for each in row.names] == ["Донишкада"]
+
+
+def test_a_website_that_was_given_here_stays_until_ror_has_one():
+    row = fold(OrganizationRow, fold(OrganizationRow, None, IMPORTED, NOW), amended(website="https://x.tj"), NOW)
+    assert row.website == fold(OrganizationRow, row, IMPORTED, NOW).website == "https://x.tj"
+    listed = msgspec.structs.replace(IMPORTED, website="https://ror.tj")
+    assert fold(OrganizationRow, row, listed, NOW).website == "https://ror.tj"
+
+
+def test_a_place_is_found_and_shown_in_the_readers_language():
+    row = fold(OrganizationRow, None, msgspec.structs.replace(IMPORTED, place=Place("Khujand", "TJ")), NOW)
+    assert {"Khujand", "Худжанд", "Хуҷанд", "Тоҷикистон"} <= set(row.place.split())
+    assert "Бишкек" in fold(OrganizationRow, row, amended(city="Bishkek"), NOW).place
+    shown = {each: city_for(each, "Khujand") for each in ("en", "ru", "tg")}
+    assert shown == {"en": "Khujand", "ru": "Худжанд", "tg": "Хуҷанд"}
+    # Where Tajik says as Russian does, and a place that nobody has written down.
+    assert city_for("tg", "Bishkek") == "Бишкек" and city_for("ru", "Little Village") == "Little Village"
 
 
 def test_an_authority_verifies_in_its_own_country_only():
@@ -220,3 +249,7 @@ def test_suspension_closing_and_signatories():
     given(*REGION, authorized).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then(
         SignatoryRevoked(organization=BISHKEK, person=ZARINA)
     )
+    # What would change nothing is not offered; given again, it is no error.
+    assert "RevokeSignatory" in given(*REGION, authorized).may(OFFICER, BISHKEK)
+    assert "RevokeSignatory" not in given(*REGION).may(OFFICER, BISHKEK)
+    given(*REGION).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then()

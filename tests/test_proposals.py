@@ -180,7 +180,14 @@ def test_a_partner_is_invited_and_answers_for_itself():
     given(*READY).when(confirm, by=AIBEK).then()
     given(*REGION, DRAFTED, INVITED).when(confirm, by=ZARINA).refused(Reason.NOT_PERMITTED)
     decline = DeclinePartner(proposal=P, organization=BISHKEK, reason="No staff")
-    given(*READY).when(decline, by=AIBEK).then(PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff"))
+    declined = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
+    given(*READY).when(decline, by=AIBEK).then(declined)
+    # What it answered is what it was asked for: nobody changes that under its hands.
+    other = InvitePartner(proposal=P, organization=BISHKEK, contribution="All the field data")
+    for told in ((*REGION, DRAFTED, INVITED), READY):
+        given(*told).when(other, by=ZARINA).refused(Reason.WRONG_STATUS, "organization")
+    anew = msgspec.structs.replace(INVITED, contribution="All the field data")
+    given(*READY, declined).when(other, by=ZARINA).then(anew)
 
 
 def test_an_invitation_is_taken_back():
@@ -312,6 +319,8 @@ def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
     given(*READY, SUBMITTED).when(give_back, by=OFFICER).then(returned)
     given(*READY, SUBMITTED).when(give_back, by=ZARINA).refused(Reason.NOT_PERMITTED)
     given(*READY, SUBMITTED).when(give_back, by=OFFICER, at=until).refused(Reason.INVALID, "until")
+    slip = msgspec.structs.replace(give_back, until=until.replace(year=2099))
+    given(*READY, SUBMITTED).when(slip, by=OFFICER).refused(Reason.INVALID, "until")
     over = [RoundClosed(call=CALL), ResultsPublished(call=CALL)]
     given(*READY, SUBMITTED, *over).when(give_back, by=OFFICER).refused(Reason.WRONG_STATUS)
     after = given(*READY, SUBMITTED, returned, RoundClosed(call=CALL))

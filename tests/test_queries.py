@@ -137,6 +137,9 @@ def test_a_hidden_record_looks_like_an_absent_one(region_dsn):
         ("Amudaryo havz", "Amudaryo havzasi"),
         ("Oʻzbekiston Respublikasi", "Academy of Sciences Republic of Uzbekistan"),
         ("университети", "Osh Technological University"),
+        ("Тошканд", "New Uzbekistan University"),
+        ("Қирғизистон technical", "Kyrgyz State Technical University"),
+        ("Самаркнад", "Samarkand State University"),
     ],
 )
 def test_search_finds_words_as_they_are_typed(region_dsn, typed, wanted):

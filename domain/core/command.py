@@ -99,6 +99,16 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     def bar(cls, record: Any, model: Model, act: Act) -> None:
         """Raise the ``Refusal`` for which this cannot be given to a record as it is, whatever it says."""
 
+    @classmethod
+    def fixed(cls, record: Any) -> Iterator[Refusal]:
+        """The fields that this cannot change of a record as it is, each with why."""
+        yield from ()
+
+    @classmethod
+    def idle(cls, record: Any) -> bool:
+        """Whether it would change nothing of a record as it is, whatever it says."""
+        return False
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """The events that carrying this out records; none where there is nothing to do. May raise ``Refusal``."""
         raise NotImplementedError

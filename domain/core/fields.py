@@ -44,7 +44,10 @@ Language = Literal["en", "ru", "tg", "ky", "kk", "uz", "tk"]
 
 
 def meta_of(annotation: Any) -> dict[str, Any]:
-    """What a field's type says of it: title, description, pattern, widget; the nearest word counts."""
+    """What a field's type says of it: title, description, pattern, widget; the nearest word counts.
+
+    What is needed ``later`` may be left empty now.
+    """
     found: dict[str, Any] = {}
     for inner in getattr(annotation, "__args__", ()):
         if hasattr(inner, "__metadata__"):
@@ -52,5 +55,5 @@ def meta_of(annotation: Any) -> dict[str, Any]:
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, Meta):
             found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
-            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format")}
+            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format", "later")}
     return found

@@ -56,6 +56,11 @@ class Refusal(Exception):
         self.field = field
         self.values = values
 
+    @property
+    def every(self) -> tuple["Refusal", ...]:
+        """This one, and what else stands in the way."""
+        return self, *self.further
+
     def __str__(self) -> str:
         return self.message % self.values if self.values else self.message
 

@@ -17,26 +17,39 @@ from hub.writer import Busy, Unknown
 from web.reads.compiler import Compiler
 from web.reads.executor import Reads, Recent
 from web.reads.fallback import Context, planned, read
+from web.reads.late import missing
 from web.reads.plan import Plan
-from web.schema.mutations import camel, commands, plain
-from web.words import translated
+from web.schema.mutations import commands, plain
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What is asked for of something: its fields by their keys, and the shapes of those that have fields."""
+
+    type: str
+    fields: tuple[tuple[str, str, "_Shape | None"], ...]
+
+    def of(self, found: Any) -> Any:
+        """That of it."""
+        if found is None:
+            return None
+        if isinstance(found, list):
+            return [self.of(each) for each in found]
+        return {
+            key: self.type if name == "__typename" else shape.of(found[name]) if shape else found[name]
+            for key, name, shape in self.fields
+        }
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A field of a payload: the leaves that are asked for by their keys, or the nodes of a record."""
+    """A field of a payload: its shape, or the nodes of a record."""
 
     key: str
     name: str
     nodes: list[FieldNode]
-    leaves: tuple[tuple[str, str], ...] = ()
+    shape: _Shape | None = None
     record: GraphQLObjectType | None = None
-
-    def of(self, type: str, found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """What is asked for of a receipt or of a refusal."""
-        if found is None:
-            return None
-        return {key: type if name == "__typename" else found[name] for key, name in self.leaves}
 
 
 @dataclass(frozen=True)
@@ -99,10 +112,8 @@ class Carrying:
                         )
                     elif part.name == "__typename":
                         payload[part.key] = str(get_named_type(field.definition.type))
-                    else:
-                        payload[part.key] = part.of(
-                            *(("Receipt", receipt) if part.name == "receipt" else ("Refusal", refusal))
-                        )
+                    elif part.shape is not None:
+                        payload[part.key] = part.shape.of(receipt if part.name == "receipt" else refusal)
             except Exception as error:
                 located = located_error(error, field.nodes, [field.key])
                 if recorded:
@@ -150,8 +161,17 @@ def _part(compiler: Compiler, payload: GraphQLObjectType, key: str, nodes: list[
     assert isinstance(type, GraphQLObjectType)
     if name not in ("receipt", "refusal"):
         return _Part(key, name, nodes, record=type)
-    leaves = compiler.collect(type, [each.selection_set for each in nodes if each.selection_set])
-    return _Part(key, name, nodes, tuple((leaf, of[0].name.value) for leaf, of in leaves.items()))
+    return _Part(key, name, nodes, _shape(compiler, type, nodes))
+
+
+def _shape(compiler: Compiler, type: GraphQLObjectType, nodes: list[FieldNode]) -> _Shape:
+    fields = []
+    for key, own in compiler.collect(type, [each.selection_set for each in nodes if each.selection_set]).items():
+        definition = type.fields.get(own[0].name.value)
+        of = get_named_type(definition.type) if definition else None
+        shape = _shape(compiler, of, own) if isinstance(of, GraphQLObjectType) else None
+        fields.append((key, own[0].name.value, shape))
+    return _Shape(type.name, tuple(fields))
 
 
 def _refused(context: Context, cls: type[Command]) -> GraphQLError | None:
@@ -175,9 +195,7 @@ async def _carried(
     try:
         done = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
     except Refusal as refusal:
-        message = translated(refusal.message, viewer.language, refusal.values)
-        told = {"code": refusal.reason.value, "message": message, "field": refusal.field and camel(refusal.field)}
-        return None, told, None
+        return None, _told(refusal, viewer.language), None
     except Busy:
         raise _failed("BUSY", "Too many commands are waiting: send this again in a moment.") from None
     except Unknown:
@@ -185,6 +203,12 @@ async def _carried(
         raise _failed("UNKNOWN", words) from None
     receipt = {"position": done.position, "at": done.at.isoformat(), "record": done.record, "events": done.events}
     return receipt, None, done.record
+
+
+def _told(refusal: Refusal, language: str) -> dict[str, Any]:
+    every = [missing(each, language) for each in refusal.every]
+    first = every[0]
+    return {"code": first["code"], "message": first["message"], "field": first["about"], "missing": every}
 
 
 async def _record(context: Context, plan: Plan, field: _Field, part: _Part, id: str, errors: list[GraphQLError]) -> Any:

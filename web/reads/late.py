@@ -10,6 +10,7 @@ from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_ty
 
 from domain.core import (
     N_,
+    Refusal,
     Sealed,
     every_command,
     every_event,
@@ -174,19 +175,22 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
                 "reason": refusal and translated(refusal.message, language, refusal.values),
                 "code": refusal and refusal.reason.value,
                 "final": action.command.final,
-                "missing": [
-                    {
-                        "code": each.reason.value,
-                        "message": translated(each.message, language, each.values),
-                        "about": each.field and _camel(each.field),
-                    }
-                    for each in ((refusal, *refusal.further) if refusal else ())
-                ],
+                "missing": [missing(each, language) for each in (refusal.every if refusal else ())],
+                "fixed": [missing(each, language) for each in action.fixed],
                 "needs": [_camel(each) for each in action.needs if each != record_field(action.command)],
             }
             every.append(project(reading, of, late, made, values))
         found.append(every)
     return found
+
+
+def missing(refusal: Refusal, language: str) -> dict[str, Any]:
+    """What stands in the way, as the API says it."""
+    return {
+        "code": refusal.reason.value,
+        "message": translated(refusal.message, language, refusal.values),
+        "about": refusal.field and _camel(refusal.field),
+    }
 
 
 def _camel(name: str) -> str:

@@ -1,0 +1,97 @@
+"""What readers of the region's languages call its cities and countries: shown to them, and searched by all."""
+
+from functools import cache
+
+# The Latin name, as GeoNames and ROR have it: the Russian, and the Tajik one where it is another. Where a record
+# writes a city otherwise, it is shown as written.
+_CITIES = """
+Aktobe|Актобе
+Almaty|Алматы|Алмаато
+Andijan|Андижан|Андиҷон
+Arqalyk|Аркалык
+Ashgabat|Ашхабад|Ашқобод
+Astana|Астана|Остона
+Atyrau|Атырау
+Baikonur|Байконур
+Bishkek|Бишкек
+Bokhtar|Бохтар
+Bukhara|Бухара|Бухоро
+Buston|Бустон|Бӯстон
+Chirchiq|Чирчик|Чирчиқ
+Darkhon|Дархан|Дархон
+Dashoguz|Дашогуз
+Denov|Денау|Деҳнав
+Dushanbe|Душанбе
+Fergana|Фергана|Фарғона
+Gorod Bishkek|Бишкек
+Guliston|Гулистан|Гулистон
+Jalal-Abad|Джалал-Абад|Ҷалолобод
+Jizzakh|Джизак|Ҷиззах
+Kant|Кант
+Karaganda|Караганда
+Karakol|Каракол
+Khiva|Хива
+Khorog|Хорог|Хоруғ
+Khujand|Худжанд|Хуҷанд
+Kokand|Коканд|Хӯқанд
+Kostanay|Костанай
+Kulob|Куляб|Кӯлоб
+Kurchatov|Курчатов
+Kyzylorda|Кызылорда
+Mary|Мары|Марв
+Namangan|Наманган
+Naryn|Нарын|Норин
+Navoiy|Навои|Навоӣ
+Nukus|Нукус
+Oral|Уральск
+Osh|Ош|Ӯш
+Panjakent|Пенджикент|Панҷакент
+Pavlodar|Павлодар
+Petropavl|Петропавловск
+Qarshi|Карши|Қаршӣ
+Qibray|Кибрай
+Rasht|Рашт
+Samarkand|Самарканд|Самарқанд
+Semey|Семей
+Shahrisabz|Шахрисабз|Шаҳрисабз
+Shymkent|Шымкент|Чимкент
+Talas|Талас
+Taraz|Тараз
+Tashkent|Ташкент|Тошканд
+Temirtau|Темиртау
+Termez|Термез|Тирмиз
+Turkestan|Туркестан|Туркистон
+Turkmenabat|Туркменабад|Туркманобод
+Urgench|Ургенч|Урганҷ
+Ust-Kamenogorsk|Усть-Каменогорск
+"""
+_COUNTRIES = {
+    "KG": "Kyrgyzstan Кыргызстан Киргизия Қирғизистон",
+    "KZ": "Kazakhstan Казахстан Қазақстан Қазоқистон",
+    "TJ": "Tajikistan Таджикистан Тоҷикистон",
+    "TM": "Turkmenistan Туркменистан Туркманистон",
+    "UZ": "Uzbekistan Узбекистан Ӯзбекистон Oʻzbekiston",
+}
+
+
+@cache
+def _cities() -> dict[str, tuple[str, ...]]:
+    lines = (line.split("|") for line in _CITIES.split("\n") if line)
+    return {latin: tuple(others) for latin, *others in lines}
+
+
+def city_for(language: str, city: str) -> str:
+    """What readers of a language call a city; as it was written where that is not known."""
+    match language, _cities().get(city):
+        case "ru" | "tg", None:
+            return city
+        case "tg", (_, tajik):
+            return tajik
+        case "ru" | "tg", (russian, *_):
+            return russian
+    return city
+
+
+def called(city: str, country: str) -> str:
+    """All that a place is called, its country included: what it is found by."""
+    return " ".join(dict.fromkeys((city, *_cities().get(city, ()), *_COUNTRIES.get(country, "").split())))
