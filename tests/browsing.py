@@ -80,6 +80,13 @@ def sign_in(page, name, to="/"):
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
+def choose(page, name, field="organization"):
+    """Look for an organization in a form, with scripts or without, and choose the one of this name."""
+    page.locator(f"#{field}").fill(name)
+    page.locator(f"button[name='!look'][value='{field}']").click()
+    page.locator(f"#{field}-found label", has_text=name).locator("input").check()
+
+
 def photograph(page, path):
     """A picture of the whole page. A browser that is short of time says that it cannot take one: it is asked again."""
     from playwright.sync_api import Error

@@ -9,12 +9,19 @@ import pytest
 from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
 from domain.organizations import AppointOfficer, DismissOfficer
 from domain.people import GrantRole
-from domain.proposals import InvitePartner, OfferAward, ReviseProposal
+from domain.proposals import (
+    AssessRisk,
+    InvitePartner,
+    OfferAward,
+    ReviseProposal,
+    UninvitePartner,
+    WithdrawProposal,
+)
 from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
-from web import forms
+from web import choosing
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -329,12 +336,13 @@ def test_a_time_that_a_browser_writes_shorter_is_no_change(region_dsn):
             client, id = await as_(hub, app, officer), await round_that_opens_at_a_whole_minute(hub, officer)
             form = (await client.get(f"/do/amendCall?call={id}")).text
             sent = untouched(form) | {"reason": "Said better", "title": "Whole hours"}
-            for name in ("opens_at", "closes_at"):
-                assert sent[name].endswith(":00:00")
-                sent[name] = sent[name].removesuffix(":00")
+            assert sent["closes_at"].endswith(":00:00")
+            sent["closes_at"] = sent["closes_at"].removesuffix(":00")
+            # What was frozen when the round opened is shown, and cannot be written in.
+            assert "opens_at" not in sent and f"{NINE:%Y-%m-%d}" in form and "frozen when the round opened" in form
             assert (await client.post("/do/amendCall", data=sent)).status_code == 303
             assert "Whole hours" in (await client.get(f"/calls/{id}")).text
-            # Another instant is one: it was frozen when the round opened.
+            # Another instant is one, and is refused whoever sends it.
             later = await client.post("/do/amendCall", data=sent | {"!key": "2", "opens_at": f"{NINE:%Y-%m-%d}T15:00"})
             assert later.status_code == 422 and "This was frozen when the round opened." in later.text
 
@@ -476,30 +484,119 @@ def test_who_has_signed_in_is_not_told_to(region_dsn):
     told(story())
 
 
-def test_what_is_chosen_is_among_the_choices_also_where_these_are_too_many(region_dsn, monkeypatch):
-    monkeypatch.setattr(forms, "_MOST_CHOICES", 10)
-
+def test_what_is_chosen_is_among_the_choices_also_where_these_are_too_many(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             person = (await people_of(hub))["karimova"]
             client = await as_(hub, app, person)
             every = "{ organizations(first: 100, where: {status: [VERIFIED]}) { nodes { id name country } } }"
             found = await client.post("/graphql", json={"query": every})
-            nodes = found.json()["data"]["organizations"]["nodes"]
-            last, address = nodes[-1], f"/do/declareAffiliation?person={person}"
+            ids = [each["id"] for each in found.json()["data"]["organizations"]["nodes"]]
+            address = f"/do/declareAffiliation?person={person}"
+
+            def offered(text):
+                return re.findall(r'type="radio" name="organization" value="(\w+)"', text)
+
+            # The same order as the list's, no more than a phone shows, and that there are more is said.
             form = (await client.get(address)).text
-            ids = re.findall(r'<option value="(organization_\w+)"', form)
-            # The same order as the list's, and no more than fit.
-            assert ids == [each["id"] for each in nodes][: len(ids)] and len(ids) >= 10
-            monkeypatch.setattr(forms, "_MOST_CHOICES", 0)
-            chosen = (await client.get(f"{address}&organization={last['id']}&position=Professor")).text
-            assert re.search(f'value="{last["id"]}"[^>]* selected', chosen) and "cannot be chosen" not in chosen
-            sent = {"person": person, "organization": last["id"], "position": "", "!key": "k"}
-            again = await client.post(address, data=sent)
-            assert again.status_code == 422 and re.search(f'value="{last["id"]}"[^>]* selected', again.text)
+            assert offered(form) == ids[: choosing.SHOWN] and "More fit" in form
+            last = ids[-1]
+            checked = f'value="{last}" checked'
+            form = (await client.get(f"{address}&organization={last}&position=Professor")).text
+            assert offered(form)[0] == last and checked in form and "cannot be chosen" not in form
+            # What is looked for is shown without a script too, with all that was typed; nothing is recorded.
+            sent = {"person": person, "organization": last, "position": "Dean", "since": "", "!key": "k"}
+            looked = await client.post(address, data={**sent, "!find.organization": "Душанбе", "!look": "organization"})
+            assert looked.status_code == 200 and offered(looked.text)[0] == last and 'value="Dean"' in looked.text
+            assert len(offered(looked.text)) > 2 and "This is needed" not in looked.text
+            nothing = await client.post(address, data={**sent, "organization": "", "!find.organization": "qqqq"})
+            assert nothing.status_code == 422 and "Nothing was found." in nothing.text
+            again = await client.post(address, data={**sent, "position": ""})
+            assert again.status_code == 422 and checked in again.text
             # Where somebody works is theirs to lead from, wherever it stands in the list.
             call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
-            assert "selected>" in (await client.get(f"/do/draftProposal?call={call}")).text
+            form = (await client.get(f"/do/draftProposal?call={call}")).text
+            assert re.search(r'name="lead" value="\w+" checked', form)
+            assert re.search(rf'value="{call}" checked> <span>[^<]+ <small>closes ', form)
+
+    told(story())
+
+
+@pytest.mark.parametrize("typed", ["%00", "%ED%A0%80", "'%22)(|%26!:*", "a" * 9_000, "   "])
+def test_an_organization_is_looked_for_by_anything(region_dsn, typed):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            sent = f"proposal={id}&contribution=Typed+before&!look=organization&!find.organization={typed}"
+            answer = await client.post("/do/invitePartner", content=sent, headers=SENT)
+            assert answer.status_code == 200 and "Typed before" in answer.text
+
+    told(story())
+
+
+def test_whoever_registers_an_organization_is_told_of_those_that_are_here_with_a_like_name(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            client, center = await as_(hub, app, people["karimova"]), await as_(hub, app, people["rahimova"])
+            sent = {"name": "state Osh univercity", "kind": "university", "city": "Osh", "country": "KG", "!key": "k"}
+            told_first = await client.post("/do/registerOrganization", data=sent)
+            assert told_first.status_code == 422 and "Nothing was recorded yet" in told_first.text
+            assert ">Osh State University</a>" in told_first.text and "Technological" not in told_first.text
+            again = untouched(told_first.text)
+            assert f'value="{sent["name"]}"' in told_first.text and again["!key"] == "k"
+            done = await client.post("/do/registerOrganization", data=sent | again)
+            assert done.status_code == 303
+            # Whoever verifies it reads what it says of itself, and that there may be two of it.
+            id = re.search(r"organization_\w+", done.headers["location"])[0]
+            form = (await center.get(f"/do/verifyOrganization?organization={id}")).text
+            assert ">Osh State University</a>" in form and "not listed there" in form and "Osh, Kyrgyzstan" in form
+            # By its Russian name, too; in another country it is another one.
+            other = {**sent, "name": "OshSU", "name_ru": "Ошский государственный университет", "!key": "l"}
+            assert ">Osh State University</a>" in (await client.post("/do/registerOrganization", data=other)).text
+            abroad = {**sent, "country": "TM", "!key": "m"}
+            assert (await client.post("/do/registerOrganization", data=abroad)).status_code == 303
+
+    told(story())
+
+
+def test_what_was_written_for_a_record_that_is_closed_meanwhile_is_kept_and_not_asked_for_again(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            form = untouched((await client.get(f"/do/reviseProposal?proposal={id}")).text)
+            await hub.do(WithdrawProposal(proposal=id, reason="No longer needed"), person)
+            sent = form | {"abstract": "Hours of work <&>"}
+            answer = await client.post("/do/reviseProposal", data=sent)
+            assert answer.status_code == 422 and "Hours of work &lt;&amp;&gt;" in answer.text
+            assert "<form" not in answer.text.partition("<main")[2].partition("</main>")[0]
+
+    told(story())
+
+
+def test_the_first_page_says_what_a_draft_lacks_and_submits_what_is_whole(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            home = (await client.get("/")).text
+            lacks = home.partition(f'/proposals/{id}"')[2].partition("</li>")[0]
+            assert "Before it can be submitted:" in lacks and "AI risk is missing" in lacks
+            risk = AssessRisk(
+                proposal=id, level="limited", personal_data=False, harms="Nobody directly", safeguards="People decide"
+            )
+            await hub.do(risk, person)
+            rows = await hub.log.pool.fetch(
+                f"SELECT organization FROM {hub.models.schema}.partner WHERE proposal = $1 AND status <> 'confirmed'",
+                id,
+            )
+            for each in rows:
+                await hub.do(UninvitePartner(proposal=id, organization=each["organization"]), person)
+            await hub.do(ReviseProposal(proposal=id, abstract="We ask how people speak. " * 8), person)
+            lacks = (await client.get("/")).text.partition(f'/proposals/{id}"')[2].partition("</li>")[0]
+            assert f"/do/submitProposal?proposal={id}" in lacks and "Before" not in lacks
 
     told(story())
 
@@ -661,7 +758,7 @@ def test_a_partner_is_chosen_among_those_that_can_be_one(region_dsn):
             async def offered(form):
                 return set(
                     re.findall(
-                        r'<option value="(organization_\w+)"', (await client.get(f"/do/{form}?proposal={id}")).text
+                        r'name="organization" value="(\w+)"', (await client.get(f"/do/{form}?proposal={id}")).text
                     )
                 )
 
@@ -670,7 +767,10 @@ def test_a_partner_is_chosen_among_those_that_can_be_one(region_dsn):
             assert lead not in free
             sent = {"proposal": id, "organization": chosen, "contribution": "Field data", "!key": "k"}
             assert (await client.post("/do/invitePartner", data=sent)).status_code == 303
-            assert await offered("invitePartner") == free - {chosen}
+            assert chosen not in await offered("invitePartner")
+            # A page that still stood open asks for something else: it is told, and nothing is rewritten.
+            stale = await client.post("/do/invitePartner", data={**sent, "contribution": "Other data", "!key": "l"})
+            assert stale.status_code == 422 and "asked already" in stale.text and "Other data" in stale.text
             assert chosen in await offered("uninvitePartner") and not await offered("uninvitePartner") & (
                 free - {chosen}
             )
@@ -690,7 +790,7 @@ def test_who_confirms_a_partner_reads_what_it_is_asked_for(region_dsn):
                 f"SELECT person FROM {schema}.officer WHERE organization = $1", partner
             )
             form = (await (await as_(hub, app, officer)).get(f"/do/confirmPartner?proposal={id}")).text
-            assert "Osh State University (KG) is asked for: Seismic records of &lt;Osh&gt;" in form
+            assert "Osh State University is asked for: Seismic records of &lt;Osh&gt;" in form
 
     told(story())
 
@@ -744,8 +844,9 @@ def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(re
             id, russian = found["id"], next(each["text"] for each in found["names"] if each["language"] == "ru")
             address = f"/do/amendOrganization?organization={id}"
             form = (await client.get(address)).text
-            # What it is called there already stands in the field of that language.
-            assert f'name="!was.name_ru" value="{russian}"' in form
+            # What ROR says is shown with where to correct it, and cannot be written in.
+            assert russian in form and 'name="name_ru"' not in form and 'name="name_tg"' in form
+            assert 'href="https://ror.org/01c9f4y89"' in form
             sent = {
                 "organization": id,
                 "reason": "Asked for by its readers",

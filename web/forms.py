@@ -1,8 +1,8 @@
 """Command → form → derived mutation: labels, help and choices from the command, errors beside their fields."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,43 +24,32 @@ from domain.core import (
     record_field,
     sentence,
 )
+from domain.organizations import NAMES, RegisterOrganization, VerifyOrganization
 from domain.people import ChooseNotices, ErasePerson, InvitePerson
-from domain.proposals import InvitePartner, SubmitProposal, UninvitePartner
+from domain.proposals import SubmitProposal, UninvitePartner
 from hub.act import new_id
 from hub.checking import choices_of, problems, takes_empty
 from web import inputs
 from web.asking import MAX_BODY, from_elsewhere
+from web.choosing import CHOSEN, SHOWN, Choice, Choosing, Found
 from web.pages import path_of
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import bare_type, commands, fields, record_type
-from web.showing import country, named
+from web.showing import city, country, label, language_name
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
-_CHOICES = {
-    "organization": """query($after: String) {
-        found: organizations(first: 100, after: $after, where: {status: [VERIFIED]}) {
-        nodes { id name country names { language text } } pageInfo { hasNextPage endCursor } } }""",
-    "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
-        nodes { id name: title } pageInfo { hasNextPage endCursor } } }""",
-    "person": """query($after: String) { found: people(first: 100, after: $after, where: {status: [JOINED]}) {
-        nodes { id name } pageInfo { hasNextPage endCursor } } }""",
-}
-_ASKED = """query($id: ID!) {
-    me { offices { organization { id } } }
-    proposal(id: $id) { partners { contribution organization { id name country names { language text } } } } }"""
-_PARTNERS = "query($id: ID!) { proposal(id: $id) { lead { id } partners { organization { id } } } }"
-_WORKS_AT = """{ me { affiliations { until organization { ...Own } } offices { organization { ...Own } } } }
-    fragment Own on Organization { id name country status names { language text } }"""
-_CHOSEN = {
-    "organization": "query($id: ID!) { one: organization(id: $id) { id name country status names { language text } } }",
-    "call": "query($id: ID!) { one: call(id: $id) { id name: title status } }",
-    "person": "query($id: ID!) { one: person(id: $id) { id name status } }",
-}
-_CHOOSABLE = {"organization": {"VERIFIED"}, "call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
-_MOST_CHOICES = 2_000
+ALIKE = N_(
+    "Nothing was recorded yet: organizations of this or a like name are here already. If yours is among them, use that "
+    "one; if it is not, send this once more."
+)
+"""What somebody is told who registers an organization that may be here already."""
+_ORGANIZATION = """namesBy: names { language text }
+    isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
+WORTH_SAYING = 10
+"""From how many characters on a text is told beforehand how long it has to be."""
 SENT_BEFORE = N_(
     "You sent this form before, with other words, and that was recorded: change it there. What you send now is "
     "recorded as another."
@@ -72,20 +61,13 @@ class TooLarge(Exception):
     """More was sent than a form holds."""
 
 
-class Choice(NamedTuple):
-    """A value that can be chosen, what it is called, and what else it is found by."""
-
-    value: str
-    words: str
-    also: str = ""
-
-
 @dataclass(frozen=True)
 class Field:
     """One field of a form, as its template shows it.
 
     ``was`` is what the record holds, ``old`` what it held when somebody began to write and others changed it meanwhile;
-    ``first`` is what has to be done before, and where.
+    ``first`` is what has to be done before, and where; ``found`` what was looked for, where all is too much to show;
+    ``fixed`` why it cannot be changed.
     """
 
     name: str
@@ -102,6 +84,9 @@ class Field:
     markdown: bool = False
     old: str | None = None
     first: tuple[str, str] = ("", "")
+    found: Found | None = None
+    later: bool = False
+    fixed: str = ""
 
 
 async def posted(request: Request) -> dict[str, str]:
@@ -124,6 +109,7 @@ class Forms:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._choosing = Choosing(site)
         self._commands = commands()
 
     async def show(self, request: Request) -> Response:
@@ -189,7 +175,7 @@ class Forms:
             # A form that comes back shows times as it did before, whatever its reader has chosen since.
             request.state.preferences = replace(request.state.preferences, zone=zone)
             self._site.read_by(request)
-        if sent.get("!preview"):
+        if sent.get("!preview") or sent.get("!look"):
             return await self._form(request, viewer, cls, sent, {}, key)
         if taken := sent.get("!take"):
             # What is saved next is a decision over what others wrote: over all of it that the page shows again.
@@ -203,6 +189,12 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key, problem)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
+        if cls is RegisterOrganization and "!alike" not in sent:
+            names = [given[each] for each in ("name", *NAMES) if given.get(each)]
+            if alike := await self._choosing.alike(viewer, names, given["country"]):
+                return await self._form(
+                    request, viewer, cls, sent, {}, key, translated(ALIKE, viewer.language), alike=alike
+                )
         try:
             done = await self._given(viewer, cls, given, key)
             if done["refusal"] and done["refusal"]["code"] == Reason.KEY_REUSED and record_field(cls):
@@ -213,20 +205,25 @@ class Forms:
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
             return await self._form(request, viewer, cls, sent, {}, key, error["message"], status)
         if (refusal := done["refusal"]) is not None:
+            missing = refusal["missing"]
             if refusal["code"] == Reason.KEY_REUSED:
-                refusal = {**refusal, "message": translated(SENT_BEFORE, request.state.language)}
+                missing = [{**missing[0], "message": translated(SENT_BEFORE, request.state.language)}]
             if refusal["code"] == Reason.CHANGED_MEANWHILE:
                 # The form comes back with their text beside the writer's; what is saved next is a decision over both.
                 # What stood there when they began says which texts somebody else has changed.
                 old = {f"!old.{name[5:]}": value for name, value in sent.items() if name[:5] == "!was."}
                 sent = {name: value for name, value in sent.items() if name != "revision" and name[:5] != "!was."}
                 sent |= {"!theirs": "true", **old}
-            field = fields(cls).get(refusal["field"] or "")
-            shown = field in cls.__struct_fields__ and field != record_field(cls)
-            wrong = {field: Refusal(refusal["code"], refusal["message"], field)} if field and shown else {}
-            return await self._form(
-                request, viewer, cls, sent, wrong, new_id("request"), "" if wrong else refusal["message"]
-            )
+            wrong, others = {}, []
+            for each in missing:
+                field = fields(cls).get(each["about"] or "")
+                if field in cls.__struct_fields__ and field != record_field(cls):
+                    wrong.setdefault(field, Refusal(each["code"], each["message"], field))
+                else:
+                    others.append(each["message"])
+            if others and not wrong and (over := await self._over(request, viewer, cls, sent)):
+                return over
+            return await self._form(request, viewer, cls, sent, wrong, new_id("request"), " ".join(others))
         record, position = done["receipt"]["record"], done["receipt"]["position"]
         if cls is InvitePerson and (invited := await self._site.invited(request, viewer, record)) is not None:
             return invited
@@ -238,7 +235,7 @@ class Forms:
     async def _given(self, viewer: Viewer, cls: type[Command], given: Mapping[str, Any], key: str) -> dict[str, Any]:
         text = (
             f"mutation($input: {cls.__name__}Input!) {{ done: {mutation_of(cls)}(input: $input) {{"
-            " receipt { record position } refusal { code message field } } }"
+            " receipt { record position } refusal { code missing { code message about } } } }"
         )
         values = {"input": inputs.input_of(cls, given)}
         done: dict[str, Any] = (await self._site.ask(text, viewer, values, key if _plain(key) else None))["done"]
@@ -254,6 +251,7 @@ class Forms:
         key: str,
         problem: str = "",
         status: int = 200,
+        alike: tuple[Choice, ...] = (),
     ) -> Response:
         language = request.state.language
         record = given.get(record_field(cls) or "")
@@ -282,9 +280,17 @@ class Forms:
                 why=closed,
                 written=(),
             )
+        action = _action(cls, about)
         made = [
             await self._field(viewer, cls, field, given, was, wrong, language) for field in msgspec.structs.fields(cls)
         ]
+        fixed = {fields(cls).get(each["about"]): each["message"] for each in (action or {}).get("fixed", ())}
+        made = [
+            _fixed(field, fixed[field.name], was.get(field.name, "")) if field.name in fixed else field
+            for field in made
+        ]
+        if cls is VerifyOrganization and about:
+            alike = await self._choosing.alike(viewer, about["names"], about["country"], about["id"])
         if not problem and (wrong or any(field.problem for field in made)):
             problem = translated(N_("Something is missing or does not fit: see the fields below."), language)
         return self._site.render(
@@ -302,7 +308,20 @@ class Forms:
             key=key,
             sent=given,
             theirs="!theirs" in given,
+            alike=alike,
         )
+
+    async def _over(
+        self, request: Request, viewer: Viewer, cls: type[Command], sent: Mapping[str, str]
+    ) -> Response | None:
+        # While somebody wrote, what it was for came to an end: sending again would be in vain, what they wrote is kept.
+        record = sent.get(record_field(cls) or "")
+        about = (await self._record(viewer, cls, record))[1] if record else None
+        if about is None or not (why := await self._closed(viewer, cls, about)):
+            return None
+        language = request.state.language
+        heading, written = translated(sentence(cls.__name__), language), self._written(cls, sent, language)
+        return self._site.render(request, "closed", viewer, 422, about=about, heading=heading, why=why, written=written)
 
     async def _field(
         self,
@@ -320,28 +339,38 @@ class Forms:
         kind = kind_of(field.type)
         choices: tuple[Choice, ...] = ()
         asked: dict[Choice, str] = {}
-        if field.name == record_field(cls) or (kind and kind[0].name not in _CHOICES):
+        found: Found | None = None
+        chosen, record = given.get(field.name, ""), given.get(record_field(cls) or "", "")
+        if field.name == record_field(cls) or (kind and kind[0].name not in CHOSEN):
             widget = "hidden"
         elif kind and not kind[0].claim:
             widget = "select"
-            if cls.by <= {Role.PARTNER_OFFICER}:
-                asked = await self._asked(viewer, given.get(record_field(cls) or "", ""))
+            if field.name == "lead":
+                # Only an organization that confirms the applicant can lead: no other one is offered.
+                choices = await self._choosing.own(viewer)
+            elif cls is UninvitePartner or cls.by <= {Role.PARTNER_OFFICER}:
+                asked = await self._choosing.partners(viewer, cls, record)
                 choices = tuple(asked)
+            elif "affiliation" in given:
+                choices = await self._choosing.affiliated(viewer, record, given["affiliation"])
+            elif kind[0].name == "organization":
+                widget, text = "find", given.get(f"!find.{field.name}", "")
+                found = await self._choosing.organizations(viewer, cls, record, text, chosen)
+                choices = found.choices
             else:
-                choices = await self._choices(viewer, kind[0].name, given.get(field.name, ""))
-                if cls in (InvitePartner, UninvitePartner):
-                    choices = await self._partners(viewer, given.get(record_field(cls) or "", ""), cls, choices)
+                choices = await self._choosing.every(viewer, kind[0].name, chosen)
         elif isinstance(type, inspect.LiteralType):
             choices = tuple(Choice(value, inputs.called(field.name, value)) for value in choices_of(field.type))
         elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
             widget, choices = "select", tuple(Choice(*each) for each in inputs.countries())
+        if widget == "select" and kind and len(choices) <= SHOWN:
+            # What tells one from another needs more room than a line of a phone.
+            widget = "list"
         value = given.get(field.name, was.get(field.name, inputs.default_of(field)))
-        if not value and widget == "select" and field.required and len(choices) == 1:
+        if not value and widget in ("select", "list") and field.required and len(choices) == 1:
             value = choices[0].value
         first = ("", "")
         if field.name == "lead":
-            # Only an organization that confirms the applicant can lead: no other one is offered.
-            choices = await self._own(viewer)
             value = value or next((each.value for each in choices), "")
             if not choices:
                 words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
@@ -349,18 +378,20 @@ class Forms:
         if widget == "checkbox" and "!key" in given:
             value = given.get(field.name, "")
         # How a country is written is said to whoever writes it, not to whoever chooses it.
-        help = "" if widget == "select" and not kind else translated(str(meta.get("description", "")), language)
-        for each, contribution in asked.items():
+        help = "" if choices and not kind else translated(str(meta.get("description", "")), language)
+        for each, contribution in asked.items() if cls is not UninvitePartner else ():
             words = translated(N_("%(organization)s is asked for:"), language, {"organization": each.words})
             help = f"{help} {words} {contribution}".strip()
         if widget == "datetime-local":
             zone = translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone})
             help = f"{help} {zone}"
         refusal = wrong.get(field.name)
-        chosen = widget == "select" and kind is not None and given.get(field.name)
-        if chosen and chosen not in {each.value for each in choices} and not refusal:
+        if chosen and kind and widget != "hidden" and chosen not in {each.value for each in choices} and not refusal:
             # A page was old, or an address: nobody writes a text to learn at its end that it has no place.
             refusal = Refusal(Reason.INVALID, N_("What was chosen here cannot be chosen now: choose another."))
+        if isinstance(type, inspect.StrType) and (type.min_length or 0) >= WORTH_SAYING:
+            least = translated(N_("At least %(count)s characters."), language, {"count": type.min_length})
+            help = f"{help} {least}".strip()
         # What a record has and cannot be without: an empty field would change nothing.
         stays = bool(was.get(field.name) and record_field(cls)) and not takes_empty(field)
         # Only a text is as long as its letters: the bound of a list counts its items.
@@ -382,6 +413,8 @@ class Forms:
             markdown=meta.get("format") == "markdown",
             old=given.get(f"!old.{field.name}"),
             first=first,
+            found=found,
+            later=bool(meta.get("later")),
         )
 
     async def _closed(self, viewer: Viewer, cls: type[Command], about: Mapping[str, Any] | None) -> str:
@@ -391,56 +424,13 @@ class Forms:
             hub, newest = self._site.endpoint.reads.hub, max(viewer.positions.values(), default=0)
             may = viewer.person is not None and await hub.may_make(viewer.person, cls, newest)
             return "" if may else translated(N_("This is not yours to do: it is for officers of the Center."), language)
-        action = next((each for each in about["actions"] if each["mutation"] == mutation_of(cls)), None)
-        if action is None:
+        if (action := _action(cls, about)) is None:
             return translated(N_("This is not yours to do, or it does not fit this record."), language)
         return "" if action["available"] else action["reason"]
 
     async def _named(self, viewer: Viewer, given: Mapping[str, Any]) -> str:
         found = await self._site.ask("query($id: ID!) { person(id: $id) { name } }", viewer, {"id": given["person"]})
         return found["person"]["name"] if found["person"] else ""
-
-    async def _partners(
-        self, viewer: Viewer, proposal: str, cls: type[Command], choices: tuple[Choice, ...]
-    ) -> tuple[Choice, ...]:
-        # Who can be asked is neither the lead nor asked already; who can be uninvited was asked.
-        found = (await self._site.ask(_PARTNERS, viewer, {"id": proposal}))["proposal"]
-        if found is None:
-            return choices
-        partners = {each["organization"]["id"] for each in found["partners"]}
-        if cls is UninvitePartner:
-            return tuple(each for each in choices if each.value in partners)
-        return tuple(each for each in choices if each.value not in partners | {found["lead"]["id"]})
-
-    async def _asked(self, viewer: Viewer, proposal: str) -> dict[Choice, str]:
-        # The organizations that the viewer may answer for, each with what it is asked to contribute.
-        found = await self._site.ask(_ASKED, viewer, {"id": proposal})
-        offices = {each["organization"]["id"] for each in found["me"]["offices"]}
-        partners = ((found["proposal"] or {}).get("partners")) or ()
-        return {
-            _choice(each["organization"]): each["contribution"]
-            for each in partners
-            if each["organization"]["id"] in offices
-        }
-
-    async def _own(self, viewer: Viewer) -> tuple[Choice, ...]:
-        me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
-        works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
-        return tuple(dict.fromkeys(_choice(each) for each in works_at if each["status"] == "VERIFIED"))
-
-    async def _choices(self, viewer: Viewer, kind: str, chosen: str) -> tuple[Choice, ...]:
-        # In the order of the list; what is chosen already is among them also where there are too many to be shown.
-        found: list[Choice] = []
-        page, after = {"hasNextPage": True}, None
-        while page["hasNextPage"] and len(found) < _MOST_CHOICES:
-            listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
-            found += map(_choice, listed["nodes"])
-            page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
-        if page["hasNextPage"] and chosen and chosen not in {each.value for each in found}:
-            one = (await self._site.ask(_CHOSEN[kind], viewer, {"id": chosen}))["one"]
-            if one and one["status"] in _CHOOSABLE[kind]:
-                found.append(_choice(one))
-        return tuple(found)
 
     async def _record(
         self, viewer: Viewer, cls: type[Command], id: str
@@ -452,8 +442,9 @@ class Forms:
         # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
         answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
-        named = "namesBy: names { language text }" if "names" in type.fields else ""
-        wanted = f"id shown: {titled} {' '.join(selected)} {named} {asked} may: actions {{ mutation available reason }}"
+        named = _ORGANIZATION if "names" in type.fields else ""
+        may = "may: actions { mutation available reason fixed { message about } }"
+        wanted = f"id shown: {titled} {' '.join(selected)} {named} {asked} {may}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
@@ -472,16 +463,34 @@ class Forms:
             "title": found["shown"],
             "summary": found.get("aboutText"),
             "lead": found.get("aboutLead"),
+            "names": [found["shown"], *(each["text"] for each in found.get("namesBy", ()))],
+            "country": found.get("isCountry"),
+            "facts": tuple(_facts(found, viewer.language)) if cls is VerifyOrganization else (),
             "actions": found["may"],
         }
 
 
-def _choice(node: dict[str, Any]) -> Choice:
-    if "country" not in node:
-        return Choice(node["id"], node["name"])
-    words = f"{named(node)} ({node['country']})"
-    others = dict.fromkeys((node["name"], *(each["text"] for each in node["names"]), country(node["country"])))
-    return Choice(node["id"], words, " ".join(each for each in others if each not in words))
+def _facts(found: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
+    # What somebody confirms who verifies an organization.
+    yield translated(N_("Kind"), language), label(found["isKind"])
+    yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
+    for each in found["namesBy"]:
+        yield language_name(each["language"]), each["text"]
+    if found["isWebsite"]:
+        yield translated(N_("Website"), language), found["isWebsite"]
+    ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("not listed there"), language)
+    yield "ROR", ror
+
+
+def _action(cls: type[Command], about: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    every = about["actions"] if about else ()
+    return next((each for each in every if each["mutation"] == mutation_of(cls)), None)
+
+
+def _fixed(field: Field, why: str, value: str) -> Field:
+    words = {each.value: each.words for each in field.choices}
+    value = value.replace("T", " ") if field.widget == "datetime-local" else words.get(value, value)
+    return replace(field, fixed=why, value=value, was=None, help="")
 
 
 def _plain(key: str) -> bool:

@@ -15,6 +15,7 @@ from markdown_it.rules_core import StateCore
 from markupsafe import Markup, escape
 
 from projections.organizations import name_for
+from projections.places import city_for
 from projections.words import LOOKED_FOR
 from web import assets, drawing
 from web.labels import LABELS, LANGUAGE_NAMES
@@ -84,6 +85,11 @@ def country(code: str) -> str:
     """A country's name in the reader's language, as it is called in the region."""
     known = _COUNTRIES.get((READER.get().language, code))
     return known or str(locale().territories.get(code, code))
+
+
+def city(name: str) -> str:
+    """A city's name in the reader's language, where it is known."""
+    return city_for(READER.get().language, name)
 
 
 def language_name(code: str) -> str:
@@ -229,6 +235,7 @@ def environment() -> Environment:
         "relative": relative,
         "number": number,
         "country": country,
+        "city": city,
         "language": language_name,
         "named": named,
         "path": path_of,

@@ -95,14 +95,22 @@ function slider(form) {
 // Drafts are kept on the device, for the person who wrote them, until the hub has them.
 function drafts(form) {
   const place = `draft ${main.dataset.person ?? ""} ${form.dataset.draft}`;
-  const fields = () => [...form.elements].filter((each) => each.name && each.type !== "hidden" && each.type !== "submit");
-  const value = (each) => (each.type === "checkbox" ? each.checked : each.value);
-  const first = JSON.stringify(fields().map(value));
+  const fields = () => [...form.elements].filter((each) => /^[^!]/.test(each.name) && each.type !== "hidden" && each.type !== "submit");
+  const held = () => {
+    const values = {};
+    for (const each of fields()) {
+      if (each.type === "checkbox") values[each.name] = each.checked;
+      else if (each.type !== "radio" || each.checked) values[each.name] = each.value;
+      else values[each.name] ??= "";
+    }
+    return values;
+  };
+  const first = JSON.stringify(held());
   let dirty = "unsaved" in form.dataset;
   const old = localStorage.getItem(place);
   if (old && !form.querySelector(".wrong") && !dirty) {
     const { at, values } = JSON.parse(old);
-    const differs = fields().some((each) => each.name in values && values[each.name] !== value(each));
+    const differs = Object.entries(held()).some(([name, value]) => name in values && values[name] !== value);
     if (differs) {
       const offer = document.createElement("div");
       offer.className = "notice warn";
@@ -112,8 +120,10 @@ function drafts(form) {
         for (const each of fields()) {
           if (!(each.name in values)) continue;
           if (each.type === "checkbox") each.checked = values[each.name];
+          else if (each.type === "radio") each.checked = values[each.name] === each.value;
           else each.value = values[each.name];
         }
+        for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, values);
         dirty = true;
         offer.remove();
       });
@@ -134,15 +144,18 @@ function drafts(form) {
   }
   let waiting;
   form.addEventListener("input", () => {
-    dirty = JSON.stringify(fields().map(value)) !== first;
+    dirty = JSON.stringify(held()) !== first;
     clearTimeout(waiting);
     waiting = setTimeout(() => {
-      const values = Object.fromEntries(fields().map((each) => [each.name, value(each)]));
-      localStorage.setItem(place, JSON.stringify({ at: Date.now(), values }));
+      localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held() }));
     }, 400);
   });
   form.addEventListener("submit", (event) => {
     if (event.submitter?.name === "!preview") return preview(event, form);
+    if (event.submitter?.name === "!look") {
+      event.preventDefault();
+      return found(form, document.getElementById(`${event.submitter.value}-found`));
+    }
     dirty = false;
     sessionStorage.setItem("sent", place);
     // Once is enough: the second press of an impatient thumb sends nothing.
@@ -179,13 +192,13 @@ function kept(place) {
   copies(place);
 }
 
-// A long choice is narrowed by what is typed above it, in whatever language something is called. What alone fits is
-// chosen as long as it does; what a person chose is theirs.
+// A long choice is narrowed by what is typed above it. What alone fits is chosen as long as it does; what a person
+// chose is theirs.
 const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 function narrowed(select) {
   const [none, ...every] = [...select.options];
   if (every.length <= 15) return;
-  const known = every.map((each) => [each, plain(`${each.text} ${each.dataset.also ?? ""}`)]);
+  const known = every.map((each) => [each, plain(each.text)]);
   const box = document.createElement("input");
   box.type = "search";
   box.autocomplete = "off";
@@ -209,6 +222,45 @@ function narrowed(select) {
     if (event.key === "Enter") event.preventDefault();
   });
   select.before(box);
+}
+
+// What is looked for is found by the hub, as one types, in whatever language and spelling.
+function looked(form) {
+  for (const place of form.querySelectorAll(".found[id$=-found]")) {
+    const box = document.getElementById(place.id.replace(/-found$/, ""));
+    box.addEventListener("input", (event) => {
+      event.stopPropagation();
+      clearTimeout(place.waiting);
+      place.waiting = setTimeout(() => found(form, place), 250);
+    });
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      found(form, place);
+    });
+  }
+}
+async function found(form, place, values = {}) {
+  const name = place.id.replace(/-found$/, "");
+  const sent = new URLSearchParams(new FormData(form));
+  if (name in values) sent.set(name, values[name]);
+  sent.set("!look", name);
+  clearTimeout(place.waiting);
+  place.looking?.abort();
+  place.looking = new AbortController();
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: sent, signal: place.looking.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const chosen = place.querySelector(":checked")?.value ?? "";
+    place.replaceChildren(...page.getElementById(place.id).childNodes);
+    if (!chosen || chosen === sent.get(name) || name in values) return;
+    // Chosen while the hub was looking: it stays chosen.
+    const again = [...place.querySelectorAll("input")].find((each) => each.value === chosen);
+    if (again) again.checked = true;
+    else await found(form, place, { [name]: chosen });
+  } catch (error) {
+    if (error.name !== "AbortError") say(words.offline);
+  }
 }
 
 function button(text, press) {
@@ -348,6 +400,7 @@ if (new URLSearchParams(location.search).has("done")) {
 dress(document);
 document.querySelectorAll("form[data-filters]").forEach(filters);
 document.querySelectorAll("form[data-draft] select").forEach(narrowed);
+document.querySelectorAll("form[data-draft]").forEach(looked);
 document.querySelectorAll("form[data-draft]").forEach(drafts);
 document.querySelectorAll("[data-kept]").forEach(kept);
 document.querySelectorAll("form[data-passkey]").forEach(passkey);
