@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 
 from graphql import (
     GraphQLEnumType,
@@ -21,6 +21,10 @@ from domain.core import kind_named
 from hub.tables import TABLES
 from web.reads.mapping import order, reading, snake, table_of
 from web.schema import document
+
+
+# An operation is asked for several viewers, one after another.
+_parsed = lru_cache(4)(parse)
 
 
 def bare():
@@ -61,7 +65,7 @@ class Oracle:
     def execute(self, text, variables=None):
         done = execute_sync(
             self.schema,
-            parse(text),
+            _parsed(text),
             variable_values=variables or {},
             field_resolver=self.resolve,
             type_resolver=lambda value, info, type: kind_named(value["id"]).capitalize(),
