@@ -133,6 +133,7 @@ class Call(
         ResultsPublished,
         CallArchived,
     ),
+    changed_by=(CallAmended,),
 ):
     """``draft → published → open → closed → decided → archived``."""
 
@@ -173,6 +174,10 @@ class Call(
             case CallArchived():
                 return msgspec.structs.replace(self, status="archived")
         return self
+
+    def says(self) -> dict[str, Any]:
+        """What may be amended, as it is now."""
+        return {name: getattr(self, name) for name in SAID}
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its officers."""
@@ -281,7 +286,7 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """What froze when the round opened stays; a deadline that applicants rely on only moves away."""
         call = model.get(Call, self.call)
-        changed = {name: value for name, value in said(self).items() if value != getattr(call, name)}
+        changed = {name: value for name, value in said(self).items() if value != call.says()[name]}
         wrong = [each for each in self.fixed(call) if each.field in changed]
         if call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))

@@ -101,6 +101,7 @@ class OrganizationAmended(Event):
     name_tg: str | None = None
     kind: OrganizationKind | None = None
     city: str | None = None
+    country: str | None = None
     website: str | None = None
 
 
@@ -167,6 +168,7 @@ class Organization(
         SignatoryAuthorized,
         SignatoryRevoked,
     ),
+    changed_by=(OrganizationImported, OrganizationAmended),
 ):
     """``registered → verified → suspended → closed``.
 
@@ -222,6 +224,7 @@ class Organization(
                     given=self.given | names_of(event.name_ru, event.name_tg),
                     of_kind=event.kind or self.of_kind,
                     city=event.city or self.city,
+                    country=event.country or self.country,
                     website=event.website or self.website,
                     given_website=event.website or self.given_website,
                 )
@@ -244,7 +247,13 @@ class Organization(
     def says(self) -> dict[str, str | None]:
         """What may be amended, as it is now."""
         names = self.given | (self.record.names if self.record else {})
-        known = {"name": self.name, "kind": self.of_kind, "city": self.city, "website": self.website}
+        known = {
+            "name": self.name,
+            "kind": self.of_kind,
+            "city": self.city,
+            "country": self.country,
+            "website": self.website,
+        }
         return known | {field: names.get(language) for field, language in NAMES.items()}
 
     def at_ror(self, field: str) -> bool:
@@ -421,6 +430,7 @@ class AmendOrganization(
     name_tg: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Tajik"))] | None = None
     kind: OfKind | None = None
     city: City | None = None
+    country: Country | None = None
     website: Website | None = None
 
     @classmethod

@@ -195,6 +195,7 @@ class Proposal(
         ProposalDeclined,
         ProposalWithdrawn,
     ),
+    changed_by=(ProposalRevised,),
 ):
     """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn."""
 
@@ -269,6 +270,10 @@ class Proposal(
 
     def _partner(self, organization: str, partner: Partner) -> Self:
         return msgspec.structs.replace(self, partners={**self.partners, organization: partner})
+
+    def says(self) -> dict[str, str]:
+        """Its text, as it is now."""
+        return {"title": self.title, "abstract": self.abstract}
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its investigator, and the officers of the organizations that stand behind it."""

@@ -152,7 +152,8 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
         given=_listed(_by_language(row.given) | new),
         kind=e.kind or row.kind,
         city=e.city or row.city,
-        place=called(e.city or row.city, row.country),
+        country=e.country or row.country,
+        place=called(e.city or row.city, e.country or row.country),
         website=e.website or row.website,
         given_website=e.website or row.given_website,
     )

@@ -22,7 +22,6 @@ from hub.tables import TABLES
 from web.reads.mapping import order, reading, snake, table_of
 from web.schema import document
 
-
 # An operation is asked for several viewers, one after another.
 _parsed = lru_cache(4)(parse)
 

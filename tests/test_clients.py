@@ -104,6 +104,19 @@ def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_
             assert answer.status_code == 400 and "position of the log" in answer.text, last
 
 
+def test_a_place_that_the_log_does_not_have_is_refused_and_not_waited_at(region_dsn):
+    _, token, id = told(author_and_draft(region_dsn))
+    with opened(region_dsn) as url, httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http:
+        head = http.post(f"{url}/graphql", json={"query": "{ hub { head } }"}).json()["data"]["hub"]["head"]
+        text = "subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) { event { position } } }"
+        asked = {"query": text, "variables": json.dumps({"id": id, "after": -1})}
+        for after, last in ((-1, ""), (head + 1, ""), (2**31 - 1, ""), (0, str(head + 500))):
+            asked["variables"] = json.dumps({"id": id, "after": after})
+            headers = {"accept": "text/event-stream"} | ({"last-event-id": last} if last else {})
+            answer = http.get(f"{url}/graphql", params=asked, headers=headers).text
+            assert "BAD_INPUT" in answer and f"it ends at {head}" in answer and "id:" not in answer
+
+
 def test_what_an_error_kept_back_is_heard_by_whoever_comes_back(region_dsn):
     person, token, id = told(author_and_draft(region_dsn))
     again = told(token_of(region_dsn, person))

@@ -1,14 +1,15 @@
 """The house itself: imports go one way, and nothing is left unfolded. Each check has a positive control."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
-from graphql import GraphQLEnumType, build_schema
+from graphql import GraphQLEnumType, TypeDefinitionNode, build_schema
 
 import domain.standing  # noqa: F401  every subject is defined
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
-from web.schema import schema
+from web.schema import document, schema
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
@@ -125,6 +126,11 @@ def test_every_type_of_the_schema_and_every_value_of_an_enum_says_what_it_means(
     assert undescribed(schema()) == []
     planted = build_schema('"Said." type Query { color: Color } enum Color { "Said." RED GREEN }')
     assert undescribed(planted) == ["Color", "Color.GREEN"]
+
+
+def test_every_name_of_the_schema_means_one_thing():
+    names = [each.name.value for each in document().definitions if isinstance(each, TypeDefinitionNode)]
+    assert len(names) > 100 and [name for name, times in Counter(names).items() if times > 1] == []
 
 
 def test_an_input_says_how_much_fits():

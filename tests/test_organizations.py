@@ -125,7 +125,8 @@ def test_what_is_said_of_an_organization_is_amended_from_outside_it():
     )
     # What stands there already is no change.
     given(*told).when(amend(name="Umarov Institute", city="Khujand"), by=OFFICER).then(amended(city="Khujand"))
-    given(*told).when(amend(kind="laboratory"), by=OFFICER).then()
+    given(*told).when(amend(kind="laboratory", country="TJ"), by=OFFICER).then()
+    given(*told).when(amend(country="KG"), by=OFFICER).then(amended(country="KG"))
     given(*told, amended(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт")).when(
         amend(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт"), by=OFFICER
     ).then()
@@ -146,6 +147,10 @@ def test_an_authority_amends_in_its_own_country_only():
     tj = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     given(*REGION, REGISTERED, tj).when(amend(city="Khujand"), by=ZARINA).then(amended(city="Khujand"))
     given(*REGION, REGISTERED, uz).when(amend(city="Khujand"), by=ZARINA).refused(Reason.NOT_PERMITTED)
+    # Where it is now counts, once that was corrected.
+    moved = amended(country="UZ")
+    given(*REGION, REGISTERED, moved, uz).when(amend(city="Osh"), by=ZARINA).then(amended(city="Osh"))
+    given(*REGION, REGISTERED, moved, tj).when(amend(city="Osh"), by=ZARINA).refused(Reason.NOT_PERMITTED)
 
 
 def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here():
@@ -165,7 +170,7 @@ def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here
     several = amend(name="Other", city="Osh", name_tg="Донишкада")
     given(*REGION, at_ror).when(several, by=OFFICER).refused(Reason.NOT_PERMITTED, "name", "city")
     fixed = given(*REGION, at_ror).fixed(OFFICER, NEW, "AmendOrganization")
-    assert fixed == ["name", "kind", "city", "name_ru"]
+    assert fixed == ["name", "kind", "city", "country", "name_ru"]
     assert not given(*REGION, REGISTERED).fixed(OFFICER, NEW, "AmendOrganization")
     # What ROR says as well changes nothing.
     given(*REGION, at_ror).when(amend(name="Umarov Institute", name_ru="Институт Умарова"), by=OFFICER).then()

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.calls import AmendCall
+from domain.calls import AmendCall, Criterion
 from domain.core import Refusal, refuse
+from domain.organizations import ImportOrganization
 from domain.people import GrantRole
 from domain.proposals import ConfirmPartner, InvitePartner, ReviseProposal
 from hub.door import Hub
@@ -307,5 +308,78 @@ def test_an_event_that_changes_parts_of_a_record_says_which(region_dsn):
             assert own[0] == {"type": "ProposalRevised", "changed": ["Abstract"]}
             assert own[-1] == {"type": "ProposalDrafted", "changed": []}
             assert (await (await client()).data(mine, id=draft))["proposal"] is None
+
+    told(story())
+
+
+def test_an_event_says_what_something_was_and_what_it_became(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people, anybody = await people_of(hub), await client()
+            center = people["rahimova"]
+            calls = "{ calls(where: { status: [PUBLISHED] }) { nodes { id title closesAt quorum blindness } } }"
+            call = (await anybody.data(calls))["calls"]["nodes"][0]
+            id, later = call["id"], datetime(2027, 12, 1, 9, tzinfo=UTC)
+            await hub.do(AmendCall(call=id, title="Energy", reason="Shorter"), center)
+            criteria = (Criterion("Merit", 60), Criterion("Reach", 40))
+            more = AmendCall(
+                call=id, title="Energy", closes_at=later, quorum=4, blindness="open", criteria=criteria, reason="More"
+            )
+            await hub.do(more, center)
+            history = """query($id: ID!, $first: Int!, $after: String) { node(id: $id) { ... on Record {
+                history(first: $first, after: $after) { nodes { type changes { field name before after } }
+                pageInfo { endCursor } } } } }"""
+            told_of = (await anybody.data(history, id=id, first=1))["node"]["history"]
+            parts = {each["field"]: each for each in told_of["nodes"][0]["changes"]}
+            # What was given as it stood is no change.
+            assert set(parts) == {"closesAt", "quorum", "blindness", "criteria"}
+            assert (parts["closesAt"]["before"], parts["closesAt"]["after"]) == (call["closesAt"], later.isoformat())
+            assert (parts["quorum"]["before"], parts["quorum"]["after"]) == (str(call["quorum"]), "4")
+            assert (parts["blindness"]["before"], parts["blindness"]["after"]) == (call["blindness"], "OPEN")
+            assert parts["criteria"]["after"] == "Merit: 60\nReach: 40" and parts["criteria"]["before"].count(": ") > 1
+            # Page by page it is the same.
+            after = told_of["pageInfo"]["endCursor"]
+            earlier = (await anybody.data(history, id=id, first=5, after=after))["node"]["history"]["nodes"]
+            assert earlier[0]["changes"] == [
+                {"field": "title", "name": "Title", "before": call["title"], "after": "Energy"}
+            ]
+            assert all(each["changes"] == [] for each in earlier[1:])
+            page = (await Client(app).http.get(f"/calls/{id}")).text
+            assert "<ins>Energy</ins>" in page and f"<del>{call['title']}</del>" in page and "<ins>4</ins>" in page
+            # What ROR says anew is told, too.
+            ror = 'query { organizations(where: {ror: "01c9f4y89"}) { nodes { id name city country kind } } }'
+            before = (await anybody.data(ror))["organizations"]["nodes"][0]
+            moved = ImportOrganization(
+                ror="01c9f4y89",
+                name=before["name"],
+                names={"ru": "Иначе"},
+                kind=before["kind"].lower(),
+                city="Osh",
+                country=before["country"],
+            )
+            await hub.do(moved, "hub")
+            told_of = (await anybody.data(history, id=before["id"], first=1))["node"]["history"]["nodes"][0]
+            parts = {each["field"]: (each["before"], each["after"]) for each in told_of["changes"]}
+            assert parts["city"] == (before["city"], "Osh") and parts["nameRu"][1] == "Иначе"
+            assert "name" not in parts and "country" not in parts
+
+    told(story())
+
+
+def test_a_partner_that_confirmed_another_text_is_seen(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            author = people["karimova"]
+            query = "{ proposals(first: 100, where: {mine: true}) { nodes { id status partners { status } } } }"
+            found = (await (await client(author)).data(query))["proposals"]["nodes"]
+            confirmed = [{"status": "CONFIRMED"}]
+            id = next(each["id"] for each in found if each["status"] == "DRAFT" and confirmed[0] in each["partners"])
+            as_author = Client(app).http
+            as_author.cookies.set("hub_session", await hub.identity.session(author))
+            assert "The text was changed since." not in (await as_author.get(f"/proposals/{id}")).text
+            await hub.do(ReviseProposal(proposal=id, abstract="Another plan"), author)
+            page = (await as_author.get(f"/proposals/{id}")).text
+            assert page.count("The text was changed since.") == 1
 
     told(story())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
-from domain.organizations import AppointOfficer, DismissOfficer
+from domain.organizations import AppointOfficer, AuthorizeSignatory, DismissOfficer
 from domain.people import GrantRole
 from domain.proposals import (
     AssessRisk,
@@ -864,6 +864,28 @@ def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(re
                 "Номи <mark>тоҷикӣ" in (await client.get("/search?text=тоҷикӣ", headers={"accept-language": "tg"})).text
             )
             assert "Changed: Name in Tajik" in (await client.get(f"/organizations/{id}")).text
+
+    told(story())
+
+
+def test_whoever_may_know_sees_who_signs_for_an_organization(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people, schema = await people_of(hub), hub.models.schema
+            officer = people["toktogulov"]
+            id = await hub.log.pool.fetchval(f"SELECT organization FROM {schema}.officer WHERE person = $1", officer)
+            own, center = await as_(hub, app, officer), await as_(hub, app, people["rahimova"])
+            assert "/do/revokeSignatory" not in (await own.get(f"/organizations/{id}")).text
+            person = people["karimova"]
+            await hub.do(AuthorizeSignatory(organization=id, person=person), officer)
+            page = (await center.get(f"/organizations/{id}")).text
+            assert "May sign agreements" in page and f"/people/{person}" in page
+            assert "/do/revokeSignatory" in (await own.get(f"/organizations/{id}")).text
+            query = "query($id: ID!) { organization(id: $id) { signatories { since person { id } } } }"
+            found = await (await client(people["rahimova"])).data(query, id=id)
+            assert [each["person"] for each in found["organization"]["signatories"]] == [{"id": person}]
+            for stranger in (await client(), await client(people["osmonov"])):
+                assert (await stranger.data(query, id=id))["organization"]["signatories"] == []
 
     told(story())
 

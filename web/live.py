@@ -10,6 +10,11 @@ from graphql import GraphQLError
 from hub.log import Log, Recorded
 
 MOST, MOST_EACH, POLL, KEPT = 2_000, 100, 0.1, 5_000
+BEYOND = (
+    "The log has no position %(after)s: it ends at %(head)s. If you have heard of events after that, the hub was "
+    "brought back from a backup without them: compare what you hold with it."
+)
+"""What is said to who asks for events after a position that the log does not have."""
 
 
 class Live:
@@ -26,14 +31,20 @@ class Live:
         self._task: asyncio.Task[None] | None = None
 
     async def follow(self, after: int | None = None, who: str | None = None) -> AsyncIterator[Recorded]:
-        """Every event after a position (or from now on), until the hub closes; ``who`` is who listens, if anybody."""
+        """Every event after a position (or from now on), until the hub closes; ``who`` is who listens, if anybody.
+
+        A place that the log does not have is refused: who waited there would hear nothing for long, and then miss some.
+        """
         # Whoever has signed in finds a place, however many others listen.
         if self._waiting >= MOST or self._by[who] >= (MOST_EACH if who else MOST // 2):
             raise GraphQLError("Too many are listening: try again in a moment.", extensions={"code": "BUSY"})
         self._waiting += 1
         self._by[who] += 1
         try:
-            position = await self._log.head() if after is None else after
+            head = await self._log.head()
+            position = head if after is None else after
+            if not 0 <= position <= head:
+                raise GraphQLError(BEYOND % {"after": after, "head": head}, extensions={"code": "BAD_INPUT"})
             if self._task is None or self._task.done():
                 self._head = await self._log.head()
                 self._recent.clear()

@@ -196,6 +196,28 @@ def difference(before: str, after: str) -> Markup:
     return shown
 
 
+SHORT = 80
+"""Up to so many letters what was and what became of it are read beside each other."""
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
+
+
+def _said(value: str | None) -> str:
+    # As the API writes it: a time, a choice, or what somebody wrote.
+    if value is None:
+        return ""
+    return moment(value) if _INSTANT.fullmatch(value) else label(value) if value in LABELS else value
+
+
+def changed(before: str | None, after: str | None) -> Markup:
+    """What something was and what it became: a text in one, word by word, what is short beside each other."""
+    old, new = _said(before), _said(after)
+    if max(len(old), len(new)) > SHORT:
+        return difference(old, new)
+    return Markup(" ").join(
+        Markup(f"<{tag}>{{}}</{tag}>").format(text) for tag, text in (("del", old), ("ins", new)) if text
+    )
+
+
 @lru_cache(4_000)
 def _text(message: str, language: str) -> Markup:
     return Markup(translations(language).gettext(message))
@@ -247,6 +269,7 @@ def environment() -> Environment:
         "_": said,
         "label": label,
         "difference": difference,
+        "changed": changed,
         "menu": MENU,
         "asset": assets.address,
         "drawing": drawing,

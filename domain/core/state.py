@@ -56,6 +56,7 @@ class StateMeta(msgspec.StructMeta):
         *,
         kind: Kind | None = None,
         on: tuple[type[Event], ...] = (),
+        changed_by: tuple[type[Event], ...] = (),
         **options: Any,
     ) -> "StateMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, **options})
@@ -63,6 +64,7 @@ class StateMeta(msgspec.StructMeta):
             setattr(cls, "kind", kind)
             setattr(cls, "on", on)
             setattr(cls, "types", frozenset(event.type for event in on))
+            setattr(cls, "changed_by", changed_by)
         return cls
 
 
@@ -70,11 +72,13 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
     """What decisions need to know of one entity (or of one claim). A new one, with nothing folded in, says "absent".
 
     ``kind`` names the entity, ``on`` the events it evolves on; loading it is one query: its tag, those types.
+    ``changed_by`` are the events that change what it ``says``.
     """
 
     kind: ClassVar[Kind] = Kind("")
     on: ClassVar[tuple[type[Event], ...]] = ()
     types: ClassVar[frozenset[str]] = frozenset()
+    changed_by: ClassVar[tuple[type[Event], ...]] = ()
 
     id: str = ""
     status: str = ""
@@ -82,6 +86,10 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
     def evolve(self, event: Event) -> Self:
         """This state after the event."""
         raise NotImplementedError
+
+    def says(self) -> dict[str, Any]:
+        """What people said of it and may change, by the names of the commands' fields."""
+        return {}
 
     @property
     def mentionable(self) -> bool:

@@ -44,7 +44,15 @@ LIST_COSTS, TOTAL_COSTS, EACH_COSTS = 10, 100, 20
 SAMPLED, MOST_RANKED = 70, 1_000
 """So many of the newest of a kind tell how common what is searched for is. Where one in five has it, so many hits, the
 newest, are put in the order of how well they fit; else all are."""
-LATE_COSTS = {"actions": 5, "asOf": 50, "region": 200, "collaborators": 50, "applications": 50}
+LATE_COSTS = {
+    "actions": 5,
+    "asOf": 50,
+    "changes": 20,
+    "changed": 20,
+    "region": 200,
+    "collaborators": 50,
+    "applications": 50,
+}
 _JOINT = {"organization", "proposal", "partner"}
 LATE_TABLES = {
     "asOf": {"entry"},

@@ -12,13 +12,10 @@ from domain.core import (
     N_,
     Refusal,
     Sealed,
-    every_command,
     every_event,
-    meta_of,
     mutation_of,
     record_field,
     sentence,
-    tagged_fields,
 )
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
@@ -112,48 +109,6 @@ async def words(reading: "Reading", late: Late, items: Sequence[list[Any]], valu
     return [translated(SAYS.get(type, type), reading.viewer.language) for (type,) in items]
 
 
-def _titles() -> dict[str, dict[str, str]]:
-    # Of events that may leave all but their record as it was: what each of their fields is called in a form.
-    found: dict[str, dict[str, str]] = {}
-    for event in every_event():
-        own, kind, _ = next(iter(tagged_fields(event)))
-        parts = [each for each in msgspec.structs.fields(event) if each.name not in (own, "reason")]
-        if not parts or not all(each.default is None for each in parts):
-            continue
-        called = {
-            field.name: str(meta_of(field.type).get("title", ""))
-            for command in every_command()
-            if command.on.kind == kind
-            for field in msgspec.structs.fields(command)
-        }
-        found |= {name: {each.name: called[each.name] for each in parts} for name in (event.type, *event.was)}
-    return found
-
-
-_TITLES = _titles()
-
-
-@loads("changed")
-async def changed(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
-    """What an event that changes a part of its record has changed, as forms call it."""
-    fields: dict[int, set[str]] = {}
-    if wanted := [position for type, position in items if type in _TITLES]:
-        rows = await reading.hub.log.pool.fetch(
-            """SELECT position, ARRAY(SELECT key FROM json_each(data) WHERE json_typeof(value) <> 'null') AS fields
-               FROM hub.event WHERE position = ANY($1)""",
-            wanted,
-        )
-        fields = {row["position"]: set(row["fields"]) for row in rows}
-    return [
-        [
-            translated(title, reading.viewer.language)
-            for name, title in _TITLES.get(type, {}).items()
-            if name in fields[position]
-        ]
-        for type, position in items
-    ]
-
-
 @loads("actions")
 async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """What the viewer may do with each record."""
@@ -177,7 +132,7 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
                 "final": action.command.final,
                 "missing": [missing(each, language) for each in (refusal.every if refusal else ())],
                 "fixed": [missing(each, language) for each in action.fixed],
-                "needs": [_camel(each) for each in action.needs if each != record_field(action.command)],
+                "needs": [camel(each) for each in action.needs if each != record_field(action.command)],
             }
             every.append(project(reading, of, late, made, values))
         found.append(every)
@@ -189,11 +144,12 @@ def missing(refusal: Refusal, language: str) -> dict[str, Any]:
     return {
         "code": refusal.reason.value,
         "message": translated(refusal.message, language, refusal.values),
-        "about": refusal.field and _camel(refusal.field),
+        "about": refusal.field and camel(refusal.field),
     }
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """The name of a field of a command, as the API has it."""
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
 
