@@ -217,7 +217,8 @@ Criteria = Annotated[
         min_length=1,
         max_length=12,
         title=N_("Criteria"),
-        description=N_("One per line, as “name: percent”; together 100."),
+        description=N_("Together 100 percent."),
+        extra_json_schema={"typed": N_("One per line, as “name: percent”.")},
     ),
 ]
 Quorum = Annotated[int, Meta(ge=1, le=12, title=N_("Reviews needed for a decision"))]

@@ -141,7 +141,7 @@ def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[
         case inspect.DateType():
             return N_("A date is asked for, as in 2027-03-01."), {}
         case inspect.VarTupleType() if isinstance(type.item_type, inspect.StructType):
-            return N_("One per line is asked for, as “name: percent”; a name has at least 2 characters."), {}
+            return N_("Each needs a name of at least 2 characters, and a whole number of percent."), {}
         case inspect.BoolType():
             return N_("Yes or no is asked for."), {}
         case inspect.LiteralType():

@@ -37,7 +37,7 @@ from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import bare_type, commands, fields, record_type
-from web.showing import city, country, label, language_name
+from web.showing import city, country, label, language_name, named
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
@@ -379,6 +379,7 @@ class Forms:
             value = given.get(field.name, "")
         # How a country is written is said to whoever writes it, not to whoever chooses it.
         help = "" if choices and not kind else translated(str(meta.get("description", "")), language)
+        help = " ".join(filter(None, (translated(str(meta.get("typed", "")), language), help)))
         for each, contribution in asked.items() if cls is not UninvitePartner else ():
             words = translated(N_("%(organization)s is asked for:"), language, {"organization": each.words})
             help = f"{help} {words} {contribution}".strip()
@@ -442,9 +443,9 @@ class Forms:
         # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
         answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
-        named = _ORGANIZATION if "names" in type.fields else ""
+        said = _ORGANIZATION if "names" in type.fields else ""
         may = "may: actions { mutation available reason fixed { message about } }"
-        wanted = f"id shown: {titled} {' '.join(selected)} {named} {asked} {may}"
+        wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
         if not found or "shown" not in found:
@@ -460,7 +461,7 @@ class Forms:
         return was, {
             "id": id,
             "path": path_of(id),
-            "title": found["shown"],
+            "title": named({**found, "name": found["shown"], "names": found.get("namesBy")}),
             "summary": found.get("aboutText"),
             "lead": found.get("aboutLead"),
             "names": [found["shown"], *(each["text"] for each in found.get("namesBy", ()))],

@@ -46,7 +46,7 @@ Language = Literal["en", "ru", "tg", "ky", "kk", "uz", "tk"]
 def meta_of(annotation: Any) -> dict[str, Any]:
     """What a field's type says of it: title, description, pattern, widget; the nearest word counts.
 
-    What is needed ``later`` may be left empty now.
+    What is needed ``later`` may be left empty now; ``typed`` says how a form takes it.
     """
     found: dict[str, Any] = {}
     for inner in getattr(annotation, "__args__", ()):
@@ -55,5 +55,6 @@ def meta_of(annotation: Any) -> dict[str, Any]:
     for extra in getattr(annotation, "__metadata__", ()):
         if isinstance(extra, Meta):
             found |= {name: value for name in ("title", "description", "pattern") if (value := getattr(extra, name))}
-            found |= {k: v for k, v in (extra.extra_json_schema or {}).items() if k in ("widget", "format", "later")}
+            more = extra.extra_json_schema or {}
+            found |= {name: more[name] for name in ("widget", "format", "later", "typed") if name in more}
     return found
