@@ -155,6 +155,22 @@ def test_everybody_can_use_the_pages_that_are_shown_once(visitor, language, firs
         page.goto("/explorer?page=calls")
         page.locator(".graphiql-container .mtk8").first.wait_for(timeout=30_000)
         look("explorer", settles=700)
+        # What only some forms have: a search in them, what is here already, what cannot be changed.
+        sign_in(page, AUTHOR)
+        page.goto(f"/do/invitePartner?proposal={id}")
+        page.locator("#organization").fill("Dushanbe")
+        page.locator("#organization-found label").nth(11).wait_for(state="detached")
+        look("search in a form")
+        page.goto("/do/registerOrganization")
+        page.locator("#name").fill("Osh State Universty")
+        page.locator("#kind").select_option("university")
+        page.locator("#city").fill("Osh")
+        page.locator("#country").select_option("KG")
+        send()
+        look("here already")
+        sign_in(page, CENTER)
+        page.goto(f"/do/amendCall?call={call}")
+        look("what cannot be changed")
     assert not found, json.dumps(found, indent=1, ensure_ascii=False)
 
 
