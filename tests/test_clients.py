@@ -117,6 +117,17 @@ def test_a_place_that_the_log_does_not_have_is_refused_and_not_waited_at(region_
             assert "BAD_INPUT" in answer and f"it ends at {head}" in answer and "id:" not in answer
 
 
+def test_what_is_asked_for_of_each_event_costs_little(region_dsn):
+    _, token, id = told(author_and_draft(region_dsn))
+    with opened(region_dsn) as url, httpx2.Client(headers={"authorization": f"Bearer {token}"}) as http:
+        revised(http, url, id, "Heard")
+        nested = "event { record { history(first: 60) { nodes { changes { before after } } } } }"
+        text = f"subscription($id: ID!) {{ recordChanged(id: $id, after: 0) {{ {nested} }} }}"
+        asked = {"query": text, "variables": json.dumps({"id": id})}
+        with http.stream("GET", f"{url}/graphql", params=asked, headers={"accept": "text/event-stream"}) as stream:
+            assert any("TOO_COSTLY" in line and "2,000" in line for line in stream.iter_lines())
+
+
 def test_what_an_error_kept_back_is_heard_by_whoever_comes_back(region_dsn):
     person, token, id = told(author_and_draft(region_dsn))
     again = told(token_of(region_dsn, person))

@@ -72,6 +72,29 @@ def test_a_proposal_from_draft_to_submission(region_dsn):
     told(story())
 
 
+def test_a_long_text_costs_each_time_that_it_is_asked_for(region_dsn):
+    """By however many names, however deep: an answer has some megabytes at most."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, id = await client(person), await draft_of(hub, person)
+            names = " ".join(f"a{n}: %s" for n in range(55))
+            for asked in (
+                f"history(first: 20) {{ nodes {{ changes {{ {names % (('before',) * 55)} }} }} }}",
+                f"history(first: 20) {{ nodes {{ {names % (('leaf',) * 55)} }} }}",
+                f"history(first: 9) {{ nodes {{ record {{ ... on Proposal {{ {names % (('abstract',) * 55)} }} }} }} }}",
+                "history(first: 99) { nodes { record { history(first: 9) { nodes { changes { before } } } } } }",
+            ):
+                assert (
+                    await author.code(f"query($id: ID!) {{ proposal(id: $id) {{ {asked} }} }}", id=id) == "TOO_COSTLY"
+                )
+            answer = await author.answer("{ proposals(first: 100) { nodes { title abstract } } }")
+            assert 4_000 < answer.json()["extensions"]["cost"] < 6_000
+
+    told(story())
+
+
 def test_a_refusal_says_all_that_there_is_to_mend(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, client):

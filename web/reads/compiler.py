@@ -25,6 +25,7 @@ from graphql import (
     GraphQLSchema,
     InlineFragmentNode,
     get_named_type,
+    get_nullable_type,
 )
 from graphql.execution.values import get_directive_values
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
@@ -53,6 +54,12 @@ LATE_COSTS = {
     "collaborators": 50,
     "applications": 50,
 }
+LONG_COSTS = {
+    **dict.fromkeys(("abstract", "summary", "before", "after", "leaf", "data"), 40),
+    **dict.fromkeys(("harms", "safeguards"), 10),
+    **dict.fromkeys(("contribution", "reason", "statusReason"), 4),
+}
+"""What a text costs each time that it is asked for, by any name: two for each thousand letters that it may have."""
 _JOINT = {"organization", "proposal", "partner"}
 LATE_TABLES = {
     "asOf": {"entry"},
@@ -251,10 +258,13 @@ class Compiler:
         type, here = get_named_type(definition.type), (*path, key)
         match how.kind:
             case "column":
-                return self._column(type, name, how, str(alias)), lambda values: 0
+                long = LONG_COSTS.get(name, 0)
+                return self._column(type, name, how, str(alias)), lambda values: long
             case "embedded":
-                value = f'{alias}."{how.name or snake(name)}"'
-                return self._embedded(definition.type, chosen, value), lambda values: 1
+                value, long = f'{alias}."{how.name or snake(name)}"', self._long(type, chosen)
+                if isinstance(get_nullable_type(definition.type), GraphQLList):
+                    long *= LIST_COSTS
+                return self._embedded(definition.type, chosen, value), lambda values: 1 + long
             case "one":
                 return self._get(type, chosen, f'{alias}."{how.by}"', here)
             case "get":
@@ -279,6 +289,12 @@ class Compiler:
             case "late":
                 return self._late(parent, definition, nodes[0], how, chosen, alias, here)
         raise TypeError(f"{parent.name}.{name} has no reading")
+
+    def _long(self, type: GraphQLNamedType, selections: Selections) -> int:
+        # What the texts cost that are asked for of a part of a record.
+        if not isinstance(type, GraphQLObjectType):
+            return 0
+        return sum(LONG_COSTS.get(nodes[0].name.value, 0) for nodes in self.collect(type, selections).values())
 
     def _column(self, type: GraphQLNamedType, name: str, how: Reading, alias: str) -> str:
         if how.sql:
@@ -839,7 +855,8 @@ class Compiler:
         alias: str | None,
         path: tuple[str, ...],
     ) -> tuple[str, Cost]:
-        name, plan, costs = node.name.value, None, LATE_COSTS.get(node.name.value, 1)
+        name, plan = node.name.value, None
+        costs = LATE_COSTS.get(name, 1) + self._long(get_named_type(definition.type), selections)
         cost: Cost = lambda values: costs  # noqa: E731
         if name == "asOf":
             # The record as it stood: the same selection over rows that were folded anew, in the place of the tables.

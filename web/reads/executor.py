@@ -41,6 +41,8 @@ from web.reads.viewer import Viewer, Viewers
 K = TypeVar("K")
 V = TypeVar("V")
 MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
+MAX_COST_HEARD = 2_000
+"""What is asked for of each event that somebody listens to costs at most this: there may be many of them."""
 TIMEOUT = 5.0
 _PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
 FEW = 4
@@ -125,10 +127,10 @@ def too_slow() -> GraphQLError:
     return limited("TOO_SLOW", f"This took longer than {TIMEOUT:.0f} seconds: ask for less at once.")
 
 
-def within_cost(cost: int) -> None:
+def within_cost(cost: int, most: int = MAX_COST) -> None:
     """Refuse what would read too much, before anything is read."""
-    if cost > MAX_COST:
-        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {MAX_COST:,} is allowed: ask for fewer at once.")
+    if cost > most:
+        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
 
 
 class Reads:

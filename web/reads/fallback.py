@@ -29,7 +29,7 @@ from projections.core import is_record
 from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
-from web.reads.executor import Prepared, Reading, Reads, within_cost
+from web.reads.executor import MAX_COST, MAX_COST_HEARD, Prepared, Reading, Reads, within_cost
 from web.reads.mapping import table_of
 from web.reads.plan import Plan, Values
 from web.reads.viewer import Viewer, Viewers
@@ -137,13 +137,19 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
 
 
 def planned(
-    context: Context, type: GraphQLObjectType, nodes: Sequence[FieldNode], viewer: Viewer, *, named: bool = False
+    context: Context,
+    type: GraphQLObjectType,
+    nodes: Sequence[FieldNode],
+    viewer: Viewer,
+    *,
+    named: bool = False,
+    most: int = MAX_COST,
 ) -> Plan:
     """How what these nodes ask for of one record is read; raises what is wrong with it, or that it costs too much."""
     reads, values = context.reads, _of_record(context, "", viewer)
     compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=named)
     plan = compiler.standing(type, [node.selection_set for node in nodes if node.selection_set])
-    within_cost(plan.costs(values))
+    within_cost(plan.costs(values), most)
     return plan
 
 
@@ -167,7 +173,8 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     if isinstance(type, GraphQLInterfaceType):
         type = info.schema.type_map[kind_named(id).capitalize()]
     assert isinstance(type, GraphQLObjectType)
-    return await read(context, planned(context, type, info.field_nodes, viewer, named=True), id, viewer)
+    plan = planned(context, type, info.field_nodes, viewer, named=True, most=MAX_COST_HEARD)
+    return await read(context, plan, id, viewer)
 
 
 def _changes(name: str) -> Any:
