@@ -17,7 +17,7 @@ from hub.locks import Lock
 from hub.log import WRITER, Happened, Log, Recorded
 from hub.tables import TABLES, ddl, digest, first_difference, indexes
 from projections import history
-from projections.core import FoldFailed, Row, every_row, fold
+from projections.core import FoldFailed, Row, every_row, fold, is_record
 from projections.words import vector
 
 RowKey = tuple[str, tuple[str, ...]]
@@ -46,6 +46,7 @@ class Batch:
         self.parked: list[dict[str, Any]] = []
         self.blocked = set(parked)
         self._skipped: set[RowKey] = set()
+        self.withdrawn: list[dict[str, Any]] = []
 
     def add_all(self, happened: Sequence[Happened | Recorded], begin: int) -> int:
         """Fold these events from one of them on; answers which is the first that has to wait for a row."""
@@ -78,7 +79,10 @@ class Batch:
             try:
                 after = self.changed[key] = fold(step.cls, row, event, happened.at)
                 if step.whole:
-                    concerned.append(getattr(after or row, "readers", ()))
+                    before, now = getattr(row, "readers", ()), getattr(after or row, "readers", ())
+                    concerned.append(now)
+                    if is_record(step.cls):
+                        self._withdraw(key[1][0], before, now, happened.position)
             except FoldFailed as failure:
                 self.blocked.add(key)
                 self.parked.append(
@@ -86,6 +90,11 @@ class Batch:
                 )
         self.entries.append(history.entry(event, happened.position, happened.actor, happened.at, concerned))
         return True
+
+    def _withdraw(self, record: str, before: Sequence[str], after: Sequence[str], position: int) -> None:
+        # Who may read a record no more, reads nothing of what happened in it before.
+        if before and before != after and (gone := set(before).difference(after)):
+            self.withdrawn.append({"record": record, "readers": sorted(gone), "position": position})
 
     def encode(self) -> None:
         """Encode what was folded since: so much less has to be done when the rows are written."""
@@ -108,6 +117,9 @@ class Batch:
         if skipped := self._skipped - {(each["table"], each["key"]) for each in self.parked}:
             # A rebuild may have made them whole meanwhile: then nothing is written, and all is read anew.
             tables["!skipped"] = [{"table": table, "key": key} for table, key in sorted(skipped)]
+        if entries and self.withdrawn:
+            # Last: the entries of this batch are among those that it is about.
+            tables["!withdrawn"] = self.withdrawn
         return _ENCODER.encode(tables).decode()
 
     def _worded(self, table: str, key: tuple[str, ...], row: Row) -> Row | msgspec.Raw:
@@ -216,6 +228,7 @@ class Models:
             began = at = await db.fetchval(f"SELECT at FROM {self.schema}.position FOR UPDATE")
             await self._seen_all(db)
             reading, writing = asyncio.create_task(self._next(at)), None
+            withdrawn: list[dict[str, Any]] = []
             try:
                 with _replaying():
                     while chunk := await reading:
@@ -227,10 +240,14 @@ class Models:
                             await writing
                         writing = asyncio.create_task(self._write(db, payload, batch.entries, at, chunk[-1].position))
                         at = chunk[-1].position
+                        withdrawn += batch.withdrawn
                         self.keep(batch)
                         say(at)
                     if writing is not None:
                         await writing
+                    if withdrawn:
+                        # Once for all that was replayed: nothing finds the entries of a record meanwhile.
+                        await db.execute(f"SELECT {self.schema}.withdraw($1)", _ENCODER.encode(withdrawn).decode())
             finally:
                 # Where one of them fails, the other lets go of its connection before anybody else uses that.
                 begun = [task for task in (reading, writing) if task is not None and not task.done()]

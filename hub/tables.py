@@ -70,7 +70,7 @@ def ddl(schema: str) -> str:
             # In the row, where a search that ranks a thousand of them looks; what is longer and shown to few moves out.
             statements.append(f"ALTER TABLE {table} ALTER search SET STORAGE MAIN")
         statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
-    statements.append(writing(schema))
+    statements += [withdrawing(schema), writing(schema)]
     statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
     statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
     return ";\n".join(statements)
@@ -141,6 +141,8 @@ def writing(schema: str) -> str:
                     INSERT INTO {schema}.parked
                         SELECT * FROM json_populate_recordset(NULL::{schema}.parked, part.value)
                         ON CONFLICT DO NOTHING;
+                WHEN '!withdrawn' THEN
+                    PERFORM {schema}.withdraw(part.value);
                 WHEN '!skipped' THEN
                     IF EXISTS (SELECT FROM json_populate_recordset(NULL::{schema}.parked, part.value) s
                                WHERE NOT EXISTS (SELECT FROM {schema}.parked p
@@ -151,6 +153,21 @@ def writing(schema: str) -> str:
             END LOOP;
             UPDATE {schema}.touched SET at = $3 WHERE "table" = ANY(written);
         END $$"""
+
+
+def withdrawing(schema: str) -> str:
+    """The function that takes readers from the earlier entries of records that they may read no more."""
+    gone = "gone.record = e.record AND e.position < gone.position"
+    return f"""
+        CREATE OR REPLACE FUNCTION {schema}.withdraw(json) RETURNS void LANGUAGE sql AS $$
+            WITH gone AS MATERIALIZED (
+                SELECT * FROM json_to_recordset($1) AS w (record text, readers text[], position bigint))
+            UPDATE {schema}.entry e
+            SET readers = ARRAY(
+                SELECT r FROM unnest(e.readers) WITH ORDINALITY u (r, n)
+                WHERE NOT EXISTS (SELECT FROM gone WHERE {gone} AND r = ANY (gone.readers)) ORDER BY n)
+            WHERE EXISTS (SELECT FROM gone WHERE {gone} AND e.readers && gone.readers)
+        $$"""
 
 
 TABLES = {cls.table: cls for cls in every_row()}

@@ -11,7 +11,7 @@ from projections.core import AUDITORS, Row
 class EntryRow(Row, table="entry", key=("position",), index=("record position",)):
     """An event in the history of its record; ``organization`` is another record that it names.
 
-    Its readers are those who could read what it changed, at that time.
+    Its readers are those who could read what it changed, at that time, and have been able to read its record since.
     """
 
     position: int

@@ -80,10 +80,11 @@ def test_a_long_text_costs_each_time_that_it_is_asked_for(region_dsn):
             person = (await people_of(hub))["karimova"]
             author, id = await client(person), await draft_of(hub, person)
             names = " ".join(f"a{n}: %s" for n in range(55))
+            record = f"record {{ ... on Proposal {{ {names % (('abstract',) * 55)} }} }}"
             for asked in (
                 f"history(first: 20) {{ nodes {{ changes {{ {names % (('before',) * 55)} }} }} }}",
                 f"history(first: 20) {{ nodes {{ {names % (('leaf',) * 55)} }} }}",
-                f"history(first: 9) {{ nodes {{ record {{ ... on Proposal {{ {names % (('abstract',) * 55)} }} }} }} }}",
+                f"history(first: 9) {{ nodes {{ {record} }} }}",
                 "history(first: 99) { nodes { record { history(first: 9) { nodes { changes { before } } } } } }",
             ):
                 assert (

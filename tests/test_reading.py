@@ -13,9 +13,10 @@ from domain.organizations import (
     VerifyOrganization,
 )
 from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
-from domain.proposals import DraftProposal, InvitePartner
+from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
 from domain.seals import SealedModel, SealReadModels
 from hub.door import Hub
+from hub.models import verify
 from hub.reading import principals, readable, record
 from hub.tables import TABLES
 from tests.test_log import person, region, told
@@ -91,6 +92,54 @@ def test_a_draft_is_shown_to_its_own_and_to_nobody_else(dsn):
         assert not await sees(other)
         await hub.do(ErasePerson(person=author), author)
         assert not await sees(author)
+        await hub.close()
+
+    told(story())
+
+
+def test_who_is_asked_no_more_reads_nothing_of_what_happened_before(dsn):
+    """Not in the list of all that happened, either; asked again, they read what happens from then on."""
+
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, _, lead, (draft, *_) = await furnished(hub)
+        schema = hub.models.schema
+        partner = await hub.log.pool.fetchval(
+            f"SELECT id FROM {schema}.organization WHERE id <> $1 AND status = 'verified' LIMIT 1", lead
+        )
+        invite = InvitePartner(proposal=draft, organization=partner, contribution="Data")
+        uninvite = UninvitePartner(proposal=draft, organization=partner)
+
+        async def read_by(principal):
+            sql = (
+                f"SELECT type FROM {hub.models.schema}.entry WHERE record = $1 AND $2 = ANY (readers) ORDER BY position"
+            )
+            return [row["type"] for row in await hub.log.pool.fetch(sql, draft, principal)]
+
+        office, revised = f"{partner}/office", ReviseProposal(proposal=draft, abstract="For partners alone")
+        await hub.do(uninvite, author)
+        await hub.do(invite, author)
+        await hub.do(revised, author)
+        assert await read_by(office) == ["PartnerInvited", "ProposalRevised"]
+        await hub.do(uninvite, author)
+        assert await read_by(office) == []
+        await hub.do(invite, author)
+        await hub.do(ReviseProposal(proposal=draft, abstract="Asked again"), author)
+        assert await read_by(office) == ["PartnerInvited", "ProposalRevised"]
+        assert (await read_by(author))[-5:] == [
+            "PartnerInvited",
+            "ProposalRevised",
+            "PartnerUninvited",
+            "PartnerInvited",
+            "ProposalRevised",
+        ]
+        # A replay says the same, also when it is one with what others did at once.
+        live = [await read_by(office), await read_by(author)]
+        assert (await verify(hub.log, hub.models))[1] is None
+        await hub.rebuild()
+        assert [await read_by(office), await read_by(author)] == live
+        await hub.do(uninvite, author)
+        assert await read_by(office) == [] and (await verify(hub.log, hub.models))[1] is None
         await hub.close()
 
     told(story())
