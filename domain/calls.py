@@ -1,6 +1,6 @@
 """Calls for proposals, and their rounds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -227,15 +227,17 @@ ConflictYears = Annotated[int, Meta(ge=0, le=10, title=N_("Years for which a sha
 Blind = Annotated[Blindness, Meta(title=N_("Blindness of reviews"))]
 
 
-def _unfit(opens_at: datetime, closes_at: datetime, criteria: tuple[Criterion, ...]) -> Iterator[Refusal]:
-    if closes_at <= opens_at:
+def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
+    opens_at, closes_at = said.get("opens_at"), said.get("closes_at")
+    if opens_at and closes_at and closes_at <= opens_at:
         yield Refusal(Reason.INVALID, N_("The round has to close after it opens."), "closes_at")
-    total = sum(each.weight for each in criteria)
-    if total != 100:
-        message = N_("The weights of the criteria have to add up to 100; these are %(total)s.")
-        yield Refusal(Reason.INVALID, message, "criteria", total=total)
-    if len({each.name.casefold() for each in criteria}) < len(criteria):
-        yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
+    if criteria := said.get("criteria"):
+        total = sum(each.weight for each in criteria)
+        if total != 100:
+            message = N_("The weights of the criteria have to add up to 100; these are %(total)s.")
+            yield Refusal(Reason.INVALID, message, "criteria", total=total)
+        if len({each.name.casefold() for each in criteria}) < len(criteria):
+            yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
 
 
 class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
@@ -251,9 +253,14 @@ class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
     blindness: Blind = "single_blind"
     conflict_years: ConflictYears = 3
 
+    @classmethod
+    def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:
+        """Its times, and its criteria."""
+        return _unfit(given)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It closes after it opens, and the weights add up to 100."""
-        refuse(_unfit(self.opens_at, self.closes_at, self.criteria))
+        refuse(self.unfit(msgspec.structs.asdict(self)))
         yield CallDrafted(
             call=act.new("call"),
             officer=act.actor,
@@ -288,16 +295,15 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
         """What froze when the round opened stays; a deadline that applicants rely on only moves away."""
         call = model.get(Call, self.call)
         changed = {name: value for name, value in said(self).items() if value != call.says()[name]}
-        wrong = [each for each in self.fixed(call) if each.field in changed]
+        wrong = [each for each in self.fixed(call, model, act) if each.field in changed]
         if call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
-        as_amended = msgspec.structs.replace(call, **changed)
-        refuse([*wrong, *_unfit(as_amended.opens_at, as_amended.closes_at, as_amended.criteria)])
+        refuse([*wrong, *_unfit(call.says() | changed)])
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)
 
     @classmethod
-    def fixed(cls, record: Call) -> Iterator[Refusal]:
+    def fixed(cls, record: Call, model: Model, act: Act) -> Iterator[Refusal]:
         """What applicants and reviewers rely on, once the round is open."""
         for name in FROZEN if record.status == "open" else ():
             yield Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)

@@ -1,7 +1,7 @@
 """Organizations: universities, laboratories, data centers, technology parks, ministries and their officers."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from msgspec import Meta
@@ -27,7 +27,7 @@ from domain.core import (
     refuse,
     ror_is_valid,
 )
-from domain.people import Person
+from domain.people import HubRole, Person
 
 OrganizationKind = Literal[
     "university",
@@ -332,15 +332,18 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
     website: Website | None = None
     ror: Ror | None = None
 
+    @classmethod
+    def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:
+        """Its ROR id has to be one."""
+        if given.get("ror") and not ror_is_valid(_ror(given["ror"])):
+            yield Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """One organization per ROR id; the check digits are checked."""
-        ror = None
-        if self.ror:
-            ror = self.ror.strip().rstrip("/").rpartition("/")[2].lower()
-            if not ror_is_valid(ror):
-                raise Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
-            if model.get(RorHolder, ror).status:
-                raise Refusal(Reason.ALREADY_TAKEN, N_("An organization with this ROR id is already here."), "ror")
+        refuse(self.unfit({"ror": self.ror}))
+        ror = _ror(self.ror) if self.ror else None
+        if ror and model.get(RorHolder, ror).status:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("An organization with this ROR id is already here."), "ror")
         yield OrganizationRegistered(
             organization=act.new("organization"),
             name=self.name,
@@ -350,6 +353,11 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
             website=self.website,
             ror=ror,
         )
+
+
+def _ror(typed: str) -> str:
+    # Also where its address was given.
+    return typed.strip().rstrip("/").rpartition("/")[2].lower()
 
 
 class ImportOrganization(Command, on=Organization, by=Role.HUB):
@@ -444,13 +452,16 @@ class AmendOrganization(
         organization = model.get(Organization, self.organization)
         given = ((field, getattr(self, field), known) for field, known in organization.says().items())
         changed = {field: value for field, value, known in given if value not in (None, known)}
-        refuse(each for each in self.fixed(organization) if each.field in changed)
+        refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
         if changed:
             yield OrganizationAmended(organization=self.organization, reason=self.reason, **changed)
 
     @classmethod
-    def fixed(cls, record: Organization) -> Iterator[Refusal]:
-        """What ROR says."""
+    def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:
+        """What ROR says; and no authority moves an organization into another country, or out of its own."""
+        if not (record.at_ror("country") or (HubRole.CENTER_OFFICER, "") in model.get(Person, act.actor).hub_roles):
+            message = N_("Only an officer of the Center corrects the country.")
+            yield Refusal(Reason.NOT_PERMITTED, message, "country")
         for field in record.says():
             if record.at_ror(field):
                 message = N_(

@@ -1,6 +1,7 @@
 """Joint proposals: drafted, confirmed by every partner, submitted, returned, recommended, awarded."""
 
 import hashlib
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
@@ -166,11 +167,12 @@ class ProposalWithdrawn(Event):
 
 
 class Partner(msgspec.Struct, frozen=True):
-    """A partner organization, as decisions see it."""
+    """A partner organization, as decisions see it; ``revision`` is that of the text that it confirmed."""
 
     country: str
     contribution: str
     status: Literal["invited", "confirmed", "declined"] = "invited"
+    revision: int = 0
 
 
 class Proposal(
@@ -244,7 +246,7 @@ class Proposal(
                 return to(self, partners=left)
             case PartnerConfirmed():
                 old = self.partners[event.organization]
-                return self._partner(event.organization, to(old, status="confirmed"))
+                return self._partner(event.organization, to(old, status="confirmed", revision=self.revision))
             case PartnerDeclined():
                 old = self.partners[event.organization]
                 return self._partner(event.organization, to(old, status="declined"))
@@ -443,8 +445,11 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
         if partner and partner.status != "declined":
             if partner.contribution == self.contribution:
                 return
-            message = N_("It was asked already, for something else: take that invitation back first.")
-            raise Refusal(Reason.WRONG_STATUS, message, "organization")
+            message = N_(
+                "It was asked already, for this: “%(contribution)s”. To ask for something else, take that back first."
+            )
+            asked = textwrap.shorten(partner.contribution, 200, placeholder=" …")
+            raise Refusal(Reason.WRONG_STATUS, message, "organization", contribution=asked)
         if len(proposal.partners) >= 50 and partner is None:
             raise Refusal(Reason.TOO_LARGE, N_("A proposal has at most 50 partners."), "organization")
         yield PartnerInvited(
@@ -479,9 +484,9 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
     organization: PartnerField
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Each partner is confirmed by its own officer."""
+        """Each partner is confirmed by its own officer; anew, where the text was changed since."""
         partner = _asked(model, self.proposal, self.organization)
-        if partner.status != "confirmed":
+        if partner.status != "confirmed" or partner.revision != model.get(Proposal, self.proposal).revision:
             yield PartnerConfirmed(proposal=self.proposal, organization=self.organization)
 
 
@@ -578,7 +583,7 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         if self.until <= act.at:
             raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
         if self.until > act.at + LONGEST:
-            raise Refusal(Reason.INVALID, N_("This is more than a year away."), "until")
+            raise Refusal(Reason.INVALID, N_("At most a year from now."), "until")
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
 

@@ -146,7 +146,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         else:
             tried = [] if others else [cls(**{own: id})]
         if not tried:
-            found.append(Action(cls, _barred(cls, record, model, act), needs, tuple(cls.fixed(record))))
+            found.append(Action(cls, _barred(cls, record, model, act), needs, tuple(cls.fixed(record, model, act))))
             continue
         refusals: list[Refusal] = []
         does = False

@@ -38,30 +38,40 @@ def lines_of(cls: type[Command]) -> frozenset[str]:
 
 _HALF = re.compile("[\ud800-\udfff]")
 _BREAK = re.compile(r" *[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029][ \t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]*")
-# What turns the letters after it around, so that a name reads as another: Unicode's embeddings, overrides, isolates.
-_TURN = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# What turns the letters after it around, so that a name reads as another: Unicode's embeddings, overrides, isolates;
+# and what nobody sees at all.
+_UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\x01-\x08\x0e-\x1b\x7f\u200b\u2060]")
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def tidy(value: Any, line: bool = False) -> Any:
     """A text in Unicode's composed form, without blanks around it; empty where nothing of it can be seen.
 
-    A ``line`` has no breaks in it, nor anything that turns its letters around.
+    A ``line`` has no breaks in it, nor anything unseen that parts its letters or turns them around.
     """
     if isinstance(value, str):
         value = unicodedata.normalize("NFC", value).strip().strip("\ufeff").strip()
         if line:
-            value = _TURN.sub("", _BREAK.sub(" ", value)).strip()
+            value = _UNSEEN.sub("", _BREAK.sub(" ", value)).strip()
         return value if any(_seen(letter) for letter in value) else ""
-    return value
+    if isinstance(value, list | tuple):
+        # Of several things, each says in a line what it is called.
+        return tuple(tidy(each, True) for each in value)
+    return {name: tidy(each, line) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _seen(letter: str) -> bool:
-    return not letter.isspace() and unicodedata.category(letter) not in ("Cf", "Mn")
+    return not letter.isspace() and letter not in _FILLERS and unicodedata.category(letter) not in ("Cf", "Mn")
+
+
+NULL = N_("A text holds a null character: remove it.")
+"""What is said of a text that PostgreSQL cannot hold."""
 
 
 def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]:
     """What is wrong with each field; empty where a command can be made of it."""
     found: dict[str, Refusal] = {}
+    fits: dict[str, Any] = {}
     for field, type in fields_of(cls).values():
         value = tidy(given.get(field.name), field.name in lines_of(cls))
         if value is None or value == "" or value == ():
@@ -74,18 +84,25 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
         if isinstance(value, str) and _HALF.search(value):
             found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
             continue
+        if isinstance(value, str) and "\0" in value:
+            found[field.name] = Refusal(Reason.INVALID, NULL, field.name)
+            continue
         kind = kind_of(field.type)
         if kind and isinstance(value, str) and not kind[0].admits(value):
             words = N_("This is no id of this kind: %(kind)s.")
             found[field.name] = Refusal(Reason.INVALID, words, field.name, kind=kind[0].name)
             continue
         try:
-            converted = msgspec.convert(value, field.type, strict=False)
+            converted = fits[field.name] = msgspec.convert(value, field.type, strict=False)
             if isinstance(converted, date) and not 1900 <= converted.year < 2200:
                 found[field.name] = Refusal(Reason.INVALID, N_("A year from 1900 to 2199 is asked for."), field.name)
         except msgspec.ValidationError as error:
             message, values = _words(type, value, error)
             found[field.name] = Refusal(Reason.INVALID, message, field.name, **values)
+    for refusal in cls.unfit(fits):
+        first = found.setdefault(refusal.field or "", refusal)
+        if first is not refusal:
+            first.further += (refusal,)
     for name in given:
         if name not in cls.__struct_fields__:
             found[name] = Refusal(Reason.INVALID, N_("There is no such field."), name)
@@ -94,7 +111,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
 
 def command(cls: type[Command], given: Mapping[str, Any]) -> Command:
     """The command; raises the ``Refusal`` of each field that does not fit. Empty values count as not given."""
-    refuse(problems(cls, given).values())
+    refuse([each for wrong in problems(cls, given).values() for each in wrong.every])
     plain = {name: tidy(value, name in lines_of(cls)) for name, value in given.items() if value is not None}
     for field, _ in fields_of(cls).values():
         if plain.get(field.name) == "" and not takes_empty(field):

@@ -11,6 +11,7 @@ from datetime import datetime
 from domain.core import N_, Command, Event, Reason, Refusal, State
 from domain.standing import RECORDS, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey
+from hub.checking import NULL
 from hub.log import Log, Recorded
 from hub.models import Batch, Models
 from hub.states import Key, Missing, S, States
@@ -202,7 +203,7 @@ class Turn:
             salt = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
             data = self._log.codec.encode(event, salt)
             if b"\\u0000" in data and _NULL.search(data):
-                raise Refusal(Reason.INVALID, N_("A text holds a null character: remove it."))
+                raise Refusal(Reason.INVALID, NULL)
             if len(data) > MAX_DATA:
                 raise Refusal(Reason.TOO_LARGE, N_("This is too long to be recorded: shorten its texts."))
             tags, actor = tuple(event.tags), pending.act.actor

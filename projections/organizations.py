@@ -23,7 +23,7 @@ from domain.organizations import (
     names_of,
 )
 from projections.core import CENTER, PUBLIC, Row, office
-from projections.places import called
+from projections.places import called, country_called
 
 _collator = cache(Collator)
 _READ = {"tg": ("tg", "ru")}
@@ -39,15 +39,15 @@ class Name(msgspec.Struct, frozen=True):
 class OrganizationRow(
     Row,
     table="organization",
-    search=("name", "other_names", "place"),
-    fuzzy=("name", "other_names", "place"),
+    search=("name", "other_names", "cities", "countries"),
+    fuzzy=("name", "other_names", "cities"),
     index=("country", "status", "kind", "sort_en", "sort_ru", "sort_tg"),
 ):
     """An organization; everybody may read it.
 
     ``given`` are the names that were given here, which a language keeps where ROR has none; ``given_website`` likewise.
     ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
-    ``place`` is all that its city and its country are called, in the region's languages.
+    ``cities`` and ``countries`` are all that its own are called in the region's languages.
     """
 
     id: OrganizationId
@@ -62,7 +62,8 @@ class OrganizationRow(
     status: str
     city: str
     country: str
-    place: str
+    cities: str
+    countries: str
     latitude: float | None
     longitude: float | None
     website: str | None
@@ -117,7 +118,8 @@ def _row(
         status=status,
         city=e.place.city,
         country=e.place.country,
-        place=called(e.place.city, e.place.country),
+        cities=called(e.place.city),
+        countries=country_called(e.place.country),
         latitude=e.place.latitude,
         longitude=e.place.longitude,
         website=e.website or website,
@@ -153,7 +155,8 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
         kind=e.kind or row.kind,
         city=e.city or row.city,
         country=e.country or row.country,
-        place=called(e.city or row.city, e.country or row.country),
+        cities=called(e.city or row.city),
+        countries=country_called(e.country or row.country),
         website=e.website or row.website,
         given_website=e.website or row.given_website,
     )

@@ -66,10 +66,10 @@ Urgench|Ургенч|Урганҷ
 Ust-Kamenogorsk|Усть-Каменогорск
 """
 _COUNTRIES = {
-    "KG": "Kyrgyzstan Кыргызстан Киргизия Қирғизистон",
+    "KG": "Kyrgyzstan Kyrgyz Republic Кыргызстан Кыргызская Кыргыз Республикасы Киргизия Қирғизистон",
     "KZ": "Kazakhstan Казахстан Қазақстан Қазоқистон",
     "TJ": "Tajikistan Таджикистан Тоҷикистон",
-    "TM": "Turkmenistan Туркменистан Туркманистон",
+    "TM": "Turkmenistan Türkmenistan Туркменистан Туркмения Туркманистон",
     "UZ": "Uzbekistan Узбекистан Ӯзбекистон Oʻzbekiston",
 }
 
@@ -92,6 +92,11 @@ def city_for(language: str, city: str) -> str:
     return city
 
 
-def called(city: str, country: str) -> str:
-    """All that a place is called, its country included: what it is found by."""
-    return " ".join(dict.fromkeys((city, *_cities().get(city, ()), *_COUNTRIES.get(country, "").split())))
+def called(city: str) -> str:
+    """All that a city is called."""
+    return " ".join(dict.fromkeys((city, *_cities().get(city, ()))))
+
+
+def country_called(code: str) -> str:
+    """All that a country is called: of one outside the region its code."""
+    return f"{code} {_COUNTRIES.get(code, '')}".strip()

@@ -61,6 +61,7 @@ class ProposalRow(
     versions: tuple[Version, ...]
     drafted_at: datetime
     changed_at: datetime
+    revised_at: datetime
     submitted_at: datetime | None
     returned_until: datetime | None
     offered: bool
@@ -90,6 +91,7 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         versions=(),
         drafted_at=at,
         changed_at=at,
+        revised_at=at,
         submitted_at=None,
         returned_until=None,
         offered=False,
@@ -107,6 +109,7 @@ def revised(row: ProposalRow, e: ProposalRevised, at: datetime) -> ProposalRow:
         abstract=row.abstract if e.abstract is None else e.abstract,
         revision=row.revision + 1,
         changed_at=at,
+        revised_at=at,
     )
 
 

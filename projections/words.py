@@ -27,6 +27,8 @@ _LATIN = str.maketrans(
     }
     | {"ş": "sh", "ı": "i", "ß": "ss"}
 )
+# Who has no such letters on a keyboard types those of Russian: what has them is found by either.
+_PLAIN = str.maketrans(dict(zip("ғқӣӯҳҷңөүұіһәҒҚӢӮҲҶҢӨҮҰІҺӘ", "гкиухчноууихаГКИУХЧНОУУИХА", strict=True)))
 LOOKED_FOR = 200
 """How many characters of a query count."""
 
@@ -55,8 +57,9 @@ def _known(part: str) -> tuple[str, ...]:
 
 
 def vector(*texts: str) -> str:
-    """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes."""
+    """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes; also in Russian letters alone."""
     parts = {part for text in texts for part in text.split()}
+    parts |= {part.translate(_PLAIN) for part in parts if not part.isascii()}
     found = {word for part in parts for word in _known(part)}
     return "'" + "' '".join(found) + "'" if found else ""
 

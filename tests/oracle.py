@@ -170,7 +170,12 @@ class Oracle:
                     (
                         row["status"] in ("draft", "returned")
                         and any(
-                            p["status"] == "invited" and p["organization"] + "/office" in self.principals for p in asked
+                            (
+                                p["status"] == "invited"
+                                or (p["status"] == "confirmed" and p["answered_at"] < row["revised_at"])
+                            )
+                            and p["organization"] + "/office" in self.principals
+                            for p in asked
                         )
                     )
                     or (

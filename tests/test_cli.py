@@ -102,7 +102,9 @@ def test_from_the_first_person_to_a_call(hub):
     code, out, _ = hub(*draft, "--criteria", "Excellence: 60", "--criteria", "Impact: 40", "--json")
     assert code == 0 and json.loads(out)["record"].startswith("call_")
     code, _, err = hub(*draft, "--criteria", "Excellence: 60")
-    assert code == 1 and "INVALID" in err and "criteria" in err
+    assert code == 2 and "--criteria: The weights of the criteria have to add up to 100; these are 60." in err
+    code, _, err = hub(*draft, "--criteria", "Excellence: 60", "--title", "x", "--quorum", "99")
+    assert code == 2 and all(f"--{each}: " in err for each in ("title", "quorum", "criteria"))
     code, _, err = hub(*draft, "--criteria", "Excellence")
     assert code == 2 and "name: percent" in err
     code, _, err = hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", "person_nobody")

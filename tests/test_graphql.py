@@ -84,7 +84,7 @@ def test_a_long_text_costs_each_time_that_it_is_asked_for(region_dsn):
             for asked in (
                 f"history(first: 20) {{ nodes {{ changes {{ {names % (('before',) * 55)} }} }} }}",
                 f"history(first: 20) {{ nodes {{ {names % (('leaf',) * 55)} }} }}",
-                f"history(first: 9) {{ nodes {{ {record} }} }}",
+                f"history(first: 10) {{ nodes {{ {record} }} }}",
                 "history(first: 99) { nodes { record { history(first: 9) { nodes { changes { before } } } } } }",
             ):
                 assert (
@@ -119,7 +119,19 @@ def test_a_refusal_says_all_that_there_is_to_mend(region_dsn):
             # What does not fit by itself is all said, too.
             short = {**input, "title": "W", "summary": "x", "quorum": 99}
             every = (await officer.data(text, input=short))["draftCall"]["refusal"]["missing"]
+            assert [each["about"] for each in every] == [
+                *("title", "summary", "quorum", "closesAt", "criteria", "criteria")
+            ]
+            # A name in a list is one line, too; a text that cannot be held says which it is.
+            named = [{"name": "Novelty: 60\n\u202eTeam\u0007", "weight": 100}]
+            whole = {**input, "closesAt": "2027-05-01T09:00:00Z", "criteria": named}
+            made = (await officer.data(text, input=whole))["draftCall"]["receipt"]["record"]
+            said = (await officer.data("query($id: ID!) { call(id: $id) { criteria { name } } }", id=made))["call"]
+            assert said["criteria"] == [{"name": "Novelty: 60 Team"}]
+            null = {**whole, "title": "\0\0\0", "summary": "A text \0 with one", "quorum": 99}
+            every = (await officer.data(text, input=null))["draftCall"]["refusal"]["missing"]
             assert [each["about"] for each in every] == ["title", "summary", "quorum"]
+            assert "null character" in every[0]["why"] and "null character" in every[1]["why"]
             open_call = (
                 "{ calls(where: {status: [OPEN]}) { nodes { actions { mutation fixed { about code message } } } } }"
             )

@@ -151,6 +151,10 @@ def test_an_authority_amends_in_its_own_country_only():
     moved = amended(country="UZ")
     given(*REGION, REGISTERED, moved, uz).when(amend(city="Osh"), by=ZARINA).then(amended(city="Osh"))
     given(*REGION, REGISTERED, moved, tj).when(amend(city="Osh"), by=ZARINA).refused(Reason.NOT_PERMITTED)
+    # It takes nothing out of its country: that is the Center's to correct.
+    out = amend(country="UZ", city="Osh")
+    given(*REGION, REGISTERED, tj).when(out, by=ZARINA).refused(Reason.NOT_PERMITTED, "country")
+    assert given(*REGION, REGISTERED, tj).fixed(ZARINA, NEW, "AmendOrganization") == ["country"]
 
 
 def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here():
@@ -202,8 +206,9 @@ def test_a_website_that_was_given_here_stays_until_ror_has_one():
 
 def test_a_place_is_found_and_shown_in_the_readers_language():
     row = fold(OrganizationRow, None, msgspec.structs.replace(IMPORTED, place=Place("Khujand", "TJ")), NOW)
-    assert {"Khujand", "Худжанд", "Хуҷанд", "Тоҷикистон"} <= set(row.place.split())
-    assert "Бишкек" in fold(OrganizationRow, row, amended(city="Bishkek"), NOW).place
+    assert row.cities == "Khujand Худжанд Хуҷанд" and "Тоҷикистон" in row.countries
+    moved = fold(OrganizationRow, row, amended(city="Bishkek", country="KG"), NOW)
+    assert moved.cities == "Bishkek Бишкек" and "Киргизия" in moved.countries and moved.country == "KG"
     shown = {each: city_for(each, "Khujand") for each in ("en", "ru", "tg")}
     assert shown == {"en": "Khujand", "ru": "Худжанд", "tg": "Хуҷанд"}
     # Where Tajik says as Russian does, and a place that nobody has written down.

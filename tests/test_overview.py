@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -381,5 +382,21 @@ def test_a_partner_that_confirmed_another_text_is_seen(region_dsn):
             await hub.do(ReviseProposal(proposal=id, abstract="Another plan"), author)
             page = (await as_author.get(f"/proposals/{id}")).text
             assert page.count("The text was changed since.") == 1
+            # Its officer is asked anew, on their first page and here, and says so with a press.
+            officer = people["toktogulov"]
+            as_officer = Client(app).http
+            as_officer.cookies.set("hub_session", await hub.identity.session(officer))
+            waiting = "{ proposals(first: 100, where: {awaitsMyAnswer: true}) { nodes { id } } }"
+            mine = await client(officer)
+            assert {"id": id} in (await mine.data(waiting))["proposals"]["nodes"]
+            page = (await as_officer.get(f"/proposals/{id}")).text
+            address = re.search(rf'href="(/do/confirmPartner\?proposal={id}[^"]+)">Confirm the new text', page)[1]
+            organization = address.rpartition("=")[2]
+            sent = {"proposal": id, "organization": organization, "!key": "anew"}
+            assert (await as_officer.post("/do/confirmPartner", data=sent)).status_code == 303
+            assert {"id": id} not in (await mine.data(waiting))["proposals"]["nodes"]
+            for each in (as_author, as_officer):
+                page = (await each.get(f"/proposals/{id}")).text
+                assert "The text was changed since" not in page and "Confirm the new text" not in page
 
     told(story())

@@ -186,6 +186,12 @@ def test_a_partner_is_invited_and_answers_for_itself():
     other = InvitePartner(proposal=P, organization=BISHKEK, contribution="All the field data")
     for told in ((*REGION, DRAFTED, INVITED), READY):
         given(*told).when(other, by=ZARINA).refused(Reason.WRONG_STATUS, "organization")
+    # Where the text was changed since, its officer says so anew, or leaves it.
+    revised = ProposalRevised(proposal=P, abstract="Another plan")
+    given(*READY, revised).when(confirm, by=AIBEK).then(CONFIRMED)
+    given(*READY, revised, CONFIRMED).when(confirm, by=AIBEK).then()
+    assert "ConfirmPartner" in given(*READY, revised).may(AIBEK, P)
+    assert "ConfirmPartner" not in given(*READY).may(AIBEK, P)
     anew = msgspec.structs.replace(INVITED, contribution="All the field data")
     given(*READY, declined).when(other, by=ZARINA).then(anew)
 

@@ -102,6 +102,13 @@ def test_counts_stay_right_through_changes(region_dsn, monkeypatch, kept, change
                 assert found["typed"]["totalCount"] == len(found["typed"]["nodes"]) == one
                 assert found["misspelled"]["totalCount"] == len(found["misspelled"]["nodes"]) == one
                 assert found["organization"]["written"]["totalCount"] == one
+            # Who confirmed before the text was changed is waited for, until they say so anew.
+            sql = f"""SELECT p.organization FROM {schema}.partner p JOIN {schema}.officer o USING (organization)
+                      WHERE p.proposal = $1 AND o.person = $2 AND p.status = 'confirmed'"""
+            (again,) = [each["organization"] for each in await hub.log.pool.fetch(sql, id, officer)]
+            assert {"title": title} in (await Client(app, secrets[2]).data(COUNTS, **given))["waiting"]["nodes"]
+            await after(ConfirmPartner(proposal=id, organization=again), person=officer)
+            assert {"title": title} not in (await Client(app, secrets[2]).data(COUNTS, **given))["waiting"]["nodes"]
             await after(InvitePartner(proposal=id, organization=partner, contribution="Field data"))
             waiting = (await Client(app, secrets[2]).data(COUNTS, **given))["waiting"]
             assert {"title": title} in waiting["nodes"]

@@ -99,7 +99,7 @@ def application(
     memory = settings.answers * 1_000_000
     reads = Reads(hub, schema(), settings.until, memory - memory // 8)
     viewers = Viewers(hub)
-    endpoint = Endpoint(reads, viewers, live or Live(hub.log), _log.error)
+    endpoint = Endpoint(reads, viewers, live or Live(hub.log, settings.until), _log.error)
     site = Site(endpoint, settings.demo, settings.until, mailing)
     throttle, provider = Throttle(), Provider.told()
     forms, signing = Forms(site), Signing(site, throttle, provider is not None)

@@ -97,7 +97,7 @@ class Choosing:
         fits = [
             _choice(each, viewer.language) for each in nodes if each["status"] == "VERIFIED" and each["id"] not in left
         ]
-        first = await self._one(viewer, "organization", chosen) if chosen and chosen not in left else []
+        first = await self._one(viewer, "organization", chosen) if chosen else []
         rest = [each for each in fits if each.value != chosen]
         return Found(text, (*first, *rest[:SHOWN]), len(rest) > SHOWN)
 

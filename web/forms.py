@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -37,7 +38,7 @@ from web.preferences import KNOWN_ZONES, READER
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import bare_type, commands, fields, record_type
-from web.showing import city, country, label, language_name, named
+from web.showing import city, country, label, language_name, moment, named, said_of
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
@@ -46,6 +47,7 @@ ALIKE = N_(
     "one; if it is not, send this once more."
 )
 """What somebody is told who registers an organization that may be here already."""
+_PARTNER = "organization { name names { language text } }"
 _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
 WORTH_SAYING = 10
@@ -218,7 +220,8 @@ class Forms:
             for each in missing:
                 field = fields(cls).get(each["about"] or "")
                 if field in cls.__struct_fields__ and field != record_field(cls):
-                    wrong.setdefault(field, Refusal(each["code"], each["message"], field))
+                    told = f"{wrong[field].message} {each['message']}" if field in wrong else each["message"]
+                    wrong[field] = Refusal(each["code"], told, field)
                 else:
                     others.append(each["message"])
             if others and not wrong and (over := await self._over(request, viewer, cls, sent)):
@@ -408,7 +411,9 @@ class Forms:
             if not field.required and widget != "hidden"
             else None,
             choices=choices,
-            problem=translated(refusal.message, language, refusal.values) if refusal else "",
+            problem=" ".join(translated(each.message, language, each.values) for each in refusal.every)
+            if refusal
+            else "",
             most=most,
             rows=14 if (most or 0) > 5_000 else 5,
             markdown=meta.get("format") == "markdown",
@@ -426,6 +431,9 @@ class Forms:
             may = viewer.person is not None and await hub.may_make(viewer.person, cls, newest)
             return "" if may else translated(N_("This is not yours to do: it is for officers of the Center."), language)
         if (action := _action(cls, about)) is None:
+            if cls.while_ is not None and about["status"].lower() not in cls.while_:
+                words = N_("This is not yours to do, or it cannot be done while the record is “%(status)s”.")
+                return translated(words, language, {"status": about["status"].lower().replace("_", " ")})
             return translated(N_("This is not yours to do, or it does not fit this record."), language)
         return "" if action["available"] else action["reason"]
 
@@ -443,8 +451,10 @@ class Forms:
         # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
         answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
         asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
+        if cls is SubmitProposal:
+            asked += f" changed: revisedAt withPartners: partners {{ status answeredAt {_PARTNER} }}"
         said = _ORGANIZATION if "names" in type.fields else ""
-        may = "may: actions { mutation available reason fixed { message about } }"
+        may = "may: actions { mutation available reason fixed { message about } } stands: status"
         wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
         text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
         found = (await self._site.ask(text, viewer, {"id": id}))["node"]
@@ -466,6 +476,8 @@ class Forms:
             "lead": found.get("aboutLead"),
             "names": [found["shown"], *(each["text"] for each in found.get("namesBy", ()))],
             "country": found.get("isCountry"),
+            "status": found["stands"],
+            "unseen": [named(each["organization"]) for each in found.get("withPartners", ()) if _unseen(found, each)],
             "facts": tuple(_facts(found, viewer.language)) if cls is VerifyOrganization else (),
             "actions": found["may"],
         }
@@ -479,8 +491,13 @@ def _facts(found: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]
         yield language_name(each["language"]), each["text"]
     if found["isWebsite"]:
         yield translated(N_("Website"), language), found["isWebsite"]
-    ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("not listed there"), language)
+    ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
     yield "ROR", ror
+
+
+def _unseen(found: Mapping[str, Any], partner: Mapping[str, Any]) -> bool:
+    # Whether it confirmed another text than the one that is submitted.
+    return bool(partner["status"] == "CONFIRMED" and partner["answeredAt"] < found["changed"])
 
 
 def _action(cls: type[Command], about: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -490,7 +507,10 @@ def _action(cls: type[Command], about: Mapping[str, Any] | None) -> dict[str, An
 
 def _fixed(field: Field, why: str, value: str) -> Field:
     words = {each.value: each.words for each in field.choices}
-    value = value.replace("T", " ") if field.widget == "datetime-local" else words.get(value, value)
+    if field.widget == "datetime-local" and value:
+        value = moment(datetime.fromisoformat(value).replace(tzinfo=READER.get().tz).isoformat())
+    else:
+        value = words.get(value) or said_of(field.name, value)
     return replace(field, fixed=why, value=value, was=None, help="")
 
 

@@ -15,7 +15,7 @@ from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
 from web.schema.mutations import bare_type, camel, fields
-from web.showing import country, label
+from web.showing import country, label, said_of
 
 
 def selection(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
@@ -74,6 +74,8 @@ def widget_of(type: inspect.Type) -> str:
 
 def called(field: str, value: str) -> str:
     """A choice in words."""
+    if field == "blindness":
+        return said_of(field, value)
     return LANGUAGE_NAMES[value] if field == "language" else label(value.upper())
 
 

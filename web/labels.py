@@ -35,6 +35,7 @@ LABELS = {
     "OPEN": N_("open"),
     "DECIDED": N_("decided"),
     "ARCHIVED": N_("archived"),
+    "NOT_BLIND": N_("both sides know each other"),
     "SINGLE_BLIND": N_("applicants do not know their reviewers"),
     "DOUBLE_BLIND": N_("neither side knows the other"),
     "SUBMITTED": N_("submitted"),

@@ -20,8 +20,8 @@ BEYOND = (
 class Live:
     """Follows the log while somebody waits. Who falls behind reads the log itself, so nobody misses anything."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, until: int | None = None) -> None:
+        self._log, self._until = log, until
         self._recent: deque[Recorded] = deque(maxlen=KEPT)
         self._head = 0
         self._waiting = 0
@@ -41,9 +41,11 @@ class Live:
         self._waiting += 1
         self._by[who] += 1
         try:
-            head = await self._log.head()
+            head = await self._log.head() if self._until is None else self._until
             position = head if after is None else after
-            if not 0 <= position <= head:
+            if position < 0:
+                raise GraphQLError("Positions of the log begin at 0.", extensions={"code": "BAD_INPUT"})
+            if position > head:
                 raise GraphQLError(BEYOND % {"after": after, "head": head}, extensions={"code": "BAD_INPUT"})
             if self._task is None or self._task.done():
                 self._head = await self._log.head()

@@ -201,16 +201,27 @@ SHORT = 80
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
-def _said(value: str | None) -> str:
-    # As the API writes it: a time, a choice, or what somebody wrote.
-    if value is None:
+def said_of(field: str, value: str | None) -> str:
+    """What a field of a record says, in words: a value as the API writes it, its field as forms or the API name it."""
+    if not value:
         return ""
-    return moment(value) if _INSTANT.fullmatch(value) else label(value) if value in LABELS else value
+    if _INSTANT.fullmatch(value):
+        return moment(value)
+    match field:
+        case "country":
+            return country(value)
+        case "city":
+            return city(value)
+        case "blindness":
+            return label("NOT_BLIND" if value.upper() == "OPEN" else value.upper())
+        case "kind":
+            return label(value.upper())
+    return value
 
 
-def changed(before: str | None, after: str | None) -> Markup:
+def changed(field: str, before: str | None, after: str | None) -> Markup:
     """What something was and what it became: a text in one, word by word, what is short beside each other."""
-    old, new = _said(before), _said(after)
+    old, new = said_of(field, before), said_of(field, after)
     if max(len(old), len(new)) > SHORT:
         return difference(old, new)
     return Markup(" ").join(
@@ -270,6 +281,7 @@ def environment() -> Environment:
         "label": label,
         "difference": difference,
         "changed": changed,
+        "said_of": said_of,
         "menu": MENU,
         "asset": assets.address,
         "drawing": drawing,

@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -100,8 +100,13 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
         """Raise the ``Refusal`` for which this cannot be given to a record as it is, whatever it says."""
 
     @classmethod
-    def fixed(cls, record: Any) -> Iterator[Refusal]:
-        """The fields that this cannot change of a record as it is, each with why."""
+    def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:
+        """What of these values, each of which fits by itself, cannot be so, or not together; some may be missing."""
+        yield from ()
+
+    @classmethod
+    def fixed(cls, record: Any, model: Model, act: Act) -> Iterator[Refusal]:
+        """The fields that this cannot change of a record as it is, or the actor cannot, each with why."""
         yield from ()
 
     @classmethod

@@ -108,7 +108,8 @@ function drafts(form) {
   const first = JSON.stringify(held());
   let dirty = "unsaved" in form.dataset;
   const old = localStorage.getItem(place);
-  if (old && !form.querySelector(".wrong") && !dirty) {
+  // What was sent and came back holds what was typed last.
+  if (old && !("answered" in form.dataset) && !dirty) {
     const { at, values } = JSON.parse(old);
     const differs = Object.entries(held()).some(([name, value]) => name in values && values[name] !== value);
     if (differs) {
@@ -126,6 +127,7 @@ function drafts(form) {
         for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, values);
         dirty = true;
         offer.remove();
+        fields()[0]?.focus();
       });
       const away = button(words.discard, () => {
         localStorage.removeItem(place);
@@ -143,12 +145,11 @@ function drafts(form) {
     }
   }
   let waiting;
+  const remember = () => localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held() }));
   form.addEventListener("input", () => {
     dirty = JSON.stringify(held()) !== first;
     clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held() }));
-    }, 400);
+    waiting = setTimeout(remember, 400);
   });
   form.addEventListener("submit", (event) => {
     if (event.submitter?.name === "!preview") return preview(event, form);
@@ -156,6 +157,7 @@ function drafts(form) {
       event.preventDefault();
       return found(form, document.getElementById(`${event.submitter.value}-found`));
     }
+    if (dirty) remember();
     dirty = false;
     sessionStorage.setItem("sent", place);
     // Once is enough: the second press of an impatient thumb sends nothing.

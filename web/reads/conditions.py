@@ -35,8 +35,12 @@ def mine(t: str, value: str, by: Asker) -> str:
 
 
 def awaits_my_answer(t: str, value: str, by: Asker) -> str:
-    """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award."""
-    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.status = 'invited'"
+    """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award.
+
+    Who confirmed another text than the one that stands there now has not, either.
+    """
+    open = f"(p.status = 'invited' OR p.status = 'confirmed' AND p.answered_at < {t}.revised_at)"
+    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
     mine = f"p.organization = {by.offices('organization')}"
     partner = f"{t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine})"
     award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
