@@ -8,8 +8,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
-from bench.filling import BEGAN, Filling, fill
+from bench.filling import Filling, fill
 from bench.measure import Client, get, hub, p50, post, server, settled, shown
 from domain.proposals import ReturnProposal, ReviseProposal
 from hub.door import Hub
@@ -26,7 +27,7 @@ async def prepared(dsn: str, filling: Filling) -> tuple[str, str, int, float]:
     author = await opened.log.pool.fetchval(
         f"SELECT investigator FROM {opened.models.schema}.proposal WHERE id = $1", id
     )
-    until = BEGAN.replace(year=BEGAN.year + 100)
+    until = datetime.now(UTC) + timedelta(days=365)
     await opened.do(ReturnProposal(proposal=id, reason="Bench", until=until), filling.officer)
     session, head = await opened.identity.session(author), await opened.log.head()
     await opened.close()

@@ -81,7 +81,7 @@ class Batch:
                 if step.whole:
                     before, now = getattr(row, "readers", ()), getattr(after or row, "readers", ())
                     concerned.append(now)
-                    if is_record(step.cls):
+                    if step.record and before and before != now:
                         self._withdraw(key[1][0], before, now, happened.position)
             except FoldFailed as failure:
                 self.blocked.add(key)
@@ -93,7 +93,7 @@ class Batch:
 
     def _withdraw(self, record: str, before: Sequence[str], after: Sequence[str], position: int) -> None:
         # Who may read a record no more, reads nothing of what happened in it before.
-        if before and before != after and (gone := set(before).difference(after)):
+        if gone := set(before).difference(after):
             self.withdrawn.append({"record": record, "readers": sorted(gone), "position": position})
 
     def encode(self) -> None:
@@ -132,18 +132,19 @@ class Batch:
 
 
 class Step(NamedTuple):
-    """One of the rows that an event is folded into: which, whether it is made anew, whether it has readers."""
+    """One of the rows that an event is folded into: which, whether it is made anew, has readers, is a record's."""
 
     cls: type[Row]
     key: Callable[[Event], RowKey]
     makes: bool
     whole: bool
+    record: bool
 
 
 FOLDING: dict[type, list[Step]] = {}
 for _cls in every_row():
     for _event, (_, _makes) in _cls.folds.items():
-        FOLDING.setdefault(_event, []).append(Step(_cls, _cls.keyed(), _makes, _cls.within is None))
+        FOLDING.setdefault(_event, []).append(Step(_cls, _cls.keyed(), _makes, _cls.within is None, is_record(_cls)))
 
 
 @contextmanager

@@ -56,11 +56,18 @@ def _known(part: str) -> tuple[str, ...]:
     return _remembered(part) if len(part) <= _KEPT else _words(part)
 
 
+def _both(part: str) -> tuple[str, ...]:
+    plain = part.translate(_PLAIN)
+    return _words(part) if plain == part else (*_words(part), *_words(plain))
+
+
+_found_by = lru_cache(50_000)(_both)
+
+
 def vector(*texts: str) -> str:
     """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes; also in Russian letters alone."""
     parts = {part for text in texts for part in text.split()}
-    parts |= {part.translate(_PLAIN) for part in parts if not part.isascii()}
-    found = {word for part in parts for word in _known(part)}
+    found = {word for part in parts for word in (_found_by(part) if len(part) <= _KEPT else _both(part))}
     return "'" + "' '".join(found) + "'" if found else ""
 
 
