@@ -57,6 +57,25 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
+@contextmanager
+def _until_known() -> Iterator[None]:
+    """Whoever tells us to end while a child is begun is heeded once we know it: else nobody would end the child."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    kept = {
+        each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for each, handler in kept.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
+        for number in came:
+            signal.raise_signal(number)
+
+
 class Embedded:
     """One PostgreSQL over the data directory ``home``; only one process at a time may own it."""
 
@@ -153,7 +172,7 @@ class Embedded:
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        with log.open("ab") as out:
+        with log.open("ab") as out, _until_known():
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **self._as_user()
             )
@@ -262,19 +281,22 @@ class Embedded:
         if self._major(bin) >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
-        making = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            **self._as_user(),
-        )
+        making = None
         try:
+            with _until_known():
+                making = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                    **self._as_user(),
+                )
             _, said = making.communicate()
         except BaseException:
-            _end_session(making)
+            if making is not None:
+                _end_session(making)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
         if making.returncode:

@@ -363,6 +363,37 @@ def test_a_hub_that_is_told_to_end_before_it_is_open_leaves_nothing_running(afte
         assert Embedded(home).own() and not (home / "postgres" / "postmaster.pid").exists()
 
 
+def test_a_hub_that_is_told_to_end_while_a_process_is_begun_ends_that_too(monkeypatch):
+    """The signal comes when the process runs and nobody knows of it yet."""
+    begun = []
+
+    class Begun(subprocess.Popen):
+        def __init__(self, command, **settings):
+            super().__init__(command, **settings)
+            if isinstance(command, list) and "-D" in command:
+                begun.append(self)
+                signal.raise_signal(signal.SIGINT)
+
+    home = Path(tempfile.mkdtemp(prefix="hub-early-"))
+    home.chmod(0o711)
+    embedded = Embedded(home)
+    assert embedded.own()
+    for name in ("initdb", "postgres"):
+        begun.clear()
+        monkeypatch.setattr("hub.postgres.subprocess.Popen", Begun)
+        with pytest.raises(KeyboardInterrupt):
+            embedded.start()
+        monkeypatch.undo()
+        assert begun[-1].args[0].endswith(name)
+        if name == "postgres":
+            embedded.stop()
+        assert begun[-1].poll() is not None
+        assert not [pid for pid in Path("/proc").glob("[0-9]*") if _runs_on(pid, home)]
+        if name == "initdb":
+            embedded._initdb(embedded._bin())
+    shutil.rmtree(home)
+
+
 def test_an_end_that_python_drops_is_heeded_all_the_same():
     """What a signal's handler raises while a process is being forked is printed and dropped."""
     ending = Ending()
