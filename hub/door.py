@@ -22,7 +22,7 @@ from hub.log import PATIENCE, Log, make_databases
 from hub.models import Models
 from hub.pool import Pool
 from hub.states import Key, Missing, States
-from hub.tables import withdrawing, writing
+from hub.tables import functions
 from hub.turns import Again, Pending, Receipt, Tracking
 from hub.vault import Vault
 from hub.writer import Writer
@@ -133,7 +133,7 @@ class Hub:
                 events = await guard.fetchval(f"SELECT at FROM {fresh.schema}.position")
                 await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")
                 await guard.execute(f"ALTER SCHEMA {fresh.schema} RENAME TO {self.models.schema}")
-                await guard.execute(f"{withdrawing(self.models.schema)};{writing(self.models.schema)}")
+                await guard.execute(functions(self.models.schema))
         finally:
             await guard.close()
         self.models.give_way(fresh)

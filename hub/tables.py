@@ -2,17 +2,20 @@
 
 import hashlib
 import inspect
+import pkgutil
 import sys
 import types as python
 import typing
 from datetime import date, datetime
+from importlib import import_module
 from typing import Any
 
 import asyncpg
 
+import projections
 from domain.core import every_event, every_state
 from hub.log import WRITER
-from projections import calls, history, organizations, people, proposals, seals, words
+from projections import calls, history, organizations, people, proposals, seals
 from projections.core import Row, every_row, is_record
 
 SUBJECTS = (organizations, people, calls, proposals, seals, history)
@@ -22,8 +25,9 @@ _SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", 
 
 def digest() -> str:
     """The name of this code's read models: a digest of the folds, of the domain that they read, and of this file."""
-    modules = {inspect.getmodule(cls) for cls in (*every_row(), *every_event(), *every_state(), Row)}
-    modules |= {words, sys.modules[__name__]}
+    modules = {inspect.getmodule(cls) for cls in (*every_event(), *every_state())} | {sys.modules[__name__]}
+    # All of them: what a fold only calls makes its rows, too.
+    modules |= {import_module(each.name) for each in pkgutil.iter_modules(projections.__path__, "projections.")}
     sources = sorted(inspect.getsource(module) for module in modules if module is not None)
     return "read_" + hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
@@ -70,7 +74,7 @@ def ddl(schema: str) -> str:
             # In the row, where a search that ranks a thousand of them looks; what is longer and shown to few moves out.
             statements.append(f"ALTER TABLE {table} ALTER search SET STORAGE MAIN")
         statements.append(f"INSERT INTO {schema}.touched VALUES ('{cls.table}', 0)")
-    statements += [withdrawing(schema), writing(schema)]
+    statements.append(functions(schema))
     statements.append(f"GRANT USAGE ON SCHEMA {schema} TO {WRITER}")
     statements.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {WRITER}")
     return ";\n".join(statements)
@@ -100,8 +104,13 @@ def indexes(schema: str) -> list[str]:
     return statements
 
 
-def writing(schema: str) -> str:
-    """The function that writes rows and position together; its body names the schema that it stands in."""
+def functions(schema: str) -> str:
+    """The functions of a schema; their bodies name the schema that they stand in."""
+    return f"{_withdrawing(schema)};\n{_writing(schema)}"
+
+
+def _writing(schema: str) -> str:
+    """The function that writes rows and position together."""
     writes = []
     for cls in every_row():
         table, own = f'{schema}."{cls.table}"', columns(cls)
@@ -155,7 +164,7 @@ def writing(schema: str) -> str:
         END $$"""
 
 
-def withdrawing(schema: str) -> str:
+def _withdrawing(schema: str) -> str:
     """The function that takes readers from the earlier entries of records that they may read no more."""
     gone = "gone.record = e.record AND e.position < gone.position"
     return f"""

@@ -1,14 +1,18 @@
 """The house itself: imports go one way, and nothing is left unfolded. Each check has a positive control."""
 
 import ast
+import inspect
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
+import pytest
 from graphql import GraphQLEnumType, TypeDefinitionNode, build_schema
 
 import domain.standing  # noqa: F401  every subject is defined
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
+from hub.tables import digest
 from web.schema import document, schema
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +107,15 @@ def test_every_command_says_who_and_what_in_words():
 def test_every_event_says_in_words_what_happened():
     for event in every_event():
         assert event.__doc__ and event.__doc__.endswith("."), event
+
+
+@pytest.mark.parametrize("name", ["words", "places", "core", "organizations", "history"])
+def test_whatever_makes_a_row_is_in_the_digest(monkeypatch, name):
+    """Else a version with other folds would go on with the rows of the one before."""
+    before, module = digest(), import_module(f"projections.{name}")
+    source = inspect.getsource
+    monkeypatch.setattr(inspect, "getsource", lambda each: source(each) + "#" * (each is module))
+    assert digest() != before
 
 
 def test_every_subject_has_its_stories():
