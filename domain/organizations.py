@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.core import (
+    HUB,
     N_,
     Act,
     Actor,
@@ -65,7 +66,7 @@ def names_of(name_ru: str | None, name_tg: str | None) -> dict[str, str]:
 
 
 class OrganizationRegistered(Event):
-    """An organization was registered by hand."""
+    """An organization was registered by hand; ``by`` is who described it, where a person did."""
 
     organization: OrganizationId
     name: str
@@ -74,6 +75,7 @@ class OrganizationRegistered(Event):
     place: Place
     website: str | None = None
     ror: RorId | None = None
+    by: PersonId | None = None
 
 
 class OrganizationImported(Event):
@@ -172,7 +174,8 @@ class Organization(
 ):
     """``registered → verified → suspended → closed``.
 
-    ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack.
+    ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack;
+    ``described_by`` is who registered it, until ROR vouches for it.
     """
 
     name: str = ""
@@ -184,6 +187,7 @@ class Organization(
     country: str = ""
     ror: str = ""
     record: OrganizationImported | None = None
+    described_by: str | None = None
     officers: frozenset[str] = frozenset()
     signatories: frozenset[str] = frozenset()
 
@@ -203,6 +207,7 @@ class Organization(
                     given_website=event.website,
                     country=event.place.country,
                     ror=event.ror or "",
+                    described_by=event.by,
                 )
             case OrganizationImported():
                 return msgspec.structs.replace(
@@ -216,6 +221,7 @@ class Organization(
                     country=event.place.country,
                     ror=event.ror,
                     record=event,
+                    described_by=None,
                 )
             case OrganizationAmended():
                 return msgspec.structs.replace(
@@ -352,6 +358,7 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
             place=Place(city=self.city, country=self.country),
             website=self.website,
             ror=ror,
+            by=act.actor if act.actor != HUB else None,
         )
 
 
@@ -412,12 +419,15 @@ class VerifyOrganization(
     organization: OrganizationId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A verifier never verifies their own organization."""
+        """A verifier never verifies their own organization, nor what they said of one themselves."""
         organization = model.get(Organization, self.organization)
         if organization.status == "verified":
             return
         if _is_own(model, act, organization):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
+        if act.actor == organization.described_by:
+            message = N_("You registered this organization: somebody else has to verify it.")
+            raise Refusal(Reason.OWN_ORGANIZATION, message)
         yield OrganizationVerified(organization=self.organization)
 
 

@@ -41,7 +41,13 @@ REGISTER = RegisterOrganization(
     name="Umarov Institute", kind="laboratory", city="Dushanbe", country="TJ", ror=f"https://ror.org/{ROR}"
 )
 REGISTERED = OrganizationRegistered(
-    organization=NEW, name="Umarov Institute", names={}, kind="laboratory", place=Place("Dushanbe", "TJ"), ror=ROR
+    organization=NEW,
+    name="Umarov Institute",
+    names={},
+    kind="laboratory",
+    place=Place("Dushanbe", "TJ"),
+    ror=ROR,
+    by=ZARINA,
 )
 FROM_ROR = ImportOrganization(
     ror=ROR, name="Umarov Institute", names={}, kind="laboratory", city="Dushanbe", country="TJ"
@@ -213,6 +219,20 @@ def test_a_place_is_found_and_shown_in_the_readers_language():
     assert shown == {"en": "Khujand", "ru": "Худжанд", "tg": "Хуҷанд"}
     # Where Tajik says as Russian does, and a place that nobody has written down.
     assert city_for("tg", "Bishkek") == "Бишкек" and city_for("ru", "Little Village") == "Little Village"
+
+
+def test_who_registered_an_organization_does_not_verify_it():
+    verify, verified = VerifyOrganization(organization=NEW), OrganizationVerified(organization=NEW)
+    own = msgspec.structs.replace(REGISTERED, by=OFFICER)
+    given(*PEOPLE).when(REGISTER, by=OFFICER).then(own)
+    given(*PEOPLE, own).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+    assert given(*PEOPLE, own).may(OFFICER, NEW)["VerifyOrganization"] == Reason.OWN_ORGANIZATION
+    other = RoleGranted(person=ZARINA, role=HubRole.CENTER_OFFICER)
+    given(*PEOPLE, own, other).when(verify, by=ZARINA).then(verified)
+    given(*PEOPLE, own, OrganizationVerified(organization=NEW)).when(verify, by=OFFICER).then()
+    # What ROR says of it since is not theirs; what the hub registered is nobody's.
+    given(*PEOPLE, own, IMPORTED).when(verify, by=OFFICER).then(verified)
+    given(*PEOPLE, msgspec.structs.replace(own, by=None)).when(verify, by=OFFICER).then(verified)
 
 
 def test_an_authority_verifies_in_its_own_country_only():
