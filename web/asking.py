@@ -5,9 +5,10 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 MAX_BODY = 1_000_000
 SECURE = "__Host-hub_session"
@@ -26,6 +27,10 @@ class Malformed(Exception):
         super().__init__(message)
         self.status = status
         self.code = "UNAUTHENTICATED" if status == 401 else "BAD_REQUEST"
+
+
+class TooLarge(Exception):
+    """More was sent than a form holds."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +119,18 @@ def etag(data: bytes) -> str:
 def matches(tags: str, own: str) -> bool:
     """Whether a client holds what it asks for already."""
     return any(each.strip().removeprefix("W/") in (own, "*") for each in tags.split(","))
+
+
+async def posted(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent; raises ``TooLarge``. The last of several of one name counts."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > MAX_BODY:
+            raise TooLarge
+    try:
+        pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=500)
+    except ValueError:
+        raise TooLarge from None
+    # Browsers send line ends as CR LF; what is recorded has LF.
+    return {name: value.replace("\r\n", "\n") for name, value in pairs}

@@ -17,9 +17,8 @@ from hub.credentials import FIRST
 from hub.identity import Access
 from projections.core import CENTER, PUBLIC
 from web import tokens
-from web.asking import cookie_of, from_elsewhere, is_secure
+from web.asking import TooLarge, cookie_of, from_elsewhere, is_secure, posted
 from web.federation import too_often
-from web.forms import TooLarge, posted
 from web.pages import text
 from web.passkeys import address_of
 from web.preferences import keep

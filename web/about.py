@@ -1,0 +1,123 @@
+"""The record that a form is about: what its writer sees of it there, and whether the command can be given now."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
+
+from domain.core import N_, Command, Role, mutation_of, record_field
+from domain.organizations import VerifyOrganization
+from domain.proposals import SubmitProposal
+from web import inputs
+from web.pages import path_of
+from web.reads.viewer import Viewer
+from web.schema import schema
+from web.schema.mutations import fields, record_type
+from web.showing import city, country, label, language_name, named
+from web.site import Site
+from web.words import translated
+
+_PARTNER = "organization { name names { language text } }"
+_ORGANIZATION = """namesBy: names { language text }
+    isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
+
+
+@dataclass(frozen=True)
+class About:
+    """A record, as a form shows it above its fields.
+
+    ``was`` is what it holds, by the command's fields and as a form writes it. ``summary`` and ``lead`` are for who
+    answers for somebody else, ``unseen`` are the partners that confirmed another text than the one that is submitted,
+    ``facts`` what is verified of an organization.
+    """
+
+    id: str
+    path: str
+    title: str
+    status: str
+    was: Mapping[str, str]
+    actions: tuple[Mapping[str, Any], ...]
+    names: tuple[str, ...] = ()
+    country: str | None = None
+    summary: str | None = None
+    lead: Mapping[str, Any] | None = None
+    unseen: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+    def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
+        """What the API says of a command that may be given about this record; nothing where it may not."""
+        return next((each for each in self.actions if each["mutation"] == mutation_of(cls)), None)
+
+    def fixed(self, cls: type[Command]) -> dict[str, str]:
+        """The fields of a command that cannot be changed of this record, and why."""
+        found = (self.action(cls) or {}).get("fixed", ())
+        return {fields(cls)[each["about"]]: each["message"] for each in found if each["about"] in fields(cls)}
+
+    def closed(self, cls: type[Command], language: str) -> str:
+        """Why a command cannot be given about this record now, or by this person; empty where it can."""
+        if (action := self.action(cls)) is None:
+            if cls.while_ is not None and self.status.lower() not in cls.while_:
+                words = N_("This is not yours to do, or it cannot be done while the record is “%(status)s”.")
+                return translated(words, language, {"status": self.status.lower().replace("_", " ")})
+            return translated(N_("This is not yours to do, or it does not fit this record."), language)
+        return "" if action["available"] else str(action["reason"])
+
+
+async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str) -> About | None:
+    """The record with this id, if the viewer may read it and the command is about its kind."""
+    type = schema().type_map[record_type(cls)]
+    assert isinstance(type, GraphQLObjectType)
+    titled = "title" if "title" in type.fields else "name"
+    selected, nested = inputs.selection(cls, type)
+    # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
+    answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
+    asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
+    if cls is SubmitProposal:
+        asked += f" changed: revisedAt withPartners: partners {{ status answeredAt {_PARTNER} }}"
+    said = _ORGANIZATION if "names" in type.fields else ""
+    may = "may: actions { mutation available reason fixed { message about } } stands: status"
+    wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
+    text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
+    found = (await site.ask(text, viewer, {"id": id}))["node"]
+    if not found or "shown" not in found:
+        return None
+    held = {**found, **((found.get(nested) or {}) if nested else {})}
+    # A name in a language is a field of its own there, and one of several here.
+    held |= {f"name{each['language'].capitalize()}": each["text"] for each in found.get("namesBy", ())}
+    enums = {name for name, f in type.fields.items() if isinstance(get_named_type(f.type), GraphQLEnumType)}
+    was = {}
+    for name, own in fields(cls).items():
+        if own != record_field(cls) and (value := held.get(name)) is not None:
+            was[own] = inputs.typed(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
+    return About(
+        id=id,
+        path=path_of(id),
+        title=named({**found, "name": found["shown"], "names": found.get("namesBy")}),
+        status=found["stands"],
+        was=was,
+        actions=tuple(found["may"]),
+        names=(found["shown"], *(each["text"] for each in found.get("namesBy", ()))),
+        country=found.get("isCountry"),
+        summary=found.get("aboutText"),
+        lead=found.get("aboutLead"),
+        unseen=tuple(named(each["organization"]) for each in found.get("withPartners", ()) if _unseen(found, each)),
+        facts=tuple(_facts(found, viewer.language)) if cls is VerifyOrganization else (),
+    )
+
+
+def _facts(found: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
+    # What somebody confirms who verifies an organization.
+    yield translated(N_("Kind"), language), label(found["isKind"])
+    yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
+    for each in found["namesBy"]:
+        yield language_name(each["language"]), each["text"]
+    if found["isWebsite"]:
+        yield translated(N_("Website"), language), found["isWebsite"]
+    ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
+    yield "ROR", ror
+
+
+def _unseen(found: Mapping[str, Any], partner: Mapping[str, Any]) -> bool:
+    # Whether it confirmed another text than the one that is submitted.
+    return bool(partner["status"] == "CONFIRMED" and partner["answeredAt"] < found["changed"])
