@@ -79,7 +79,7 @@ class OrganizationRegistered(Event):
 
 
 class OrganizationImported(Event):
-    """An organization was taken from ROR, or its record there had changed."""
+    """An organization was taken from ROR, or its record there had changed; ``aliases`` are its further names there."""
 
     organization: OrganizationId
     name: str
@@ -91,6 +91,7 @@ class OrganizationImported(Event):
     domains: tuple[str, ...] = ()
     established: int | None = None
     modified: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 class OrganizationAmended(Event):
@@ -383,6 +384,7 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
     domains: tuple[str, ...] = ()
     established: int | None = None
     modified: str = ""
+    aliases: tuple[str, ...] = ()
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """An unchanged record records nothing; one that ROR no longer lists as active closes the organization."""
@@ -404,6 +406,7 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
             domains=self.domains,
             established=self.established,
             modified=self.modified,
+            aliases=self.aliases,
         )
         if self.active and (known.record != imported or known.status == "closed"):
             yield imported

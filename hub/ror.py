@@ -61,6 +61,7 @@ def command(record: Any) -> ImportOrganization:
             for name in record["names"]
             if "label" in name["types"] and name.get("lang") in LANGUAGES
         }
+        every = dict.fromkeys(name["value"] for name in record["names"])
         place = record["locations"][0]["geonames_details"]
         website = next((link["value"] for link in record.get("links", ()) if link["type"] == "website"), None)
         plain = {
@@ -77,6 +78,7 @@ def command(record: Any) -> ImportOrganization:
             "domains": record.get("domains", ()),
             "established": record.get("established"),
             "modified": record["admin"]["last_modified"]["date"],
+            "aliases": [name for name in every if name != shown and name not in names.values()],
         }
         for name, most in (("latitude", 90), ("longitude", 180)):
             if plain[name] is not None and not abs(plain[name]) <= most:

@@ -23,6 +23,7 @@ from domain.organizations import (
     names_of,
 )
 from projections.core import CENTER, PUBLIC, Row, office
+from projections.initials import initials
 from projections.places import called, country_called
 
 _collator = cache(Collator)
@@ -39,7 +40,7 @@ class Name(msgspec.Struct, frozen=True):
 class OrganizationRow(
     Row,
     table="organization",
-    search=("name", "other_names", "cities", "countries"),
+    search=("name", "other_names", "initials", "cities", "countries"),
     fuzzy=("name", "other_names", "cities"),
     index=("country", "status", "kind", "sort_en", "sort_ru", "sort_tg"),
 ):
@@ -47,12 +48,15 @@ class OrganizationRow(
 
     ``given`` are the names that were given here, which a language keeps where ROR has none; ``given_website`` likewise.
     ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
+    ``aliases`` are further names that ROR knows; ``other_names`` all but the first, ``initials`` those of all of them.
     ``cities`` and ``countries`` are all that its own are called in the region's languages.
     """
 
     id: OrganizationId
     name: str
     other_names: str
+    initials: str
+    aliases: tuple[str, ...]
     names: tuple[Name, ...]
     given: tuple[Name, ...]
     sort_en: str
@@ -93,11 +97,14 @@ def name_for(language: str, name: str, names: dict[str, str]) -> str:
     return next((names[each] for each in _READ.get(language, (language,)) if each in names), name)
 
 
-def _called(name: str, names: dict[str, str]) -> dict[str, Any]:
+def _called(name: str, names: dict[str, str], aliases: tuple[str, ...]) -> dict[str, Any]:
     # All that follows from what it is called.
+    others = dict.fromkeys((*names.values(), *aliases))
     return {
         "name": name,
-        "other_names": " ".join(dict.fromkeys(names.values())),
+        "other_names": " ".join(others),
+        "initials": " ".join(dict.fromkeys(each for called in (name, *others) for each in initials(called))),
+        "aliases": aliases,
         "names": _listed(names),
         **{f"sort_{language}": _sort(name_for(language, name, names)) for language in ("en", "ru", "tg")},
     }
@@ -111,7 +118,7 @@ def _row(
     website: str | None = None,
 ) -> OrganizationRow:
     return OrganizationRow(
-        **_called(e.name, given | e.names),
+        **_called(e.name, given | e.names, e.aliases if isinstance(e, OrganizationImported) else ()),
         id=e.organization,
         given=_listed(given),
         kind=e.kind,
@@ -150,7 +157,7 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
     new = names_of(e.name_ru, e.name_tg)
     return replace(
         row,
-        **_called(e.name or row.name, _by_language(row.names) | new),
+        **_called(e.name or row.name, _by_language(row.names) | new, row.aliases),
         given=_listed(_by_language(row.given) | new),
         kind=e.kind or row.kind,
         city=e.city or row.city,

@@ -29,7 +29,9 @@ from domain.organizations import (
     VerifyOrganization,
 )
 from domain.people import AffiliationDeclared, HubRole, RoleGranted
+from hub import ror
 from projections.core import fold
+from projections.initials import initials
 from projections.organizations import OrganizationRow
 from projections.places import city_for
 from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA
@@ -184,6 +186,42 @@ def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here
     assert not given(*REGION, REGISTERED).fixed(OFFICER, NEW, "AmendOrganization")
     # What ROR says as well changes nothing.
     given(*REGION, at_ror).when(amend(name="Umarov Institute", name_ru="Институт Умарова"), by=OFFICER).then()
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("Кыргызский государственный технический университет", ["КГТУ"]),
+        ("Донишгоҳи давлатии Кӯлоб ба номи Абӯабдуллоҳи Рӯдакӣ", ["ДДК"]),
+        ("Magtymguly adyndaky Türkmen döwlet uniwersiteti", ["TDU"]),
+        ("Institute of Physics and Technology, Academy of Sciences", ["IPT"]),
+        ("Oʻzbekiston Milliy universiteti", ["OMU"]),
+        ("2 of 3", []),
+    ],
+)
+def test_the_initials_of_a_name_are_those_of_the_words_that_count(name, short):
+    assert initials(name) == short
+
+
+def test_what_ror_knows_it_by_is_kept_and_found():
+    names = [
+        {"value": "Umarov Institute", "types": ["ror_display", "label"], "lang": "en"},
+        {"value": "Институти Умаров", "types": ["label"], "lang": "tg"},
+        {"value": "PhTI", "types": ["acronym"], "lang": None},
+        {"value": "Інститут", "types": ["label"], "lang": "uk"},
+        {"value": "PhTI", "types": ["alias"], "lang": "en"},
+    ]
+    place = {"geonames_details": {"name": "Dushanbe", "country_code": "TJ"}}
+    told = {"id": ROR, "names": names, "locations": [place], "types": ["facility"], "status": "active"}
+    imported = ror.command({**told, "admin": {"last_modified": {"date": "2026-01-01"}}})
+    assert imported.names == {"tg": "Институти Умаров"} | {"en": "Umarov Institute"}
+    assert imported.aliases == ("PhTI", "Інститут")
+    known = msgspec.structs.replace(IMPORTED, aliases=imported.aliases)
+    row = fold(OrganizationRow, None, known, NOW)
+    assert row.aliases == ("PhTI", "Інститут") and "PhTI" in row.other_names
+    # What is corrected here leaves what ROR knows.
+    row = fold(OrganizationRow, row, amended(name_ru="Физико-технический институт"), NOW)
+    assert row.aliases == ("PhTI", "Інститут") and row.initials == "ФТИ"
 
 
 def test_a_name_that_was_given_here_stays_until_ror_has_one():

@@ -144,6 +144,11 @@ def test_a_hidden_record_looks_like_an_absent_one(region_dsn):
         ("Точикистон горный", "Mining and Metallurgical Institute"),
         ("кухию металлургии", "Mining and Metallurgical Institute"),
         ("TM", "Turkmen State Medical University"),
+        # By what people call it, whether ROR knows that or not.
+        ("КГТУ", "Kyrgyz State Technical University"),
+        ("kstu", "Kyrgyz State Technical University"),
+        ("TUIT", "Tashkent University of Information Technology"),
+        ("Frunze Polytechnic", "Kyrgyz State Technical University"),
     ],
 )
 def test_search_finds_words_as_they_are_typed(region_dsn, typed, wanted):
