@@ -31,12 +31,26 @@ class CommandAct:
 
     def __init__(self, actor: str, at: datetime | None = None) -> None:
         self.actor = actor
-        self.at = at or datetime.fromtimestamp(time.time(), UTC)
+        self._at = at or datetime.fromtimestamp(time.time(), UTC)
+        self._timed = False
         self.ids: dict[str, str] = {}
         self.boxes: dict[str, tuple[str, bytes]] = {}
         self._keys: dict[str, tuple[str, bytes]] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self._sealed: dict[tuple[str, str, str], Sealed] = {}
+
+    @property
+    def at(self) -> datetime:
+        """The time of the command."""
+        self._timed = True
+        return self._at
+
+    def not_before(self, at: datetime) -> bool:
+        """Move its time to that of the newest event, if it is earlier; whether a decision depended on it till then."""
+        if self._at >= at:
+            return False
+        self._at = at
+        return self._timed
 
     def new(self, kind: str) -> str:
         """A new id; asking again gives the same one."""

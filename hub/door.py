@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ from hub.vault import Vault
 from hub.writer import Writer
 
 T = TypeVar("T")
-_ROUNDS = 100
+_ROUNDS, _EXCHANGES = 100, 60
 
 
 @dataclass
@@ -43,6 +43,8 @@ class Hub:
     identity: Identity
     credentials: Credentials
     _keys: Pool
+    _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
+    _erased: int = 0
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -60,14 +62,13 @@ class Hub:
         if until is not None:
             return hub
         await hub.writer.start()
-        for erased in await log.read(types=["PersonErased"], limit=1_000_000):
-            if isinstance(erased.event, PersonErased):
-                await hub._destroy(erased.event.person)
+        await hub.finish_erasures()
         return hub
 
     async def close(self) -> None:
         """Finish what waits, and disconnect."""
         await self.writer.stop()
+        await asyncio.gather(*self._erasing, return_exceptions=True)
         await self.log.close()
         await self._keys.close(PATIENCE)
 
@@ -86,8 +87,31 @@ class Hub:
 
         ``key`` makes a retry safe: the same key and command give the same answer, once recorded; the key with
         another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
-        same key). Cancelling the caller does not cancel a command that is in the queue.
+        same key). Cancelling the caller does not cancel a command that is in the queue, nor an erasure that was begun.
         """
+        if not isinstance(command, ErasePerson):
+            return await self._carry_out(command, actor, key, at, by)
+        task = asyncio.create_task(self._erase(command, actor, key, at, by))
+        self._erasing.add(task)
+        task.add_done_callback(self._erasing.discard)
+        return await asyncio.shield(task)
+
+    async def finish_erasures(self) -> None:
+        """Destroy what should be destroyed since this was asked last: an erasure is done though its hub died over it,
+        or never heard whether it was recorded.
+        """
+        for erased in await self.log.read(after=self._erased, types=["PersonErased"], limit=1_000_000):
+            if isinstance(erased.event, PersonErased):
+                await self._destroy(erased.event.person)
+            self._erased = erased.position
+
+    async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
+        receipt = await self._carry_out(command, actor, key, at, by)
+        # Also where the answer is that of an earlier try, which may have ended before this.
+        await self._destroy(command.person)
+        return receipt
+
+    async def _carry_out(self, command: Command, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         try:
             body = msgspec.json.encode(command)
         except UnicodeEncodeError:
@@ -102,7 +126,7 @@ class Hub:
             pending = Pending(command, act, request, key, digest, events, read, decided)
             self.writer.put(pending)
             try:
-                receipt = await asyncio.shield(pending.done)
+                return await asyncio.shield(pending.done)
             except Again:
                 continue
             except Refusal:
@@ -110,9 +134,6 @@ class Hub:
                 if key is not None and (answer := await self._answered(actor, key, digest)):
                     return answer
                 raise
-            if isinstance(command, ErasePerson):
-                await self._destroy(command.person)
-            return receipt
         raise RuntimeError(f"{type(command).__name__} did not settle in {_ROUNDS} rounds")
 
     async def rebuild(self) -> tuple[int, float]:
@@ -126,18 +147,31 @@ class Hub:
         try:
             await guard.execute(f"DROP SCHEMA IF EXISTS {fresh.schema} CASCADE")
             await fresh.open()
-            async with guard.transaction():
-                # The last few events, and the exchange, while no command is recorded.
-                await guard.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
-                await fresh.open()
-                events = await guard.fetchval(f"SELECT at FROM {fresh.schema}.position")
-                await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")
-                await guard.execute(f"ALTER SCHEMA {fresh.schema} RENAME TO {self.models.schema}")
-                await guard.execute(functions(self.models.schema))
+            for left in reversed(range(_EXCHANGES)):
+                try:
+                    events = await self._exchange(guard, fresh)
+                    break
+                except asyncpg.LockNotAvailableError:
+                    if not left:
+                        raise
+                    await asyncio.sleep(1)
         finally:
             await guard.close()
         self.models.give_way(fresh)
         return events, time.perf_counter() - began
+
+    async def _exchange(self, guard: asyncpg.Connection, fresh: Models) -> int:
+        async with guard.transaction():
+            # Whoever reads for long lets nobody else wait for long: this is tried again.
+            await guard.execute("SET LOCAL lock_timeout = '2s'")
+            # The last few events, and the exchange, while no command is recorded.
+            await guard.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
+            await fresh.open()
+            events: int = await guard.fetchval(f"SELECT at FROM {fresh.schema}.position")
+            await guard.execute(f"DROP SCHEMA {self.models.schema} CASCADE")
+            await guard.execute(f"ALTER SCHEMA {fresh.schema} RENAME TO {self.models.schema}")
+            await guard.execute(functions(self.models.schema))
+        return events
 
     async def actions(self, actor: str, record: str, position: int = 0) -> list[Action]:
         """What an actor may do with a record as it is now, at this position of the log or after it."""
@@ -157,9 +191,9 @@ class Hub:
         found = await self.log.read(tag=f"email:{alias}", types=["PersonInvited"], limit=1) if alias else []
         return found[0].event.person if found and isinstance(found[0].event, PersonInvited) else None
 
-    async def invited(self) -> bool:
-        """Whether anybody was ever invited: an empty hub waits for its first administrator."""
-        return bool(await self.log.read(types=["PersonInvited"], limit=1))
+    async def begun(self) -> bool:
+        """Whether anybody was ever given a role: until then the hub waits for its first administrator."""
+        return bool(await self.log.read(types=["RoleGranted"], limit=1))
 
     async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State], bool]:
         try:
@@ -205,6 +239,7 @@ class Hub:
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked):
                 aliases.append(each.event.orcid_alias)
-        await self.identity.revoke_all(person)
+        # What opens new sessions first: nobody signs in between the two.
         await self.credentials.revoke_all(person)
+        await self.identity.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)

@@ -25,8 +25,15 @@ async def due(hub: Hub, now: datetime) -> list[OpenRound | CloseRound]:
 
 
 async def keep(hub: Hub) -> None:
-    """Open and close rounds for ever. Several hubs may do so at once: each command changes something only once."""
+    """Open and close rounds for ever, and finish erasures that nobody else did.
+
+    Several hubs may do so at once: each command changes something only once.
+    """
     while True:
+        try:
+            await hub.finish_erasures()
+        except Exception as error:
+            _log.warning("an erasure waits: %s", error)
         try:
             waiting = await due(hub, datetime.now(UTC))
         except Exception as error:

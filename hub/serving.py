@@ -139,7 +139,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
                 err.print(lost)
                 sys.exit(1)
             signer = await sealing_key(hub, home, demo)
-            if not demo and not await hub.invited():
+            if not demo and not await hub.begun():
                 secret = await hub.credentials.begin(FIRST, {}, FIRST_LIVES)
                 err.print("The hub is empty. Whoever opens this link becomes its first administrator:")
                 err.print(f"  {address()}/sign-in/first/{secret}", soft_wrap=True)

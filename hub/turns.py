@@ -164,6 +164,8 @@ class Turn:
                 return
             self._keys.add((pending.act.actor, pending.key))
         try:
+            if pending.act.not_before(self.at):
+                pending.decided = False
             if not pending.decided or any(self._find(key) is not state for key, state in pending.read.items()):
                 model = Tracking(self._find)
                 pending.events = decide(pending.command, model, pending.act)

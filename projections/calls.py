@@ -16,7 +16,7 @@ from domain.calls import (
     RoundOpened,
 )
 from domain.core import CallId
-from projections.core import PUBLIC, Row
+from projections.core import PUBLIC, Row, office
 
 
 class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), index=("status", "closes_at")):
@@ -39,7 +39,7 @@ class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), 
 
 @CallRow.on(CallDrafted)
 def drafted(e: CallDrafted, at: datetime) -> CallRow:
-    """Only who began it sees it."""
+    """Only its officers see it, while they are of the Center."""
     return CallRow(
         id=e.call,
         officers=(e.officer,),
@@ -53,7 +53,7 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
         blindness=e.blindness,
         countries=e.countries,
         conflict_years=e.conflict_years,
-        readers=(e.officer,),
+        readers=(office(e.call),),
     )
 
 
@@ -67,7 +67,7 @@ def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
 @CallRow.on(CallOfficerAppointed)
 def joined(row: CallRow, e: CallOfficerAppointed, at: datetime) -> CallRow:
     """One officer more."""
-    return replace(row, officers=(*row.officers, e.officer), readers=tuple(sorted({*row.readers, e.officer})))
+    return replace(row, officers=(*row.officers, e.officer))
 
 
 @CallRow.on(CallPublished)

@@ -4,11 +4,13 @@ import re
 
 # After whom it is called stands before these words in the Turkic languages and Tajik, and in no short name.
 _CALLED_AFTER = re.compile(
-    r"[,(«“\"]|\b(?:named after|imeni|имени|им\.|nomidagi|номидаги|nomli|атындағы|атындагы|adyndaky|ба номи|номи)(?!\w)",
+    r"[,(«“\"]|\b(?:named after|имени|им\.|imeni|nomidagi|номидаги|nomli|атындағы|атындагы|adyndaky|ба номи)(?!\w)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:[ʻʼ’‘`'][^\W\d_]+)*")
-_SMALL = frozenset("of the and for in on at de und и в во на по при для с о va ва ба дар аз әрі және жана we".split())
+_SMALL = set(
+    re.findall(r"\w+", "of the and for in on at de und и в во на по при для с о ва ба дар аз әрі және жана va we")
+)
 LEAST = 3
 """Fewer initials are no name."""
 

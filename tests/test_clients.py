@@ -1,14 +1,18 @@
 """The API through clients and audits that others wrote, against a hub that serves on loopback."""
 
+import asyncio
 import json
 
 import httpx2
 import pytest
 
+from domain.people import InvitePerson
+from hub.door import Hub
 from hub.identity import fingerprint
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import node, opened, people_of, serving
+from web.live import Live
 
 
 async def author_and_draft(dsn):
@@ -102,6 +106,37 @@ def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_
                 headers={"accept": "text/event-stream", "last-event-id": last},
             )
             assert answer.status_code == 400 and "position of the log" in answer.text, last
+
+
+def test_who_begins_to_listen_with_others_hears_everything_once_and_in_order(dsn):
+    """As when browsers come back after the hub was away."""
+
+    async def story():
+        hub = await Hub.open(dsn)
+        live, heard = Live(hub.log), [[] for _ in range(8)]
+
+        async def listen(own):
+            async for recorded in live.follow():
+                own.append(recorded.position)
+
+        # Connections for all of them, so that none begins after another.
+        await asyncio.gather(*(hub.log.head() for _ in range(40)))
+        listening = [asyncio.create_task(listen(own)) for own in heard]
+        await asyncio.sleep(0.3)
+        first = await hub.log.head()
+        for n in range(20):
+            await hub.do(InvitePerson(name="Somebody", email=f"person-{n}@example.org"))
+        last = await hub.log.head()
+        for _ in range(100):
+            if all(own and own[-1] == last for own in heard):
+                break
+            await asyncio.sleep(0.1)
+        live.end()
+        await asyncio.gather(*listening)
+        assert all(own == list(range(first + 1, last + 1)) for own in heard), heard
+        await hub.close()
+
+    told(story())
 
 
 def test_a_place_that_the_log_does_not_have_is_refused_and_not_waited_at(region_dsn):

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from starlette.testclient import TestClient
 
-from domain.people import InvitePerson, JoinHub
+from domain.people import GrantRole, InvitePerson, JoinHub
 from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from tests.test_log import told
 from tests.web import people_of, serving
@@ -223,6 +223,30 @@ def test_a_token_does_what_it_was_made_for_until_it_is_revoked(region_dsn):
             assert (gone.status_code, gone.headers["www-authenticate"]) == (401, "Bearer")
             secrets = await hub.log.pool.fetch("SELECT hash FROM hub.access")
             assert all(len(row["hash"]) == 64 for row in secrets)
+
+    told(story())
+
+
+def test_what_a_command_answers_shows_no_more_than_its_token_may_read(region_dsn):
+    """An auditor's whole log is for tokens that were made to read: no command's payload opens it to another one."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            author, id = people["karimova"], await draft_of(hub, people["karimova"])
+            await hub.do(GrantRole(person=author, role="auditor"))
+            history = "lead { history(first: 50) { nodes { type } } }"
+            reading = f"query($id: ID!) {{ proposal(id: $id) {{ {history} }} }}"
+            revising = "mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) { proposal { %s } } }"
+            for scopes, sees in ((["reviseProposal"], False), (["read", "reviseProposal"], True)):
+                token = await client(author, scopes)
+                answer = (await token.data(revising % history, input={"proposal": id, "title": f"Now {scopes}"}))[
+                    "reviseProposal"
+                ]
+                found = {each["type"] for each in answer["proposal"]["lead"]["history"]["nodes"]}
+                assert ("OfficerAppointed" in found) is sees
+                read = (await token.data(reading, id=id))["proposal"]["lead"]["history"]["nodes"]
+                assert {each["type"] for each in read} == found
 
     told(story())
 

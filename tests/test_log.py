@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import asyncpg
 import pytest
@@ -495,6 +495,75 @@ def test_personal_data_stand_nowhere_in_plain_and_are_gone_after_erasure(dsn):
         again = await person(hub, "Zarina")
         await hub.do(LinkOrcid(person=again, orcid="0000-0002-1825-0097"), again)
         await check_log(hub)
+        await hub.close()
+
+    told(story())
+
+
+def test_an_erasure_is_done_whoever_waits_for_it(dsn):
+    """Cancelled a moment after it was sent, a thousandth later each time: what is recorded is destroyed, too."""
+
+    async def story():
+        hub = await Hub.open(dsn)
+        people = [await person(hub, f"Person {n}") for n in range(12)]
+        for n, each in enumerate(people):
+            waiting = asyncio.create_task(hub.do(ErasePerson(person=each), each, key="once"))
+            await asyncio.sleep(n / 1000)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        held = "SELECT count(*) FROM hub.box WHERE person = ANY($1)"
+        for _ in range(50):
+            erased = [each.event.person for each in await hub.log.read(types=["PersonErased"])]
+            if len(erased) > 6 and await hub.log.pool.fetchval(held, erased) == 0:
+                break
+            await asyncio.sleep(0.1)
+        assert len(erased) > 6 and await hub.log.pool.fetchval(held, erased) == 0
+        await hub.close()
+
+    told(story())
+
+
+def test_an_erasure_that_nobody_finished_is_finished(dsn, monkeypatch):
+    async def story():
+        hub = await Hub.open(dsn)
+        zarina, aibek = await person(hub, "Zarina"), await person(hub, "Aibek")
+        held = "SELECT count(*) FROM hub.box WHERE person = $1"
+
+        async def away(*_):
+            raise OSError("gone")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(hub, "_destroy", away)
+            for each in (zarina, aibek):
+                with pytest.raises(OSError, match="gone"):
+                    await hub.do(ErasePerson(person=each), each, key="once")
+        assert await hub.log.pool.fetchval(held, zarina) == 2
+        # A retry, whose answer was stored, finishes it; so does time, for who never asks again.
+        await hub.do(ErasePerson(person=zarina), zarina, key="once")
+        assert await hub.log.pool.fetchval(held, zarina) == 0 and await hub.log.pool.fetchval(held, aibek) == 2
+        await hub.finish_erasures()
+        assert await hub.log.pool.fetchval(held, aibek) == 0
+        await hub.close()
+
+    told(story())
+
+
+def test_nothing_is_decided_by_a_clock_that_is_behind_the_log(dsn):
+    """Another process whose clock is ahead has recorded something: what closes at a time has closed for everybody."""
+
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        ahead = RegisterOrganization(name="Ahead", kind="other", city="Osh", country="KG")
+        draft = DraftProposal(call=call, lead=lead, title="Too late")
+        # Decided before it comes to its turn, and in that of the other one.
+        later = datetime.now(UTC) + timedelta(days=30)
+        both = hub.do(ahead, author, at=later), hub.do(draft, author)
+        first, second = await asyncio.gather(*both, return_exceptions=True)
+        assert first.at == later and isinstance(second, Refusal) and second.reason == Reason.ROUND_NOT_OPEN
+        with pytest.raises(Refusal) as refused:
+            await hub.do(draft, author)
+        assert refused.value.reason == Reason.ROUND_NOT_OPEN
         await hub.close()
 
     told(story())

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from domain.organizations import AppointOfficer, RegisterOrganization, VerifyOrganization
+from domain.organizations import AppointOfficer, RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.people import ChooseNotices, ErasePerson, InvitePerson, JoinHub
 from domain.proposals import (
     ConfirmEligibility,
@@ -201,6 +201,10 @@ def test_what_no_longer_waits_and_who_is_gone_is_not_written_to(dsn, monkeypatch
             await hub.do(UninvitePartner(proposal=ids[0], organization=partner), author)
             await hub.do(ConfirmPartner(proposal=ids[1], organization=partner), one)
             await hub.do(ErasePerson(person=other), other)
+            # Nor who may not read it: an office in an organization that is not verified opens nothing.
+            apart, _ = await office(hub, center, "Apart", "third@example.org")
+            await hub.do(InvitePartner(proposal=ids[2], organization=apart, contribution="Data"), author)
+            await hub.do(SuspendOrganization(organization=apart, reason="It moved away"), center)
             async with kept(made):
                 (mail,) = await server.get(1)
                 assert mail["To"] == "one@example.org" and "Still asked" in body(mail)

@@ -1,10 +1,11 @@
 """Who may read what: the predicate agrees with a naive filter, for every table and for random viewers."""
 
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
+from domain.calls import Criterion, DraftCall
 from domain.organizations import (
     AppointOfficer,
     AuthorizeSignatory,
@@ -20,6 +21,14 @@ from hub.models import verify
 from hub.reading import principals, readable, record
 from hub.tables import TABLES
 from tests.test_log import person, region, told
+
+DRAFT_CALL = DraftCall(
+    title="Not public yet",
+    summary="What is thought of, and by whom.",
+    opens_at=datetime(2030, 1, 1, tzinfo=UTC),
+    closes_at=datetime(2030, 3, 1, tzinfo=UTC),
+    criteria=(Criterion("Excellence", 100),),
+)
 
 
 async def naive(hub, cls, viewer):
@@ -153,8 +162,14 @@ def test_roles_give_principals_and_lose_them(dsn):
         assert "center" not in await principals(hub.log, hub.models, author)
         await hub.do(GrantRole(person=author, role="center_officer"), officer)
         assert "center" in await principals(hub.log, hub.models, author)
+        # A draft call is its officers', for as long as they are of the Center.
+        draft = (await hub.do(DRAFT_CALL, author)).record
+        seen = [await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, author))]
+        assert seen[0]["status"] == "draft"
+        assert await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, officer)) is None
         await hub.do(RevokeRole(person=author, role="center_officer"), officer)
         assert "center" not in await principals(hub.log, hub.models, author)
+        assert await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, author)) is None
         await hub.close()
 
     told(story())

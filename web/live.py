@@ -48,7 +48,8 @@ class Live:
             if position > head:
                 raise GraphQLError(BEYOND % {"after": after, "head": head}, extensions={"code": "BAD_INPUT"})
             if self._task is None or self._task.done():
-                self._head = await self._log.head()
+                # Nothing is awaited from here to the task: who begins at the same time finds it, and there is one.
+                self._head = head
                 self._recent.clear()
                 self._task = asyncio.create_task(self._watch())
             while not self._over:

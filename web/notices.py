@@ -118,5 +118,8 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
 
 
 async def _officers(hub: Hub, organization: str) -> tuple[str, ...]:
-    officers = f"SELECT person FROM {hub.models.schema}.officer WHERE organization = $1 ORDER BY since LIMIT {MOST}"
+    # Those of an organization that is not verified now may not read what they would be told of.
+    officers = f"""SELECT f.person FROM {hub.models.schema}.officer f
+        JOIN {hub.models.schema}.organization o ON o.id = f.organization AND o.status = 'verified'
+        WHERE f.organization = $1 ORDER BY f.since LIMIT {MOST}"""
     return tuple(each for (each,) in await hub.log.pool.fetch(officers, organization))

@@ -137,7 +137,7 @@ class Signing:
     async def first(self, request: Request) -> Response:
         """The link that an empty hub prints: whoever opens it becomes its first administrator."""
         viewer, secret = await self._site.viewer(request), request.path_params["secret"]
-        known = await self._hub.credentials.begun(FIRST, secret) and not await self._hub.invited()
+        known = await self._hub.credentials.begun(FIRST, secret) and not await self._hub.begun()
         if not known:
             problem = translated(N_("This link was used, or its time has passed."), request.state.language)
             return await self._asked(request, viewer, 410, problem=problem)
@@ -151,7 +151,8 @@ class Signing:
                 named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
                 command = checked(InvitePerson, {**named, "language": request.state.language})
                 if await self._hub.credentials.end(FIRST, secret) is not None:
-                    person = (await self._hub.do(command)).record
+                    # Who was invited by a try that ended before it gave them their role is the one.
+                    person = await self._hub.person_of(named["email"]) or (await self._hub.do(command)).record
                     assert isinstance(person, str)
                     await self._hub.do(GrantRole(person=person, role="center_officer"))
                     await self._hub.do(JoinHub(person=person), person)

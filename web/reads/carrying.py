@@ -213,7 +213,7 @@ def _told(refusal: Refusal, language: str) -> dict[str, Any]:
 
 async def _record(context: Context, plan: Plan, field: _Field, part: _Part, id: str, errors: list[GraphQLError]) -> Any:
     try:
-        viewer = await context.viewers.person(context.viewer.person, context.viewer.language)
+        viewer = await context.again()
         return await read(context, plan, id, viewer)
     except Exception as error:
         # It was recorded all the same: the receipt is beside this.

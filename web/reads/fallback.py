@@ -64,6 +64,10 @@ class Context:
         """The hub that is asked."""
         return self.reads.hub
 
+    async def again(self) -> Viewer:
+        """Whoever asked, as they are now, with no more rights than what they showed opens."""
+        return await self.viewers.person(self.viewer.person, self.viewer.language, self.viewer.access)
+
 
 class Made(dict[str, Any]):
     """A value that was made here: its keys are fields, not response keys."""
@@ -168,7 +172,7 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     if id is None:
         return None
     context: Context = info.context
-    viewer = source.get("viewer") or await context.viewers.person(context.viewer.person, context.viewer.language)
+    viewer = source.get("viewer") or await context.again()
     type = get_named_type(info.return_type)
     if isinstance(type, GraphQLInterfaceType):
         type = info.schema.type_map[kind_named(id).capitalize()]

@@ -202,11 +202,11 @@ class Viewers:
         self._recent[shown, language] = viewer
         return viewer
 
-    async def person(self, person: str | None, language: str = "en") -> Viewer:
-        """The viewer that a person is, without a secret: for what the hub shows by itself."""
+    async def person(self, person: str | None, language: str = "en", access: Access | None = None) -> Viewer:
+        """The viewer that a person is now, within what a secret opens, where one was shown."""
         found = await self.find(None, language)
-        mine = await self._principals(person, found.positions)
-        return Viewer(person, mine, found.positions, language, None, await self._narrow(mine), found.at)
+        mine = within(await self._principals(person, found.positions), access)
+        return Viewer(person, mine, found.positions, language, access, await self._narrow(mine), found.at)
 
     async def _narrow(self, mine: frozenset[str]) -> frozenset[str]:
         now = time.monotonic()
