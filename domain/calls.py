@@ -189,6 +189,11 @@ class Call(
         """A draft is its officers' alone."""
         return self.status not in ("", "draft")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its results are out: nothing is submitted for it any more, whatever time was given before."""
+        return self.status in ("decided", "archived")
+
     def accepts(self, at: datetime) -> bool:
         """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
         return self.status == "open" and at < self.closes_at
@@ -238,6 +243,15 @@ def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
             yield Refusal(Reason.INVALID, message, "criteria", total=total)
         if len({each.name.casefold() for each in criteria}) < len(criteria):
             yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
+
+
+def _past(said: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
+    # What a call that is public must not say.
+    if said["closes_at"] <= at:
+        yield Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."), "closes_at")
+    if said["opens_at"] < at - PAST:
+        message = N_("It would open at once, for good: its opening, %(when)s, is past. Change it first.")
+        yield Refusal(Reason.INVALID, message, "opens_at", when=f"{said['opens_at']:%Y-%m-%d}")
 
 
 class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
@@ -296,8 +310,12 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
         call = model.get(Call, self.call)
         changed = {name: value for name, value in said(self).items() if value != call.says()[name]}
         wrong = [each for each in self.fixed(call, model, act) if each.field in changed]
-        if call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
+        if call.status == "open" and "closes_at" in changed and act.at >= call.closes_at:
+            wrong.append(Refusal(Reason.FROZEN, N_("The round is over: it cannot be extended any more."), "closes_at"))
+        elif call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
+        if call.status != "draft":
+            wrong += (each for each in _past(call.says() | changed, act.at) if each.field in changed)
         refuse([*wrong, *_unfit(call.says() | changed)])
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)
@@ -335,15 +353,7 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not when it would have closed already; nor with an opening that is long past, which is a slip in the year."""
-        call = model.get(Call, self.call)
-        if call.closes_at <= act.at:
-            raise Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."))
-        if call.opens_at < act.at - PAST:
-            raise Refusal(
-                Reason.INVALID,
-                N_("It would open at once, for good: its opening, %(when)s, is past. Change it first."),
-                when=f"{call.opens_at:%Y-%m-%d}",
-            )
+        refuse(_past(model.get(Call, self.call).says(), act.at))
         yield CallPublished(call=self.call)
 
 

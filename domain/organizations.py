@@ -28,7 +28,7 @@ from domain.core import (
     refuse,
     ror_is_valid,
 )
-from domain.people import HubRole, Person
+from domain.people import TIES, HubRole, Person
 
 OrganizationKind = Literal[
     "university",
@@ -56,6 +56,7 @@ class Place(msgspec.Struct, frozen=True):
     longitude: float | None = None
 
 
+_NOT_LISTED = "ROR no longer lists it as active"
 NAMES = {"name_ru": "ru", "name_tg": "tg"}
 """The fields in which names in other languages are given, and their languages (BCP 47)."""
 
@@ -122,10 +123,11 @@ class OrganizationSuspended(Event):
 
 
 class OrganizationClosed(Event):
-    """The organization no longer exists."""
+    """The organization no longer exists; ``by_ror`` is whether ROR said so, by listing it as active no more."""
 
     organization: OrganizationId
     reason: str
+    by_ror: bool = False
 
 
 class OfficerAppointed(Event):
@@ -176,7 +178,8 @@ class Organization(
     """``registered → verified → suspended → closed``.
 
     ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack;
-    ``described_by`` is who registered it, until ROR vouches for it.
+    ``described_by`` is who registered it, until ROR vouches for it; ``have_acted`` are its officers of any time.
+    ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may list it again.
     """
 
     name: str = ""
@@ -189,7 +192,9 @@ class Organization(
     ror: str = ""
     record: OrganizationImported | None = None
     described_by: str | None = None
+    closed_by_ror: bool = False
     officers: frozenset[str] = frozenset()
+    have_acted: frozenset[str] = frozenset()
     signatories: frozenset[str] = frozenset()
 
     def evolve(self, event: Event) -> Self:
@@ -240,9 +245,12 @@ class Organization(
             case OrganizationSuspended():
                 return msgspec.structs.replace(self, status="suspended")
             case OrganizationClosed():
-                return msgspec.structs.replace(self, status="closed")
+                at_ror = event.by_ror or event.reason == _NOT_LISTED
+                return msgspec.structs.replace(self, status="closed", closed_by_ror=at_ror)
             case OfficerAppointed():
-                return msgspec.structs.replace(self, officers=self.officers | {event.person})
+                return msgspec.structs.replace(
+                    self, officers=self.officers | {event.person}, have_acted=self.have_acted | {event.person}
+                )
             case OfficerDismissed():
                 return msgspec.structs.replace(self, officers=self.officers - {event.person})
             case SignatoryAuthorized():
@@ -323,6 +331,8 @@ Ror = Annotated[
 
 
 Name = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name of the organization"))]
+NameRu = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Russian"))]
+NameTg = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Tajik"))]
 OfKind = Annotated[OrganizationKind, Meta(title=N_("Kind"))]
 City = Annotated[str, Meta(min_length=1, max_length=100, title=N_("City"))]
 
@@ -334,8 +344,8 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
     kind: OfKind
     city: City
     country: Country
-    name_ru: Annotated[str, Meta(max_length=300, title=N_("Name in Russian"))] | None = None
-    name_tg: Annotated[str, Meta(max_length=300, title=N_("Name in Tajik"))] | None = None
+    name_ru: NameRu | None = None
+    name_tg: NameTg | None = None
     website: Website | None = None
     ror: Ror | None = None
 
@@ -387,13 +397,18 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
     aliases: tuple[str, ...] = ()
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """An unchanged record records nothing; one that ROR no longer lists as active closes the organization."""
+        """An unchanged record records nothing; one that ROR no longer lists as active closes the organization.
+
+        What somebody here closed stays closed, whatever ROR says.
+        """
         if not ror_is_valid(self.ror):
             raise Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
         holder = model.get(RorHolder, self.ror)
         id = holder.organization or act.new("organization")
         known = model.get(Organization, id) if holder.status else Organization()
         if not self.active and not holder.status:
+            return
+        if known.status == "closed" and not known.closed_by_ror:
             return
         imported = OrganizationImported(
             organization=id,
@@ -411,7 +426,7 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
         if self.active and (known.record != imported or known.status == "closed"):
             yield imported
         if not self.active and known.status != "closed":
-            yield OrganizationClosed(organization=id, reason="ROR no longer lists it as active")
+            yield OrganizationClosed(organization=id, reason=_NOT_LISTED, by_ror=True)
 
 
 class VerifyOrganization(
@@ -435,8 +450,9 @@ class VerifyOrganization(
 
 
 def _is_own(model: Model, act: Act, organization: Organization) -> bool:
-    person = model.get(Person, act.actor)
-    return act.actor in organization.officers or person.works_at(organization.id, act.at.date())
+    # Neither an office that was laid down nor a post that was left makes somebody an outsider the next day.
+    worked = model.get(Person, act.actor).worked_since((act.at - TIES).date())
+    return act.actor in organization.have_acted or organization.id in worked
 
 
 class AmendOrganization(
@@ -447,8 +463,8 @@ class AmendOrganization(
     organization: OrganizationId
     reason: Reason_
     name: Name | None = None
-    name_ru: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Russian"))] | None = None
-    name_tg: Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Tajik"))] | None = None
+    name_ru: NameRu | None = None
+    name_tg: NameTg | None = None
     kind: OfKind | None = None
     city: City | None = None
     country: Country | None = None
@@ -518,11 +534,14 @@ class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFF
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only somebody who has joined."""
+        """Only somebody who has joined, and appointed by somebody else."""
         if model.get(Person, self.person).status != "joined":
             raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
-        if self.person not in model.get(Organization, self.organization).officers:
-            yield OfficerAppointed(organization=self.organization, person=self.person)
+        if self.person in model.get(Organization, self.organization).officers:
+            return
+        if self.person == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
+        yield OfficerAppointed(organization=self.organization, person=self.person)
 
 
 class DismissOfficer(

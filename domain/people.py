@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -123,6 +123,10 @@ class PersonErased(Event):
     person: PersonId
 
 
+TIES = timedelta(days=3 * 365 + 1)
+"""For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
+
+
 @dataclass(frozen=True)
 class Affiliation:
     """Where a person works, as decisions see it."""
@@ -200,9 +204,13 @@ class Person(
         if any(each.organization in actor.offices for each in self.affiliations.values()):
             yield Role.OFFICER
 
+    def worked_since(self, day: date) -> frozenset[str]:
+        """The organizations where they say that they worked on that day or later, confirmed or not."""
+        return frozenset(a.organization for a in self.affiliations.values() if a.lasts(day))
+
     def works_at(self, organization: str, on: date) -> bool:
         """Whether they name this organization, confirmed or not, as one where they work on that day or later."""
-        return any(a.organization == organization and a.lasts(on) for a in self.affiliations.values())
+        return organization in self.worked_since(on)
 
     def confirmed_at(self, organization: str, on: date) -> bool:
         """Whether the organization has confirmed that they work there on that day."""
@@ -362,14 +370,17 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
     until: Until | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """An affiliation that is current already is not declared again; it never ends before it begins."""
+        """The same again changes nothing; one post at a time, and it never ends before it begins."""
         if self.until and self.until < self.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
         person = model.get(Person, self.person)
         same = Affiliation(self.organization, self.since, self.until, confirmed=False)
         known = (Affiliation(a.organization, a.since, a.until, confirmed=False) for a in person.affiliations.values())
-        if same in known or (self.until is None and person.works_at(self.organization, act.at.date())):
+        if same in known:
             return
+        if self.until is None and person.works_at(self.organization, act.at.date()):
+            message = N_("You say already that you work there: end that first, where this is another post.")
+            raise Refusal(Reason.ALREADY_TAKEN, message, "organization")
         yield AffiliationDeclared(
             person=self.person,
             affiliation=act.new("affiliation"),
@@ -414,16 +425,32 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     until: Until
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """It never ends before it began."""
+        """It never ends before it began. What the organization confirmed, the person ends from today on, and not later
+        than it says.
+        """
         found = _affiliation(model, self.person, self.affiliation)
         if found.organization != self.organization:
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
         if self.until < found.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
-        if found.until != self.until:
-            yield AffiliationEnded(
-                person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until
-            )
+        if found.until == self.until:
+            return
+        if found.confirmed and act.actor == self.person:
+            today = act.at.date()
+            if found.until is not None and found.until < today:
+                message = N_("It has ended: another day can only be said by an officer of the organization.")
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+            if self.until < today:
+                message = N_(
+                    "The organization has confirmed it: you can end it from today on, its officers also earlier."
+                )
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+            if found.until is not None and self.until > found.until:
+                message = N_("That it lasts longer can only be said by an officer of the organization.")
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+        yield AffiliationEnded(
+            person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until
+        )
 
 
 class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):

@@ -285,7 +285,7 @@ class Proposal(
             yield Role.LEAD_OFFICER
         behind = {self.lead, *(id for id, each in self.partners.items() if each.status != "declined")}
         # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
-        if self.call in actor.calls and self.submitted and actor.id != self.investigator and not behind & actor.offices:
+        if self.call in actor.calls and self.submitted and actor.id != self.investigator and not behind & actor.ties:
             yield Role.CALL_OFFICER
         if any(each in actor.offices for each in self.partners):
             yield Role.PARTNER_OFFICER
@@ -340,6 +340,7 @@ LEAST = 100
 """Characters of an abstract that is submitted, at least."""
 LONGEST = timedelta(days=366)
 """For changes that a proposal is given back for."""
+OVER = N_("The results of this call have been published.")
 
 
 class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
@@ -530,7 +531,9 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
 def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     call, lead = model.get(Call, proposal.call), model.get(Organization, proposal.lead)
     granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
-    if not granted and not call.accepts(act.at):
+    if call.is_over:
+        yield Refusal(Reason.ROUND_NOT_OPEN, OVER)
+    elif not granted and not call.accepts(act.at):
         yield Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is not open."))
     if (length := len(proposal.abstract.strip())) < LEAST:
         message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")
@@ -550,10 +553,13 @@ def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
             "partners",
             count=waiting,
         )
-    if any(model.get(Organization, each).status != "verified" for each in (proposal.lead, *asked)):
+    organizations = [lead, *(model.get(Organization, each) for each in asked)]
+    if any(each.status != "verified" for each in organizations):
         yield Refusal(Reason.NOT_VERIFIED, N_("One of the organizations is not verified now."), "partners")
-    countries = {each.country for each in asked.values()} | {lead.country}
-    if not asked or len(countries) < call.countries:
+    countries = {each.country for each in organizations}
+    if not asked:
+        yield Refusal(Reason.INCOMPLETE, N_("A joint proposal has a partner: invite at least one."), "partners")
+    if len(countries) < call.countries:
         yield Refusal(
             Reason.TOO_FEW_COUNTRIES,
             N_("This call asks for partners from at least %(needed)s countries; these are from %(found)s."),
@@ -575,8 +581,8 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not once results are out."""
-        if model.get(Call, record.call).status in ("decided", "archived"):
-            raise Refusal(Reason.WRONG_STATUS, N_("The results of this call have been published."))
+        if model.get(Call, record.call).is_over:
+            raise Refusal(Reason.WRONG_STATUS, OVER)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """With time enough to answer, and no more than a year of it."""
@@ -587,10 +593,20 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
 
+def _put_away(proposal: Proposal, model: Model) -> None:
+    if model.get(Call, proposal.call).status == "archived":
+        raise Refusal(Reason.WRONG_STATUS, N_("This call has been put away."))
+
+
 class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
     """Confirm that this proposal meets the formal conditions."""
 
     proposal: ProposalId
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It goes to review."""
@@ -613,6 +629,11 @@ class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_
 
     proposal: ProposalId
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """After review."""
         yield ProposalRecommended(proposal=self.proposal)
@@ -623,13 +644,18 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
 
     proposal: ProposalId
 
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Once."""
         if not model.get(Proposal, self.proposal).offered:
             yield AwardOffered(proposal=self.proposal)
 
 
-class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_review", "recommended"}):
+class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned", "in_review", "recommended"}):
     """Decline this proposal."""
 
     proposal: ProposalId
@@ -637,12 +663,15 @@ class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_re
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """An offer is the applicants' to refuse."""
+        """An offer is the applicants' to refuse; who was asked for changes has the time that was given for them."""
         if record.offered:
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
+        granted = record.status == "returned" and record.until is not None and act.at < record.until
+        if granted and not model.get(Call, record.call).is_over:
+            raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not after an award was offered: that is for the applicants to refuse."""
+        """Not after an award was offered, which the applicants refuse; nor while they have time for changes."""
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
 
 
@@ -685,7 +714,7 @@ class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
 class WithdrawProposal(
     Command,
     on=Proposal,
-    by=Role.AUTHOR,
+    by=(Role.AUTHOR, Role.LEAD_OFFICER),
     while_={"draft", "returned", "submitted", "in_review", "recommended"},
     final=True,
 ):

@@ -1,5 +1,6 @@
 """Who an actor is: their roles in the hub, the organizations they act for, the calls they run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -24,7 +25,7 @@ from domain.core import (
     tagged_fields,
 )
 from domain.organizations import Offices, Organization
-from domain.people import HubRole, Person
+from domain.people import TIES, HubRole, Person
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,14 @@ class Standing:
     id: str
     status: str = ""
     offices: frozenset[str] = frozenset()
+    find_ties: Callable[[], frozenset[str]] = frozenset
     calls: frozenset[str] = frozenset()
     hub_roles: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def ties(self) -> frozenset[str]:
+        """The organizations over whose proposals this actor has no say."""
+        return self.find_ties()
 
     @property
     def authority_of(self) -> frozenset[str]:
@@ -56,9 +63,9 @@ class Standing:
         return frozenset(roles)
 
 
-def standing(model: Model, actor: str) -> Standing:
-    """Who ``actor`` is now; reading it makes it part of the command's consistency boundary."""
-    if actor == HUB:
+def standing(model: Model, act: Act) -> Standing:
+    """Who the actor is now; reading it makes it part of the command's consistency boundary."""
+    if (actor := act.actor) == HUB:
         return Standing(HUB)
     person = model.get(Person, actor)
     offices = model.get(Offices, actor).organizations
@@ -69,6 +76,8 @@ def standing(model: Model, actor: str) -> Standing:
         offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
         calls=model.get(CallOffices, actor).calls if of_the_center else frozenset(),
         hub_roles=person.hub_roles,
+        # Only where somebody would judge: it depends on the day, and what does so is decided anew when that moves.
+        find_ties=lambda: offices | person.worked_since((act.at - TIES).date()),
     )
 
 
@@ -85,7 +94,7 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     """
     cls = type(command)
     check_ids(command)
-    who = standing(model, act.actor)
+    who = standing(model, act)
     record = model.get(cls.on, command.record) if command.record is not None else None
     roles = who.roles(record)
     admit(command, record, roles)
@@ -119,7 +128,7 @@ class Action:
 
 def may_make(model: Model, act: Act, cls: type[Command]) -> bool:
     """Whether the actor is somebody who may give a command that makes a new record."""
-    return bool(standing(model, act.actor).roles(None) & cls.by)
+    return bool(standing(model, act).roles(None) & cls.by)
 
 
 def actions(model: Model, act: Act, id: str) -> list[Action]:
@@ -131,7 +140,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
     kind = id.rpartition("_")[0]
     if (state := RECORDS.get(kind)) is None:
         return []
-    record, who = model.get(state, id), standing(model, act.actor)
+    record, who = model.get(state, id), standing(model, act)
     roles, found = who.roles(record), []
     for cls in every_command():
         own = record_field(cls)

@@ -26,7 +26,7 @@ from domain.calls import (
 from domain.core import Reason
 from domain.people import HubRole, RoleGranted
 from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE
-from tests.stories import given, id_
+from tests.stories import NOW, given, id_
 
 SECOND = timedelta(seconds=1)
 
@@ -63,9 +63,11 @@ def test_a_call_that_cannot_work_is_refused(changes, field):
 
 def test_the_round_opens_and_closes_by_events():
     given(*PEOPLE, DRAFTED_CALL).when(PublishCall(call=CALL), by=OFFICER).then(CallPublished(call=CALL))
-    given(*PEOPLE, DRAFTED_CALL).when(PublishCall(call=CALL), by=OFFICER, at=CLOSES).refused(Reason.INVALID)
+    late = given(*PEOPLE, DRAFTED_CALL).when(PublishCall(call=CALL), by=OFFICER, at=CLOSES)
+    late.refused(Reason.INVALID, "closes_at")
     published = [*PEOPLE, DRAFTED_CALL, CallPublished(call=CALL)]
     given(*published).when(OpenRound(call=CALL), by="hub").then(RoundOpened(call=CALL))
+    given(*published).when(OpenRound(call=CALL), by="hub", at=CLOSES).refused(Reason.INVALID)
     given(*PEOPLE, *OPEN_CALL).when(OpenRound(call=CALL), by="hub").then()
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES - SECOND).then()
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES).then(RoundClosed(call=CALL))
@@ -76,7 +78,20 @@ def test_a_call_whose_opening_is_long_past_is_not_published():
     """It would open at once, and no opening is taken back: a slip in the year. A round that begins late does."""
     publish = PublishCall(call=CALL)
     slip = msgspec.structs.replace(DRAFTED_CALL, opens_at=OPENS.replace(year=OPENS.year - 1))
-    given(*PEOPLE, slip).when(publish, by=OFFICER).refused(Reason.INVALID)
+    given(*PEOPLE, slip).when(publish, by=OFFICER).refused(Reason.INVALID, "opens_at")
+    # Nor is one that is public already amended so; a draft may say what it likes.
+    published = [*PEOPLE, DRAFTED_CALL, CallPublished(call=CALL)]
+    opens = AmendCall(call=CALL, reason="Sooner", opens_at=slip.opens_at)
+    given(*published).when(opens, by=OFFICER).refused(Reason.INVALID, "opens_at")
+    given(*PEOPLE, DRAFTED_CALL).when(opens, by=OFFICER).then(
+        CallAmended(call=CALL, reason="Sooner", opens_at=slip.opens_at)
+    )
+    gone = AmendCall(call=CALL, reason="Sooner", opens_at=OPENS - 2 * SECOND, closes_at=NOW - SECOND)
+    given(*published).when(gone, by=OFFICER).refused(Reason.INVALID, "closes_at")
+    text = AmendCall(call=CALL, reason="Clearer", title="Water, ice and snow")
+    given(*published).when(text, by=OFFICER, at=CLOSES + SECOND).then(
+        CallAmended(call=CALL, reason="Clearer", title="Water, ice and snow")
+    )
     given(*PEOPLE, DRAFTED_CALL).when(publish, by=OFFICER, at=CLOSES - SECOND).then(CallPublished(call=CALL))
 
 
@@ -96,6 +111,8 @@ def test_what_applicants_rely_on_freezes_when_the_round_opens():
     given(*PEOPLE, *OPEN_CALL).when(longer, by=OFFICER).then(
         CallAmended(call=CALL, reason="Outage", closes_at=CLOSES + SECOND)
     )
+    # Once its time has come, also before that is recorded.
+    given(*PEOPLE, *OPEN_CALL).when(longer, by=OFFICER, at=CLOSES).refused(Reason.FROZEN, "closes_at")
     # What stands so already is no change, frozen or not; all that is wrong is said at once, and beforehand.
     as_it_is = AmendCall(call=CALL, reason="Nothing", criteria=DRAFTED_CALL.criteria, title=DRAFTED_CALL.title)
     given(*PEOPLE, *OPEN_CALL).when(as_it_is, by=OFFICER).then()

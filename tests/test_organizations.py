@@ -1,5 +1,7 @@
 """Stories of organizations: one per ROR id, verified by somebody else, officers."""
 
+from datetime import date, timedelta
+
 import msgspec
 import pytest
 
@@ -34,10 +36,11 @@ from projections.core import fold
 from projections.initials import initials
 from projections.organizations import OrganizationRow
 from projections.places import city_for
-from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA
+from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, UNVERIFIED, ZARINA, joined
 from tests.stories import NOW, given, id_
 
 NEW = id_("organization", 101)
+NEWCOMER = id_("person", 5)
 ROR = "02004hr86"
 REGISTER = RegisterOrganization(
     name="Umarov Institute", kind="laboratory", city="Dushanbe", country="TJ", ror=f"https://ror.org/{ROR}"
@@ -85,10 +88,19 @@ def test_what_ror_no_longer_lists_is_closed_and_never_begun():
         ror=ROR, name="Umarov Institute", names={}, kind="laboratory", city="Dushanbe", country="TJ", active=False
     )
     given().when(gone, by="hub").then()
-    closed = OrganizationClosed(organization=NEW, reason="ROR no longer lists it as active")
+    closed = OrganizationClosed(organization=NEW, reason="ROR no longer lists it as active", by_ror=True)
     given(IMPORTED).when(gone, by="hub").then(closed)
-    given(IMPORTED, closed).when(gone, by="hub").then()
-    given(IMPORTED, closed).when(FROM_ROR, by="hub").then(IMPORTED)
+    # As it was recorded before it said who closed it.
+    for each in (closed, msgspec.structs.replace(closed, by_ror=False)):
+        given(IMPORTED, each).when(gone, by="hub").then()
+        given(IMPORTED, each).when(FROM_ROR, by="hub").then(IMPORTED)
+
+
+def test_what_was_closed_here_stays_closed_whatever_ror_says():
+    closed = OrganizationClosed(organization=NEW, reason="Merged with another one")
+    moved = msgspec.structs.replace(FROM_ROR, city="Khujand")
+    for command in (FROM_ROR, moved, msgspec.structs.replace(FROM_ROR, active=False)):
+        given(IMPORTED, closed).when(command, by="hub").then()
 
 
 def test_a_closed_organization_that_ror_lists_again_has_to_be_verified_again():
@@ -116,6 +128,18 @@ def test_somebody_else_verifies():
     given(*REGION, own).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
     for_now = msgspec.structs.replace(own, until=NOW.date())
     given(*REGION, for_now).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
+    # Nobody is from outside the day after: neither who left, for three years, nor who ever acted for it.
+    for days, may in ((1, False), (3 * 365, False), (4 * 365, True)):
+        left = msgspec.structs.replace(own, since=date(2015, 1, 1), until=NOW.date() - timedelta(days=days))
+        told = given(*REGION, left).when(verify, by=OFFICER)
+        told.then(OrganizationVerified(organization=UNVERIFIED)) if may else told.refused(Reason.OWN_ORGANIZATION)
+    acted = [
+        OrganizationVerified(organization=UNVERIFIED),
+        OfficerAppointed(organization=UNVERIFIED, person=OFFICER),
+        OrganizationSuspended(organization=UNVERIFIED, reason="Under inquiry"),
+        OfficerDismissed(organization=UNVERIFIED, person=OFFICER),
+    ]
+    given(*REGION, *acted).when(verify, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
 
 
 def amend(**changes):
@@ -288,6 +312,10 @@ def test_officers_are_appointed_and_dismissed_once_it_is_verified():
     given(*REGION, appointed).when(appoint, by=OFFICER).then()
     given(*REGION).when(appoint, by=ZARINA).refused(Reason.NOT_PERMITTED)
     given(*REGION).when(AppointOfficer(organization=UNVERIFIED, person=ZARINA), by=OFFICER).refused(Reason.WRONG_STATUS)
+    own = AppointOfficer(organization=DUSHANBE, person=OFFICER)
+    given(*REGION).when(own, by=OFFICER).refused(Reason.OWN_ORGANIZATION, "person")
+    away = AppointOfficer(organization=DUSHANBE, person=NEWCOMER)
+    given(*REGION, *joined(NEWCOMER, "new@example.org")[:1]).when(away, by=OFFICER).refused(Reason.NOT_FOUND, "person")
     dismiss = DismissOfficer(organization=DUSHANBE, person=ZARINA)
     given(*REGION, appointed).when(dismiss, by=OFFICER).then(OfficerDismissed(organization=DUSHANBE, person=ZARINA))
 
@@ -314,6 +342,8 @@ def test_suspension_closing_and_signatories():
     given(*REGION).when(AuthorizeSignatory(organization=BISHKEK, person=AIBEK), by=AIBEK).refused(
         Reason.OWN_ORGANIZATION, "person"
     )
+    not_yet = AuthorizeSignatory(organization=BISHKEK, person=NEWCOMER)
+    given(*REGION, *joined(NEWCOMER, "new@example.org")[:1]).when(not_yet, by=AIBEK).refused(Reason.NOT_FOUND, "person")
     given(*REGION, authorized).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then(
         SignatoryRevoked(organization=BISHKEK, person=ZARINA)
     )

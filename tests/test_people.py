@@ -1,11 +1,12 @@
 """Stories of people: one per e-mail and ORCID iD, affiliations, roles, erasure."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
 
 from domain.core import Reason, orcid_is_valid
+from domain.organizations import OfficerAppointed
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -22,6 +23,7 @@ from domain.people import (
     LinkOrcid,
     NoticesChosen,
     OrcidLinked,
+    Person,
     PersonErased,
     PersonInvited,
     PersonJoined,
@@ -30,9 +32,10 @@ from domain.people import (
     RoleRevoked,
 )
 from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, ZARINA
-from tests.stories import given, id_, sealed
+from tests.stories import NOW, StoryModel, given, id_, sealed
 
 NEW = id_("person", 101)
+DAY = timedelta(days=1)
 AFFILIATION = id_("affiliation", 7)
 DECLARED = AffiliationDeclared(
     person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, position="Lecturer", since=date(2024, 1, 1)
@@ -108,9 +111,43 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
     confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
     given(*REGION, DECLARED).when(confirm, by=AIBEK).then(confirmed)
     end = EndAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
-    given(*REGION, DECLARED, confirmed).when(end, by=ZARINA).then(
-        AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
+    ended = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
+    given(*REGION, DECLARED).when(end, by=ZARINA).then(ended)
+    given(*REGION, DECLARED, confirmed).when(end, by=AIBEK).then(ended)
+    given(*REGION, DECLARED, ended).when(end, by=ZARINA).then()
+    # Another post at the same place is begun when the one before has ended, and not lost without a word.
+    dean = msgspec.structs.replace(declare, position="Dean", since=date(2025, 1, 1))
+    given(*REGION, DECLARED).when(dean, by=ZARINA).refused(Reason.ALREADY_TAKEN, "organization")
+    given(*REGION, DECLARED, ended).when(dean, by=ZARINA).then(
+        msgspec.structs.replace(new, position="Dean", since=date(2025, 1, 1))
     )
+
+
+def test_what_an_organization_confirmed_its_person_does_not_rewrite():
+    """Conflicts of interest rest on it, and who may submit in its name."""
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+
+    def end(until):
+        return EndAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=until)
+
+    def ended(until):
+        return AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=until)
+
+    today, worked = NOW.date(), [*REGION, DECLARED, confirmed]
+    for until in (today, today + DAY):
+        given(*worked).when(end(until), by=ZARINA).then(ended(until))
+    for until in (date(2024, 1, 1), today - DAY):
+        given(*worked).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
+        given(*worked).when(end(until), by=AIBEK).then(ended(until))
+    # What the organization ended has ended.
+    for until in (date(2024, 1, 1), today, date(2099, 1, 1)):
+        given(*worked, ended(today - DAY)).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
+    given(*worked, ended(today + DAY)).when(end(today + 2 * DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
+    given(*worked, ended(today + DAY)).when(end(today), by=ZARINA).then(ended(today))
+    given(*worked, ended(today - DAY)).when(end(today + DAY), by=AIBEK).then(ended(today + DAY))
+    # Nor does an officer end it for themselves.
+    office = OfficerAppointed(organization=BISHKEK, person=ZARINA)
+    given(*worked, office).when(end(today - DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
 
 
 def test_an_affiliation_is_refused_backwards_unknown_and_from_strangers():
@@ -141,6 +178,8 @@ def test_an_office_elsewhere_confirms_and_ends_nothing():
     given(*named).when(end, by=AIBEK).refused(Reason.NOT_PERMITTED, "organization")
     borrowed = msgspec.structs.replace(confirm, organization=BISHKEK)
     given(*named).when(borrowed, by=AIBEK).refused(Reason.NOT_FOUND, "affiliation")
+    borrowed = msgspec.structs.replace(end, organization=BISHKEK)
+    given(*named).when(borrowed, by=AIBEK).refused(Reason.NOT_FOUND, "affiliation")
 
 
 def test_roles_come_from_the_center():
@@ -156,6 +195,12 @@ def test_roles_come_from_the_center():
         RoleRevoked(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     )
     given(*PEOPLE).when(revoke, by=OFFICER).then()
+
+
+def test_who_is_erased_is_given_nothing_and_has_nothing():
+    gone = [*PEOPLE, RoleGranted(person=ZARINA, role=HubRole.AUDITOR), PersonErased(person=ZARINA)]
+    given(*gone).when(GrantRole(person=ZARINA, role="auditor"), by=OFFICER).refused(Reason.WRONG_STATUS)
+    assert StoryModel(gone).get(Person, ZARINA).hub_roles == frozenset()
 
 
 def test_erasure_is_for_oneself_or_the_center():

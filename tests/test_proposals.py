@@ -1,14 +1,22 @@
 """Stories of proposals: the corridor from draft to submission, and what follows."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import msgspec
 import pytest
 
-from domain.calls import CallOfficerAppointed, ResultsPublished, RoundClosed
+from domain.calls import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import Reason
-from domain.organizations import OfficerAppointed, OrganizationSuspended
-from domain.people import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded, HubRole, RoleGranted, RoleRevoked
+from domain.organizations import OfficerAppointed, OrganizationAmended, OrganizationSuspended
+from domain.people import (
+    AffiliationConfirmed,
+    AffiliationDeclared,
+    AffiliationEnded,
+    HubRole,
+    PersonErased,
+    RoleGranted,
+    RoleRevoked,
+)
 from domain.proposals import (
     AcceptAward,
     AssessRisk,
@@ -73,6 +81,7 @@ ASSESSED = RiskAssessed(
 )
 INVITED = PartnerInvited(proposal=P, organization=BISHKEK, contribution="Field data", country="KG")
 CONFIRMED = PartnerConfirmed(proposal=P, organization=BISHKEK)
+MOVED = OrganizationAmended(organization=BISHKEK, reason="It moved", country="TJ")
 READY = [*REGION, DRAFTED, ASSESSED, INVITED, CONFIRMED]
 
 
@@ -155,6 +164,25 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
     for organization in (DUSHANBE, BISHKEK):
         office = OfficerAppointed(organization=organization, person=OFFICER)
         given(*READY, SUBMITTED, office).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        # Also while it is suspended, after its end, and whoever works there: three years long.
+        apart = OrganizationSuspended(organization=organization, reason="Under inquiry")
+        given(*READY, SUBMITTED, office, apart).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        worked = AffiliationDeclared(
+            person=OFFICER,
+            affiliation=id_("affiliation", 9),
+            organization=organization,
+            position="Lecturer",
+            since=date(2015, 1, 1),
+            until=(NOW - timedelta(days=3 * 365)).date(),
+        )
+        given(*READY, SUBMITTED, worked).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        long_ago = msgspec.structs.replace(worked, until=date(2020, 1, 1))
+        given(*READY, SUBMITTED, long_ago).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
+        # Whoever declined takes no part in it.
+        if organization == BISHKEK:
+            no = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
+            other = PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ")
+            given(*READY, no, other, SUBMITTED, office).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
     own = msgspec.structs.replace(DRAFTED, investigator=OFFICER)
     given(*REGION, own, ASSESSED, INVITED, CONFIRMED, SUBMITTED).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
     given(*READY, SUBMITTED).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
@@ -207,7 +235,9 @@ def test_an_invitation_is_taken_back():
     given(*REGION, DRAFTED, INVITED).when(take_back, by=AIBEK).refused(Reason.NOT_PERMITTED)
     given(*READY, SUBMITTED).when(take_back, by=ZARINA).refused(Reason.WRONG_STATUS)
     # Who is asked no more holds nobody up, and is no partner: the countries are counted without it.
-    given(*READY, gone).when(SubmitProposal(proposal=P), by=ZARINA).refused(Reason.TOO_FEW_COUNTRIES, "partners")
+    alone = given(*READY, gone).when(SubmitProposal(proposal=P), by=ZARINA)
+    alone.refused(Reason.INCOMPLETE, "partners", "partners")
+    assert alone.refusal.every[1].reason == Reason.TOO_FEW_COUNTRIES
     given(*READY, gone).when(ConfirmPartner(proposal=P, organization=BISHKEK), by=AIBEK).refused(Reason.NOT_PERMITTED)
 
 
@@ -260,7 +290,7 @@ def test_a_complete_proposal_is_submitted_once():
             "abstract",
         ),
         ([DRAFTED, ASSESSED, INVITED], Reason.PARTNERS_UNCONFIRMED, "partners"),
-        ([DRAFTED, ASSESSED], Reason.TOO_FEW_COUNTRIES, "partners"),
+        ([DRAFTED, ASSESSED], Reason.INCOMPLETE, "partners"),
         (
             [
                 DRAFTED,
@@ -268,6 +298,12 @@ def test_a_complete_proposal_is_submitted_once():
                 PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ"),
                 PartnerConfirmed(proposal=P, organization=KHUJAND),
             ],
+            Reason.TOO_FEW_COUNTRIES,
+            "partners",
+        ),
+        # Where a partner is counts when the proposal is submitted, as it does for the lead.
+        (
+            [DRAFTED, ASSESSED, INVITED, CONFIRMED, MOVED],
             Reason.TOO_FEW_COUNTRIES,
             "partners",
         ),
@@ -330,9 +366,18 @@ def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
     over = [RoundClosed(call=CALL), ResultsPublished(call=CALL)]
     given(*READY, SUBMITTED, *over).when(give_back, by=OFFICER).refused(Reason.WRONG_STATUS)
     after = given(*READY, SUBMITTED, returned, RoundClosed(call=CALL))
+    given(*READY, SUBMITTED, returned, *over).when(SubmitProposal(proposal=P), by=ZARINA).refused(Reason.ROUND_NOT_OPEN)
     second = ProposalSubmitted(proposal=P, version=2, content=SUBMITTED.content, call=CALL)
     after.when(SubmitProposal(proposal=P), by=ZARINA, at=until - SECOND).then(second)
     after.when(SubmitProposal(proposal=P), by=ZARINA, at=until).refused(Reason.ROUND_NOT_OPEN)
+    # Who never answers is declined, once that time is over, or the results are out.
+    decline, declined = (
+        DeclineProposal(proposal=P, reason="No answer"),
+        ProposalDeclined(proposal=P, reason="No answer"),
+    )
+    after.when(decline, by=OFFICER, at=until - SECOND).refused(Reason.WRONG_STATUS)
+    after.when(decline, by=OFFICER, at=until).then(declined)
+    given(*READY, SUBMITTED, returned, *over).when(decline, by=OFFICER).then(declined)
 
 
 @pytest.mark.parametrize(
@@ -355,6 +400,15 @@ def test_the_officer_of_the_call_decides_and_nobody_else(before, command, event)
     given(*READY).when(command, by=OFFICER).refused(Reason.NOT_PERMITTED)
 
 
+def test_nothing_is_decided_in_a_call_that_was_put_away():
+    away = [RoundClosed(call=CALL), ResultsPublished(call=CALL), CallArchived(call=CALL)]
+    steps = [EligibilityConfirmed(proposal=P), ProposalRecommended(proposal=P), AwardOffered(proposal=P)]
+    for n, command in enumerate((ConfirmEligibility, RecommendProposal, OfferAward)):
+        told = [*READY, SUBMITTED, *steps[:n]]
+        given(*told, *away[:2]).when(command(proposal=P), by=OFFICER).then(steps[n])
+        given(*told, *away).when(command(proposal=P), by=OFFICER).refused(Reason.WRONG_STATUS)
+
+
 def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered():
     recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P)]
     offered = [*recommended, AwardOffered(proposal=P)]
@@ -363,6 +417,8 @@ def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered()
         AwardRefused(proposal=P, reason="Too small")
     )
     given(*offered).when(AcceptAward(proposal=P), by=ZARINA).refused(Reason.NOT_PERMITTED)
+    partner = OfficerAppointed(organization=BISHKEK, person=STRANGER)
+    given(*offered, partner).when(AcceptAward(proposal=P), by=STRANGER).refused(Reason.NOT_PERMITTED)
     given(*recommended).when(AcceptAward(proposal=P), by=AIBEK).refused(Reason.WRONG_STATUS)
     given(*offered).when(DeclineProposal(proposal=P, reason="Changed our mind"), by=OFFICER).refused(
         Reason.WRONG_STATUS
@@ -382,4 +438,9 @@ def test_the_investigator_withdraws():
     withdraw = WithdrawProposal(proposal=P, reason="Moved away")
     given(*READY, SUBMITTED).when(withdraw, by=ZARINA).then(ProposalWithdrawn(proposal=P, reason="Moved away"))
     given(*READY, SUBMITTED).when(withdraw, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    # So does whoever acts for the lead: it outlives the investigator.
+    gone = PersonErased(person=ZARINA)
+    given(*READY, SUBMITTED, LEAD_OFFICER, gone).when(withdraw, by=AIBEK).then(
+        ProposalWithdrawn(proposal=P, reason="Moved away")
+    )
     given(*READY, AwardAccepted(proposal=P)).when(withdraw, by=ZARINA, at=NOW).refused(Reason.WRONG_STATUS)

@@ -132,7 +132,9 @@ async def _people(teller: Teller) -> None:
         person = teller.people[each["key"]]
         for ror_id in each["acts_for"]:
             organization = teller.organizations[ror_id]
-            await teller.do(AppointOfficer(organization=organization, person=person), verifier)
+            # Nobody appoints themselves.
+            appoint = AppointOfficer(organization=organization, person=person)
+            await teller.do(appoint, officer if person == verifier else verifier)
             teller.officers[ror_id] = person
     for each in told:
         person, organization = teller.people[each["key"]], teller.organizations[each["works_at"]]
