@@ -31,7 +31,7 @@ from hub.door import Hub
 from hub.log import Recorded
 from hub.mail import Mail
 from hub.models import verify
-from hub.persons import link, people, revoke, token, unreadable
+from hub.persons import link, people, person_called, revoke, token, unreadable
 from hub.postgres import default_home
 from hub.serving import at, serve
 from hub.settings import policy_file
@@ -139,14 +139,18 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
 @click.argument("person")
 @click.confirmation_option(prompt="This destroys the person's name, e-mail and ORCID iD for good. Go on?")
 def forget(person: str) -> None:
-    """Erase a person's personal data; what they did stays under their id, and everything still replays."""
+    """Erase a person's personal data; what they did stays under their id, and everything still replays.
+
+    PERSON is an id, or the e-mail address under which they were invited.
+    """
     try:
-        command = checked(ErasePerson, {"person": person})
+        command = None if "@" in person else checked(ErasePerson, {"person": person})
     except Refusal as refusal:
         raise click.UsageError(f"PERSON: {refusal}") from None
 
     async def story(hub: Hub) -> tuple[Receipt, bool]:
-        receipt = await hub.do(command, by="console")
+        erase = command or ErasePerson(person=await person_called(hub, person))
+        receipt = await hub.do(erase, by="console")
         officers = f"""SELECT EXISTS (SELECT FROM {hub.models.schema}.role r JOIN {hub.models.schema}.person p
                        ON p.id = r.person WHERE r.role = 'center_officer' AND p.status = 'joined')"""
         return receipt, await hub.log.pool.fetchval(officers)

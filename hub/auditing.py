@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import click
 
 from hub import backups, settings
@@ -21,9 +22,10 @@ from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
 from hub.console import address, err, failing, free_port, opened, shown
 from hub.door import Hub
+from hub.locks import Lock
 from hub.log import make_databases
 from hub.persons import unreadable
-from hub.postgres import database, default_home
+from hub.postgres import Unavailable, database, default_home
 from hub.settings import policy_file
 
 
@@ -46,7 +48,10 @@ async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
     """
     file, known = home / "log.key", await hub.log.pool.fetchval("SELECT vkey FROM hub.sealer")
     if known is not None and not file.exists():
-        err.print(f"This log is sealed with the key {known}, and {file} is not there: bring it back from a backup.")
+        err.print(
+            f"This log is sealed with the key {known}, and {file} is not there: bring it back from a backup. Where it "
+            "is lost for good: hub key replace"
+        )
         sys.exit(1)
     made = not file.exists()
     if made and not demo and not settings.is_named():
@@ -63,7 +68,7 @@ async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
         sys.exit(1)
     if made:
         err.print(f"The key that seals the log was made; the log is called “{signer.name}” for good.")
-    elif os.environ.get("HUB_ORIGIN", signer.name) != signer.name:
+    elif (os.environ.get("HUB_ORIGIN") or signer.name) != signer.name:
         err.print(f"HUB_ORIGIN is ignored: the log is called “{signer.name}” since its key was made.")
     return signer
 
@@ -89,6 +94,41 @@ def key() -> None:
 def key_show() -> None:
     """Print the public half of the log's key, as verifiers and witnesses take it (C2SP signed-note)."""
     click.echo(_key().verifier.vkey)
+
+
+@key.command("replace")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def key_replace(yes: bool) -> None:
+    """Give up the log's key, where it is lost or was stolen: the next “hub serve” makes another one.
+
+    Whoever verifies sees another log from then on: give it another name (HUB_ORIGIN), and tell auditors and witnesses
+    its key. No event changes; what was signed until now is proven by mirrors and by what auditors hold. The files of
+    the old key are kept, under other names. Stop the hub before.
+    """
+    home = default_home()
+
+    async def story(hub: Hub) -> tuple[str | None, int]:
+        db = await asyncpg.connect(hub.log.dsn)
+        try:
+            async with db.transaction():
+                if not await db.fetchval(f"SELECT pg_try_advisory_xact_lock({Lock.FOLLOWER})"):
+                    raise Unavailable("A hub is sealing this log: stop it before.")
+                await db.execute("DELETE FROM hub.cosignature")
+                heads = await db.fetchval("WITH gone AS (DELETE FROM hub.head RETURNING 1) SELECT count(*) FROM gone")
+                return await db.fetchval("DELETE FROM hub.sealer RETURNING vkey"), heads
+        finally:
+            await db.close()
+
+    if not yes:
+        click.confirm("Every auditor and witness has to be told the new key. Go on?", abort=True)
+    given_up, heads = opened(story)
+    for name in ("log.key", "log.head"):
+        if (home / name).exists():
+            (home / name).rename(home / f"{name}.given-up-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    if given_up is None:
+        click.echo("No key had sealed this log.")
+    else:
+        click.echo(f"Given up: {given_up}, and {heads:,} heads that it had signed. “hub serve” makes another key.")
 
 
 @click.command()

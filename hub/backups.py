@@ -17,14 +17,16 @@ import asyncpg
 import click
 
 from hub.audit.heads import LastHead
-from hub.audit.notes import Malformed, Signer
+from hub.audit.merkle import Edge, leaf_hash
+from hub.audit.notes import Head, Malformed, Signer
+from hub.audit.tree import leaves
 from hub.console import err, failing
 from hub.log import is_there, keys_of, make_databases, prepare_role
 from hub.postgres import Unavailable, database, default_home, program
 from hub.settings import policy_file
 
 LOG, KEYS, TIME = "hub.dump", "keys.dump", "backed-up"
-_KEY = "log.key"
+_KEY, _AT_ONCE = "log.key", 2_000
 # Read models are made anew from the log. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
     "--exclude-schema=read_*",
@@ -69,6 +71,10 @@ def last_backup(home: Path) -> str:
 
 async def back_up(dsn: str, home: Path, folder: Path) -> None:
     """Write a backup into a folder that is not there yet, also while the hub serves; raises ``Unfit``."""
+    try:
+        str(folder.resolve()).encode()
+    except UnicodeEncodeError:
+        raise Unfit("the folder's name is not UTF-8: choose another one.") from None
     if folder.exists():
         raise Unfit(f"{folder} is there already: name a new folder for each backup.")
     if (known := await _sealed_with(dsn)) is not None and known != key_in(home):
@@ -89,7 +95,9 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     with suppress(OSError):
-        (home / TIME).write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n")
+        fresh = home / f"{TIME}.{os.getpid()}"
+        fresh.write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n", "utf-8")
+        fresh.replace(home / TIME)
 
 
 async def bring_back(dsn: str, home: Path, folder: Path) -> None:
@@ -106,7 +114,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
     if ours is not None and theirs is not None and ours != theirs:
         raise Unfit(f"{home / _KEY} is the key of another log.")
     try:
-        LastHead(folder / "log.head").read()
+        head = LastHead(folder / "log.head").read()
     except Malformed as error:
         raise Unfit(str(error)) from None
     await make_databases(dsn)
@@ -125,6 +133,8 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             raise Unfit("log.key has sealed another log, or none: this one is not its.")
         if new and not await _fit(dsn):
             raise Unfit(f"{folder / KEYS} holds the keys of another hub.")
+        if not await _on(dsn, lambda db: _continues(db, head)):
+            raise Unfit(f"{folder / 'log.head'} is not of this log, or damaged: it says what was sealed last.")
         await _on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
     except BaseException:
         for name in files:
@@ -147,6 +157,20 @@ async def _bring_keys_back(dsn: str, folder: Path) -> bool:
         err.print("The keys' own database is there, and stays as it is.")
         return False
     raise Unfit(f"{urlsplit(keys_of(dsn)).path[1:]} holds the keys of another hub: empty it, or name another one.")
+
+
+async def _continues(db: asyncpg.Connection, head: Head | None) -> bool:
+    # Whether the log begins with what was sealed last; where something was, there is a head.
+    if head is None:
+        return not await db.fetchval("SELECT EXISTS (SELECT FROM hub.head)")
+    vkey = await db.fetchval("SELECT vkey FROM hub.sealer")
+    if vkey is not None and vkey.partition("+")[0] != head.origin:
+        return False
+    edge, position = Edge(), 0
+    while position < head.size and (found := await leaves(db, position, min(head.size, position + _AT_ONCE))):
+        edge.grow([leaf_hash(leaf) for leaf in found])
+        position += len(found)
+    return position == head.size and edge.root == head.root
 
 
 async def _fit(dsn: str) -> bool:
@@ -197,7 +221,7 @@ def key_in(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     except Malformed as error:
-        raise Unfit(str(error)) from None
+        raise Unfit(f"{folder / _KEY} is no key, or damaged: {error}") from None
 
 
 def _copied(file: Path, to: Path) -> None:
@@ -231,7 +255,8 @@ def _run(command: list[str], dsn: str, out: Any, given: Any = subprocess.DEVNULL
             f"{command[0]} cannot be run ({error.strerror}): HUB_POSTGRES_BIN names its folder."
         ) from None
     if done.returncode:
-        raise Unfit(f"{command[0]}: {done.stderr.decode(errors='replace').strip()[-500:]}")
+        said = done.stderr.decode(errors="replace").strip()[-500:].removeprefix(f"{command[0]}: ")
+        raise Unfit(f"{command[0]}{f' of {Path(command[-1]).name}' if command[-1].endswith('.dump') else ''}: {said}")
 
 
 def _read(words: list[str], dump: Path) -> bytes:
@@ -285,4 +310,6 @@ def backup(folder: Path) -> None:
             err.print(f"No backup was made: {error.filename}: {error.strerror}.")
             sys.exit(1)
     size = sum(each.stat().st_size for each in folder.iterdir())
+    if not (folder / _KEY).exists():
+        err.print("No key has sealed this log yet, so the backup has none: the first “hub serve” makes it.")
     click.echo(f"{folder}: {size / 1e6:,.1f} MB, for its owner alone. Bring it back with hub restore {folder}")

@@ -16,9 +16,11 @@ from rich.console import Console
 
 from domain.core import Refusal, UnknownEvent
 from hub import settings
+from hub.audit.digests import Undigested
 from hub.audit.following import lost
 from hub.door import Hub
 from hub.log import is_there
+from hub.logs import logged
 from hub.postgres import Unavailable, database, default_home
 from hub.turns import Receipt
 from hub.writer import Busy, Unknown
@@ -82,6 +84,7 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Carry a command out."""
+        logged()
         try:
             return super().invoke(ctx)
         except UnicodeEncodeError:
@@ -114,7 +117,8 @@ def failing() -> Iterator[None]:
         sys.exit(3)
     except Unknown as error:
         err.print(
-            f"Whether this was recorded is not known ({_short(error)}): ask again with the same --key to find out."
+            f"Whether this was recorded is not known ({_short(error)}): look whether “hub log” shows it before you "
+            "give it again (hub do: with the same --key)."
         )
         sys.exit(3)
     except UnknownEvent as unknown:
@@ -126,6 +130,12 @@ def failing() -> Iterator[None]:
     except asyncpg.InsufficientPrivilegeError as error:
         err.print(f"The database does not let the hub do what it has to: {error}. Its owner gives it these rights:")
         err.print(RIGHTS.strip("\n"))
+        sys.exit(3)
+    except asyncpg.UndefinedObjectError as error:
+        err.print(f"The database cannot be opened: {_short(error)}. Is HUB_DATABASE_URL right?")
+        sys.exit(3)
+    except Undigested as error:
+        err.print(f"Nothing was sealed: {error}")
         sys.exit(3)
     except (
         asyncpg.PostgresConnectionError,
@@ -140,6 +150,9 @@ def failing() -> Iterator[None]:
     except OSError as error:
         if error.errno in UNWRITABLE:
             raise
+        if error.filename is not None:
+            err.print(f"{error.filename}: {error.strerror}. Does it belong to the user who runs the hub?")
+            sys.exit(3)
         err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
         sys.exit(3)
     except Refusal as refusal:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 PORT = 5432
 _START, _STOP, _GOES = 60.0, 30.0, 1.0
@@ -379,11 +379,26 @@ def _working_in(data: Path) -> list[int]:
     return found
 
 
+_OF_LIBPQ = {
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+}
+"""What addresses tell PostgreSQL's own client library, and the hub's client would take for settings of the server."""
+
+
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and parts.port != 0:
-            return url
+            given = parse_qsl(parts.query, keep_blank_values=True)
+            kept = [(name, value) for name, value in given if name not in _OF_LIBPQ]
+            return url if kept == given else urlunsplit(parts._replace(query=urlencode(kept)))
     except ValueError:
         pass
     raise Unavailable("HUB_DATABASE_URL is no address of a database: postgresql://USER@HOST:PORT/NAME is asked for.")

@@ -247,6 +247,40 @@ def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
     assert home_of(empty.dsn).exists()
 
 
+def test_who_brings_a_log_back_from_a_mirror_seals_it_with_its_own_key(sealed, dsn):
+    """Another one would sign a history that auditors know under the first, and nobody would be told."""
+    home = home_of(dsn)
+    code, _, said = hub(dsn, "restore", sealed.fetched, "--policy", sealed.policy)
+    assert code == 1 and "bring log.key back before you serve" in said and not (home / "log.key").exists()
+    code, _, said = hub(dsn, "serve", "--port", free_port(), HUB_ORIGIN="another.example/log")
+    assert code == 1 and "bring it back from a backup" in said and "hub key replace" in said
+    assert not (home / "log.key").exists()
+    shutil.copy(sealed.home / "log.key", home / "log.key")
+    with opened(dsn) as url:
+        until_sealed(url, SEALED)
+
+
+def test_a_key_that_is_lost_for_good_is_given_up_and_only_then_replaced(dsn):
+    home = home_of(dsn)
+    with opened(dsn) as url:
+        until(lambda: _answers(url) or httpx2.get(f"{url}/status").status_code == 200)
+        assert hub(dsn, "invite", "first@example.org", "--name", "First Person")[0] == 0
+        until(lambda: (home / "log.head").exists())
+        # Not under the hub that seals with it.
+        code, _, said = hub(dsn, "key", "replace", "--yes")
+        assert code == 3 and "stop it before" in said and (home / "log.key").exists()
+    old = hub(dsn, "key", "show")[1].strip()
+    code, out, said = hub(dsn, "key", "replace", "--yes")
+    assert code == 0 and old in out, said
+    assert not (home / "log.key").exists() and len(list(home.glob("log.*.given-up-*"))) == 2
+    with opened(dsn) as url:
+        name = url.removeprefix("http://") + "/log"
+        until(lambda: (home / "log.head").exists() and (home / "log.head").read_text().startswith(f"{name}\n"))
+        new = hub(dsn, "key", "show")[1].strip()
+        assert new.startswith(f"{name}+") and new != old
+    assert hub(dsn, "verify")[0] == 0
+
+
 def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
     home = home_of(dsn)
     shutil.rmtree(home)

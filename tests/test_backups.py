@@ -182,6 +182,38 @@ def test_a_backup_that_cannot_be_whole_is_none(dsn, empty, tmp_path, monkeypatch
     assert (home / "log.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_head_that_is_not_of_the_log_is_no_part_of_a_backup(dsn, empty, tmp_path):
+    """It is what stops two histories: damaged or lost, the hub would accuse itself, or remember nothing."""
+    told(_one(dsn))
+    with opened(dsn) as url:
+        _sealed(url)
+    folder, head = tmp_path / "monday", tmp_path / "monday" / "log.head"
+    assert hub(dsn, "backup", folder)[0] == 0
+    whole = head.read_bytes()
+    origin, size, root, *rest = whole.decode().split("\n")
+    other = ("A" if root[0] != "A" else "B") + root[1:]
+    for text in ([f"x{origin}", size, root], [origin, size, other], [origin, str(int(size) + 500), root]):
+        head.write_text("\n".join([*text, *rest]))
+        code, _, said = hub(empty, "restore", folder)
+        assert code == 1 and "not of this log, or damaged" in said, said
+    head.unlink()
+    code, _, said = hub(empty, "restore", folder)
+    assert code == 1 and "log.head" in said
+    assert hub(empty, "doctor")[0] == 3
+    head.write_bytes(whole)
+    assert hub(empty, "restore", folder)[0] == 0
+
+
+def test_what_a_backup_cannot_be_called_leaves_what_was_known_of_the_last(dsn, tmp_path):
+    told(_one(dsn))
+    code, _, said = hub(dsn, "backup", tmp_path / "monday")
+    assert code == 0 and "No key has sealed this log yet" in said
+    code, _, said = hub(dsn, "backup", os.fsdecode(bytes(tmp_path / "tuesday") + b"\xff"))
+    assert code == 1 and "not UTF-8" in said
+    assert [each.name for each in tmp_path.iterdir()] == ["monday"]
+    assert "monday" in (home_of(dsn) / "backed-up").read_text()
+
+
 def test_a_log_is_not_brought_under_the_key_of_another(dsn, empty, tmp_path):
     told(_one(dsn))
     assert hub(dsn, "backup", tmp_path / "monday")[0] == 0

@@ -122,6 +122,11 @@ def test_from_the_first_person_to_a_call(hub):
     assert [each["type"] for each in told if each["request"] == "console/once"] == ["CallDrafted"]
     assert hub("forget", person, stdin="y\n")[0] == 0
     assert hub("forget", person, "--yes")[0] == 0
+    # By the address under which somebody was invited, as for links and tokens.
+    assert hub("invite", "soon.gone@example.org", "--name", "Soon Gone")[0] == 0
+    assert hub("forget", "soon.gone@example.org", "--yes")[0] == 0
+    code, _, said = hub("forget", "soon.gone@example.org", "--yes")
+    assert code == 1 and "nobody of this address" in said
     assert hub("do", "draft-proposal", "--help")[0] == 0
     assert json.loads(hub("doctor", "--json")[1])["parked"] == []
     assert hub("verify")[0] == 0
@@ -133,6 +138,16 @@ def test_what_cannot_be_looked_up_is_said_to_be_so(hub, dsn, words):
     env = {**os.environ, "HUB_DATABASE_URL": dsn}
     done = subprocess.run([sys.executable, "-m", "hub", "log", *words], capture_output=True, env=env, timeout=60)
     assert done.returncode == 2 and done.stderr and b"Traceback" not in done.stderr
+
+
+def test_an_address_may_tell_what_only_other_clients_understand(dsn):
+    env = {**os.environ, "HUB_DATABASE_URL": f"{dsn}&connect_timeout=10&keepalives=1&channel_binding=prefer"}
+    command = [sys.executable, "-m", "hub", "invite", "first@example.org", "--name", "First"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    env["HUB_DATABASE_URL"] = f"{dsn}&frobnicate=1"
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 3 and "frobnicate" in done.stderr and "Is HUB_DATABASE_URL right?" in done.stderr
 
 
 def test_an_unreachable_database_says_what_to_check():

@@ -33,8 +33,9 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
 )
-"""What it raises while there is no server, or one without room."""
+"""What it raises while there is no server, or one without room, or one that lets the hub in no more."""
 NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
 """What caches are told: whose an answer is, and that it has to be asked for again."""
 KEY = re.compile(r"[\x21-\x7e]{1,200}")

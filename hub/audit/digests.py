@@ -139,8 +139,12 @@ async def _model(
     return SealedModel(name=cls.table, rows=len(hashes), root=root_of(hashes).hex())
 
 
+class Undigested(Exception):
+    """The read models could not be digested; the message says why."""
+
+
 async def digested(dsn: str, schema: str) -> SealReadModels:
-    """The same in a process of its own, behind whatever else this machine does; raises ``RuntimeError``."""
+    """The same in a process of its own, behind whatever else this machine does; raises ``Undigested``."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -157,7 +161,9 @@ async def digested(dsn: str, schema: str) -> SealReadModels:
         await process.wait()
         raise
     if process.returncode:
-        raise RuntimeError(f"the read models could not be digested: {complaint.decode(errors='replace')[-300:]}")
+        # The last line says what it was; those before it, where.
+        said = complaint.decode(errors="replace").strip().rpartition("\n")[2][-300:]
+        raise Undigested(f"the read models could not be digested: {said}")
     return msgspec.json.decode(out, type=SealReadModels)
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,13 +65,20 @@ def policy_of(file: Path) -> Policy:
 async def keep(hub: Hub, audit: Audit) -> None:
     """Keep the tree and the seals up to the log, for ever; several may try, one does it."""
     said = ""
+
+    def well() -> None:
+        nonlocal said
+        if said:
+            _log.warning("it is sealed again")
+        said = ""
+
     while True:
         db = None
         try:
             db = await asyncpg.connect(hub.log.dsn)
             if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.FOLLOWER})"):
                 await as_writer(db)
-                await _follow(hub, audit, db)
+                await _follow(hub, audit, db, well)
             await asyncio.sleep(2)
         except Exception as error:
             # Whatever it is, people see it until it is gone, and it is tried again.
@@ -85,7 +93,7 @@ async def keep(hub: Hub, audit: Audit) -> None:
                 db.terminate()
 
 
-async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
+async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, well: Callable[[], None]) -> None:
     tree = Tree(db)
     await tree.open()
     sealer = Sealer(hub.log.pool, audit.home, audit.policy, audit.origin)
@@ -100,6 +108,7 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection) -> None:
             if (head := await hub.log.head()) < tree.size:
                 raise Stopped(refill(head, tree.size, "the tree was built over"))
             await sealer.seal(tree.size, tree.root)
+            well()
             for task in tasks:
                 if task.done():
                     task.result()

@@ -92,7 +92,7 @@ class Policy:
         times = {name: each.signed(checkpoint.text, checkpoint.signatures) for name, each in self.witnesses.items()}
         return {name: at for name, at in times.items() if at is not None}
 
-    def logged(self, checkpoint: Checkpoint) -> bool:
-        """Whether the log of this origin has signed a checkpoint."""
+    def logged(self, checkpoint: Checkpoint) -> str | None:
+        """The key of the log that has signed a checkpoint of this origin; nothing where none has."""
         own = (log for log in self.logs.values() if log.name == checkpoint.head.origin)
-        return any(log.signed(checkpoint.text, checkpoint.signatures) is not None for log in own)
+        return next((log.vkey for log in own if log.signed(checkpoint.text, checkpoint.signatures) is not None), None)

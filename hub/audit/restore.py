@@ -34,7 +34,7 @@ async def restore(
     checkpoint = copy.checkpoint()
     if checkpoint is None:
         raise Malformed(f"{folder} holds no checkpoint of a mirror")
-    if policy.logs and not policy.logged(checkpoint):
+    if (signed_with := policy.logged(checkpoint)) is None and policy.logs:
         raise Malformed("no log of the policy has signed the mirror's checkpoint")
     if not policy.witnessed(policy.cosigned(checkpoint)):
         raise Malformed("no quorum of the policy's witnesses has cosigned the mirror's checkpoint")
@@ -61,6 +61,10 @@ async def restore(
                 position += len(batch)
                 say(position)
             await _boxes(db, copy, size)
+            # Whoever serves this log from here on seals it with its own key, and with no other.
+            await db.execute(
+                "INSERT INTO hub.sealer (vkey) SELECT $1 WHERE $1::text IS NOT NULL ON CONFLICT DO NOTHING", signed_with
+            )
         return size, size - head
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise Malformed(f"an event of the mirror cannot be recorded: {error}") from None
