@@ -52,7 +52,7 @@ def accepted(note):
     try:
         ours = notes.Checkpoint.parse(note)
         policy = Policy.parse(POLICY)
-        one = policy.logged(ours) and policy.witnessed(policy.cosigned(ours))
+        one = policy.logged(ours) is not None and policy.witnessed(policy.cosigned(ours))
     except notes.Malformed:
         one = False
     try:
