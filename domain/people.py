@@ -65,6 +65,13 @@ class OrcidLinked(Event):
     orcid_alias: OrcidAlias
 
 
+class OrcidUnlinked(Event):
+    """A person unlinked their ORCID iD; also where another one takes its place."""
+
+    person: PersonId
+    orcid_alias: OrcidAlias
+
+
 class NoticesChosen(Event):
     """A person chose whether what waits for them is mailed to them, and in which language."""
 
@@ -148,6 +155,7 @@ class Person(
         PersonInvited,
         PersonJoined,
         OrcidLinked,
+        OrcidUnlinked,
         NoticesChosen,
         AffiliationDeclared,
         AffiliationConfirmed,
@@ -173,6 +181,8 @@ class Person(
                 return msgspec.structs.replace(self, status="joined")
             case OrcidLinked():
                 return msgspec.structs.replace(self, orcid=event.orcid_alias)
+            case OrcidUnlinked():
+                return msgspec.structs.replace(self, orcid="")
             case NoticesChosen():
                 return msgspec.structs.replace(self, notices=(event.mailed, event.language))
             case AffiliationDeclared():
@@ -220,8 +230,8 @@ class Person(
         )
 
 
-class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked,)):
-    """Who holds an ORCID iD: one person per iD."""
+class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked, OrcidUnlinked)):
+    """Who holds an ORCID iD: one person per iD, and one iD per person."""
 
     person: str = ""
 
@@ -230,6 +240,8 @@ class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked,)):
         match event:
             case OrcidLinked():
                 return msgspec.structs.replace(self, status="held", person=event.person)
+            case OrcidUnlinked():
+                return msgspec.structs.replace(self, status="", person="")
         return self
 
 
@@ -317,19 +329,32 @@ class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
     orcid: Orcid
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """One person per ORCID iD; the check digit is checked."""
+        """One person per ORCID iD, which another one takes the place of; the check digit is checked."""
         orcid = self.orcid.strip().rstrip("/").rpartition("/")[2].upper()
         if not orcid_is_valid(orcid):
             raise Refusal(
                 Reason.INVALID, N_("This is not an ORCID iD: please compare its sixteen characters."), "orcid"
             )
         alias = act.alias("orcid", orcid)
-        holder = model.get(OrcidHolder, alias)
-        if holder.person == self.person and model.get(Person, self.person).orcid == alias:
+        holder, before = model.get(OrcidHolder, alias), model.get(Person, self.person).orcid
+        if holder.person == self.person and before == alias:
             return
         if holder.status and holder.person != self.person:
             raise Refusal(Reason.ALREADY_TAKEN, N_("This ORCID iD is linked to somebody else."), "orcid")
+        if before:
+            yield OrcidUnlinked(person=self.person, orcid_alias=before)
         yield OrcidLinked(person=self.person, orcid=act.seal(self.person, "orcid", orcid), orcid_alias=alias)
+
+
+class UnlinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Unlink your ORCID iD."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Whose it is may link it then; without one, nothing changes."""
+        if linked := model.get(Person, self.person).orcid:
+            yield OrcidUnlinked(person=self.person, orcid_alias=linked)
 
 
 class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
@@ -486,16 +511,3 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
         """Revoking what was not granted changes nothing."""
         if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
             yield RoleRevoked(person=self.person, role=HubRole(self.role), country=self.country)
-
-
-class ErasePerson(
-    Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}, final=True
-):
-    """Erase a person's name, e-mail and ORCID iD for good; what they did stays, under a number."""
-
-    person: PersonId
-
-    def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Erasing twice changes nothing."""
-        if model.get(Person, self.person).status != "erased":
-            yield PersonErased(person=self.person)

@@ -18,7 +18,8 @@ import msgspec
 from rich.progress import track
 
 from domain.core import Refusal, every_event
-from domain.people import ErasePerson, GrantRole, InvitePerson
+from domain.erasure import ErasePerson
+from domain.people import GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
 from hub.audit.notes import Malformed

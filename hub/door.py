@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
-from domain.people import ErasePerson, OrcidLinked, PersonErased, PersonInvited
+from domain.erasure import ErasePerson
+from domain.people import OrcidLinked, OrcidUnlinked, PersonErased, PersonInvited
 from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
@@ -237,9 +238,15 @@ class Hub:
         for each in told:
             if isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
-            elif isinstance(each.event, OrcidLinked):
+            elif isinstance(each.event, OrcidLinked) and await self._unheld(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
         # What opens new sessions first: nobody signs in between the two.
         await self.credentials.revoke_all(person)
         await self.identity.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)
+
+    async def _unheld(self, orcid: str, person: str) -> bool:
+        # Whether nobody else has linked it since they did: its name stays for as long as anybody holds it.
+        events = await self.log.read(tag=f"orcid:{orcid}", types=["OrcidLinked", "OrcidUnlinked"], limit=10_000)
+        last = events[-1].event
+        return isinstance(last, OrcidUnlinked) or (isinstance(last, OrcidLinked) and last.person == person)

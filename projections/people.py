@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from domain.core import AffiliationId, OrganizationId, PersonId, Sealed
@@ -12,6 +13,7 @@ from domain.people import (
     HubRole,
     NoticesChosen,
     OrcidLinked,
+    OrcidUnlinked,
     PersonErased,
     PersonInvited,
     PersonJoined,
@@ -21,8 +23,20 @@ from domain.people import (
 from projections.core import CENTER, KeyOf, Row, office
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """An organization that a person named; one that it never confirmed counts until it ends."""
+
+    affiliation: str
+    organization: str
+    confirmed: bool = False
+    ended: bool = False
+
+
 class PersonRow(Row, table="person", index=("status",)):
-    """A person: they themselves and the Center may read it, and the organizations that they name."""
+    """A person: they themselves and the Center may read it, and the organizations that they name.
+
+    ``claims`` are those that they named, and whether these have to do with them.
+    """
 
     id: PersonId
     name: Sealed | None
@@ -33,6 +47,7 @@ class PersonRow(Row, table="person", index=("status",)):
     mailed: bool
     language: str
     readers: tuple[str, ...]
+    claims: tuple[Claim, ...] = ()
 
 
 @PersonRow.on(PersonInvited)
@@ -63,6 +78,12 @@ def linked(row: PersonRow, e: OrcidLinked, at: datetime) -> PersonRow:
     return replace(row, orcid=e.orcid)
 
 
+@PersonRow.on(OrcidUnlinked)
+def unlinked(row: PersonRow, e: OrcidUnlinked, at: datetime) -> PersonRow:
+    """None is theirs."""
+    return replace(row, orcid=None)
+
+
 @PersonRow.on(NoticesChosen)
 def chosen(row: PersonRow, e: NoticesChosen, at: datetime) -> PersonRow:
     """As the person wants it."""
@@ -72,7 +93,30 @@ def chosen(row: PersonRow, e: NoticesChosen, at: datetime) -> PersonRow:
 @PersonRow.on(AffiliationDeclared)
 def named(row: PersonRow, e: AffiliationDeclared, at: datetime) -> PersonRow:
     """The organization's officers have to know whom they are asked to confirm."""
-    return replace(row, readers=tuple(sorted({*row.readers, office(e.organization)})))
+    return _claiming(row, (*row.claims, Claim(e.affiliation, e.organization)))
+
+
+@PersonRow.on(AffiliationConfirmed)
+def acknowledged(row: PersonRow, e: AffiliationConfirmed, at: datetime) -> PersonRow:
+    """Who worked there is known there."""
+    return _claiming(
+        row, tuple(replace(c, confirmed=True) if c.affiliation == e.affiliation else c for c in row.claims)
+    )
+
+
+@PersonRow.on(AffiliationEnded)
+def parted(row: PersonRow, e: AffiliationEnded, at: datetime) -> PersonRow:
+    """Who was never confirmed is nobody of theirs any more."""
+    return _claiming(row, tuple(_changed(each, e.affiliation, ended=True) for each in row.claims))
+
+
+def _changed(claim: Claim, affiliation: str, **to: bool) -> Claim:
+    return replace(claim, **to) if claim.affiliation == affiliation else claim
+
+
+def _claiming(row: PersonRow, claims: tuple[Claim, ...]) -> PersonRow:
+    offices = {office(each.organization) for each in claims if each.confirmed or not each.ended}
+    return replace(row, claims=claims, readers=tuple(sorted({CENTER, row.id, *offices})))
 
 
 @PersonRow.on(PersonErased)

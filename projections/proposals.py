@@ -127,9 +127,8 @@ def shared(row: ProposalRow, e: PartnerInvited, at: datetime) -> ProposalRow:
 
 @ProposalRow.on(PartnerUninvited)
 def unshared(row: ProposalRow, e: PartnerUninvited, at: datetime) -> ProposalRow:
-    """Who is asked no more reads no more, unless it is the lead."""
-    gone = {office(e.organization)} - {office(row.lead)}
-    return replace(row, readers=tuple(each for each in row.readers if each not in gone), changed_at=at)
+    """Who is asked no more reads no more."""
+    return replace(row, readers=tuple(each for each in row.readers if each != office(e.organization)), changed_at=at)
 
 
 @ProposalRow.on(PartnerConfirmed, PartnerDeclined)

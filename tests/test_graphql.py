@@ -383,7 +383,7 @@ def test_an_answer_is_kept_until_something_that_it_shows_changes(region_dsn):
 def test_an_erased_name_is_shown_nowhere(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, client):
-            from domain.people import ErasePerson
+            from domain.erasure import ErasePerson
 
             people = await people_of(hub)
             officer = await client(people["rahimova"])

@@ -18,6 +18,7 @@ import pytest
 
 from domain.calls import Criterion, DraftCall, PublishCall
 from domain.core import Reason, Refusal
+from domain.erasure import ErasePerson
 from domain.organizations import (
     AppointOfficer,
     ImportOrganization,
@@ -25,7 +26,7 @@ from domain.organizations import (
     SuspendOrganization,
     VerifyOrganization,
 )
-from domain.people import DeclareAffiliation, ErasePerson, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole
+from domain.people import DeclareAffiliation, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
 from domain.proposals import AssessRisk, DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
 from hub.door import Hub
 from hub.log import Log
@@ -492,8 +493,15 @@ def test_personal_data_stand_nowhere_in_plain_and_are_gone_after_erasure(dsn):
         await hub.do(ErasePerson(person=zarina), zarina)
         assert await hub.vault.read(hub.log.pool, sealed) == [None]
         assert await hub.log.pool.fetchval("SELECT count(*) FROM hub.box WHERE person = $1", zarina) == 0
-        again = await person(hub, "Zarina")
+        again, other = await person(hub, "Zarina"), await person(hub, "Zamira")
         await hub.do(LinkOrcid(person=again, orcid="0000-0002-1825-0097"), again)
+        # An iD that somebody has linked since stays theirs when who had it before is erased.
+        await hub.do(UnlinkOrcid(person=again), again)
+        await hub.do(LinkOrcid(person=other, orcid="0000-0002-1825-0097"), other)
+        await hub.do(ErasePerson(person=again), again)
+        third = await person(hub, "Zulfiya")
+        with pytest.raises(Refusal):
+            await hub.do(LinkOrcid(person=third, orcid="0000-0002-1825-0097"), third)
         await check_log(hub)
         await hub.close()
 

@@ -3,8 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from domain.erasure import ErasePerson
 from domain.organizations import AppointOfficer, RegisterOrganization, SuspendOrganization, VerifyOrganization
-from domain.people import ChooseNotices, ErasePerson, InvitePerson, JoinHub
+from domain.people import ChooseNotices, InvitePerson, JoinHub
 from domain.proposals import (
     ConfirmEligibility,
     ConfirmPartner,

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from domain.core import Reason, orcid_is_valid
-from domain.organizations import OfficerAppointed
+from domain.erasure import ErasePerson
+from domain.organizations import OfficerAppointed, OfficerDismissed
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -15,7 +16,6 @@ from domain.people import (
     ConfirmAffiliation,
     DeclareAffiliation,
     EndAffiliation,
-    ErasePerson,
     GrantRole,
     HubRole,
     InvitePerson,
@@ -23,6 +23,7 @@ from domain.people import (
     LinkOrcid,
     NoticesChosen,
     OrcidLinked,
+    OrcidUnlinked,
     Person,
     PersonErased,
     PersonInvited,
@@ -30,8 +31,11 @@ from domain.people import (
     RevokeRole,
     RoleGranted,
     RoleRevoked,
+    UnlinkOrcid,
 )
-from tests.region import AIBEK, BISHKEK, DUSHANBE, OFFICER, PEOPLE, REGION, STRANGER, ZARINA
+from projections.core import fold, office
+from projections.people import PersonRow
+from tests.region import AIBEK, BISHKEK, DUSHANBE, KHUJAND, OFFICER, PEOPLE, REGION, STRANGER, ZARINA, joined
 from tests.stories import NOW, StoryModel, given, id_, sealed
 
 NEW = id_("person", 101)
@@ -201,6 +205,54 @@ def test_who_is_erased_is_given_nothing_and_has_nothing():
     gone = [*PEOPLE, RoleGranted(person=ZARINA, role=HubRole.AUDITOR), PersonErased(person=ZARINA)]
     given(*gone).when(GrantRole(person=ZARINA, role="auditor"), by=OFFICER).refused(Reason.WRONG_STATUS)
     assert StoryModel(gone).get(Person, ZARINA).hub_roles == frozenset()
+
+
+def test_another_orcid_takes_the_place_of_the_first_which_its_owner_may_link_then():
+    other = "0000-0001-5109-3700"
+    relinked = OrcidLinked(person=ZARINA, orcid=sealed(other), orcid_alias=f"of-{other}")
+    unlinked = OrcidUnlinked(person=ZARINA, orcid_alias=f"of-{ORCID}")
+    given(*PEOPLE, LINKED).when(LinkOrcid(person=ZARINA, orcid=other), by=ZARINA).then(unlinked, relinked)
+    mine = LinkOrcid(person=AIBEK, orcid=ORCID)
+    owned = OrcidLinked(person=AIBEK, orcid=sealed(ORCID), orcid_alias=f"of-{ORCID}")
+    given(*PEOPLE, LINKED).when(mine, by=AIBEK).refused(Reason.ALREADY_TAKEN, "orcid")
+    given(*PEOPLE, LINKED, unlinked, relinked).when(mine, by=AIBEK).then(owned)
+    unlink = UnlinkOrcid(person=ZARINA)
+    given(*PEOPLE, LINKED).when(unlink, by=ZARINA).then(unlinked)
+    given(*PEOPLE, LINKED).when(unlink, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, LINKED, unlinked).when(unlink, by=ZARINA).then()
+    assert "UnlinkOrcid" not in given(*PEOPLE).may(ZARINA, ZARINA)
+    given(*PEOPLE, LINKED, unlinked).when(mine, by=AIBEK).then(owned)
+
+
+def test_an_organization_knows_whom_it_is_asked_to_confirm_and_whom_it_has():
+    row, (invited, joined_) = None, joined(ZARINA, "zarina@example.org")
+    for event in (invited, joined_, DECLARED):
+        row = fold(PersonRow, row, event, NOW)
+    asked = office(BISHKEK)
+    assert asked in row.readers
+    ended = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=date(2026, 1, 1))
+    assert asked not in fold(PersonRow, row, ended, NOW).readers
+    confirmed = fold(
+        PersonRow, row, AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK), NOW
+    )
+    assert asked in fold(PersonRow, confirmed, ended, NOW).readers
+    # One of two that they named there has ended.
+    again = msgspec.structs.replace(DECLARED, affiliation=id_("affiliation", 8))
+    assert asked in fold(PersonRow, fold(PersonRow, row, again, NOW), ended, NOW).readers
+
+
+def test_what_somebody_held_ends_with_their_erasure():
+    held = [
+        RoleGranted(person=AIBEK, role=HubRole.NATIONAL_AUTHORITY, country="KG"),
+        RoleGranted(person=AIBEK, role=HubRole.AUDITOR),
+    ]
+    given(*REGION, *held).when(ErasePerson(person=AIBEK), by=AIBEK).then(
+        OfficerDismissed(organization=BISHKEK, person=AIBEK),
+        OfficerDismissed(organization=KHUJAND, person=AIBEK),
+        RoleRevoked(person=AIBEK, role=HubRole.AUDITOR),
+        RoleRevoked(person=AIBEK, role=HubRole.NATIONAL_AUTHORITY, country="KG"),
+        PersonErased(person=AIBEK),
+    )
 
 
 def test_erasure_is_for_oneself_or_the_center():

@@ -8,7 +8,8 @@ import asyncpg
 import httpx2
 import pytest
 
-from domain.people import ErasePerson, InvitePerson, JoinHub, LinkOrcid
+from domain.erasure import ErasePerson
+from domain.people import InvitePerson, JoinHub, LinkOrcid
 from hub.door import Hub
 from hub.postgres import program
 from tests.conftest import copied

@@ -7,7 +7,7 @@ import pytest
 
 from domain.calls import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import Reason
-from domain.organizations import OfficerAppointed, OrganizationAmended, OrganizationSuspended
+from domain.organizations import OfficerAppointed, OrganizationAmended, OrganizationSuspended, OrganizationVerified
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -68,6 +68,7 @@ from tests.region import (
     STRANGER,
     UNVERIFIED,
     ZARINA,
+    registered,
 )
 from tests.stories import NOW, given, id_
 
@@ -100,6 +101,7 @@ def test_a_proposal_is_drafted_in_a_public_call_by_a_verified_organization():
     draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Glaciers from above", abstract="A" * 100)
     given(*REGION).when(draft, by=ZARINA).then(msgspec.structs.replace(DRAFTED, proposal=id_("proposal", 101)))
     given(*REGION, RoundClosed(call=CALL)).when(draft, by=ZARINA).refused(Reason.ROUND_NOT_OPEN, "call")
+    given(*REGION).when(draft, by=ZARINA, at=CLOSES).refused(Reason.ROUND_NOT_OPEN, "call")
     unverified = DraftProposal(call=CALL, lead=UNVERIFIED, title="Glaciers")
     given(*REGION).when(unverified, by=ZARINA).refused(Reason.NOT_VERIFIED, "lead")
     elsewhere = DraftProposal(call=id_("call", 9), lead=DUSHANBE, title="Glaciers")
@@ -239,6 +241,29 @@ def test_an_invitation_is_taken_back():
     alone.refused(Reason.INCOMPLETE, "partners", "partners")
     assert alone.refusal.every[1].reason == Reason.TOO_FEW_COUNTRIES
     given(*READY, gone).when(ConfirmPartner(proposal=P, organization=BISHKEK), by=AIBEK).refused(Reason.NOT_PERMITTED)
+
+
+def test_so_many_partners_and_no_more():
+    many = [
+        each
+        for n in range(200, 250)
+        for each in (
+            registered(id_("organization", n), "UZ"),
+            OrganizationVerified(organization=id_("organization", n)),
+            PartnerInvited(proposal=P, organization=id_("organization", n), contribution="Data", country="UZ"),
+        )
+    ]
+    invite = InvitePartner(proposal=P, organization=BISHKEK, contribution="Field data")
+    given(*REGION, DRAFTED, *many[:-1]).when(invite, by=ZARINA).then(INVITED)
+    given(*REGION, DRAFTED, *many).when(invite, by=ZARINA).refused(Reason.TOO_LARGE, "organization")
+
+
+def test_what_is_submitted_names_confirmed_partners_alone():
+    asked = PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ")
+    declined = PartnerDeclined(proposal=P, organization=KHUJAND, reason="No staff")
+    ready = (DRAFTED, ASSESSED, INVITED, CONFIRMED)
+    assert content(*ready) == content(*ready, asked) == content(*ready, asked, declined)
+    assert content(*ready) != content(*ready, asked, PartnerConfirmed(proposal=P, organization=KHUJAND))
 
 
 @pytest.mark.parametrize(

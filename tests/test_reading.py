@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from domain.calls import Criterion, DraftCall
+from domain.erasure import ErasePerson
 from domain.organizations import (
     AppointOfficer,
     AuthorizeSignatory,
@@ -13,7 +14,7 @@ from domain.organizations import (
     SuspendOrganization,
     VerifyOrganization,
 )
-from domain.people import DeclareAffiliation, ErasePerson, GrantRole, RevokeRole
+from domain.people import DeclareAffiliation, GrantRole, RevokeRole
 from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
 from domain.seals import SealedModel, SealReadModels
 from hub.door import Hub

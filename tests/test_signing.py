@@ -398,7 +398,7 @@ def test_a_passkey_that_is_none_is_refused(region_dsn, body):
 def test_whoever_is_erased_cannot_come_back(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, _, _):
-            from domain.people import ErasePerson
+            from domain.erasure import ErasePerson
 
             person = (await people_of(hub))["osmonov"]
             assert await hub.person_of("OSMONOV@hub.example ") == person

@@ -21,8 +21,9 @@ from domain.core import (
     record_field,
     sentence,
 )
+from domain.erasure import ErasePerson
 from domain.organizations import NAMES, RegisterOrganization, VerifyOrganization
-from domain.people import ChooseNotices, ErasePerson, InvitePerson
+from domain.people import ChooseNotices, InvitePerson
 from hub.act import new_id
 from hub.checking import problems
 from web import inputs

@@ -1,0 +1,26 @@
+"""Erasing a person: what they held ends with it, in whatever subject that was."""
+
+from collections.abc import Iterator
+
+from domain.core import Act, Command, Event, Model, PersonId, Role
+from domain.organizations import OfficerDismissed, Offices
+from domain.people import HubRole, Person, PersonErased, RoleRevoked
+
+
+class ErasePerson(
+    Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}, final=True
+):
+    """Erase a person's name, e-mail and ORCID iD for good; what they did stays, under a number."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Their offices and roles end; erasing twice changes nothing."""
+        person = model.get(Person, self.person)
+        if person.status == "erased":
+            return
+        for organization in sorted(model.get(Offices, self.person).organizations):
+            yield OfficerDismissed(organization=organization, person=self.person)
+        for role, country in sorted(person.hub_roles):
+            yield RoleRevoked(person=self.person, role=HubRole(role), country=country or None)
+        yield PersonErased(person=self.person)
