@@ -32,6 +32,8 @@ FROZEN = ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_
 """What is frozen when a round opens."""
 PAST = timedelta(days=90)
 """An opening that lies further back than this is a slip in the year, and no round that begins late."""
+AHEAD = timedelta(days=3 * 365 + 1)
+"""How far away a public call may close: what is further is a slip in the year, and nothing takes it back."""
 Blindness = Literal["open", "single_blind", "double_blind"]
 
 
@@ -245,10 +247,17 @@ def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
             yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
 
 
+def _far() -> Refusal:
+    message = N_("This is more than three years away: is the year right? A round that is open is never shortened.")
+    return Refusal(Reason.INVALID, message, "closes_at")
+
+
 def _past(said: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
     # What a call that is public must not say.
     if said["closes_at"] <= at:
         yield Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."), "closes_at")
+    if said["closes_at"] > at + AHEAD:
+        yield _far()
     if said["opens_at"] < at - PAST:
         message = N_("It would open at once, for good: its opening, %(when)s, is past. Change it first.")
         yield Refusal(Reason.INVALID, message, "opens_at", when=f"{said['opens_at']:%Y-%m-%d}")
@@ -314,8 +323,13 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
             wrong.append(Refusal(Reason.FROZEN, N_("The round is over: it cannot be extended any more."), "closes_at"))
         elif call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
-        if call.status != "draft":
-            wrong += (each for each in _past(call.says() | changed, act.at) if each.field in changed)
+        if call.status != "draft" and changed.get("closes_at", act.at + PAST) <= act.at:
+            wrong.append(Refusal(Reason.INVALID, N_("This time has passed."), "closes_at"))
+        if call.status != "draft" and changed.get("opens_at", act.at) < act.at - PAST:
+            message = N_("This is long past: the round would open at once, for good.")
+            wrong.append(Refusal(Reason.INVALID, message, "opens_at"))
+        if call.status != "draft" and changed.get("closes_at", act.at) > act.at + AHEAD:
+            wrong.append(_far())
         refuse([*wrong, *_unfit(call.says() | changed)])
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)

@@ -134,6 +134,10 @@ TIES = timedelta(days=3 * 365 + 1)
 """For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
 
 
+AHEAD = timedelta(days=366)
+"""How long before it begins a post may be said to be one's own."""
+
+
 @dataclass(frozen=True)
 class Affiliation:
     """Where a person works, as decisions see it."""
@@ -398,6 +402,8 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         """The same again changes nothing; one post at a time, and it never ends before it begins."""
         if self.until and self.until < self.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if self.since > act.at.date() + AHEAD:
+            raise Refusal(Reason.INVALID, N_("At most a year from now."), "since")
         person = model.get(Person, self.person)
         same = Affiliation(self.organization, self.since, self.until, confirmed=False)
         known = (Affiliation(a.organization, a.since, a.until, confirmed=False) for a in person.affiliations.values())

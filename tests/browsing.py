@@ -83,7 +83,7 @@ def sign_in(page, name, to="/"):
 def choose(page, name, field="organization"):
     """Look for an organization in a form, with scripts or without, and choose the one of this name."""
     page.locator(f"#{field}").fill(name)
-    page.locator(f"button[name='!look'][value='{field}']").click()
+    page.locator(f".look button[value='{field}']").click()
     page.locator(f"#{field}-found label", has_text=name).locator("input").check()
 
 

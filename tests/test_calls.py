@@ -88,6 +88,12 @@ def test_a_call_whose_opening_is_long_past_is_not_published():
     )
     gone = AmendCall(call=CALL, reason="Sooner", opens_at=OPENS - 2 * SECOND, closes_at=NOW - SECOND)
     given(*published).when(gone, by=OFFICER).refused(Reason.INVALID, "closes_at")
+    # Nor so far ahead that only a slip explains it: an open round is never shortened.
+    far = AmendCall(call=CALL, reason="Outage", closes_at=CLOSES.replace(year=2199))
+    for told in (published, [*PEOPLE, *OPEN_CALL]):
+        given(*told).when(far, by=OFFICER).refused(Reason.INVALID, "closes_at")
+    endless = msgspec.structs.replace(DRAFTED_CALL, closes_at=CLOSES.replace(year=2199))
+    given(*PEOPLE, endless).when(publish, by=OFFICER).refused(Reason.INVALID, "closes_at")
     text = AmendCall(call=CALL, reason="Clearer", title="Water, ice and snow")
     given(*published).when(text, by=OFFICER, at=CLOSES + SECOND).then(
         CallAmended(call=CALL, reason="Clearer", title="Water, ice and snow")

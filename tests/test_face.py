@@ -738,7 +738,10 @@ def test_whatever_people_enter_stays_a_text_on_every_page(visitor):
     short = HOSTILE[:200]
     organization = sent("registerOrganization", name=short, kind="university", city=short[:100], country="TJ")
     sent("invitePerson", name=short[:150], email="hostile@example.org", language="en")
-    times = {"opens_at": f"{date.today() - timedelta(days=2):%Y-%m-%d}T00:00", "closes_at": "2099-01-01T00:00"}
+    times = {
+        "opens_at": f"{date.today() - timedelta(days=2):%Y-%m-%d}T00:00",
+        "closes_at": f"{date.today() + timedelta(days=300):%Y-%m-%d}T00:00",
+    }
     call = sent(
         "draftCall", title=HOSTILE[:250], summary=HOSTILE, criteria=f"{HOSTILE[:90].replace(':', '')}: 100", **times
     )

@@ -2,13 +2,13 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.calls import AmendCall, Criterion, DraftCall, OpenRound, PublishCall
+from domain.calls import AmendCall, CloseRound, Criterion, DraftCall, OpenRound, PublishCall
 from domain.organizations import AppointOfficer, AuthorizeSignatory, DismissOfficer
-from domain.people import GrantRole
+from domain.people import DeclareAffiliation, GrantRole
 from domain.proposals import (
     AssessRisk,
     InvitePartner,
@@ -320,7 +320,7 @@ NINE = (datetime.now(UTC) - timedelta(days=2)).replace(hour=9, minute=0, second=
 
 async def round_that_opens_at_a_whole_minute(hub, officer):
     """An open call of the Center's, whose times have no seconds."""
-    times = {"opens_at": NINE, "closes_at": datetime(2099, 1, 1, tzinfo=UTC)}
+    times = {"opens_at": NINE, "closes_at": NINE + timedelta(days=365)}
     criteria = (Criterion("Excellence", 100),)
     drafted = await hub.do(DraftCall(title="Whole minutes", summary="S" * 50, criteria=criteria, **times), officer)
     id = drafted.record
@@ -329,15 +329,81 @@ async def round_that_opens_at_a_whole_minute(hub, officer):
     return id
 
 
-def test_a_time_that_a_browser_writes_shorter_is_no_change(region_dsn):
+def test_a_post_is_ended_on_the_page_of_whose_it_is_and_confirmed_knowingly(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            mine, theirs = people["karimova"], people["nazarov"]
+            row = await hub.log.pool.fetchrow(
+                f"SELECT id, organization FROM {hub.models.schema}.affiliation WHERE person = $1", mine
+            )
+            asked = f"person={mine}&affiliation={row['id']}&organization={row['organization']}"
+            own, officer = await as_(hub, app, mine), await as_(hub, app, theirs)
+            link = f"/do/endAffiliation?{asked}".replace("&", "&amp;")
+            assert link in (await own.get("/profile")).text
+            assert link in (await officer.get(f"/people/{mine}")).text
+            assert link not in (await officer.get("/profile")).text
+            for client in (own, officer):
+                form = (await client.get(f"/do/endAffiliation?{asked}")).text
+                assert "Senior researcher" in form and "Umarov Physical-Technical" in form
+            # What a form is about is not chosen in it: without it, or with another's, there is none.
+            for odd in (f"person={mine}", asked.replace(row["id"], "affiliation_01h455vb4pex5vsknk084sn02q")):
+                for command in ("endAffiliation", "confirmAffiliation"):
+                    assert (await officer.get(f"/do/{command}?{odd}")).status_code == 404
+            sent = hidden_of((await own.get(f"/do/endAffiliation?{asked}")).text)
+            sent |= {"organization": row["organization"], "until": f"{date.today():%Y-%m-%d}"}
+            assert (await own.post("/do/endAffiliation", data=sent)).status_code == 303
+            shown = (await own.get("/profile")).text
+            assert link not in shown
+            # Another post at the same place can be said now, and is confirmed with open eyes.
+            await hub.do(
+                DeclareAffiliation(
+                    person=mine, organization=row["organization"], position="Head of ice", since=date(2026, 11, 1)
+                ),
+                mine,
+                at=datetime.now(UTC) + timedelta(days=1),
+            )
+            page = (await officer.get(f"/people/{mine}")).text
+            href = re.search(r'href="(/do/confirmAffiliation[^"]*)"', page)[1].replace("&amp;", "&")
+            form = (await officer.get(href)).text
+            assert "Head of ice" in form and "Зарина Каримова" in form and "Nov 1, 2026" in form
+
+    told(story())
+
+
+def test_who_publishes_results_or_archives_is_told_what_is_not_decided(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            officer = (await people_of(hub))["rahimova"]
+            schema = hub.models.schema
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {schema}.call WHERE status = 'open'")
+            closes = await hub.log.pool.fetchval(f"SELECT closes_at FROM {schema}.call WHERE id = $1", call)
+            await hub.do(CloseRound(call=call), at=closes)
+            client = await as_(hub, app, officer)
+            left = await hub.log.pool.fetch(
+                f"""SELECT id FROM {schema}.proposal WHERE call = $1
+                    AND status IN ('submitted', 'returned', 'in_review', 'recommended')""",
+                call,
+            )
+            form = (await client.get(f"/do/publishResults?call={call}")).text
+            assert f"{len(left)} proposals of this call are not decided" in form
+            assert any(f"/proposals/{each['id']}" in form for each in left)
+            # What it opens or closes stands in the form of what cannot be taken back.
+            other = await hub.log.pool.fetchrow(f"SELECT * FROM {schema}.call WHERE status = 'published'")
+            assert f"{other['closes_at']:%Y}" in (await client.get(f"/do/openRound?call={other['id']}")).text
+
+    told(story())
+
+
+def test_a_time_that_a_browser_writes_longer_is_no_change(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             officer = (await people_of(hub))["rahimova"]
             client, id = await as_(hub, app, officer), await round_that_opens_at_a_whole_minute(hub, officer)
             form = (await client.get(f"/do/amendCall?call={id}")).text
             sent = untouched(form) | {"reason": "Said better", "title": "Whole hours"}
-            assert sent["closes_at"].endswith(":00:00")
-            sent["closes_at"] = sent["closes_at"].removesuffix(":00")
+            assert sent["closes_at"].endswith("T14:00")
+            sent["closes_at"] += ":00"
             # What was frozen when the round opened is shown, and cannot be written in.
             assert "opens_at" not in sent and "14:00 UTC+5" in form and "frozen when the round opened" in form
             assert (await client.post("/do/amendCall", data=sent)).status_code == 303

@@ -159,6 +159,8 @@ def test_an_affiliation_is_refused_backwards_unknown_and_from_strangers():
         person=ZARINA, organization=BISHKEK, position="Dean", since=date(2024, 1, 1), until=date(2023, 1, 1)
     )
     given(*REGION).when(backwards, by=ZARINA).refused(Reason.INVALID, "until")
+    slip = DeclareAffiliation(person=ZARINA, organization=BISHKEK, position="Dean", since=date(2199, 1, 1))
+    given(*REGION).when(slip, by=ZARINA).refused(Reason.INVALID, "since")
     nowhere = DeclareAffiliation(
         person=ZARINA, organization=id_("organization", 99), position="Dean", since=date(2024, 1, 1)
     )

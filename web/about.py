@@ -1,20 +1,23 @@
 """The record that a form is about: what its writer sees of it there, and whether the command can be given now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
+from domain.calls import ArchiveCall, OpenRound, PublishCall, PublishResults
 from domain.core import N_, Command, Role, mutation_of, record_field
 from domain.organizations import VerifyOrganization
+from domain.people import ConfirmAffiliation, EndAffiliation
 from domain.proposals import SubmitProposal
 from web import inputs
 from web.pages import path_of
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.schema.mutations import fields, record_type
-from web.showing import city, country, label, language_name, named
+from web.showing import city, country, day, label, language_name, moment, named
 from web.site import Site
 from web.words import translated
 
@@ -23,13 +26,23 @@ _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
 
 
+_AFFILIATIONS = " worksAt: affiliations { id position since until organization { id name names { language text } } }"
+_CALL = " whenOpen: opensAt whenClosed: closesAt"
+_OF_A_CALL = (PublishCall, OpenRound)
+_ENDING = (PublishResults, ArchiveCall)
+_UNDECIDED = """query($id: ID!) {
+    proposals(first: 5, where: {call: $id, status: [SUBMITTED, RETURNED, IN_REVIEW, RECOMMENDED]}) {
+        totalCount nodes { id title } } }"""
+
+
 @dataclass(frozen=True)
 class About:
     """A record, as a form shows it above its fields.
 
     ``was`` is what it holds, by the command's fields and as a form writes it. ``summary`` and ``lead`` are for who
     answers for somebody else, ``unseen`` are the partners that confirmed another text than the one that is submitted,
-    ``facts`` what is verified of an organization.
+    ``facts`` what is said yes to, or cannot be undone; ``open`` are proposals that it would leave undecided, the first
+    of ``undecided``.
     """
 
     id: str
@@ -44,6 +57,8 @@ class About:
     lead: Mapping[str, Any] | None = None
     unseen: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    open: tuple[tuple[str, str], ...] = ()
+    undecided: int = 0
 
     def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
         """What the API says of a command that may be given about this record; nothing where it may not."""
@@ -64,8 +79,12 @@ class About:
         return "" if action["available"] else str(action["reason"])
 
 
-async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str) -> About | None:
-    """The record with this id, if the viewer may read it and the command is about its kind."""
+async def read_about(
+    site: Site, viewer: Viewer, cls: type[Command], id: str, given: Mapping[str, str] = MappingProxyType({})
+) -> About | None:
+    """The record with this id, if the viewer may read it and the command is about its kind, and about a part of it that
+    is ``given`` besides, where it needs one.
+    """
     type = schema().type_map[record_type(cls)]
     assert isinstance(type, GraphQLObjectType)
     titled = "title" if "title" in type.fields else "name"
@@ -76,12 +95,18 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str) ->
     if cls is SubmitProposal:
         asked += f" changed: revisedAt withPartners: partners {{ status answeredAt {_PARTNER} }}"
     said = _ORGANIZATION if "names" in type.fields else ""
+    said += _AFFILIATIONS if cls in (ConfirmAffiliation, EndAffiliation) else ""
+    said += _CALL if cls in _OF_A_CALL else ""
     may = "may: actions { mutation available reason fixed { message about } } stands: status"
     wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
     text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
     found = (await site.ask(text, viewer, {"id": id}))["node"]
     if not found or "shown" not in found:
         return None
+    part = None
+    if "worksAt" in found and not (part := _part(found["worksAt"], given)):
+        return None
+    left = (await site.ask(_UNDECIDED, viewer, {"id": id}))["proposals"] if cls in _ENDING else {}
     held = {**found, **((found.get(nested) or {}) if nested else {})}
     # A name in a language is a field of its own there, and one of several here.
     held |= {f"name{each['language'].capitalize()}": each["text"] for each in found.get("namesBy", ())}
@@ -102,20 +127,40 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str) ->
         summary=found.get("aboutText"),
         lead=found.get("aboutLead"),
         unseen=tuple(named(each["organization"]) for each in found.get("withPartners", ()) if _unseen(found, each)),
-        facts=tuple(_facts(found, viewer.language)) if cls is VerifyOrganization else (),
+        facts=tuple(_facts(found, cls, part, viewer.language)),
+        open=tuple((path_of(each["id"]), each["title"]) for each in left.get("nodes", ())),
+        undecided=left.get("totalCount", 0),
     )
 
 
-def _facts(found: Mapping[str, Any], language: str) -> Iterator[tuple[str, str]]:
-    # What somebody confirms who verifies an organization.
-    yield translated(N_("Kind"), language), label(found["isKind"])
-    yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
-    for each in found["namesBy"]:
-        yield language_name(each["language"]), each["text"]
-    if found["isWebsite"]:
-        yield translated(N_("Website"), language), found["isWebsite"]
-    ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
-    yield "ROR", ror
+def _part(affiliations: Sequence[dict[str, Any]], given: Mapping[str, str]) -> dict[str, Any] | None:
+    # The affiliation that a form is about, at the organization that it names.
+    wanted = given.get("affiliation"), given.get("organization")
+    return next((each for each in affiliations if (each["id"], each["organization"]["id"]) == wanted), None)
+
+
+def _facts(
+    found: Mapping[str, Any], cls: type[Command], part: Mapping[str, Any] | None, language: str
+) -> Iterator[tuple[str, str]]:
+    if part is not None:
+        yield translated(N_("Person"), language), found["shown"]
+        yield translated(N_("Works at"), language), f"{named(part['organization'])}, {part['position']}"
+        yield translated(N_("Since"), language), day(part["since"])
+        if part["until"]:
+            yield translated(N_("Until"), language), day(part["until"])
+    if cls in _OF_A_CALL:
+        yield translated(N_("Opens"), language), moment(found["whenOpen"])
+        yield translated(N_("Closes"), language), moment(found["whenClosed"])
+    if cls is VerifyOrganization:
+        yield translated(N_("Kind"), language), label(found["isKind"])
+        yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
+        for each in found["namesBy"]:
+            own = {"ru": N_("Name in Russian"), "tg": N_("Name in Tajik")}.get(each["language"])
+            yield translated(own, language) if own else language_name(each["language"]), each["text"]
+        if found["isWebsite"]:
+            yield translated(N_("Website"), language), found["isWebsite"]
+        ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
+        yield "ROR", ror
 
 
 def _unseen(found: Mapping[str, Any], partner: Mapping[str, Any]) -> bool:

@@ -54,11 +54,12 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What was found by the words that somebody looked for, and whether there is more of it."""
+    """What was found by the words that somebody looked for, whether there is more, and what was ``left`` out of it."""
 
     text: str
     choices: tuple[Choice, ...]
     more: bool
+    left: tuple[str, ...] = ()
 
 
 class Choosing:
@@ -99,7 +100,8 @@ class Choosing:
         ]
         first = await self._one(viewer, "organization", chosen) if chosen else []
         rest = [each for each in fits if each.value != chosen]
-        return Found(text, (*first, *rest[:SHOWN]), len(rest) > SHOWN)
+        unfit = [named(each) for each in nodes if each["id"] in left] if text and not rest else []
+        return Found(text, (*first, *rest[:SHOWN]), len(rest) > SHOWN, tuple(unfit[:3]))
 
     async def alike(self, viewer: Viewer, names: Sequence[str], country: str, own: str = "") -> tuple[Choice, ...]:
         """Organizations of a country, other than one's ``own``, with a name of the same words, or nearly."""

@@ -182,7 +182,7 @@ class Forms:
             else:
                 others.append(each["message"])
         if others and not wrong and (id := sent.get(record_field(cls) or "")):
-            about = await read_about(self._site, viewer, cls, id)
+            about = await read_about(self._site, viewer, cls, id, sent)
             if about is not None and (why := about.closed(cls, viewer.language)):
                 # While somebody wrote, what it was for came to an end.
                 return self._closed(request, viewer, 422, sentence(cls.__name__), why, cls, sent, about)
@@ -211,7 +211,7 @@ class Forms:
     ) -> Response:
         language = request.state.language
         id = given.get(record_field(cls) or "")
-        about = await read_about(self._site, viewer, cls, id) if id else None
+        about = await read_about(self._site, viewer, cls, id, given) if id else None
         if id and about is None:
             if request.method != "POST" or not self._written(cls, given, language):
                 return self._site.missing(request, viewer)

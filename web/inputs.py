@@ -50,7 +50,8 @@ def typed(value: Any, enum: object = False) -> str:
     if isinstance(value, str) and enum:
         return value.lower()
     if isinstance(value, str) and value.endswith("+00:00") and "T" in value:
-        return datetime.fromisoformat(value).astimezone(READER.get().tz).strftime("%Y-%m-%dT%H:%M:%S")
+        time = datetime.fromisoformat(value).astimezone(READER.get().tz)
+        return time.strftime("%Y-%m-%dT%H:%M:%S" if time.second else "%Y-%m-%dT%H:%M")
     return str(value)
 
 

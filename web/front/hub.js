@@ -168,6 +168,8 @@ function drafts(form) {
   addEventListener("beforeunload", (event) => {
     if (dirty) event.preventDefault();
   });
+  // Whoever leaves at once, for another language say, finds the last word too.
+  addEventListener("pagehide", () => dirty && remember());
 }
 
 // What was written into a form that is closed now can still be copied.
