@@ -90,7 +90,7 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     """The events that a command records, after the whitelists and the ids; raises ``Refusal``.
 
     Whatever else a command mentions has to exist. A refusal never depends on whether a record exists that the
-    actor has no part in.
+    actor has no part in, but where there can be only one of something: who invites or links learns that it is taken.
     """
     cls = type(command)
     check_ids(command)

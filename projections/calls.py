@@ -76,8 +76,14 @@ def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
     return replace(row, status="published", readers=(*row.readers, PUBLIC))
 
 
-@CallRow.on(RoundOpened, RoundClosed, ResultsPublished, CallArchived)
-def moved(row: CallRow, e: RoundOpened | RoundClosed | ResultsPublished | CallArchived, at: datetime) -> CallRow:
+@CallRow.on(RoundOpened)
+def opened(row: CallRow, e: RoundOpened, at: datetime) -> CallRow:
+    """Since when it is open: an officer may have opened it sooner than was said."""
+    return replace(row, status="open", opens_at=min(row.opens_at, at))
+
+
+@CallRow.on(RoundClosed, ResultsPublished, CallArchived)
+def moved(row: CallRow, e: RoundClosed | ResultsPublished | CallArchived, at: datetime) -> CallRow:
     """The next status."""
-    status = {RoundOpened: "open", RoundClosed: "closed", ResultsPublished: "decided", CallArchived: "archived"}
+    status = {RoundClosed: "closed", ResultsPublished: "decided", CallArchived: "archived"}
     return replace(row, status=status[type(e)])

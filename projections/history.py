@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from domain.core import Event, OrganizationId, PersonId, tagged_fields
-from projections.core import AUDITORS, Row
+from projections.core import AUDITORS, PUBLIC, Row
 
 
 class EntryRow(Row, table="entry", key=("position",), index=("record position",)):
@@ -55,4 +55,6 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
 @lru_cache(10_000)
 def _all_of(*concerned: tuple[str, ...]) -> tuple[str, ...]:
     sets = [*map(frozenset, concerned)]
+    # What everybody reads keeps it from nobody.
+    sets = [each for each in sets if PUBLIC not in each] or sets
     return tuple(sorted({AUDITORS, *(frozenset.intersection(*sets) if sets else ())}))

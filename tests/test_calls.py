@@ -25,6 +25,8 @@ from domain.calls import (
 )
 from domain.core import Reason
 from domain.people import HubRole, RoleGranted
+from projections.calls import CallRow
+from projections.core import fold
 from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE
 from tests.stories import NOW, given, id_
 
@@ -127,6 +129,14 @@ def test_what_applicants_rely_on_freezes_when_the_round_opens():
     fixed = given(*PEOPLE, *OPEN_CALL).fixed(OFFICER, CALL, "AmendCall")
     assert fixed == ["opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years"]
     assert not given(*PEOPLE, DRAFTED_CALL).fixed(OFFICER, CALL, "AmendCall")
+
+
+def test_a_round_that_was_opened_sooner_says_since_when():
+    row = None
+    for event, at in ((DRAFTED_CALL, OPENS), (CallPublished(call=CALL), OPENS)):
+        row = fold(CallRow, row, event, at)
+    assert fold(CallRow, row, RoundOpened(call=CALL), OPENS - SECOND).opens_at == OPENS - SECOND
+    assert fold(CallRow, row, RoundOpened(call=CALL), OPENS + SECOND).opens_at == OPENS
 
 
 def test_results_and_archive():

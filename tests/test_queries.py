@@ -8,6 +8,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, parse, validate
 
 from domain.core import every_event
+from projections.core import office
 from projections.history import record_of
 from tests.oracle import Author, Oracle, bare, rows_of
 from tests.test_log import told
@@ -291,6 +292,11 @@ def test_history_readers_are_those_of_every_row_that_an_event_changed(region_dsn
                 assert row["record"] == record_of(recorded[row["position"]].event)
                 if row["type"] in ("ProposalDrafted", "AffiliationDeclared", "OfficerAppointed", "CallDrafted"):
                     assert "public" not in row["readers"], row
+                if row["type"] == "OfficerAppointed":
+                    # Who acts for an organization changes what everybody reads of it, too: that hides it from nobody.
+                    appointed = recorded[row["position"]].event
+                    theirs = {"center", appointed.person, office(appointed.organization)}
+                    assert theirs <= {*row["readers"]}, row
                 assert row["readers"], row
 
     told(story())
