@@ -16,7 +16,7 @@ from hub.audit.digests import digest
 from hub.checking import command as checked
 from hub.door import Hub
 from hub.mail import Mail, NotSent
-from tests.test_log import told
+from tests.test_log import region, told
 from tests.test_pages import as_
 from tests.web import BASE, people_of, serving
 from tests.web import apart as command
@@ -191,6 +191,27 @@ def test_who_was_erased_or_has_come_meanwhile_is_not_invited(dsn, monkeypatch):
             async with kept(made):
                 (only,) = await server.get(1)
             assert only["To"] == "waits@example.org"
+
+    told(story())
+
+
+def test_nobody_but_the_center_mails_any_number_of_strangers(dsn, monkeypatch):
+    monkeypatch.setattr(mailing, "_INVITATIONS", 2)
+
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, *_ = await region(hub)
+            async with kept(made):
+                pass
+            for n in range(4):
+                await hub.do(InvitePerson(name="A stranger", email=f"stranger-{n}@example.org"), author)
+                await hub.do(InvitePerson(name="A guest", email=f"guest-{n}@example.org"), center)
+            async with kept(made):
+                await noted(hub)
+                told = {each["To"] for each in await server.get(6)}
+            assert told == {f"guest-{n}@example.org" for n in range(4)} | {
+                f"stranger-{n}@example.org" for n in range(2)
+            }
 
     told(story())
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 import asyncpg
 import msgspec
 
-from domain.core import N_, Sealed, mutation_of
-from domain.people import ChooseNotices, PersonInvited
+from domain.core import HUB, N_, Sealed, mutation_of
+from domain.people import ChooseNotices, HubRole, PersonInvited
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import Recorded, as_writer
@@ -21,7 +21,7 @@ from web.words import PAGES, translated
 LOOK, LONGEST = 1.0, 300.0
 """Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
 _OFTEN, _EVERY = 3, 600.0
-_NOTICES, _DAY = 20, 86_400.0
+_NOTICES, _INVITATIONS, _DAY = 20, 20, 86_400.0
 _AT_ONCE, _WAITING = 100, 20
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
@@ -52,6 +52,7 @@ class Mailing:
         self._made = "", ""
         # Whoever invites and takes back again and again fills nobody's letter box.
         self._notices = Throttle(_NOTICES, _DAY / _NOTICES)
+        self._invitations = Throttle(_INVITATIONS, _DAY / _INVITATIONS)
         self._told: tuple[int, dict[str, bool]] = 0, {}
 
     def ask(self, email: str, language: str) -> None:
@@ -94,7 +95,7 @@ class Mailing:
             try:
                 for each in batch:
                     if isinstance(each.event, PersonInvited):
-                        await self._invite(each.event)
+                        await self._invite(each, each.event)
                     else:
                         await self._notify(each)
                     at = each.position
@@ -110,13 +111,16 @@ class Mailing:
                 waits = min(2 * waits, LONGEST)
             await asyncio.sleep(waits)
 
-    async def _invite(self, event: PersonInvited) -> None:
+    async def _invite(self, recorded: Recorded, event: PersonInvited) -> None:
         hub, person = self._hub, event.person
         sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
         if self._made[0] != person:
+            if await self._too_many(recorded.actor):
+                _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
+                return
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
             self._made = person, await hub.identity.link(person, ends=False)
         try:
@@ -125,6 +129,13 @@ class Mailing:
             if not error.final:
                 raise
             _log.warning("the invitation of %s is not sent: %s", person, error)
+
+    async def _too_many(self, actor: str) -> bool:
+        # Anybody may invite; nobody but the Center writes to any number of strangers in the hub's name.
+        sql = f"SELECT EXISTS (SELECT FROM {self._hub.models.schema}.role WHERE person = $1 AND role = $2)"
+        if actor == HUB or await self._hub.log.pool.fetchval(sql, actor, HubRole.CENTER_OFFICER.value):
+            return False
+        return bool(self._invitations.wait(actor))
 
     async def _notify(self, recorded: Recorded) -> None:
         hub = self._hub
