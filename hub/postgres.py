@@ -427,7 +427,7 @@ def database(
         yield embedded.dsn
         return
     try:
-        say(f"Starting PostgreSQL in {home}")
+        say(f"{'Starting PostgreSQL' if embedded.exists() else 'A hub is made: starting PostgreSQL'} in {home}")
         embedded.start()
         with embedded.watched(say):
             yield embedded.dsn

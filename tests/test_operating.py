@@ -453,7 +453,7 @@ def _beginning(after, of_ctrl_c=signal.SIG_DFL):
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, of_ctrl_c),
     )
-    assert "Starting PostgreSQL" in process.stderr.readline()
+    assert "A hub is made: starting PostgreSQL" in process.stderr.readline()
     time.sleep(after)
     yield home, process
     shutil.rmtree(home)
