@@ -715,7 +715,7 @@ class WithdrawProposal(
     Command,
     on=Proposal,
     by=(Role.AUTHOR, Role.LEAD_OFFICER),
-    while_={"draft", "returned", "submitted", "in_review", "recommended"},
+    while_={*EDITABLE, "submitted", "in_review", "recommended"},
     final=True,
 ):
     """Withdraw this proposal."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from domain.core import N_, Event
 from domain.proposals import (
+    EDITABLE,
     AwardOffered,
     PartnerDeclined,
     PartnerInvited,
@@ -94,13 +95,13 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
     )
     people: tuple[str, ...]
     match event:
-        case PartnerInvited() if row and row["status"] in ("draft", "returned") and row["answer"] == "invited":
+        case PartnerInvited() if row and row["status"] in EDITABLE and row["answer"] == "invited":
             people = await _officers(hub, event.organization)
         case AwardOffered() if row and row["status"] == "recommended":
             people = await _officers(hub, row["of"])
         case ProposalFoundIneligible() | ProposalDeclined() if row and row["status"] in ("ineligible", "declined"):
             people = (row["investigator"],)
-        case PartnerDeclined() if row and row["status"] in ("draft", "returned") and row["answer"] == "declined":
+        case PartnerDeclined() if row and row["status"] in EDITABLE and row["answer"] == "declined":
             people = (row["investigator"],)
         case ProposalReturned() if row and row["status"] == "returned":
             people = (row["investigator"],)

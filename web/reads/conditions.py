@@ -8,6 +8,10 @@ asker: the parts of ``t``, so that no others count, and who asks, so that the pl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from domain.proposals import EDITABLE
+
+_WRITTEN = ", ".join(f"'{status}'" for status in sorted(EDITABLE))
+
 
 @dataclass(frozen=True)
 class Asker:
@@ -42,7 +46,7 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     open = f"(p.status = 'invited' OR p.status = 'confirmed' AND p.answered_at < {t}.revised_at)"
     asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
     mine = f"p.organization = {by.offices('organization')}"
-    partner = f"{t}.status IN ('draft', 'returned') AND EXISTS (SELECT {asked} AND {mine})"
+    partner = f"{t}.status IN ({_WRITTEN}) AND EXISTS (SELECT {asked} AND {mine})"
     award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
     return f"({partner} OR {award})"
 

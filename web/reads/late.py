@@ -238,10 +238,11 @@ async def _stood(
     after, tables = 0, as_of_tables(cls)
     types = sorted({name for table in tables for event in table.folds for name in (event.type, *event.was)})
     while chunk := await reading.hub.log.read(after=after, tag=id, types=types, limit=5_000):
-        for each in chunk:
-            if _later(each, position, at, reading.until):
-                break
+        until = [each for each in chunk if not _later(each, position, at, reading.until)]
+        for each in until:
             batch.add(each)
+        if len(until) < len(chunk):
+            break
         after = chunk[-1].position
     return [
         [row for (table, key), row in batch.changed.items() if table == each.table and key[0] == id and row is not None]
