@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from domain.core import Act, Command, Event, Model, PersonId, Role
-from domain.organizations import OfficerDismissed, Offices
+from domain.organizations import OfficerDismissed, Offices, SignatoryRevoked
 from domain.people import HubRole, Person, PersonErased, RoleRevoked
 
 
@@ -15,12 +15,15 @@ class ErasePerson(
     person: PersonId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Their offices and roles end; erasing twice changes nothing."""
+        """Their offices, their right to sign and their roles end; erasing twice changes nothing."""
         person = model.get(Person, self.person)
         if person.status == "erased":
             return
-        for organization in sorted(model.get(Offices, self.person).organizations):
+        held = model.get(Offices, self.person)
+        for organization in sorted(held.organizations):
             yield OfficerDismissed(organization=organization, person=self.person)
+        for organization in sorted(held.signs):
+            yield SignatoryRevoked(organization=organization, person=self.person)
         for role, country in sorted(person.hub_roles):
             yield RoleRevoked(person=self.person, role=HubRole(role), country=country or None)
         yield PersonErased(person=self.person)

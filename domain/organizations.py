@@ -56,7 +56,6 @@ class Place(msgspec.Struct, frozen=True):
     longitude: float | None = None
 
 
-_NOT_LISTED = "ROR no longer lists it as active"
 NAMES = {"name_ru": "ru", "name_tg": "tg"}
 """The fields in which names in other languages are given, and their languages (BCP 47)."""
 
@@ -96,7 +95,7 @@ class OrganizationImported(Event):
 
 
 class OrganizationAmended(Event):
-    """What is said of the organization was changed; what is null stayed as it was."""
+    """What is said of the organization was changed; what is null stayed as it was. ``by`` is who said so."""
 
     organization: OrganizationId
     reason: str
@@ -107,6 +106,7 @@ class OrganizationAmended(Event):
     city: str | None = None
     country: str | None = None
     website: str | None = None
+    by: PersonId | None = None
 
 
 class OrganizationVerified(Event):
@@ -177,9 +177,10 @@ class Organization(
 ):
     """``registered → verified → suspended → closed``.
 
-    ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack;
-    ``described_by`` is who registered it, until ROR vouches for it; ``have_acted`` are its officers of any time.
-    ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may list it again.
+    ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack.
+    ``described_by`` are those who said what it is since it was verified last, until ROR vouches for it;
+    ``have_acted`` are its officers of any time. ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may
+    list it again.
     """
 
     name: str = ""
@@ -191,7 +192,7 @@ class Organization(
     country: str = ""
     ror: str = ""
     record: OrganizationImported | None = None
-    described_by: str | None = None
+    described_by: frozenset[str] = frozenset()
     closed_by_ror: bool = False
     officers: frozenset[str] = frozenset()
     have_acted: frozenset[str] = frozenset()
@@ -213,7 +214,7 @@ class Organization(
                     given_website=event.website,
                     country=event.place.country,
                     ror=event.ror or "",
-                    described_by=event.by,
+                    described_by=frozenset({event.by} if event.by else ()),
                 )
             case OrganizationImported():
                 return msgspec.structs.replace(
@@ -227,7 +228,7 @@ class Organization(
                     country=event.place.country,
                     ror=event.ror,
                     record=event,
-                    described_by=None,
+                    described_by=frozenset(),
                 )
             case OrganizationAmended():
                 return msgspec.structs.replace(
@@ -239,14 +240,14 @@ class Organization(
                     country=event.country or self.country,
                     website=event.website or self.website,
                     given_website=event.website or self.given_website,
+                    described_by=self.described_by | ({event.by} if event.by and self.record is None else set()),
                 )
             case OrganizationVerified():
-                return msgspec.structs.replace(self, status="verified")
+                return msgspec.structs.replace(self, status="verified", described_by=frozenset())
             case OrganizationSuspended():
                 return msgspec.structs.replace(self, status="suspended")
             case OrganizationClosed():
-                at_ror = event.by_ror or event.reason == _NOT_LISTED
-                return msgspec.structs.replace(self, status="closed", closed_by_ror=at_ror)
+                return msgspec.structs.replace(self, status="closed", closed_by_ror=event.by_ror)
             case OfficerAppointed():
                 return msgspec.structs.replace(
                     self, officers=self.officers | {event.person}, have_acted=self.have_acted | {event.person}
@@ -287,18 +288,27 @@ class Organization(
             yield Role.AUTHORITY
 
 
-class Offices(State, kind=Kind("person"), on=(OfficerAppointed, OfficerDismissed)):
-    """The organizations that a person acts for."""
+class Offices(
+    State, kind=Kind("person"), on=(OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked)
+):
+    """The organizations that a person acts for, has ever acted for, and may sign for."""
 
     organizations: frozenset[str] = frozenset()
+    ever: frozenset[str] = frozenset()
+    signs: frozenset[str] = frozenset()
 
     def evolve(self, event: Event) -> Self:
         """The offices after the event."""
         match event:
             case OfficerAppointed():
-                return msgspec.structs.replace(self, organizations=self.organizations | {event.organization})
+                now, ever = self.organizations | {event.organization}, self.ever | {event.organization}
+                return msgspec.structs.replace(self, organizations=now, ever=ever)
             case OfficerDismissed():
                 return msgspec.structs.replace(self, organizations=self.organizations - {event.organization})
+            case SignatoryAuthorized():
+                return msgspec.structs.replace(self, signs=self.signs | {event.organization})
+            case SignatoryRevoked():
+                return msgspec.structs.replace(self, signs=self.signs - {event.organization})
         return self
 
 
@@ -426,7 +436,7 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
         if self.active and (known.record != imported or known.status == "closed"):
             yield imported
         if not self.active and known.status != "closed":
-            yield OrganizationClosed(organization=id, reason=_NOT_LISTED, by_ror=True)
+            yield OrganizationClosed(organization=id, reason="ROR no longer lists it as active", by_ror=True)
 
 
 class VerifyOrganization(
@@ -443,8 +453,8 @@ class VerifyOrganization(
             return
         if _is_own(model, act, organization):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
-        if act.actor == organization.described_by:
-            message = N_("You registered this organization: somebody else has to verify it.")
+        if act.actor in organization.described_by:
+            message = N_("You said yourself what this organization is: somebody else has to verify it.")
             raise Refusal(Reason.OWN_ORGANIZATION, message)
         yield OrganizationVerified(organization=self.organization)
 
@@ -483,7 +493,8 @@ class AmendOrganization(
         changed = {field: value for field, value, known in given if value not in (None, known)}
         refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
         if changed:
-            yield OrganizationAmended(organization=self.organization, reason=self.reason, **changed)
+            by = act.actor if act.actor != HUB else None
+            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **changed)
 
     @classmethod
     def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:
@@ -545,7 +556,10 @@ class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFF
 
 
 class DismissOfficer(
-    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), while_={"verified", "suspended", "closed"}
+    Command,
+    on=Organization,
+    by=(Role.CENTER_OFFICER, Role.OFFICER),
+    while_={"registered", "verified", "suspended", "closed"},
 ):
     """End a person's acting for this organization."""
 

@@ -1,7 +1,7 @@
 """People: invited, joined, affiliated; their personal data stand in events sealed only."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -134,18 +134,23 @@ TIES = timedelta(days=3 * 365 + 1)
 """For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
 
 
+LATE = timedelta(days=366)
+"""How long after the end of a confirmed post its organization may still say so."""
+WITHDRAWN = N_("This was taken back before it was confirmed: it has to be said anew.")
 AHEAD = timedelta(days=366)
 """How long before it begins a post may be said to be one's own."""
 
 
 @dataclass(frozen=True)
 class Affiliation:
-    """Where a person works, as decisions see it."""
+    """Where a person works, as decisions see it; ``withdrawn`` is one that was ended before it was confirmed."""
 
     organization: str
     since: date
     until: date | None
     confirmed: bool
+    position: str = ""
+    withdrawn: bool = False
 
     def lasts(self, on: date) -> bool:
         """Whether it has not ended before that day."""
@@ -190,16 +195,15 @@ class Person(
             case NoticesChosen():
                 return msgspec.structs.replace(self, notices=(event.mailed, event.language))
             case AffiliationDeclared():
-                new = Affiliation(event.organization, event.since, event.until, confirmed=False)
+                new = Affiliation(event.organization, event.since, event.until, False, event.position)
                 return self._with(event.affiliation, new)
             case AffiliationConfirmed():
                 old = self.affiliations[event.affiliation]
-                return self._with(event.affiliation, Affiliation(old.organization, old.since, old.until, True))
+                return self._with(event.affiliation, replace(old, confirmed=True))
             case AffiliationEnded():
                 old = self.affiliations[event.affiliation]
-                return self._with(
-                    event.affiliation, Affiliation(old.organization, old.since, event.until, old.confirmed)
-                )
+                ended = replace(old, until=event.until, withdrawn=not old.confirmed)
+                return self._with(event.affiliation, ended)
             case RoleGranted():
                 return msgspec.structs.replace(self, hub_roles=self.hub_roles | {(event.role, event.country or "")})
             case RoleRevoked():
@@ -405,9 +409,8 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         if self.since > act.at.date() + AHEAD:
             raise Refusal(Reason.INVALID, N_("At most a year from now."), "since")
         person = model.get(Person, self.person)
-        same = Affiliation(self.organization, self.since, self.until, confirmed=False)
-        known = (Affiliation(a.organization, a.since, a.until, confirmed=False) for a in person.affiliations.values())
-        if same in known:
+        same = Affiliation(self.organization, self.since, self.until, False, self.position)
+        if any(replace(each, confirmed=False) == same for each in person.affiliations.values()):
             return
         if self.until is None and person.works_at(self.organization, act.at.date()):
             message = N_("You say already that you work there: end that first, where this is another post.")
@@ -443,6 +446,8 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
+        if found.withdrawn:
+            raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
         if not found.confirmed:
             yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
 
@@ -457,17 +462,26 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It never ends before it began. What the organization confirmed, the person ends from today on, and not later
-        than it says.
+        than it says, and the organization at most a year back: conflicts of interest rest on it. What it has not
+        confirmed is taken back by that.
         """
         found = _affiliation(model, self.person, self.affiliation)
         if found.organization != self.organization:
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
         if self.until < found.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
-        if found.until == self.until:
+        if found.until == self.until and (found.confirmed or found.withdrawn):
             return
+        today = act.at.date()
+        if found.withdrawn:
+            raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
+        if not found.confirmed and self.until > today:
+            message = N_("It has not been confirmed: it ends today or before, as if it had not been said.")
+            raise Refusal(Reason.INVALID, message, "until")
+        if found.confirmed and act.actor != self.person and self.until < today - LATE:
+            message = N_("It was confirmed: that it ended more than a year ago is not said any more.")
+            raise Refusal(Reason.INVALID, message, "until")
         if found.confirmed and act.actor == self.person:
-            today = act.at.date()
             if found.until is not None and found.until < today:
                 message = N_("It has ended: another day can only be said by an officer of the organization.")
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")

@@ -666,8 +666,9 @@ class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"retur
         """An offer is the applicants' to refuse; who was asked for changes has the time that was given for them."""
         if record.offered:
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
-        granted = record.status == "returned" and record.until is not None and act.at < record.until
-        if granted and not model.get(Call, record.call).is_over:
+        call = model.get(Call, record.call)
+        granted = call.accepts(act.at) or (record.until is not None and act.at < record.until)
+        if record.status == "returned" and granted and not call.is_over:
             raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:

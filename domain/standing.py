@@ -68,16 +68,16 @@ def standing(model: Model, act: Act) -> Standing:
     if (actor := act.actor) == HUB:
         return Standing(HUB)
     person = model.get(Person, actor)
-    offices = model.get(Offices, actor).organizations
+    held = model.get(Offices, actor)
     of_the_center = (HubRole.CENTER_OFFICER, "") in person.hub_roles
     return Standing(
         id=actor,
         status=person.status,
-        offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
+        offices=frozenset(each for each in held.organizations if model.get(Organization, each).status == "verified"),
         calls=model.get(CallOffices, actor).calls if of_the_center else frozenset(),
         hub_roles=person.hub_roles,
         # Only where somebody would judge: it depends on the day, and what does so is decided anew when that moves.
-        find_ties=lambda: offices | person.worked_since((act.at - TIES).date()),
+        find_ties=lambda: held.ever | person.worked_since((act.at - TIES).date()),
     )
 
 

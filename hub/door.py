@@ -13,7 +13,7 @@ import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.erasure import ErasePerson
-from domain.people import OrcidLinked, OrcidUnlinked, PersonErased, PersonInvited
+from domain.people import OrcidLinked, PersonErased, PersonInvited
 from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
@@ -117,11 +117,12 @@ class Hub:
             body = msgspec.json.encode(command)
         except UnicodeEncodeError:
             raise Refusal(Reason.INVALID, N_("A text holds half a character: type it again.")) from None
-        digest = hashlib.sha256(type(command).__name__.encode() + b"\n" + body).hexdigest()
+        named = type(command).__name__.encode() + b"\n" + body
+        digest = self.vault.fingerprint(named)
         act = CommandAct(actor, at)
         request = new_id(by) if key is None else key if by == "request" else f"{by}/{key}"
         for _ in range(_ROUNDS):
-            if key is not None and (answer := await self._answered(actor, key, digest)):
+            if key is not None and (answer := await self._answered(actor, key, named)):
                 return answer
             events, read, decided = await self._prepare(command, act)
             pending = Pending(command, act, request, key, digest, events, read, decided)
@@ -132,7 +133,7 @@ class Hub:
                 continue
             except Refusal:
                 # The same request may have been carried out meanwhile: then its answer is the answer.
-                if key is not None and (answer := await self._answered(actor, key, digest)):
+                if key is not None and (answer := await self._answered(actor, key, named)):
                     return answer
                 raise
         raise RuntimeError(f"{type(command).__name__} did not settle in {_ROUNDS} rounds")
@@ -219,7 +220,7 @@ class Hub:
             raise Missing(key)
         return held[0]
 
-    async def _answered(self, actor: str, key: str, digest: str) -> Receipt | None:
+    async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
         row = await self.log.pool.fetchrow(
             "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
@@ -228,7 +229,8 @@ class Hub:
         )
         if row is None:
             return None
-        if row["hash"] != digest:
+        # As it is noted, or as it was before nobody could guess from it what somebody sent.
+        if row["hash"] not in (self.vault.fingerprint(named), hashlib.sha256(named).hexdigest()):
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)
 
@@ -238,15 +240,16 @@ class Hub:
         for each in told:
             if isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
-            elif isinstance(each.event, OrcidLinked) and await self._unheld(each.event.orcid_alias, person):
+            elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
         # What opens new sessions first: nobody signs in between the two.
         await self.credentials.revoke_all(person)
         await self.identity.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)
 
-    async def _unheld(self, orcid: str, person: str) -> bool:
-        # Whether nobody else has linked it since they did: its name stays for as long as anybody holds it.
+    async def _held_by(self, orcid: str, person: str) -> bool:
+        # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
+        # stays, as another may be linking it just now, and two people under two names would hold one iD.
         events = await self.log.read(tag=f"orcid:{orcid}", types=["OrcidLinked", "OrcidUnlinked"], limit=10_000)
         last = events[-1].event
-        return isinstance(last, OrcidUnlinked) or (isinstance(last, OrcidLinked) and last.person == person)
+        return isinstance(last, OrcidLinked) and last.person == person

@@ -63,7 +63,8 @@ def command(record: Any) -> ImportOrganization:
         }
         every = dict.fromkeys(name["value"] for name in record["names"])
         place = record["locations"][0]["geonames_details"]
-        website = next((link["value"] for link in record.get("links", ()) if link["type"] == "website"), None)
+        links = (link["value"] for link in record.get("links", ()) if link["type"] == "website")
+        website = next((link for link in links if link.startswith(("https://", "http://"))), None)
         plain = {
             "ror": record["id"].removeprefix("https://ror.org/"),
             "name": shown,
@@ -78,7 +79,7 @@ def command(record: Any) -> ImportOrganization:
             "domains": record.get("domains", ()),
             "established": record.get("established"),
             "modified": record["admin"]["last_modified"]["date"],
-            "aliases": [name for name in every if name != shown and name not in names.values()],
+            "aliases": [name for name in every if name.strip() and name != shown and name not in names.values()],
         }
         for name, most in (("latitude", 90), ("longitude", 180)):
             if plain[name] is not None and not abs(plain[name]) <= most:

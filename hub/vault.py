@@ -74,6 +74,10 @@ class Vault:
                 await db.execute(f"SELECT pg_advisory_unlock({Lock.KEYS})")
             return cls(pool, await db.fetchval("SELECT secret FROM pepper"))
 
+    def fingerprint(self, data: bytes) -> str:
+        """The same for the same data, and nothing by which somebody without the keys could guess what they are."""
+        return hashlib.blake2b(data, key=self._pepper, digest_size=32).hexdigest()
+
     async def key(self, person: str) -> tuple[str, bytes]:
         """The id and secret of a person's key; a new one for a new person."""
         row = await self._pool.fetchrow(

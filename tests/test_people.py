@@ -7,7 +7,7 @@ import pytest
 
 from domain.core import Reason, orcid_is_valid
 from domain.erasure import ErasePerson
-from domain.organizations import OfficerAppointed, OfficerDismissed
+from domain.organizations import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -119,9 +119,21 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
     given(*REGION, DECLARED).when(end, by=ZARINA).then(ended)
     given(*REGION, DECLARED, confirmed).when(end, by=AIBEK).then(ended)
     given(*REGION, DECLARED, ended).when(end, by=ZARINA).then()
+    # What it was never asked to confirm any more, it neither confirms nor moves.
+    for command in (confirm, msgspec.structs.replace(end, until=date(2026, 2, 1))):
+        for by in (AIBEK, ZARINA) if command is not confirm else (AIBEK,):
+            given(*REGION, DECLARED, ended).when(command, by=by).refused(Reason.WRONG_STATUS, "affiliation")
+    later = msgspec.structs.replace(end, until=NOW.date() + DAY)
+    given(*REGION, DECLARED).when(later, by=ZARINA).refused(Reason.INVALID, "until")
+    # Also one that had ended already as it was said is taken back.
+    past = msgspec.structs.replace(DECLARED, until=date(2026, 1, 1))
+    given(*REGION, past).when(confirm, by=AIBEK).then(confirmed)
+    given(*REGION, past).when(end, by=ZARINA).then(ended)
     # Another post at the same place is begun when the one before has ended, and not lost without a word.
     dean = msgspec.structs.replace(declare, position="Dean", since=date(2025, 1, 1))
     given(*REGION, DECLARED).when(dean, by=ZARINA).refused(Reason.ALREADY_TAKEN, "organization")
+    professor = msgspec.structs.replace(declare, position="Professor")
+    given(*REGION, DECLARED).when(professor, by=ZARINA).refused(Reason.ALREADY_TAKEN, "organization")
     given(*REGION, DECLARED, ended).when(dean, by=ZARINA).then(
         msgspec.structs.replace(new, position="Dean", since=date(2025, 1, 1))
     )
@@ -142,7 +154,9 @@ def test_what_an_organization_confirmed_its_person_does_not_rewrite():
         given(*worked).when(end(until), by=ZARINA).then(ended(until))
     for until in (date(2024, 1, 1), today - DAY):
         given(*worked).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
-        given(*worked).when(end(until), by=AIBEK).then(ended(until))
+    # Nor does the organization undo it long after: who judged, or may not, rests on it.
+    given(*worked).when(end(today - DAY), by=AIBEK).then(ended(today - DAY))
+    given(*worked).when(end(today - 400 * DAY), by=AIBEK).refused(Reason.INVALID, "until")
     # What the organization ended has ended.
     for until in (date(2024, 1, 1), today, date(2099, 1, 1)):
         given(*worked, ended(today - DAY)).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
@@ -248,9 +262,11 @@ def test_what_somebody_held_ends_with_their_erasure():
         RoleGranted(person=AIBEK, role=HubRole.NATIONAL_AUTHORITY, country="KG"),
         RoleGranted(person=AIBEK, role=HubRole.AUDITOR),
     ]
-    given(*REGION, *held).when(ErasePerson(person=AIBEK), by=AIBEK).then(
+    signs = SignatoryAuthorized(organization=DUSHANBE, person=AIBEK)
+    given(*REGION, *held, signs).when(ErasePerson(person=AIBEK), by=AIBEK).then(
         OfficerDismissed(organization=BISHKEK, person=AIBEK),
         OfficerDismissed(organization=KHUJAND, person=AIBEK),
+        SignatoryRevoked(organization=DUSHANBE, person=AIBEK),
         RoleRevoked(person=AIBEK, role=HubRole.AUDITOR),
         RoleRevoked(person=AIBEK, role=HubRole.NATIONAL_AUTHORITY, country="KG"),
         PersonErased(person=AIBEK),

@@ -7,7 +7,13 @@ import pytest
 
 from domain.calls import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import Reason
-from domain.organizations import OfficerAppointed, OrganizationAmended, OrganizationSuspended, OrganizationVerified
+from domain.organizations import (
+    OfficerAppointed,
+    OfficerDismissed,
+    OrganizationAmended,
+    OrganizationSuspended,
+    OrganizationVerified,
+)
 from domain.people import (
     AffiliationConfirmed,
     AffiliationDeclared,
@@ -180,6 +186,9 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
         given(*READY, SUBMITTED, worked).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
         long_ago = msgspec.structs.replace(worked, until=date(2020, 1, 1))
         given(*READY, SUBMITTED, long_ago).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
+        # Who has ever acted for it may have confirmed what they would judge.
+        acted = [office, OfficerDismissed(organization=organization, person=OFFICER)]
+        given(*READY, SUBMITTED, *acted).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
         # Whoever declined takes no part in it.
         if organization == BISHKEK:
             no = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
@@ -395,6 +404,10 @@ def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
     second = ProposalSubmitted(proposal=P, version=2, content=SUBMITTED.content, call=CALL)
     after.when(SubmitProposal(proposal=P), by=ZARINA, at=until - SECOND).then(second)
     after.when(SubmitProposal(proposal=P), by=ZARINA, at=until).refused(Reason.ROUND_NOT_OPEN)
+    # Not while the round is open: they may submit it then, too.
+    short = ProposalReturned(proposal=P, reason="Budget unclear", until=NOW + SECOND)
+    declining = DeclineProposal(proposal=P, reason="No answer")
+    given(*READY, SUBMITTED, short).when(declining, by=OFFICER, at=NOW + 2 * SECOND).refused(Reason.WRONG_STATUS)
     # Who never answers is declined, once that time is over, or the results are out.
     decline, declined = (
         DeclineProposal(proposal=P, reason="No answer"),

@@ -129,7 +129,12 @@ class Signing:
         if person is None:
             problem = translated(N_("This link was used, or its time has passed."), request.state.language)
             return await self._asked(request, viewer, 410, problem=problem)
-        await self._hub.do(JoinHub(person=person), person)
+        try:
+            await self._hub.do(JoinHub(person=person), person)
+        except Refusal:
+            # They were erased at this moment: nothing of theirs lets anybody in.
+            problem = translated(N_("This link was used, or its time has passed."), request.state.language)
+            return await self._asked(request, viewer, 410, problem=problem)
         # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
         known = await self._hub.credentials.passkeys(person)
         return await signed_in(self._hub, request, person, "/" if known else "/?welcome=1")

@@ -30,7 +30,7 @@ class Actor(Protocol):
     """Whoever gives a command, as far as roles depend on them.
 
     ``offices`` are the verified organizations they act for: an office in any other gives no power.
-    ``ties`` are all that they act for, verified or not, and those where they worked within three years.
+    ``ties`` are all that they ever acted for, verified or not, and those where they worked within three years.
     ``calls`` are the calls whose officer they are, while they are one of the Center too; ``authority_of`` are the
     countries whose national authority they are.
     """
