@@ -14,6 +14,7 @@ import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import asyncpg
+import msgspec
 import pytest
 
 from domain.calls import Criterion, DraftCall, PublishCall
@@ -481,7 +482,19 @@ def test_personal_data_stand_nowhere_in_plain_and_are_gone_after_erasure(dsn):
     async def story():
         hub = await Hub.open(dsn)
         zarina = await person(hub, "Zarina")
-        await hub.do(LinkOrcid(person=zarina, orcid="0000-0002-1825-0097"), zarina)
+        link = LinkOrcid(person=zarina, orcid="0000-0002-1825-0097")
+        await hub.do(link, zarina, key="once")
+        # Nor can anybody guess it from what a key was used for; the key still answers, also as it was noted before.
+        named = b"LinkOrcid\n" + msgspec.json.encode(link)
+        plain, noted = hashlib.sha256(named).hexdigest(), "SELECT hash FROM hub.answer WHERE key = 'once'"
+        assert await hub.log.pool.fetchval(noted) not in (plain, hashlib.blake2b(named, digest_size=32).hexdigest())
+        first = await hub.do(link, zarina, key="once")
+        owner = await asyncpg.connect(dsn)
+        await owner.execute("UPDATE hub.answer SET hash = $1 WHERE key = 'once'", plain)
+        await owner.close()
+        assert await hub.do(link, zarina, key="once") == first
+        with pytest.raises(Refusal):
+            await hub.do(JoinHub(person=zarina), zarina, key="once")
         invited = (await hub.log.read(tag=zarina))[0].event
         sealed = [(zarina, "name", invited.name)]
         assert await hub.vault.read(hub.log.pool, sealed) == ["Zarina"]
