@@ -156,8 +156,7 @@ class Signing:
                 named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
                 command = checked(InvitePerson, {**named, "language": request.state.language})
                 if await self._hub.credentials.end(FIRST, secret) is not None:
-                    # Who was invited by a try that ended before it gave them their role is the one.
-                    person = await self._hub.person_of(named["email"]) or (await self._hub.do(command)).record
+                    person = await self._begun(named["email"]) or (await self._hub.do(command)).record
                     assert isinstance(person, str)
                     await self._hub.do(GrantRole(person=person, role="center_officer"))
                     await self._hub.do(JoinHub(person=person), person)
@@ -165,6 +164,12 @@ class Signing:
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
+
+    async def _begun(self, email: str) -> str | None:
+        # Who was invited by a try that ended before it gave them their role; whoever has come is somebody else.
+        sql = f"SELECT id FROM {self._hub.models.schema}.person WHERE id = $1 AND status = 'invited'"
+        found: str | None = await self._hub.log.pool.fetchval(sql, await self._hub.person_of(email))
+        return found
 
     async def invitation(self, request: Request) -> Response:
         """A new link for somebody who was invited and has not come yet: the Center makes it."""
