@@ -13,7 +13,7 @@ import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.erasure import ErasePerson
-from domain.people import OrcidLinked, PersonErased, PersonInvited
+from domain.people import OrcidLinked, PersonInvited
 from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
@@ -45,7 +45,6 @@ class Hub:
     credentials: Credentials
     _keys: Pool
     _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
-    _erased: int = 0
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -98,13 +97,12 @@ class Hub:
         return await asyncio.shield(task)
 
     async def finish_erasures(self) -> None:
-        """Destroy what should be destroyed since this was asked last: an erasure is done though its hub died over it,
-        or never heard whether it was recorded.
+        """Destroy what is still there of who was erased: an erasure is done though its hub died over it, or never heard
+        whether it was recorded.
         """
-        for erased in await self.log.read(after=self._erased, types=["PersonErased"], limit=1_000_000):
-            if isinstance(erased.event, PersonErased):
-                await self._destroy(erased.event.person)
-            self._erased = erased.position
+        erased = await self.log.pool.fetch(f"SELECT id FROM {self.models.schema}.person WHERE status = 'erased'")
+        for person in await self.vault.held(self.log.pool, [row["id"] for row in erased]):
+            await self._destroy(person)
 
     async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         receipt = await self._carry_out(command, actor, key, at, by)

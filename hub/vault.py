@@ -125,6 +125,16 @@ class Vault:
                 values.append(None)
         return values
 
+    async def held(self, log: Pool, people: Sequence[str]) -> list[str]:
+        """Those of these people of whom a key or a box is there."""
+        if not people:
+            return []
+        rows = await asyncio.gather(
+            self._pool.fetch("SELECT person FROM key WHERE person = ANY($1)", people),
+            log.fetch("SELECT DISTINCT person FROM hub.box WHERE person = ANY($1)", people),
+        )
+        return sorted({row["person"] for found in rows for row in found})
+
     async def forget(self, log: Pool, person: str, aliases: list[str]) -> None:
         """Destroy a person's key, boxes and aliases. Doing so again changes nothing."""
         await self._pool.execute("DELETE FROM key WHERE person = $1", person)
