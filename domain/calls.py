@@ -252,6 +252,17 @@ def _far() -> Refusal:
     return Refusal(Reason.INVALID, message, "closes_at")
 
 
+def _slips(changed: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
+    # What a call that is public must not be made to say.
+    opens_at, closes_at = changed.get("opens_at"), changed.get("closes_at")
+    if closes_at and closes_at <= at:
+        yield Refusal(Reason.INVALID, N_("This time has passed."), "closes_at")
+    if opens_at and opens_at < at - PAST:
+        yield Refusal(Reason.INVALID, N_("This is long past: the round would open at once, for good."), "opens_at")
+    if closes_at and closes_at > at + AHEAD:
+        yield _far()
+
+
 def _past(said: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
     # What a call that is public must not say.
     if said["closes_at"] <= at:
@@ -323,13 +334,8 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
             wrong.append(Refusal(Reason.FROZEN, N_("The round is over: it cannot be extended any more."), "closes_at"))
         elif call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
-        if call.status != "draft" and changed.get("closes_at", act.at + PAST) <= act.at:
-            wrong.append(Refusal(Reason.INVALID, N_("This time has passed."), "closes_at"))
-        if call.status != "draft" and changed.get("opens_at", act.at) < act.at - PAST:
-            message = N_("This is long past: the round would open at once, for good.")
-            wrong.append(Refusal(Reason.INVALID, message, "opens_at"))
-        if call.status != "draft" and changed.get("closes_at", act.at) > act.at + AHEAD:
-            wrong.append(_far())
+        if call.status != "draft":
+            wrong += _slips(changed, act.at)
         refuse([*wrong, *_unfit(call.says() | changed)])
         if changed:
             yield CallAmended(call=self.call, reason=self.reason, **changed)

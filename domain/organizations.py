@@ -178,9 +178,8 @@ class Organization(
     """``registered → verified → suspended → closed``.
 
     ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack.
-    ``described_by`` are those who said what it is since it was verified last, until ROR vouches for it;
-    ``have_acted`` are its officers of any time. ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may
-    list it again.
+    ``described_by`` are those who said what it is since it was verified last, until ROR vouches for it.
+    ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may list it again.
     """
 
     name: str = ""
@@ -195,7 +194,6 @@ class Organization(
     described_by: frozenset[str] = frozenset()
     closed_by_ror: bool = False
     officers: frozenset[str] = frozenset()
-    have_acted: frozenset[str] = frozenset()
     signatories: frozenset[str] = frozenset()
 
     def evolve(self, event: Event) -> Self:
@@ -249,9 +247,7 @@ class Organization(
             case OrganizationClosed():
                 return msgspec.structs.replace(self, status="closed", closed_by_ror=event.by_ror)
             case OfficerAppointed():
-                return msgspec.structs.replace(
-                    self, officers=self.officers | {event.person}, have_acted=self.have_acted | {event.person}
-                )
+                return msgspec.structs.replace(self, officers=self.officers | {event.person})
             case OfficerDismissed():
                 return msgspec.structs.replace(self, officers=self.officers - {event.person})
             case SignatoryAuthorized():
@@ -459,10 +455,16 @@ class VerifyOrganization(
         yield OrganizationVerified(organization=self.organization)
 
 
-def _is_own(model: Model, act: Act, organization: Organization) -> bool:
-    # Neither an office that was laid down nor a post that was left makes somebody an outsider the next day.
+def ties(model: Model, act: Act) -> frozenset[str]:
+    """The organizations over which the actor has no say: all that they ever acted for, and where they worked within
+    three years. Neither an office laid down nor a post left makes somebody an outsider the next day.
+    """
     worked = model.get(Person, act.actor).worked_since((act.at - TIES).date())
-    return act.actor in organization.have_acted or organization.id in worked
+    return model.get(Offices, act.actor).ever | worked
+
+
+def _is_own(model: Model, act: Act, organization: Organization) -> bool:
+    return organization.id in ties(model, act)
 
 
 class AmendOrganization(

@@ -132,8 +132,6 @@ class PersonErased(Event):
 
 TIES = timedelta(days=3 * 365 + 1)
 """For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
-
-
 LATE = timedelta(days=366)
 """How long after the end of a confirmed post its organization may still say so."""
 WITHDRAWN = N_("This was taken back before it was confirmed: it has to be said anew.")

@@ -169,7 +169,6 @@ class ProposalWithdrawn(Event):
 class Partner(msgspec.Struct, frozen=True):
     """A partner organization, as decisions see it; ``revision`` is that of the text that it confirmed."""
 
-    country: str
     contribution: str
     status: Literal["invited", "confirmed", "declined"] = "invited"
     revision: int = 0
@@ -240,7 +239,7 @@ class Proposal(
             case RiskAssessed():
                 return to(self, risk=event)
             case PartnerInvited():
-                return self._partner(event.organization, Partner(event.country, event.contribution))
+                return self._partner(event.organization, Partner(event.contribution))
             case PartnerUninvited():
                 left = {id: each for id, each in self.partners.items() if id != event.organization}
                 return to(self, partners=left)

@@ -24,8 +24,8 @@ from domain.core import (
     record_field,
     tagged_fields,
 )
-from domain.organizations import Offices, Organization
-from domain.people import TIES, HubRole, Person
+from domain.organizations import Offices, Organization, ties
+from domain.people import HubRole, Person
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,16 @@ def standing(model: Model, act: Act) -> Standing:
     if (actor := act.actor) == HUB:
         return Standing(HUB)
     person = model.get(Person, actor)
-    held = model.get(Offices, actor)
+    offices = model.get(Offices, actor).organizations
     of_the_center = (HubRole.CENTER_OFFICER, "") in person.hub_roles
     return Standing(
         id=actor,
         status=person.status,
-        offices=frozenset(each for each in held.organizations if model.get(Organization, each).status == "verified"),
+        offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
         calls=model.get(CallOffices, actor).calls if of_the_center else frozenset(),
         hub_roles=person.hub_roles,
         # Only where somebody would judge: it depends on the day, and what does so is decided anew when that moves.
-        find_ties=lambda: held.ever | person.worked_since((act.at - TIES).date()),
+        find_ties=lambda: ties(model, act),
     )
 
 

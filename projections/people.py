@@ -99,19 +99,17 @@ def named(row: PersonRow, e: AffiliationDeclared, at: datetime) -> PersonRow:
 @PersonRow.on(AffiliationConfirmed)
 def acknowledged(row: PersonRow, e: AffiliationConfirmed, at: datetime) -> PersonRow:
     """Who worked there is known there."""
-    return _claiming(
-        row, tuple(replace(c, confirmed=True) if c.affiliation == e.affiliation else c for c in row.claims)
-    )
+    return _changed(row, e.affiliation, confirmed=True)
 
 
 @PersonRow.on(AffiliationEnded)
 def parted(row: PersonRow, e: AffiliationEnded, at: datetime) -> PersonRow:
     """Who was never confirmed is nobody of theirs any more."""
-    return _claiming(row, tuple(_changed(each, e.affiliation, ended=True) for each in row.claims))
+    return _changed(row, e.affiliation, ended=True)
 
 
-def _changed(claim: Claim, affiliation: str, **to: bool) -> Claim:
-    return replace(claim, **to) if claim.affiliation == affiliation else claim
+def _changed(row: PersonRow, affiliation: str, **to: bool) -> PersonRow:
+    return _claiming(row, tuple(replace(c, **to) if c.affiliation == affiliation else c for c in row.claims))
 
 
 def _claiming(row: PersonRow, claims: tuple[Claim, ...]) -> PersonRow:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
@@ -24,8 +23,6 @@ from web.words import translated
 _PARTNER = "organization { name names { language text } }"
 _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
-
-
 _AFFILIATIONS = " worksAt: affiliations { id position since until organization { id name names { language text } } }"
 _CALL = " whenOpen: opensAt whenClosed: closesAt"
 _OF_A_CALL = (PublishCall, OpenRound)
@@ -79,9 +76,7 @@ class About:
         return "" if action["available"] else str(action["reason"])
 
 
-async def read_about(
-    site: Site, viewer: Viewer, cls: type[Command], id: str, given: Mapping[str, str] = MappingProxyType({})
-) -> About | None:
+async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, given: Mapping[str, str]) -> About | None:
     """The record with this id, if the viewer may read it and the command is about its kind, and about a part of it that
     is ``given`` besides, where it needs one.
     """
