@@ -26,7 +26,7 @@ from hub.postgres import Unavailable, database, default_home, program
 from hub.settings import policy_file
 
 LOG, KEYS, TIME = "hub.dump", "keys.dump", "backed-up"
-_KEY, _AT_ONCE = "log.key", 2_000
+_KEY, _HEAD, _AT_ONCE = "log.key", "log.head", 2_000
 # Read models are made anew from the log. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
     "--exclude-schema=read_*",
@@ -82,15 +82,10 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        # Before the log: what was sealed last is never more than what the backup holds.
-        for file in (home / _KEY, home / "log.head", policy_file()):
-            if file.exists():
-                _copied(file, fresh / ("policy" if file == policy_file() else file.name))
-        # Before the keys: a person whose event is there has a key that is there too.
-        for address, name, words in ((dsn, LOG, _LEFT_OUT), (keys_of(dsn), KEYS, ())):
-            with open(os.open(fresh / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-                _run(["pg_dump", "--no-password", "--format=custom", *words], address, out)
-                os.fsync(out.fileno())
+        _written(dsn, home, fresh)
+        if not (fresh / _HEAD).exists() and (home / _HEAD).exists():
+            # It was sealed for the first time meanwhile: what is sealed has its head in the backup.
+            _written(dsn, home, fresh)
         fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -98,6 +93,18 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         fresh = home / f"{TIME}.{os.getpid()}"
         fresh.write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n", "utf-8")
         fresh.replace(home / TIME)
+
+
+def _written(dsn: str, home: Path, fresh: Path) -> None:
+    # Before the log: what was sealed last is never more than what the backup holds.
+    for file in (home / _KEY, home / _HEAD, policy_file()):
+        if file.exists():
+            _copied(file, fresh / ("policy" if file == policy_file() else file.name))
+    # Before the keys: a person whose event is there has a key that is there too.
+    for address, name, words in ((dsn, LOG, _LEFT_OUT), (keys_of(dsn), KEYS, ())):
+        with open(os.open(fresh / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+            _run(["pg_dump", "--no-password", "--format=custom", *words], address, out)
+            os.fsync(out.fileno())
 
 
 async def bring_back(dsn: str, home: Path, folder: Path) -> None:

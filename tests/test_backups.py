@@ -335,6 +335,25 @@ def test_what_was_sealed_is_in_the_backup_however_much_is_recorded_meanwhile(dsn
     assert (tmp_path / "monday" / "log.head").read_text() == "before"
 
 
+def test_what_is_sealed_for_the_first_time_meanwhile_has_its_head_in_the_backup(dsn, empty, tmp_path, monkeypatch):
+    told(_one(dsn))
+    with opened(dsn) as url:
+        _sealed(url)
+    folder, head, run = tmp_path / "monday", home_of(dsn) / "log.head", backups._run
+    whole = head.read_bytes()
+    head.unlink()
+
+    def slowly(command, address, out, given=subprocess.DEVNULL):
+        head.write_bytes(whole)
+        run(command, address, out, given)
+
+    monkeypatch.setattr(backups, "_run", slowly)
+    assert hub(dsn, "backup", folder)[0] == 0
+    monkeypatch.undo()
+    assert (folder / "log.head").read_bytes() == whole
+    assert hub(empty, "restore", folder)[0] == 0
+
+
 async def _keys_of(dsn):
     db = await asyncpg.connect(keys_of(dsn))
     try:
