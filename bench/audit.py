@@ -21,9 +21,9 @@ from hub_audit.__main__ import main as hub_audit
 from bench.commands import ABSTRACT, region
 from bench.filling import fill
 from bench.measure import ROUNDS, hub, load, p50, server, shown
-from domain.organizations import RegisterOrganization
-from domain.people import GrantRole, InvitePerson, JoinHub
-from domain.proposals import DraftProposal
+from domain.organizations.commands import RegisterOrganization
+from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.proposals.commands import DraftProposal
 from hub.audit.beside import following
 from hub.audit.digests import digest
 from hub.audit.following import rebuild_tree

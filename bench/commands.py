@@ -19,10 +19,12 @@ from eventsourcing.postgres import PostgresDatastore
 
 from bench.measure import hub as serving
 from bench.measure import load, p50, p99, post, requests, server, settled, shown
-from domain.calls import Criterion, DraftCall, PublishCall
-from domain.organizations import RegisterOrganization, VerifyOrganization
-from domain.people import DeclareAffiliation, GrantRole, InvitePerson, JoinHub
-from domain.proposals import DraftProposal, ReviseProposal
+from domain.calls.commands import DraftCall, PublishCall
+from domain.calls.events import Criterion
+from domain.organizations.commands import RegisterOrganization, VerifyOrganization
+from domain.people.affiliations import DeclareAffiliation
+from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.proposals.commands import DraftProposal, ReviseProposal
 from hub.act import new_id
 from hub.door import Hub
 from hub.postgres import PORT, Embedded

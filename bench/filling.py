@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from domain.calls import CallDrafted, CallPublished, Criterion, RoundOpened
-from domain.core import Codec, Event, Sealed
-from domain.organizations import OfficerAppointed, OrganizationImported, OrganizationVerified, Place
-from domain.people import HubRole, PersonInvited, PersonJoined, RoleGranted
-from domain.proposals import (
+from domain.calls.events import CallDrafted, CallPublished, Criterion, RoundOpened
+from domain.core import Codec, Event, HubRole, Sealed
+from domain.organizations.events import OfficerAppointed, OrganizationImported, OrganizationVerified, Place
+from domain.people.events import PersonInvited, PersonJoined, RoleGranted
+from domain.proposals.events import (
     PartnerConfirmed,
     PartnerInvited,
     ProposalDrafted,

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from bench.filling import Filling, fill
 from bench.measure import Client, get, hub, p50, post, server, settled, shown
-from domain.proposals import ReturnProposal, ReviseProposal
+from domain.proposals.commands import ReviseProposal
+from domain.proposals.decisions import ReturnProposal
 from hub.door import Hub
 
 TIMES = 400

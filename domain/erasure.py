@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from domain.core import Act, Command, Event, Model, PersonId, Role
-from domain.organizations import OfficerDismissed, Offices, SignatoryRevoked
-from domain.people import HubRole, Person, PersonErased, RoleRevoked
+from domain.core import Act, Command, Event, HubRole, Model, PersonId, Role
+from domain.organizations.events import OfficerDismissed, SignatoryRevoked
+from domain.organizations.state import Offices
+from domain.people.events import PersonErased, RoleRevoked
+from domain.people.state import Person
 
 
 class ErasePerson(

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import msgspec
 
 from domain import erasure, proposals, seals  # noqa: F401  every subject's commands are known here
-from domain.calls import CallOffices
+from domain.calls.state import CallOffices
 from domain.core import (
     HUB,
     N_,
     Act,
     Command,
     Event,
+    HubRole,
     Model,
     Reason,
     Refusal,
@@ -24,8 +25,8 @@ from domain.core import (
     record_field,
     tagged_fields,
 )
-from domain.organizations import Offices, Organization, ties
-from domain.people import HubRole, Person
+from domain.organizations.state import Offices, Organization, ties
+from domain.people.state import Person
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,11 @@ def standing(model: Model, act: Act) -> Standing:
         return Standing(HUB)
     person = model.get(Person, actor)
     offices = model.get(Offices, actor).organizations
-    of_the_center = (HubRole.CENTER_OFFICER, "") in person.hub_roles
     return Standing(
         id=actor,
         status=person.status,
         offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
-        calls=model.get(CallOffices, actor).calls if of_the_center else frozenset(),
+        calls=model.get(CallOffices, actor).calls if person.of_the_center else frozenset(),
         hub_roles=person.hub_roles,
         # Only where somebody would judge: it depends on the day, and what does so is decided anew when that moves.
         find_ties=lambda: ties(model, act),

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from domain.core import Refusal, every_event
 from domain.erasure import ErasePerson
-from domain.people import GrantRole, InvitePerson
+from domain.people.commands import GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
 from hub.audit.notes import Malformed

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
-from domain.seals import SealReadModels
+from domain.seals.commands import SealReadModels
 from hub.checking import choices_of
 from hub.checking import command as checked
 from hub.console import err, opened, shown

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.erasure import ErasePerson
-from domain.people import OrcidLinked, PersonInvited
+from domain.people.events import OrcidLinked, PersonInvited
 from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials

@@ -14,7 +14,7 @@ from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
-from domain.people import MAILABLE
+from domain.people.commands import MAILABLE
 
 PATIENCE, LONGEST = 15.0, 60.0
 """Seconds that a mail server has for each step, and for a mail."""

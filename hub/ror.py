@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from domain.core import LANGUAGES
-from domain.organizations import ImportOrganization
+from domain.organizations.commands import ImportOrganization
 
 _KINDS = {
     "education": "university",

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
-from domain.calls import CloseRound, OpenRound
+from domain.calls.commands import CloseRound, OpenRound
 from hub.door import Hub
 
 LOOK = 5.0

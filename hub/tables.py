@@ -12,8 +12,9 @@ from typing import Any
 
 import asyncpg
 
+import domain.core
 import projections
-from domain.core import every_event, every_state
+from domain.core import every_event
 from hub.log import WRITER
 from projections import calls, history, organizations, people, proposals, seals
 from projections.core import Row, every_row, is_record
@@ -24,10 +25,14 @@ _SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", 
 
 
 def digest() -> str:
-    """The name of this code's read models: a digest of the folds, of the domain that they read, and of this file."""
-    modules = {inspect.getmodule(cls) for cls in (*every_event(), *every_state())} | {sys.modules[__name__]}
+    """The name of this code's read models: a digest of the folds, of the events that they read, and of this file.
+
+    Commands and states are not in it: whoever changes what may be done leaves what has happened as it is.
+    """
+    modules = {inspect.getmodule(cls) for cls in every_event()} | {sys.modules[__name__]}
     # All of them: what a fold only calls makes its rows, too.
-    modules |= {import_module(each.name) for each in pkgutil.iter_modules(projections.__path__, "projections.")}
+    for room in (projections, domain.core):
+        modules |= {import_module(each.name) for each in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")}
     sources = sorted(inspect.getsource(module) for module in modules if module is not None)
     return "read_" + hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 

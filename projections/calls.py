@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from domain.calls import (
+from domain.calls.events import (
     CallAmended,
     CallArchived,
     CallDrafted,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pyuca import Collator
 
 from domain.core import OrganizationId, PersonId
-from domain.organizations import (
+from domain.organizations.events import (
     OfficerAppointed,
     OfficerDismissed,
     OrganizationAmended,

@@ -5,12 +5,11 @@ from datetime import date, datetime
 import msgspec
 from msgspec.structs import replace
 
-from domain.core import AffiliationId, OrganizationId, PersonId, Sealed
-from domain.people import (
+from domain.core import AffiliationId, HubRole, OrganizationId, PersonId, Sealed
+from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
-    HubRole,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,

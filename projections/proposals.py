@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
-from domain.proposals import (
+from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
     AwardRefused,

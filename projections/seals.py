@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from domain.core import SealId
-from domain.seals import ReadModelSealed
+from domain.seals.events import ReadModelSealed
 from projections.core import AUDITORS, KeyOf, Row
 
 

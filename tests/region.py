@@ -2,16 +2,10 @@
 
 from datetime import UTC, date, datetime
 
-from domain.calls import CallDrafted, CallPublished, Criterion, RoundOpened
-from domain.organizations import OfficerAppointed, OrganizationRegistered, OrganizationVerified, Place
-from domain.people import (
-    AffiliationConfirmed,
-    AffiliationDeclared,
-    HubRole,
-    PersonInvited,
-    PersonJoined,
-    RoleGranted,
-)
+from domain.calls.events import CallDrafted, CallPublished, Criterion, RoundOpened
+from domain.core import HubRole
+from domain.organizations.events import OfficerAppointed, OrganizationRegistered, OrganizationVerified, Place
+from domain.people.events import AffiliationConfirmed, AffiliationDeclared, PersonInvited, PersonJoined, RoleGranted
 from tests.stories import id_, sealed
 
 OFFICER, ZARINA, AIBEK, STRANGER = (id_("person", n) for n in (1, 2, 3, 4))

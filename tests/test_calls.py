@@ -5,26 +5,28 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from domain.calls import (
+from domain.calls.commands import (
     AmendCall,
     AppointCallOfficer,
     ArchiveCall,
-    CallAmended,
-    CallArchived,
-    CallOfficerAppointed,
-    CallPublished,
     CloseRound,
-    Criterion,
     DraftCall,
     OpenRound,
     PublishCall,
     PublishResults,
+)
+from domain.calls.events import (
+    CallAmended,
+    CallArchived,
+    CallOfficerAppointed,
+    CallPublished,
+    Criterion,
     ResultsPublished,
     RoundClosed,
     RoundOpened,
 )
-from domain.core import Reason
-from domain.people import HubRole, RoleGranted
+from domain.core import HubRole, Reason
+from domain.people.events import RoleGranted
 from projections.calls import CallRow
 from projections.core import fold
 from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE

@@ -4,7 +4,7 @@ import json
 
 from graphql import GraphQLError, execute_sync, parse
 
-from domain.proposals import SubmitProposal
+from domain.proposals.commands import SubmitProposal
 from hub.writer import Busy
 from tests.oracle import bare
 from tests.test_graphql import draft_of

@@ -6,7 +6,7 @@ import json
 import httpx2
 import pytest
 
-from domain.people import InvitePerson
+from domain.people.commands import InvitePerson
 from hub.door import Hub
 from hub.identity import fingerprint
 from tests.test_graphql import draft_of

@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from starlette.testclient import TestClient
 
-from domain.people import GrantRole, InvitePerson, JoinHub
-from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
+from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.proposals.commands import DraftProposal, InvitePartner, ReviseProposal
+from domain.proposals.decisions import WithdrawProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.schema.mutations import commands

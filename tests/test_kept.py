@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from domain.organizations import RegisterOrganization
+from domain.organizations.commands import RegisterOrganization
 from hub.audit.following import caught_up
 from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.proposals import DraftProposal
+from domain.proposals.commands import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.messages import catalog, forms, messages, missing

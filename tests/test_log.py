@@ -17,18 +17,21 @@ import asyncpg
 import msgspec
 import pytest
 
-from domain.calls import Criterion, DraftCall, PublishCall
+from domain.calls.commands import DraftCall, PublishCall
+from domain.calls.events import Criterion
 from domain.core import Reason, Refusal
 from domain.erasure import ErasePerson
-from domain.organizations import (
-    AppointOfficer,
+from domain.organizations.commands import (
     ImportOrganization,
     RegisterOrganization,
     SuspendOrganization,
     VerifyOrganization,
 )
-from domain.people import DeclareAffiliation, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
-from domain.proposals import AssessRisk, DraftProposal, InvitePartner, ReviseProposal, WithdrawProposal
+from domain.organizations.offices import AppointOfficer
+from domain.people.affiliations import DeclareAffiliation
+from domain.people.commands import GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
+from domain.proposals.commands import AssessRisk, DraftProposal, InvitePartner, ReviseProposal
+from domain.proposals.decisions import WithdrawProposal
 from hub.door import Hub
 from hub.log import Log
 from hub.models import verify
@@ -671,7 +674,7 @@ def test_a_changed_read_row_is_found_by_verify(dsn):
 
 WORK = """
 import asyncio, sys
-from domain.proposals import DraftProposal
+from domain.proposals.commands import DraftProposal
 from hub.door import Hub
 
 async def main(dsn, author, lead, call):

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from domain.core import Refusal
-from domain.people import InvitePerson, JoinHub
+from domain.people.commands import InvitePerson, JoinHub
 from hub import settings
 from hub.audit.digests import digest
 from hub.checking import command as checked

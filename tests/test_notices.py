@@ -4,20 +4,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from domain.erasure import ErasePerson
-from domain.organizations import AppointOfficer, RegisterOrganization, SuspendOrganization, VerifyOrganization
-from domain.people import ChooseNotices, InvitePerson, JoinHub
-from domain.proposals import (
-    ConfirmEligibility,
+from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
+from domain.organizations.offices import AppointOfficer
+from domain.people.commands import ChooseNotices, InvitePerson, JoinHub
+from domain.proposals.commands import (
     ConfirmPartner,
     DeclinePartner,
     DraftProposal,
-    FindIneligible,
     InvitePartner,
-    OfferAward,
-    RecommendProposal,
     ReviseProposal,
     UninvitePartner,
 )
+from domain.proposals.decisions import ConfirmEligibility, FindIneligible, OfferAward, RecommendProposal
 from tests.test_log import region, told
 from tests.test_mailing import FROM, body, kept, mailed, noted
 from tests.web import BASE, people_of, serving

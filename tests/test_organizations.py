@@ -5,17 +5,18 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from domain.core import Reason, ror_is_valid
-from domain.organizations import (
+from domain.core import HubRole, Reason, ror_is_valid
+from domain.organizations.commands import (
     AmendOrganization,
-    AppointOfficer,
-    AuthorizeSignatory,
     CloseOrganization,
-    DismissOfficer,
     ImportOrganization,
+    RegisterOrganization,
+    SuspendOrganization,
+    VerifyOrganization,
+)
+from domain.organizations.events import (
     OfficerAppointed,
     OfficerDismissed,
-    Organization,
     OrganizationAmended,
     OrganizationClosed,
     OrganizationImported,
@@ -23,14 +24,12 @@ from domain.organizations import (
     OrganizationSuspended,
     OrganizationVerified,
     Place,
-    RegisterOrganization,
-    RevokeSignatory,
     SignatoryAuthorized,
     SignatoryRevoked,
-    SuspendOrganization,
-    VerifyOrganization,
 )
-from domain.people import AffiliationDeclared, HubRole, RoleGranted
+from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
+from domain.organizations.state import Organization
+from domain.people.events import AffiliationDeclared, RoleGranted
 from hub import ror
 from projections.core import fold
 from projections.initials import initials

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.calls import AmendCall, Criterion
+from domain.calls.commands import AmendCall
+from domain.calls.events import Criterion
 from domain.core import Refusal, refuse
-from domain.organizations import ImportOrganization
-from domain.people import GrantRole
-from domain.proposals import ConfirmPartner, InvitePartner, ReviseProposal
+from domain.organizations.commands import ImportOrganization
+from domain.people.commands import GrantRole
+from domain.proposals.commands import ConfirmPartner, InvitePartner, ReviseProposal
 from hub.door import Hub
 from tests.test_graphql import draft_of
 from tests.test_log import told

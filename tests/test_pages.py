@@ -6,17 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.calls import AmendCall, CloseRound, Criterion, DraftCall, OpenRound, PublishCall
-from domain.organizations import AppointOfficer, AuthorizeSignatory, DismissOfficer
-from domain.people import DeclareAffiliation, GrantRole
-from domain.proposals import (
-    AssessRisk,
-    InvitePartner,
-    OfferAward,
-    ReviseProposal,
-    UninvitePartner,
-    WithdrawProposal,
-)
+from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
+from domain.calls.events import Criterion
+from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer
+from domain.people.affiliations import DeclareAffiliation
+from domain.people.commands import GrantRole
+from domain.proposals.commands import AssessRisk, InvitePartner, ReviseProposal, UninvitePartner
+from domain.proposals.decisions import OfferAward, WithdrawProposal
 from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from domain.proposals import DraftProposal, ProposalRevised, ReviseProposal
+from domain.proposals.commands import DraftProposal, ReviseProposal
+from domain.proposals.events import ProposalRevised
 from hub import models
 from hub.door import Hub
 from hub.models import verify

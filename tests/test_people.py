@@ -5,34 +5,25 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from domain.core import Reason, orcid_is_valid
+from domain.core import HubRole, Reason, orcid_is_valid
 from domain.erasure import ErasePerson
-from domain.organizations import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
-from domain.people import (
+from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
+from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
+from domain.people.commands import ChooseNotices, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
+from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
-    ChooseNotices,
-    ConfirmAffiliation,
-    DeclareAffiliation,
-    EndAffiliation,
-    GrantRole,
-    HubRole,
-    InvitePerson,
-    JoinHub,
-    LinkOrcid,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,
-    Person,
     PersonErased,
     PersonInvited,
     PersonJoined,
-    RevokeRole,
     RoleGranted,
     RoleRevoked,
-    UnlinkOrcid,
 )
+from domain.people.state import Person
 from projections.core import fold, office
 from projections.people import PersonRow
 from tests.region import AIBEK, BISHKEK, DUSHANBE, KHUJAND, OFFICER, PEOPLE, REGION, STRANGER, ZARINA, joined

@@ -3,10 +3,10 @@
 import pytest
 
 import domain.standing  # noqa: F401  every command is known here
-from domain.core import Role, every_command
-from domain.organizations import SignatoryAuthorized
-from domain.people import HubRole, RoleGranted
-from domain.proposals import AwardAccepted, PartnerDeclined, PartnerUninvited, ProposalReturned
+from domain.core import HubRole, Role, every_command
+from domain.organizations.events import SignatoryAuthorized
+from domain.people.events import RoleGranted
+from domain.proposals.events import AwardAccepted, PartnerDeclined, PartnerUninvited, ProposalReturned
 from projections.core import PUBLIC, every_row, fold, office
 from tests.region import AIBEK, AT_DUSHANBE, BISHKEK, CALL, CLOSES, DRAFTED_CALL, DUSHANBE, OFFICER, REGION, ZARINA
 from tests.stories import NOW

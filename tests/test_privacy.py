@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from domain.erasure import ErasePerson
-from domain.people import InvitePerson, JoinHub, LinkOrcid
+from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
 from hub.door import Hub
 from hub.postgres import program
 from tests.conftest import copied

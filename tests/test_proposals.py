@@ -5,44 +5,53 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from domain.calls import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
-from domain.core import Reason
-from domain.organizations import (
+from domain.calls.events import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
+from domain.core import HubRole, Reason
+from domain.organizations.events import (
     OfficerAppointed,
     OfficerDismissed,
     OrganizationAmended,
     OrganizationSuspended,
     OrganizationVerified,
 )
-from domain.people import (
+from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
-    HubRole,
     PersonErased,
     RoleGranted,
     RoleRevoked,
 )
-from domain.proposals import (
-    AcceptAward,
+from domain.proposals.commands import (
     AssessRisk,
+    ConfirmPartner,
+    DeclinePartner,
+    DraftProposal,
+    InvitePartner,
+    ReviseProposal,
+    SubmitProposal,
+    UninvitePartner,
+)
+from domain.proposals.decisions import (
+    AcceptAward,
+    ConfirmEligibility,
+    DeclineProposal,
+    FindIneligible,
+    OfferAward,
+    RecommendProposal,
+    RefuseAward,
+    ReturnProposal,
+    WithdrawProposal,
+)
+from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
     AwardRefused,
-    ConfirmEligibility,
-    ConfirmPartner,
-    DeclinePartner,
-    DeclineProposal,
-    DraftProposal,
     EligibilityConfirmed,
-    FindIneligible,
-    InvitePartner,
-    OfferAward,
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
     PartnerUninvited,
-    Proposal,
     ProposalDeclined,
     ProposalDrafted,
     ProposalFoundIneligible,
@@ -51,15 +60,9 @@ from domain.proposals import (
     ProposalRevised,
     ProposalSubmitted,
     ProposalWithdrawn,
-    RecommendProposal,
-    RefuseAward,
-    ReturnProposal,
-    ReviseProposal,
     RiskAssessed,
-    SubmitProposal,
-    UninvitePartner,
-    WithdrawProposal,
 )
+from domain.proposals.state import Proposal
 from tests.region import (
     AIBEK,
     AT_DUSHANBE,

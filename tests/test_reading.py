@@ -5,18 +5,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from domain.calls import Criterion, DraftCall
+from domain.calls.commands import DraftCall
+from domain.calls.events import Criterion
 from domain.erasure import ErasePerson
-from domain.organizations import (
-    AppointOfficer,
-    AuthorizeSignatory,
-    RegisterOrganization,
-    SuspendOrganization,
-    VerifyOrganization,
-)
-from domain.people import DeclareAffiliation, GrantRole, RevokeRole
-from domain.proposals import DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
-from domain.seals import SealedModel, SealReadModels
+from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
+from domain.organizations.offices import AppointOfficer, AuthorizeSignatory
+from domain.people.affiliations import DeclareAffiliation
+from domain.people.commands import GrantRole, RevokeRole
+from domain.proposals.commands import DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
+from domain.seals.commands import SealedModel, SealReadModels
 from hub.door import Hub
 from hub.models import verify
 from hub.reading import principals, readable, record

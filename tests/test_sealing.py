@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from hub_audit.tree import root_from_inclusion
 
-from domain.organizations import RegisterOrganization
+from domain.organizations.commands import RegisterOrganization
 from hub.audit import following, merkle
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head

@@ -1,7 +1,8 @@
 """Stories of the seals of read models: the hub records them, and nobody else."""
 
 from domain.core import HUB, Reason
-from domain.seals import ReadModelSealed, SealedModel, SealReadModels
+from domain.seals.commands import SealedModel, SealReadModels
+from domain.seals.events import ReadModelSealed
 from tests.region import OFFICER, PEOPLE
 from tests.stories import given, id_
 

@@ -12,8 +12,8 @@ from graphql.execution.values import get_variable_values
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.people import GrantRole, RevokeRole
-from domain.proposals import ReviseProposal
+from domain.people.commands import GrantRole, RevokeRole
+from domain.proposals.commands import ReviseProposal
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving

@@ -7,15 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from domain.proposals import (
-    ConfirmPartner,
-    DraftProposal,
-    InvitePartner,
-    ProposalWithdrawn,
-    ReviseProposal,
-    UninvitePartner,
-    WithdrawProposal,
-)
+from domain.proposals.commands import ConfirmPartner, DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
+from domain.proposals.decisions import WithdrawProposal
+from domain.proposals.events import ProposalWithdrawn
 from hub.tables import TABLES
 from projections.core import FoldFailed, fold
 from projections.proposals import ProposalRow

@@ -8,8 +8,10 @@ import pytest
 from asyncpg import connect_utils
 
 from domain.core import Reason, Refusal
-from domain.organizations import AppointOfficer, AuthorizeSignatory, DismissOfficer
-from domain.proposals import DraftProposal, Proposal, ReviseProposal, WithdrawProposal
+from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer
+from domain.proposals.commands import DraftProposal, ReviseProposal
+from domain.proposals.decisions import WithdrawProposal
+from domain.proposals.state import Proposal
 from hub import turns
 from hub import writer as writers
 from hub.door import Hub

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import uvicorn
 
-from domain.proposals import ReviseProposal
+from domain.proposals.commands import ReviseProposal
 from hub.pool import Pool
 from tests.test_graphql import draft_of
 from tests.test_log import told

@@ -6,11 +6,11 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
-from domain.calls import ArchiveCall, OpenRound, PublishCall, PublishResults
+from domain.calls.commands import ArchiveCall, OpenRound, PublishCall, PublishResults
 from domain.core import N_, Command, Role, mutation_of, record_field
-from domain.organizations import VerifyOrganization
-from domain.people import ConfirmAffiliation, EndAffiliation
-from domain.proposals import SubmitProposal
+from domain.organizations.commands import VerifyOrganization
+from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
+from domain.proposals.commands import SubmitProposal
 from web import inputs
 from web.pages import path_of
 from web.reads.viewer import Viewer

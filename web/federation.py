@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, Refusal
-from domain.people import JoinHub
+from domain.people.commands import JoinHub
 from web import sessions
 from web.asking import base_of
 from web.passkeys import address_of, ceremony, hold_ceremony

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from domain.core import COUNTRIES, N_, Command, Kind, Reason, Refusal, Role, kind_of, meta_of, record_field, sentence
-from domain.proposals import UninvitePartner
+from domain.proposals.commands import UninvitePartner
 from hub.checking import choices_of, takes_empty
 from web import inputs
 from web.choosing import CHOSEN, SHOWN, Choice, Choosing, Found

@@ -22,8 +22,9 @@ from domain.core import (
     sentence,
 )
 from domain.erasure import ErasePerson
-from domain.organizations import NAMES, RegisterOrganization, VerifyOrganization
-from domain.people import ChooseNotices, InvitePerson
+from domain.organizations.commands import RegisterOrganization, VerifyOrganization
+from domain.organizations.events import NAMES
+from domain.people.commands import ChooseNotices, InvitePerson
 from hub.act import new_id
 from hub.checking import problems
 from web import inputs

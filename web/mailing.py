@@ -8,8 +8,9 @@ from contextlib import suppress
 import asyncpg
 import msgspec
 
-from domain.core import HUB, N_, Sealed, mutation_of
-from domain.people import ChooseNotices, HubRole, PersonInvited
+from domain.core import HUB, N_, HubRole, Sealed, mutation_of
+from domain.people.commands import ChooseNotices
+from domain.people.events import PersonInvited
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import Recorded, as_writer

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from domain.core import N_, Event
-from domain.proposals import (
-    EDITABLE,
+from domain.proposals.events import (
     AwardOffered,
     PartnerDeclined,
     PartnerInvited,
@@ -13,6 +12,7 @@ from domain.proposals import (
     ProposalFoundIneligible,
     ProposalReturned,
 )
+from domain.proposals.state import EDITABLE
 from hub.door import Hub
 
 MOST = 50

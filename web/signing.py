@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, Refusal
-from domain.people import GrantRole, InvitePerson, JoinHub
+from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems

@@ -20,7 +20,7 @@ from .ids import (
     ror_is_valid,
 )
 from .refusal import Reason, Refusal, refuse
-from .state import Actor, Role, State, every_state
+from .state import Actor, HubRole, Role, State, every_state
 from .words import N_
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Country",
     "EmailAlias",
     "Event",
+    "HubRole",
     "Kind",
     "Language",
     "LongText",

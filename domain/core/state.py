@@ -2,7 +2,7 @@
 
 import typing
 from collections.abc import Iterator
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
@@ -24,6 +24,14 @@ class Role(Enum):
     CENTER_OFFICER = "an officer of the Center"
     AUTHORITY = "a national authority"
     HUB = "the hub itself"
+
+
+class HubRole(StrEnum):
+    """A role that a person has in the whole hub."""
+
+    CENTER_OFFICER = "center_officer"
+    AUDITOR = "auditor"
+    NATIONAL_AUTHORITY = "national_authority"
 
 
 class Actor(Protocol):

@@ -25,7 +25,7 @@ import msgspec
 
 import domain
 import projections
-from domain.seals import SealedModel, SealReadModels
+from domain.seals.commands import SealedModel, SealReadModels
 from hub.audit.merkle import WIDTH, leaf_hash, root_of
 from hub.locks import Lock
 from hub.log import as_writer

@@ -9,23 +9,22 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.calls import CloseRound, Criterion, DraftCall, OpenRound, PublishCall, PublishResults
+from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall, PublishResults
+from domain.calls.events import Criterion
 from domain.core import HUB, Command
-from domain.organizations import AppointOfficer, VerifyOrganization
-from domain.people import ConfirmAffiliation, DeclareAffiliation, GrantRole, InvitePerson, JoinHub
-from domain.proposals import (
+from domain.organizations.commands import VerifyOrganization
+from domain.organizations.offices import AppointOfficer
+from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation
+from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.proposals.commands import AssessRisk, ConfirmPartner, DraftProposal, InvitePartner, SubmitProposal
+from domain.proposals.decisions import (
     AcceptAward,
-    AssessRisk,
     ConfirmEligibility,
-    ConfirmPartner,
     DeclineProposal,
-    DraftProposal,
     FindIneligible,
-    InvitePartner,
     OfferAward,
     RecommendProposal,
     ReturnProposal,
-    SubmitProposal,
     WithdrawProposal,
 )
 from hub import ror

@@ -8,7 +8,7 @@ asker: the parts of ``t``, so that no others count, and who asks, so that the pl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.proposals import EDITABLE
+from domain.proposals.state import EDITABLE
 
 _WRITTEN = ", ".join(f"'{status}'" for status in sorted(EDITABLE))
 

@@ -1,40 +1,16 @@
-"""Seals of read models: what they were at a position, recorded as events, so that witnesses cover it.
-
-A seal's ``root`` is the RFC 6962 root over the model's rows in the order of their keys, each in canonical JSON (RFC
-8785); its ``code`` is the digest of the folds that made them.
-"""
+"""Sealing the read models."""
 
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from domain.core import N_, Act, Command, Event, Kind, Model, Reason, Refusal, Role, SealId, State
+from domain.core import N_, Act, Command, Event, Model, Reason, Refusal, Role
+from domain.seals.events import ReadModelSealed
+from domain.seals.state import Seal
 
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-
-
-class ReadModelSealed(Event):
-    """A read model was sealed as it stood at a position."""
-
-    seal: SealId
-    name: str
-    code: str
-    position: int
-    rows: int
-    root: str
-
-
-class Seal(State, kind=Kind("seal"), on=(ReadModelSealed,)):
-    """A seal that was recorded."""
-
-    def evolve(self, event: Event) -> Self:
-        """It stays as it is."""
-        match event:
-            case ReadModelSealed():
-                return msgspec.structs.replace(self, id=event.seal, status="recorded")
-        return self
 
 
 class SealedModel(msgspec.Struct, frozen=True):

@@ -1,20 +1,32 @@
-"""Calls for proposals, and their rounds."""
+"""What may be done with a call."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from domain.calls.events import (
+    Blindness,
+    CallAmended,
+    CallArchived,
+    CallDrafted,
+    CallOfficerAppointed,
+    CallPublished,
+    Criterion,
+    ResultsPublished,
+    RoundClosed,
+    RoundOpened,
+    said,
+)
+from domain.calls.state import FROZEN, Call
 from domain.core import (
     N_,
     Act,
-    Actor,
     CallId,
     Command,
     Event,
-    Kind,
     LongText,
     Model,
     PersonId,
@@ -22,196 +34,15 @@ from domain.core import (
     Reason_,
     Refusal,
     Role,
-    State,
     Title,
     refuse,
 )
-from domain.people import HubRole, Person
+from domain.people.state import Person
 
-FROZEN = ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years")
-"""What is frozen when a round opens."""
 PAST = timedelta(days=90)
 """An opening that lies further back than this is a slip in the year, and no round that begins late."""
 AHEAD = timedelta(days=3 * 365 + 1)
 """How far away a public call may close: what is further is a slip in the year, and nothing takes it back."""
-Blindness = Literal["open", "single_blind", "double_blind"]
-
-
-class Criterion(msgspec.Struct, frozen=True):
-    """What reviewers judge, and how much it counts (percent)."""
-
-    name: Annotated[str, Meta(min_length=2, max_length=200)]
-    weight: Annotated[int, Meta(ge=1, le=100)]
-
-
-class CallDrafted(Event):
-    """A call was drafted; its drafter is its officer."""
-
-    call: CallId
-    officer: PersonId
-    title: str
-    summary: str
-    opens_at: datetime
-    closes_at: datetime
-    criteria: tuple[Criterion, ...]
-    quorum: int
-    blindness: Blindness
-    countries: int
-    conflict_years: int
-
-
-class CallAmended(Event):
-    """A call was changed; what is null stayed as it was."""
-
-    call: CallId
-    reason: str
-    title: str | None = None
-    summary: str | None = None
-    opens_at: datetime | None = None
-    closes_at: datetime | None = None
-    criteria: tuple[Criterion, ...] | None = None
-    quorum: int | None = None
-    blindness: Blindness | None = None
-    countries: int | None = None
-    conflict_years: int | None = None
-
-
-class CallOfficerAppointed(Event):
-    """A person may run the call, beside those who do already."""
-
-    call: CallId
-    officer: PersonId
-
-
-class CallPublished(Event):
-    """A call became public."""
-
-    call: CallId
-
-
-class RoundOpened(Event):
-    """The round opened: proposals may be submitted; criteria, quorum, blindness and conflict policy are frozen."""
-
-    call: CallId
-
-
-class RoundClosed(Event):
-    """The round closed: nothing more may be submitted."""
-
-    call: CallId
-
-
-class ResultsPublished(Event):
-    """The results of the call were published."""
-
-    call: CallId
-
-
-class CallArchived(Event):
-    """The call was put away."""
-
-    call: CallId
-
-
-SAID = tuple(name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
-"""What is said of a call, and may be amended."""
-
-
-def said(amendment: Any) -> dict[str, Any]:
-    """What an amendment says; what is null stays as it was."""
-    return {name: value for name in SAID if (value := getattr(amendment, name)) is not None}
-
-
-class Call(
-    State,
-    kind=Kind("call"),
-    on=(
-        CallDrafted,
-        CallAmended,
-        CallOfficerAppointed,
-        CallPublished,
-        RoundOpened,
-        RoundClosed,
-        ResultsPublished,
-        CallArchived,
-    ),
-    changed_by=(CallAmended,),
-):
-    """``draft → published → open → closed → decided → archived``."""
-
-    officers: frozenset[str] = frozenset()
-    title: str = ""
-    summary: str = ""
-    opens_at: datetime = datetime.max.replace(tzinfo=UTC)
-    closes_at: datetime = datetime.max.replace(tzinfo=UTC)
-    criteria: tuple[Criterion, ...] = ()
-    quorum: int = 1
-    blindness: Blindness = "open"
-    countries: int = 1
-    conflict_years: int = 0
-
-    def evolve(self, event: Event) -> Self:
-        """This call after the event."""
-        match event:
-            case CallDrafted():
-                return msgspec.structs.replace(
-                    self,
-                    id=event.call,
-                    status="draft",
-                    officers=frozenset({event.officer}),
-                    **{name: getattr(event, name) for name in SAID},
-                )
-            case CallAmended():
-                return msgspec.structs.replace(self, **said(event))
-            case CallOfficerAppointed():
-                return msgspec.structs.replace(self, officers=self.officers | {event.officer})
-            case CallPublished():
-                return msgspec.structs.replace(self, status="published")
-            case RoundOpened():
-                return msgspec.structs.replace(self, status="open")
-            case RoundClosed():
-                return msgspec.structs.replace(self, status="closed")
-            case ResultsPublished():
-                return msgspec.structs.replace(self, status="decided")
-            case CallArchived():
-                return msgspec.structs.replace(self, status="archived")
-        return self
-
-    def says(self) -> dict[str, Any]:
-        """What may be amended, as it is now."""
-        return {name: getattr(self, name) for name in SAID}
-
-    def roles(self, actor: Actor) -> Iterator[Role]:
-        """Its officers."""
-        if self.id in actor.calls:
-            yield Role.CALL_OFFICER
-
-    @property
-    def mentionable(self) -> bool:
-        """A draft is its officers' alone."""
-        return self.status not in ("", "draft")
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its results are out: nothing is submitted for it any more, whatever time was given before."""
-        return self.status in ("decided", "archived")
-
-    def accepts(self, at: datetime) -> bool:
-        """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
-        return self.status == "open" and at < self.closes_at
-
-
-class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed)):
-    """The calls whose officer a person is."""
-
-    calls: frozenset[str] = frozenset()
-
-    def evolve(self, event: Event) -> Self:
-        """The calls after the event."""
-        match event:
-            case CallDrafted() | CallOfficerAppointed():
-                return msgspec.structs.replace(self, calls=self.calls | {event.call})
-        return self
 
 
 CallTitle = Annotated[Title, Meta(title=N_("Title"))]
@@ -360,7 +191,7 @@ class AppointCallOfficer(
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else."""
-        if (HubRole.CENTER_OFFICER, "") not in model.get(Person, self.officer).hub_roles:
+        if not model.get(Person, self.officer).of_the_center:
             raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
         if self.officer not in model.get(Call, self.call).officers:
             yield CallOfficerAppointed(call=self.call, officer=self.officer)

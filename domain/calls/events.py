@@ -1,0 +1,96 @@
+"""What happens to calls for proposals and their rounds."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from domain.core import CallId, Event, PersonId
+
+Blindness = Literal["open", "single_blind", "double_blind"]
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    """What reviewers judge, and how much it counts (percent)."""
+
+    name: Annotated[str, Meta(min_length=2, max_length=200)]
+    weight: Annotated[int, Meta(ge=1, le=100)]
+
+
+class CallDrafted(Event):
+    """A call was drafted; its drafter is its officer."""
+
+    call: CallId
+    officer: PersonId
+    title: str
+    summary: str
+    opens_at: datetime
+    closes_at: datetime
+    criteria: tuple[Criterion, ...]
+    quorum: int
+    blindness: Blindness
+    countries: int
+    conflict_years: int
+
+
+class CallAmended(Event):
+    """A call was changed; what is null stayed as it was."""
+
+    call: CallId
+    reason: str
+    title: str | None = None
+    summary: str | None = None
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    criteria: tuple[Criterion, ...] | None = None
+    quorum: int | None = None
+    blindness: Blindness | None = None
+    countries: int | None = None
+    conflict_years: int | None = None
+
+
+class CallOfficerAppointed(Event):
+    """A person may run the call, beside those who do already."""
+
+    call: CallId
+    officer: PersonId
+
+
+class CallPublished(Event):
+    """A call became public."""
+
+    call: CallId
+
+
+class RoundOpened(Event):
+    """The round opened: proposals may be submitted; criteria, quorum, blindness and conflict policy are frozen."""
+
+    call: CallId
+
+
+class RoundClosed(Event):
+    """The round closed: nothing more may be submitted."""
+
+    call: CallId
+
+
+class ResultsPublished(Event):
+    """The results of the call were published."""
+
+    call: CallId
+
+
+class CallArchived(Event):
+    """The call was put away."""
+
+    call: CallId
+
+
+SAID = tuple(name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
+"""What is said of a call, and may be amended."""
+
+
+def said(amendment: Any) -> dict[str, Any]:
+    """What an amendment says; what is null stays as it was."""
+    return {name: value for name in SAID if (value := getattr(amendment, name)) is not None}

@@ -1,0 +1,118 @@
+"""A call, as decisions see it, and the calls that a person runs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+
+from domain.calls.events import (
+    SAID,
+    Blindness,
+    CallAmended,
+    CallArchived,
+    CallDrafted,
+    CallOfficerAppointed,
+    CallPublished,
+    Criterion,
+    ResultsPublished,
+    RoundClosed,
+    RoundOpened,
+    said,
+)
+from domain.core import Actor, Event, Kind, Role, State
+
+FROZEN = ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years")
+"""What is frozen when a round opens."""
+
+
+class Call(
+    State,
+    kind=Kind("call"),
+    on=(
+        CallDrafted,
+        CallAmended,
+        CallOfficerAppointed,
+        CallPublished,
+        RoundOpened,
+        RoundClosed,
+        ResultsPublished,
+        CallArchived,
+    ),
+    changed_by=(CallAmended,),
+):
+    """``draft → published → open → closed → decided → archived``."""
+
+    officers: frozenset[str] = frozenset()
+    title: str = ""
+    summary: str = ""
+    opens_at: datetime = datetime.max.replace(tzinfo=UTC)
+    closes_at: datetime = datetime.max.replace(tzinfo=UTC)
+    criteria: tuple[Criterion, ...] = ()
+    quorum: int = 1
+    blindness: Blindness = "open"
+    countries: int = 1
+    conflict_years: int = 0
+
+    def evolve(self, event: Event) -> Self:
+        """This call after the event."""
+        match event:
+            case CallDrafted():
+                return msgspec.structs.replace(
+                    self,
+                    id=event.call,
+                    status="draft",
+                    officers=frozenset({event.officer}),
+                    **{name: getattr(event, name) for name in SAID},
+                )
+            case CallAmended():
+                return msgspec.structs.replace(self, **said(event))
+            case CallOfficerAppointed():
+                return msgspec.structs.replace(self, officers=self.officers | {event.officer})
+            case CallPublished():
+                return msgspec.structs.replace(self, status="published")
+            case RoundOpened():
+                return msgspec.structs.replace(self, status="open")
+            case RoundClosed():
+                return msgspec.structs.replace(self, status="closed")
+            case ResultsPublished():
+                return msgspec.structs.replace(self, status="decided")
+            case CallArchived():
+                return msgspec.structs.replace(self, status="archived")
+        return self
+
+    def says(self) -> dict[str, Any]:
+        """What may be amended, as it is now."""
+        return {name: getattr(self, name) for name in SAID}
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """Its officers."""
+        if self.id in actor.calls:
+            yield Role.CALL_OFFICER
+
+    @property
+    def mentionable(self) -> bool:
+        """A draft is its officers' alone."""
+        return self.status not in ("", "draft")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its results are out: nothing is submitted for it any more, whatever time was given before."""
+        return self.status in ("decided", "archived")
+
+    def accepts(self, at: datetime) -> bool:
+        """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
+        return self.status == "open" and at < self.closes_at
+
+
+class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed)):
+    """The calls whose officer a person is."""
+
+    calls: frozenset[str] = frozenset()
+
+    def evolve(self, event: Event) -> Self:
+        """The calls after the event."""
+        match event:
+            case CallDrafted() | CallOfficerAppointed():
+                return msgspec.structs.replace(self, calls=self.calls | {event.call})
+        return self

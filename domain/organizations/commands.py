@@ -1,0 +1,247 @@
+"""What may be done about an organization."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from domain.core import (
+    HUB,
+    N_,
+    Act,
+    Command,
+    Country,
+    Event,
+    Model,
+    OrganizationId,
+    Reason,
+    Reason_,
+    Refusal,
+    Role,
+    Title,
+    refuse,
+    ror_is_valid,
+)
+from domain.organizations.events import (
+    OrganizationAmended,
+    OrganizationClosed,
+    OrganizationImported,
+    OrganizationKind,
+    OrganizationRegistered,
+    OrganizationSuspended,
+    OrganizationVerified,
+    Place,
+    names_of,
+)
+from domain.organizations.state import Organization, RorHolder, ties
+from domain.people.state import Person
+
+Website = Annotated[
+    str,
+    Meta(
+        max_length=500,
+        pattern=r"^https?://\S+$",
+        title=N_("Website"),
+        description=N_("Begins with https:// or http://."),
+        extra_json_schema={"asked": N_("An address like https://university.tj is asked for.")},
+    ),
+]
+Ror = Annotated[
+    str, Meta(max_length=40, title=N_("ROR id"), description=N_("If it has one; the address form is accepted too."))
+]
+
+
+Name = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name of the organization"))]
+NameRu = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Russian"))]
+NameTg = Annotated[str, Meta(min_length=3, max_length=300, title=N_("Name in Tajik"))]
+OfKind = Annotated[OrganizationKind, Meta(title=N_("Kind"))]
+City = Annotated[str, Meta(min_length=1, max_length=100, title=N_("City"))]
+
+
+class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTER_OFFICER)):
+    """Register an organization that is not here yet."""
+
+    name: Name
+    kind: OfKind
+    city: City
+    country: Country
+    name_ru: NameRu | None = None
+    name_tg: NameTg | None = None
+    website: Website | None = None
+    ror: Ror | None = None
+
+    @classmethod
+    def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:
+        """Its ROR id has to be one."""
+        if given.get("ror") and not ror_is_valid(_ror(given["ror"])):
+            yield Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """One organization per ROR id; the check digits are checked."""
+        refuse(self.unfit({"ror": self.ror}))
+        ror = _ror(self.ror) if self.ror else None
+        if ror and model.get(RorHolder, ror).status:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("An organization with this ROR id is already here."), "ror")
+        yield OrganizationRegistered(
+            organization=act.new("organization"),
+            name=self.name,
+            names=names_of(self.name_ru, self.name_tg),
+            kind=self.kind,
+            place=Place(city=self.city, country=self.country),
+            website=self.website,
+            ror=ror,
+            by=act.actor if act.actor != HUB else None,
+        )
+
+
+def _ror(typed: str) -> str:
+    # Also where its address was given.
+    return typed.strip().rstrip("/").rpartition("/")[2].lower()
+
+
+class ImportOrganization(Command, on=Organization, by=Role.HUB):
+    """Take an organization from ROR as it stands there now."""
+
+    ror: str
+    name: Title
+    names: dict[str, str]
+    kind: OrganizationKind
+    city: str
+    country: Country
+    active: bool = True
+    latitude: float | None = None
+    longitude: float | None = None
+    website: str | None = None
+    domains: tuple[str, ...] = ()
+    established: int | None = None
+    modified: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """An unchanged record records nothing; one that ROR no longer lists as active closes the organization.
+
+        What somebody here closed stays closed, whatever ROR says.
+        """
+        if not ror_is_valid(self.ror):
+            raise Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
+        holder = model.get(RorHolder, self.ror)
+        id = holder.organization or act.new("organization")
+        known = model.get(Organization, id) if holder.status else Organization()
+        if not self.active and not holder.status:
+            return
+        if known.status == "closed" and not known.closed_by_ror:
+            return
+        imported = OrganizationImported(
+            organization=id,
+            name=self.name,
+            names=self.names,
+            kind=self.kind,
+            place=Place(self.city, self.country, self.latitude, self.longitude),
+            ror=self.ror,
+            website=self.website,
+            domains=self.domains,
+            established=self.established,
+            modified=self.modified,
+            aliases=self.aliases,
+        )
+        if self.active and (known.record != imported or known.status == "closed"):
+            yield imported
+        if not self.active and known.status != "closed":
+            yield OrganizationClosed(organization=id, reason="ROR no longer lists it as active", by_ror=True)
+
+
+class VerifyOrganization(
+    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
+):
+    """Confirm that this organization is what it says it is."""
+
+    organization: OrganizationId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """A verifier never verifies their own organization, nor what they said of one themselves."""
+        organization = model.get(Organization, self.organization)
+        if organization.status == "verified":
+            return
+        if _is_own(model, act, organization):
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
+        if act.actor in organization.described_by:
+            message = N_("You said yourself what this organization is: somebody else has to verify it.")
+            raise Refusal(Reason.OWN_ORGANIZATION, message)
+        yield OrganizationVerified(organization=self.organization)
+
+
+def _is_own(model: Model, act: Act, organization: Organization) -> bool:
+    return organization.id in ties(model, act)
+
+
+class AmendOrganization(
+    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
+):
+    """Correct what is said of this organization, or name it in another language. What ROR says is corrected at ROR."""
+
+    organization: OrganizationId
+    reason: Reason_
+    name: Name | None = None
+    name_ru: NameRu | None = None
+    name_tg: NameTg | None = None
+    kind: OfKind | None = None
+    city: City | None = None
+    country: Country | None = None
+    website: Website | None = None
+
+    @classmethod
+    def bar(cls, record: Organization, model: Model, act: Act) -> None:
+        """From outside it, as for verifying."""
+        if _is_own(model, act, record):
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Somebody from outside it does so, as for verifying. What ROR says is corrected there."""
+        organization = model.get(Organization, self.organization)
+        given = ((field, getattr(self, field), known) for field, known in organization.says().items())
+        changed = {field: value for field, value, known in given if value not in (None, known)}
+        refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
+        if changed:
+            by = act.actor if act.actor != HUB else None
+            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **changed)
+
+    @classmethod
+    def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:
+        """What ROR says; and no authority moves an organization into another country, or out of its own."""
+        if not (record.at_ror("country") or model.get(Person, act.actor).of_the_center):
+            message = N_("Only an officer of the Center corrects the country.")
+            yield Refusal(Reason.NOT_PERMITTED, message, "country")
+        for field in record.says():
+            if record.at_ror(field):
+                message = N_(
+                    "ROR says this: correct it there, at https://ror.org/%(ror)s, and the next import brings it here."
+                )
+                yield Refusal(Reason.NOT_PERMITTED, message, field, ror=record.ror)
+
+
+class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}):
+    """Stop all activity in this organization's name."""
+
+    organization: OrganizationId
+    reason: Reason_
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Its officers keep their office but can do nothing by it."""
+        yield OrganizationSuspended(organization=self.organization, reason=self.reason)
+
+
+class CloseOrganization(
+    Command,
+    on=Organization,
+    by=(Role.CENTER_OFFICER, Role.AUTHORITY),
+    while_={"registered", "verified", "suspended"},
+    final=True,
+):
+    """Record that this organization no longer exists."""
+
+    organization: OrganizationId
+    reason: Reason_
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Its history stays."""
+        yield OrganizationClosed(organization=self.organization, reason=self.reason)

@@ -1,0 +1,83 @@
+"""Who acts and who signs for an organization."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.core import N_, Act, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
+from domain.organizations.state import Organization
+from domain.people.state import Person
+
+
+class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), while_={"verified"}):
+    """Let a person act for this organization."""
+
+    organization: OrganizationId
+    person: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only somebody who has joined, and appointed by somebody else."""
+        if model.get(Person, self.person).status != "joined":
+            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
+        if self.person in model.get(Organization, self.organization).officers:
+            return
+        if self.person == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
+        yield OfficerAppointed(organization=self.organization, person=self.person)
+
+
+class DismissOfficer(
+    Command,
+    on=Organization,
+    by=(Role.CENTER_OFFICER, Role.OFFICER),
+    while_={"registered", "verified", "suspended", "closed"},
+):
+    """End a person's acting for this organization."""
+
+    organization: OrganizationId
+    person: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    @classmethod
+    def idle(cls, record: Organization) -> bool:
+        """Where nobody acts for it."""
+        return not record.officers
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Dismissing who is no officer changes nothing."""
+        if self.person in model.get(Organization, self.organization).officers:
+            yield OfficerDismissed(organization=self.organization, person=self.person)
+
+
+class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"verified"}):
+    """Let a person sign agreements for this organization."""
+
+    organization: OrganizationId
+    person: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only somebody who has joined, and authorized by somebody else."""
+        if self.person == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer has to authorize you."), "person")
+        if model.get(Person, self.person).status != "joined":
+            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
+        if self.person not in model.get(Organization, self.organization).signatories:
+            yield SignatoryAuthorized(organization=self.organization, person=self.person)
+
+
+class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER)):
+    """End a person's signing for this organization."""
+
+    organization: OrganizationId
+    person: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    @classmethod
+    def idle(cls, record: Organization) -> bool:
+        """Where nobody signs."""
+        return not record.signatories
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Revoking what was not authorized changes nothing."""
+        if self.person in model.get(Organization, self.organization).signatories:
+            yield SignatoryRevoked(organization=self.organization, person=self.person)

@@ -1,0 +1,126 @@
+"""Where people work: they say so, the organization confirms it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.core import N_, Act, AffiliationId, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.people.events import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded
+from domain.people.state import Affiliation, Person
+
+LATE = timedelta(days=366)
+"""How long after the end of a confirmed post its organization may still say so."""
+WITHDRAWN = N_("This was taken back before it was confirmed: it has to be said anew.")
+AHEAD = timedelta(days=366)
+"""How long before it begins a post may be said to be one's own."""
+Position = Annotated[str, Meta(min_length=2, max_length=200, title=N_("Position"))]
+Since = Annotated[date, Meta(title=N_("Since"))]
+Until = Annotated[date, Meta(title=N_("Until"))]
+
+
+class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Say where you work; the organization confirms it."""
+
+    person: PersonId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+    position: Position
+    since: Since
+    until: Until | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """The same again changes nothing; one post at a time, and it never ends before it begins."""
+        if self.until and self.until < self.since:
+            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if self.since > act.at.date() + AHEAD:
+            raise Refusal(Reason.INVALID, N_("At most a year from now."), "since")
+        person = model.get(Person, self.person)
+        same = Affiliation(self.organization, self.since, self.until, False, self.position)
+        if any(replace(each, confirmed=False) == same for each in person.affiliations.values()):
+            return
+        if self.until is None and person.works_at(self.organization, act.at.date()):
+            message = N_("You say already that you work there: end that first, where this is another post.")
+            raise Refusal(Reason.ALREADY_TAKEN, message, "organization")
+        yield AffiliationDeclared(
+            person=self.person,
+            affiliation=act.new("affiliation"),
+            organization=self.organization,
+            position=self.position,
+            since=self.since,
+            until=self.until,
+        )
+
+
+def _affiliation(model: Model, person: str, affiliation: str) -> Affiliation:
+    found = model.get(Person, person).affiliations.get(affiliation)
+    if found is None:
+        raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+    return found
+
+
+class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
+    """Confirm, for your organization, that this person works there."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only the named organization confirms, and never the person for themselves."""
+        found = _affiliation(model, self.person, self.affiliation)
+        if found.organization != self.organization:
+            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        if self.person == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
+        if found.withdrawn:
+            raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
+        if not found.confirmed:
+            yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
+
+
+class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"joined"}, office="organization"):
+    """Say when an affiliation ended."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+    until: Until
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """It never ends before it began. What the organization confirmed, the person ends from today on, and not later
+        than it says, and the organization at most a year back: conflicts of interest rest on it. What it has not
+        confirmed is taken back by that.
+        """
+        found = _affiliation(model, self.person, self.affiliation)
+        if found.organization != self.organization:
+            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        if self.until < found.since:
+            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if found.until == self.until and (found.confirmed or found.withdrawn):
+            return
+        today = act.at.date()
+        if found.withdrawn:
+            raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
+        if not found.confirmed and self.until > today:
+            message = N_("It has not been confirmed: it ends today or before, as if it had not been said.")
+            raise Refusal(Reason.INVALID, message, "until")
+        if found.confirmed and act.actor != self.person and self.until < today - LATE:
+            message = N_("It was confirmed: that it ended more than a year ago is not said any more.")
+            raise Refusal(Reason.INVALID, message, "until")
+        if found.confirmed and act.actor == self.person:
+            if found.until is not None and found.until < today:
+                message = N_("It has ended: another day can only be said by an officer of the organization.")
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+            if self.until < today:
+                message = N_(
+                    "The organization has confirmed it: you can end it from today on, its officers also earlier."
+                )
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+            if found.until is not None and self.until > found.until:
+                message = N_("That it lasts longer can only be said by an officer of the organization.")
+                raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+        yield AffiliationEnded(
+            person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until
+        )

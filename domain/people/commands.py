@@ -1,0 +1,190 @@
+"""What people do about themselves, and what is done about them."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from domain.core import (
+    N_,
+    Act,
+    Command,
+    Country,
+    Event,
+    HubRole,
+    Language,
+    Model,
+    PersonId,
+    Reason,
+    Refusal,
+    Role,
+    orcid_is_valid,
+)
+from domain.people.events import (
+    NoticesChosen,
+    OrcidLinked,
+    OrcidUnlinked,
+    PersonInvited,
+    PersonJoined,
+    RoleGranted,
+    RoleRevoked,
+)
+from domain.people.state import EmailHolder, OrcidHolder, Person
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=2, max_length=200, title=N_("Full name"), description=N_("As the person writes it, in any script.")
+    ),
+]
+_LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
+MAILABLE = rf"^(?!.*=\?)[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+$"
+"""An address that mail can be sent to, in any script; read as a header it is that address and no other."""
+Email = Annotated[
+    str,
+    Meta(
+        max_length=254,
+        pattern=MAILABLE,
+        title=N_("E-mail"),
+        extra_json_schema={"widget": "email", "asked": N_("An address like name@university.tj is asked for.")},
+    ),
+]
+Orcid = Annotated[
+    str,
+    Meta(
+        max_length=40,
+        title=N_("ORCID iD"),
+        description=N_("Sixteen characters, as in 0000-0002-1825-0097; the address form is accepted too."),
+    ),
+]
+
+
+class InvitePerson(Command, on=Person, by=(Role.ANYONE, Role.CENTER_OFFICER)):
+    """Invite a person to the hub."""
+
+    name: Name
+    email: Email
+    language: Annotated[Language, Meta(title=N_("Language of the invitation"))] = "en"
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """One person per e-mail address."""
+        alias = act.alias("email", self.email.strip().casefold())
+        if model.get(EmailHolder, alias).status:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("Somebody with this e-mail address is already here."), "email")
+        person = act.new("person")
+        yield PersonInvited(
+            person=person,
+            name=act.seal(person, "name", " ".join(self.name.split())),
+            email=act.seal(person, "email", self.email.strip()),
+            email_alias=alias,
+            language=self.language,
+        )
+
+
+class JoinHub(Command, on=Person, by=Role.SELF, while_={"invited", "joined"}):
+    """Accept the invitation and join the hub."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Joining twice changes nothing."""
+        if model.get(Person, self.person).status == "invited":
+            yield PersonJoined(person=self.person)
+
+
+class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Link your ORCID iD."""
+
+    person: PersonId
+    orcid: Orcid
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """One person per ORCID iD, which another one takes the place of; the check digit is checked."""
+        orcid = self.orcid.strip().rstrip("/").rpartition("/")[2].upper()
+        if not orcid_is_valid(orcid):
+            raise Refusal(
+                Reason.INVALID, N_("This is not an ORCID iD: please compare its sixteen characters."), "orcid"
+            )
+        alias = act.alias("orcid", orcid)
+        holder, before = model.get(OrcidHolder, alias), model.get(Person, self.person).orcid
+        if holder.person == self.person and before == alias:
+            return
+        if holder.status and holder.person != self.person:
+            raise Refusal(Reason.ALREADY_TAKEN, N_("This ORCID iD is linked to somebody else."), "orcid")
+        if before:
+            yield OrcidUnlinked(person=self.person, orcid_alias=before)
+        yield OrcidLinked(person=self.person, orcid=act.seal(self.person, "orcid", orcid), orcid_alias=alias)
+
+
+class UnlinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Unlink your ORCID iD."""
+
+    person: PersonId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Whose it is may link it then; without one, nothing changes."""
+        if linked := model.get(Person, self.person).orcid:
+            yield OrcidUnlinked(person=self.person, orcid_alias=linked)
+
+
+class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Choose whether what waits for you is mailed to you, and in which language."""
+
+    person: PersonId
+    mailed: Annotated[
+        bool,
+        Meta(
+            title=N_("Mail me what waits for me"),
+            description=N_(
+                "Where the hub sends mails: what your organization is asked, and what became of your proposal. "
+                "Links to sign in come whenever you ask for them."
+            ),
+        ),
+    ]
+    language: Annotated[
+        Language,
+        Meta(
+            title=N_("Language of these mails"),
+            description=N_("Where the hub does not speak it yet, they come in English and Russian."),
+        ),
+    ]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Choosing what is chosen already changes nothing."""
+        if model.get(Person, self.person).notices != (self.mailed, self.language):
+            yield NoticesChosen(person=self.person, mailed=self.mailed, language=self.language)
+
+
+class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
+    """Give a person a role in the whole hub."""
+
+    person: PersonId
+    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    country: Country | None = None
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """A national authority is one of a country; the other roles are not."""
+        if (self.role == "national_authority") != (self.country is not None):
+            raise Refusal(
+                Reason.INVALID, N_("Name a country for a national authority, and for no other role."), "country"
+            )
+        if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
+            yield RoleGranted(person=self.person, role=HubRole(self.role), country=self.country)
+
+
+class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
+    """Take back a role in the whole hub."""
+
+    person: PersonId
+    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    country: Country | None = None
+
+    @classmethod
+    def idle(cls, record: Person) -> bool:
+        """Where somebody has none."""
+        return not record.hub_roles
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Revoking what was not granted changes nothing."""
+        if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
+            yield RoleRevoked(person=self.person, role=HubRole(self.role), country=self.country)

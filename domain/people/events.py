@@ -1,0 +1,104 @@
+"""What happens to people; their personal data stand in events sealed only."""
+
+from datetime import date
+
+from domain.core import (
+    AffiliationId,
+    EmailAlias,
+    Event,
+    HubRole,
+    Language,
+    OrcidAlias,
+    OrganizationId,
+    PersonId,
+    Sealed,
+)
+
+
+class PersonInvited(Event):
+    """A person was invited to the hub."""
+
+    person: PersonId
+    name: Sealed
+    email: Sealed
+    email_alias: EmailAlias
+    language: Language = "en"
+
+
+class PersonJoined(Event):
+    """A person accepted the invitation."""
+
+    person: PersonId
+
+
+class OrcidLinked(Event):
+    """A person linked their ORCID iD."""
+
+    person: PersonId
+    orcid: Sealed
+    orcid_alias: OrcidAlias
+
+
+class OrcidUnlinked(Event):
+    """A person unlinked their ORCID iD; also where another one takes its place."""
+
+    person: PersonId
+    orcid_alias: OrcidAlias
+
+
+class NoticesChosen(Event):
+    """A person chose whether what waits for them is mailed to them, and in which language."""
+
+    person: PersonId
+    mailed: bool
+    language: Language
+
+
+class AffiliationDeclared(Event):
+    """A person said that they work at an organization."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+    position: str
+    since: date
+    until: date | None = None
+
+
+class AffiliationConfirmed(Event):
+    """The organization confirmed an affiliation."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+
+
+class AffiliationEnded(Event):
+    """An affiliation ended."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+    until: date
+
+
+class RoleGranted(Event):
+    """A person was given a role in the whole hub."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
+class RoleRevoked(Event):
+    """A hub-wide role was taken back."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
+class PersonErased(Event):
+    """A person's key and personal data were destroyed; what they did stays under their id."""
+
+    person: PersonId

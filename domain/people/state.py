@@ -1,0 +1,156 @@
+"""A person, as decisions see them, and who holds an ORCID iD or an e-mail address."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Self
+
+import msgspec
+
+from domain.core import Actor, Event, HubRole, Kind, Role, State
+from domain.people.events import (
+    AffiliationConfirmed,
+    AffiliationDeclared,
+    AffiliationEnded,
+    NoticesChosen,
+    OrcidLinked,
+    OrcidUnlinked,
+    PersonErased,
+    PersonInvited,
+    PersonJoined,
+    RoleGranted,
+    RoleRevoked,
+)
+
+TIES = timedelta(days=3 * 365 + 1)
+"""For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
+
+
+@dataclass(frozen=True)
+class Affiliation:
+    """Where a person works, as decisions see it; ``withdrawn`` is one that was ended before it was confirmed."""
+
+    organization: str
+    since: date
+    until: date | None
+    confirmed: bool
+    position: str = ""
+    withdrawn: bool = False
+
+    def lasts(self, on: date) -> bool:
+        """Whether it has not ended before that day."""
+        return self.until is None or self.until >= on
+
+
+class Person(
+    State,
+    kind=Kind("person"),
+    on=(
+        PersonInvited,
+        PersonJoined,
+        OrcidLinked,
+        OrcidUnlinked,
+        NoticesChosen,
+        AffiliationDeclared,
+        AffiliationConfirmed,
+        AffiliationEnded,
+        RoleGranted,
+        RoleRevoked,
+        PersonErased,
+    ),
+):
+    """``invited → joined → erased``."""
+
+    orcid: str = ""
+    notices: tuple[bool, str] = True, "en"
+    affiliations: dict[str, Affiliation] = {}
+    hub_roles: frozenset[tuple[str, str]] = frozenset()
+
+    def evolve(self, event: Event) -> Self:
+        """This person after the event."""
+        match event:
+            case PersonInvited():
+                return msgspec.structs.replace(self, id=event.person, status="invited", notices=(True, event.language))
+            case PersonJoined():
+                return msgspec.structs.replace(self, status="joined")
+            case OrcidLinked():
+                return msgspec.structs.replace(self, orcid=event.orcid_alias)
+            case OrcidUnlinked():
+                return msgspec.structs.replace(self, orcid="")
+            case NoticesChosen():
+                return msgspec.structs.replace(self, notices=(event.mailed, event.language))
+            case AffiliationDeclared():
+                new = Affiliation(event.organization, event.since, event.until, False, event.position)
+                return self._with(event.affiliation, new)
+            case AffiliationConfirmed():
+                old = self.affiliations[event.affiliation]
+                return self._with(event.affiliation, replace(old, confirmed=True))
+            case AffiliationEnded():
+                old = self.affiliations[event.affiliation]
+                ended = replace(old, until=event.until, withdrawn=not old.confirmed)
+                return self._with(event.affiliation, ended)
+            case RoleGranted():
+                return msgspec.structs.replace(self, hub_roles=self.hub_roles | {(event.role, event.country or "")})
+            case RoleRevoked():
+                return msgspec.structs.replace(self, hub_roles=self.hub_roles - {(event.role, event.country or "")})
+            case PersonErased():
+                return msgspec.structs.replace(self, status="erased", hub_roles=frozenset())
+        return self
+
+    def _with(self, id: str, affiliation: Affiliation) -> Self:
+        return msgspec.structs.replace(self, affiliations={**self.affiliations, id: affiliation})
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """The person themselves, and the officers of the organizations that they name."""
+        if self.id == actor.id:
+            yield Role.SELF
+        if any(each.organization in actor.offices for each in self.affiliations.values()):
+            yield Role.OFFICER
+
+    @property
+    def of_the_center(self) -> bool:
+        """Whether they are an officer of the Center."""
+        return (HubRole.CENTER_OFFICER, "") in self.hub_roles
+
+    def worked_since(self, day: date) -> frozenset[str]:
+        """The organizations where they say that they worked on that day or later, confirmed or not."""
+        return frozenset(a.organization for a in self.affiliations.values() if a.lasts(day))
+
+    def works_at(self, organization: str, on: date) -> bool:
+        """Whether they name this organization, confirmed or not, as one where they work on that day or later."""
+        return organization in self.worked_since(on)
+
+    def confirmed_at(self, organization: str, on: date) -> bool:
+        """Whether the organization has confirmed that they work there on that day."""
+        return any(
+            a.organization == organization and a.confirmed and a.since <= on and a.lasts(on)
+            for a in self.affiliations.values()
+        )
+
+
+class OrcidHolder(State, kind=Kind("orcid", claim=True), on=(OrcidLinked, OrcidUnlinked)):
+    """Who holds an ORCID iD: one person per iD, and one iD per person."""
+
+    person: str = ""
+
+    def evolve(self, event: Event) -> Self:
+        """The holder after the event."""
+        match event:
+            case OrcidLinked():
+                return msgspec.structs.replace(self, status="held", person=event.person)
+            case OrcidUnlinked():
+                return msgspec.structs.replace(self, status="", person="")
+        return self
+
+
+class EmailHolder(State, kind=Kind("email", claim=True), on=(PersonInvited,)):
+    """Who was invited under an e-mail address: one person per address."""
+
+    person: str = ""
+
+    def evolve(self, event: Event) -> Self:
+        """The holder after the event."""
+        match event:
+            case PersonInvited():
+                return msgspec.structs.replace(self, status="held", person=event.person)
+        return self

@@ -1,0 +1,5 @@
+"""Joint proposals: drafted, confirmed by every partner, submitted, returned, recommended, awarded."""
+
+from domain.proposals import commands, decisions
+
+__all__ = ["commands", "decisions"]

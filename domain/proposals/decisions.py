@@ -1,0 +1,186 @@
+"""What is decided over a proposal once it is submitted, and what its applicants answer."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.calls.state import Call
+from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, Reason_, Refusal, Role
+from domain.proposals.commands import OVER
+from domain.proposals.events import (
+    AwardAccepted,
+    AwardOffered,
+    AwardRefused,
+    EligibilityConfirmed,
+    ProposalDeclined,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    ProposalReturned,
+    ProposalWithdrawn,
+)
+from domain.proposals.state import EDITABLE, Proposal
+
+LONGEST = timedelta(days=366)
+"""For changes that a proposal is given back for."""
+
+
+class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted", "in_review"}):
+    """Give this proposal back for changes."""
+
+    proposal: ProposalId
+    reason: Reason_
+    until: Annotated[
+        datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time, within a year."))
+    ]
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once results are out."""
+        if model.get(Call, record.call).is_over:
+            raise Refusal(Reason.WRONG_STATUS, OVER)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """With time enough to answer, and no more than a year of it."""
+        if self.until <= act.at:
+            raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
+        if self.until > act.at + LONGEST:
+            raise Refusal(Reason.INVALID, N_("At most a year from now."), "until")
+        yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
+
+
+def _put_away(proposal: Proposal, model: Model) -> None:
+    if model.get(Call, proposal.call).status == "archived":
+        raise Refusal(Reason.WRONG_STATUS, N_("This call has been put away."))
+
+
+class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
+    """Confirm that this proposal meets the formal conditions."""
+
+    proposal: ProposalId
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """It goes to review."""
+        yield EligibilityConfirmed(proposal=self.proposal)
+
+
+class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
+    """Record that this proposal does not meet the formal conditions."""
+
+    proposal: ProposalId
+    reason: Reason_
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """With the reason."""
+        yield ProposalFoundIneligible(proposal=self.proposal, reason=self.reason)
+
+
+class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_review"}):
+    """Recommend this proposal for an award."""
+
+    proposal: ProposalId
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """After review."""
+        yield ProposalRecommended(proposal=self.proposal)
+
+
+class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommended"}):
+    """Offer the applicants an award."""
+
+    proposal: ProposalId
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once the call is put away."""
+        _put_away(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Once."""
+        if not model.get(Proposal, self.proposal).offered:
+            yield AwardOffered(proposal=self.proposal)
+
+
+class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned", "in_review", "recommended"}):
+    """Decline this proposal."""
+
+    proposal: ProposalId
+    reason: Reason_
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """An offer is the applicants' to refuse; who was asked for changes has the time that was given for them."""
+        if record.offered:
+            raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
+        call = model.get(Call, record.call)
+        granted = call.accepts(act.at) or (record.until is not None and act.at < record.until)
+        if record.status == "returned" and granted and not call.is_over:
+            raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Not after an award was offered, which the applicants refuse; nor while they have time for changes."""
+        yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
+
+
+def _offered(proposal: Proposal) -> None:
+    if not proposal.offered:
+        raise Refusal(Reason.WRONG_STATUS, N_("No award has been offered yet."))
+
+
+class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}):
+    """Accept the award for your organization."""
+
+    proposal: ProposalId
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """There has to be one."""
+        _offered(record)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only what was offered."""
+        yield AwardAccepted(proposal=self.proposal)
+
+
+class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, final=True):
+    """Refuse the award."""
+
+    proposal: ProposalId
+    reason: Reason_
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """There has to be one."""
+        _offered(record)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only what was offered."""
+        yield AwardRefused(proposal=self.proposal, reason=self.reason)
+
+
+class WithdrawProposal(
+    Command,
+    on=Proposal,
+    by=(Role.AUTHOR, Role.LEAD_OFFICER),
+    while_={*EDITABLE, "submitted", "in_review", "recommended"},
+    final=True,
+):
+    """Withdraw this proposal."""
+
+    proposal: ProposalId
+    reason: Reason_
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """It stays readable to those who could read it."""
+        yield ProposalWithdrawn(proposal=self.proposal, reason=self.reason)

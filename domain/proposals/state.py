@@ -1,0 +1,172 @@
+"""A joint proposal, as decisions see it."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal, Self
+
+import msgspec
+
+from domain.core import Actor, Event, Kind, Role, State
+from domain.proposals.events import (
+    AwardAccepted,
+    AwardOffered,
+    AwardRefused,
+    EligibilityConfirmed,
+    PartnerConfirmed,
+    PartnerDeclined,
+    PartnerInvited,
+    PartnerUninvited,
+    ProposalDeclined,
+    ProposalDrafted,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    ProposalReturned,
+    ProposalRevised,
+    ProposalSubmitted,
+    ProposalWithdrawn,
+    RiskAssessed,
+)
+
+
+class Partner(msgspec.Struct, frozen=True):
+    """A partner organization, as decisions see it; ``revision`` is that of the text that it confirmed."""
+
+    contribution: str
+    status: Literal["invited", "confirmed", "declined"] = "invited"
+    revision: int = 0
+
+
+class Proposal(
+    State,
+    kind=Kind("proposal"),
+    on=(
+        ProposalDrafted,
+        ProposalRevised,
+        RiskAssessed,
+        PartnerInvited,
+        PartnerUninvited,
+        PartnerConfirmed,
+        PartnerDeclined,
+        ProposalSubmitted,
+        ProposalReturned,
+        EligibilityConfirmed,
+        ProposalFoundIneligible,
+        ProposalRecommended,
+        AwardOffered,
+        AwardAccepted,
+        AwardRefused,
+        ProposalDeclined,
+        ProposalWithdrawn,
+    ),
+    changed_by=(ProposalRevised,),
+):
+    """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn."""
+
+    call: str = ""
+    lead: str = ""
+    investigator: str = ""
+    title: str = ""
+    abstract: str = ""
+    risk: RiskAssessed | None = None
+    partners: dict[str, Partner] = {}
+    version: int = 1
+    revision: int = 0
+    until: datetime | None = None
+    submitted: bool = False
+    offered: bool = False
+
+    def evolve(self, event: Event) -> Self:
+        """This proposal after the event."""
+        to = msgspec.structs.replace
+        match event:
+            case ProposalDrafted():
+                return to(
+                    self,
+                    id=event.proposal,
+                    status="draft",
+                    call=event.call,
+                    lead=event.lead,
+                    investigator=event.investigator,
+                    title=event.title,
+                    abstract=event.abstract,
+                    revision=1,
+                )
+            case ProposalRevised():
+                return to(
+                    self,
+                    title=self.title if event.title is None else event.title,
+                    abstract=self.abstract if event.abstract is None else event.abstract,
+                    revision=self.revision + 1,
+                )
+            case RiskAssessed():
+                return to(self, risk=event)
+            case PartnerInvited():
+                return self._partner(event.organization, Partner(event.contribution))
+            case PartnerUninvited():
+                left = {id: each for id, each in self.partners.items() if id != event.organization}
+                return to(self, partners=left)
+            case PartnerConfirmed():
+                old = self.partners[event.organization]
+                return self._partner(event.organization, to(old, status="confirmed", revision=self.revision))
+            case PartnerDeclined():
+                old = self.partners[event.organization]
+                return self._partner(event.organization, to(old, status="declined"))
+            case ProposalSubmitted():
+                return to(self, status="submitted", version=event.version, submitted=True)
+            case ProposalReturned():
+                return to(self, status="returned", version=self.version + 1, until=event.until)
+            case EligibilityConfirmed():
+                return to(self, status="in_review")
+            case ProposalFoundIneligible():
+                return to(self, status="ineligible")
+            case ProposalRecommended():
+                return to(self, status="recommended")
+            case AwardOffered():
+                return to(self, offered=True)
+            case AwardAccepted():
+                return to(self, status="awarded")
+            case AwardRefused() | ProposalDeclined():
+                return to(self, status="declined")
+            case ProposalWithdrawn():
+                return to(self, status="withdrawn")
+        return self
+
+    def _partner(self, organization: str, partner: Partner) -> Self:
+        return msgspec.structs.replace(self, partners={**self.partners, organization: partner})
+
+    def says(self) -> dict[str, str]:
+        """Its text, as it is now."""
+        return {"title": self.title, "abstract": self.abstract}
+
+    def roles(self, actor: Actor) -> Iterator[Role]:
+        """Its investigator, and the officers of the organizations that stand behind it."""
+        if self.investigator == actor.id:
+            yield Role.AUTHOR
+        if self.lead in actor.offices:
+            yield Role.LEAD_OFFICER
+        behind = {self.lead, *(id for id, each in self.partners.items() if each.status != "declined")}
+        # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
+        if self.call in actor.calls and self.submitted and actor.id != self.investigator and not behind & actor.ties:
+            yield Role.CALL_OFFICER
+        if any(each in actor.offices for each in self.partners):
+            yield Role.PARTNER_OFFICER
+
+    def content(self) -> str:
+        """The SHA-256 (hex) of what is submitted, as JSON: keys sorted, no spaces, confirmed partners only."""
+        what = {
+            "abstract": self.abstract,
+            "call": self.call,
+            "lead": self.lead,
+            "partners": [
+                {"contribution": partner.contribution, "organization": id}
+                for id, partner in sorted(self.partners.items())
+                if partner.status == "confirmed"
+            ],
+            "risk": self.risk and {k: getattr(self.risk, k) for k in ("harms", "level", "personal_data", "safeguards")},
+            "title": self.title,
+        }
+        return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()
+
+
+EDITABLE = {"draft", "returned"}
