@@ -659,7 +659,7 @@ def test_a_cursor_of_another_list_or_order_is_told_so(region_dsn):
 def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
-            from domain.organizations import RegisterOrganization
+            from domain.organizations.commands import RegisterOrganization
             from web.asking import Asked
 
             endpoint, person = app.endpoint, (await people_of(hub))["karimova"]

@@ -150,8 +150,9 @@ async def addresses(hub, *people):
 
 def test_a_proposal_that_was_given_back_is_told_with_its_reason_and_its_day(dsn, monkeypatch):
     async def story():
-        from domain.calls import OpenRound
-        from domain.proposals import AssessRisk, ReturnProposal, SubmitProposal
+        from domain.calls.commands import OpenRound
+        from domain.proposals.commands import AssessRisk, SubmitProposal
+        from domain.proposals.decisions import ReturnProposal
 
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):
             center, author, lead, call = await region(hub)
