@@ -168,8 +168,8 @@ def test_a_search_finds_the_same_however_common_its_words_are(region_dsn, monkey
         found = []
         # Always as common words, never, and with a newest that leaves most hits out.
         for sampled, most in ((0, 1_000), (1_000_000, 1_000), (0, 3)):
-            monkeypatch.setattr("web.reads.compiler.SAMPLED", sampled)
-            monkeypatch.setattr("web.reads.compiler.MOST_RANKED", most)
+            monkeypatch.setattr("web.reads.searching.SAMPLED", sampled)
+            monkeypatch.setattr("web.reads.searching.MOST_RANKED", most)
             async with serving(region_dsn) as (hub, _, client):
                 monkeypatch.setattr("web.reads.viewer.FEW", 0)
                 officer = await client((await people_of(hub))["rahimova"])

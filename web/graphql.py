@@ -18,9 +18,9 @@ from starlette.websockets import WebSocket
 from web.asking import MAX_BODY, Asked, Malformed, asked, cookie_of, decoded, etag, from_elsewhere, matches, secret_of
 from web.live import Live
 from web.reads.carrying import Carrying
-from web.reads.compiler import Compiler
 from web.reads.executor import Prepared, Reads, limited, within_cost
 from web.reads.fallback import Context, Place
+from web.reads.statement import Statement
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
 from web.socket import Socket
@@ -166,10 +166,10 @@ class Endpoint:
 
     @staticmethod
     def _roots(context: Context) -> dict[str, str]:
-        compiler = Compiler(context.reads.schema, "", context.prepared.fragments, context.values)
+        statement = Statement(context.reads.schema, "", context.prepared.fragments, context.values)
         root = context.reads.schema.query_type
         assert root is not None
-        fields = compiler.collect(root, [context.operation.selection_set])
+        fields = statement.collect(root, [context.operation.selection_set])
         return {key: nodes[0].name.value for key, nodes in fields.items()}
 
     def _introspects(self, context: Context) -> bool:

@@ -14,11 +14,11 @@ from graphql.error import located_error
 from domain.core import Command, Refusal, mutation_of
 from hub.checking import command as checked
 from hub.writer import Busy, Unknown
-from web.reads.compiler import Compiler
 from web.reads.executor import Reads, Recent
 from web.reads.fallback import Context, planned, read
 from web.reads.late import missing
 from web.reads.plan import Plan
+from web.reads.statement import Statement
 from web.schema.mutations import commands, plain
 
 
@@ -132,11 +132,11 @@ class Carrying:
         return known
 
     def _read_off(self, context: Context) -> tuple[_Field, ...]:
-        compiler = Compiler(self._reads.schema, "", context.prepared.fragments, context.values)
+        statement = Statement(self._reads.schema, "", context.prepared.fragments, context.values)
         root = self._reads.schema.mutation_type
         assert root is not None
         found = []
-        for key, nodes in compiler.collect(root, [context.operation.selection_set]).items():
+        for key, nodes in statement.collect(root, [context.operation.selection_set]).items():
             name = nodes[0].name.value
             if name == "__typename":
                 found.append(_Field(key, nodes))
@@ -144,8 +144,8 @@ class Carrying:
             payload = get_named_type(root.fields[name].type)
             assert isinstance(payload, GraphQLObjectType)
             parts = tuple(
-                _part(compiler, payload, part, of)
-                for part, of in compiler.collect(
+                _part(statement, payload, part, of)
+                for part, of in statement.collect(
                     payload, [each.selection_set for each in nodes if each.selection_set]
                 ).items()
             )
@@ -153,7 +153,7 @@ class Carrying:
         return tuple(found)
 
 
-def _part(compiler: Compiler, payload: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> _Part:
+def _part(statement: Statement, payload: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> _Part:
     name = nodes[0].name.value
     if name == "__typename":
         return _Part(key, name, nodes)
@@ -161,15 +161,15 @@ def _part(compiler: Compiler, payload: GraphQLObjectType, key: str, nodes: list[
     assert isinstance(type, GraphQLObjectType)
     if name not in ("receipt", "refusal"):
         return _Part(key, name, nodes, record=type)
-    return _Part(key, name, nodes, _shape(compiler, type, nodes))
+    return _Part(key, name, nodes, _shape(statement, type, nodes))
 
 
-def _shape(compiler: Compiler, type: GraphQLObjectType, nodes: list[FieldNode]) -> _Shape:
+def _shape(statement: Statement, type: GraphQLObjectType, nodes: list[FieldNode]) -> _Shape:
     fields = []
-    for key, own in compiler.collect(type, [each.selection_set for each in nodes if each.selection_set]).items():
+    for key, own in statement.collect(type, [each.selection_set for each in nodes if each.selection_set]).items():
         definition = type.fields.get(own[0].name.value)
         of = get_named_type(definition.type) if definition else None
-        shape = _shape(compiler, of, own) if isinstance(of, GraphQLObjectType) else None
+        shape = _shape(statement, of, own) if isinstance(of, GraphQLObjectType) else None
         fields.append((key, own[0].name.value, shape))
     return _Shape(type.name, tuple(fields))
 

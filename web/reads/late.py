@@ -25,8 +25,9 @@ from hub.reading import readable
 from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, Row
 from projections.history import EntryRow
-from web.reads.compiler import Compiler, as_of_tables
+from web.reads.compiler import as_of_tables
 from web.reads.plan import BadInput, Late, Values
+from web.reads.statement import Statement
 from web.words import translated
 
 if TYPE_CHECKING:
@@ -260,23 +261,23 @@ def _later(each: Recorded, position: int | None, at: datetime | None, until: int
 
 def project(reading: "Reading", type: Any, late: Late, made: dict[str, Any], values: Values) -> dict[str, Any]:
     """The selected part of a value that was made here, under the keys of the response."""
-    compiler = Compiler(reading.schema, "", late.fragments, values)
-    return _projected(compiler, type, late.selections, made)
+    statement = Statement(reading.schema, "", late.fragments, values)
+    return _projected(statement, type, late.selections, made)
 
 
-def _projected(compiler: Compiler, type: Any, selections: Any, made: Any) -> Any:
+def _projected(statement: Statement, type: Any, selections: Any, made: Any) -> Any:
     while isinstance(type, GraphQLNonNull):
         type = type.of_type
     if isinstance(type, GraphQLList):
-        return [_projected(compiler, type.of_type, selections, each) for each in made]
+        return [_projected(statement, type.of_type, selections, each) for each in made]
     if not isinstance(type, GraphQLObjectType) or made is None:
         return made
     found = {}
-    for key, nodes in compiler.collect(type, selections).items():
+    for key, nodes in statement.collect(type, selections).items():
         name = nodes[0].name.value
         inner = [node.selection_set for node in nodes if node.selection_set]
         if name == "__typename":
             found[key] = type.name
         else:
-            found[key] = _projected(compiler, type.fields[name].type, inner, made[name])
+            found[key] = _projected(statement, type.fields[name].type, inner, made[name])
     return found

@@ -1,0 +1,93 @@
+"""The conditions of a list's filter, over its rows."""
+
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, get_named_type
+
+from projections import words
+from projections.core import Row
+from web.reads.conditions import CONDITIONS, Asker
+from web.reads.mapping import condition, snake
+from web.reads.plan import Values
+from web.reads.statement import Chosen, Statement
+
+
+def filters(
+    statement: Statement,
+    chosen: Chosen,
+    alias: str,
+    cls: type[Row],
+    on: str | None = None,
+    by_words: bool = True,
+    exact: bool = False,
+) -> Iterator[str]:
+    """What the rows of a list meet: ``on``, and each field of its filter that is given.
+
+    Words are found also where they are misspelled, but for ``exact``, and not at all without ``by_words``.
+    """
+    if on:
+        yield f"{alias}.{on}"
+    given = chosen.args(statement.values).get("where")
+    argument = chosen.definition.args.get("where")
+    if not given or argument is None:
+        return
+    type = get_named_type(argument.type)
+    assert isinstance(type, GraphQLInputObjectType)
+    for name, filtered in type.fields.items():
+        if given.get(name) is None:
+            continue
+        how, of, get = condition(filtered), get_named_type(filtered.type), _value(chosen, name)
+        sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
+        if how.kind == "text":
+            if exact:
+                query = statement.bind(lambda values, get=get: words.query(get(values)), "text")  # type: ignore[misc]
+                yield f"{alias}.search @@ {query}::tsquery"
+            elif by_words:
+                yield _found(statement, chosen, alias, cls, on, get)
+        elif how.kind == "condition" and sql_type == "boolean":
+            # Its value is of the plan's shape: as plain text an index can serve it.
+            holds = CONDITIONS[how.name](alias, "", _asker(statement))
+            yield holds if given[name] else f"NOT {holds}"
+        elif how.kind == "condition":
+            yield CONDITIONS[how.name](alias, statement.bind(get, sql_type), _asker(statement))
+        elif isinstance(of, GraphQLEnumType):
+            lowered = lambda values, get=get: [each.lower() for each in get(values)]  # noqa: E731
+            yield f'{alias}."{how.name or snake(name)}" = ANY({statement.bind(lowered, "text[]")})'
+        elif isinstance(filtered.type, GraphQLList):
+            yield f'{alias}."{how.name or snake(name)}" = ANY({statement.bind(get, sql_type + "[]")})'
+        else:
+            yield f'{alias}."{how.name or snake(name)}" = {statement.bind(get, sql_type)}'
+
+
+def _value(chosen: Chosen, name: str) -> Callable[[Values], Any]:
+    return lambda values: chosen.args(values)["where"][name]
+
+
+def _asker(statement: Statement) -> Asker:
+    return Asker(
+        lambda table, alias: str(statement.rows(table, alias, reached=True)),
+        lambda kind: f"ANY({statement.bind(lambda values: values.offices(kind), 'text[]')})",
+        lambda: statement.bind(lambda values: values.person if values.person in values.principals else "", "text"),
+    )
+
+
+def _found(
+    statement: Statement, chosen: Chosen, alias: str, cls: type[Row], on: str | None, text: Callable[[Values], str]
+) -> str:
+    statement.by_words = True
+    query = statement.bind(lambda values: words.query(text(values)), "text")
+    typed = statement.bind(lambda values: as_typed(text(values)), "text")
+    fits, other = f"search @@ {query}::tsquery", statement.alias()
+    rows, rest = statement.rows(cls.table, other, filtered=True), filters(statement, chosen, other, cls, on, False)
+    # Null where the list has the words as typed: an index of trigrams is then not even opened.
+    some = f"SELECT FROM {rows.source} WHERE {' AND '.join((rows.predicate, *rest))} AND {other}.{fits}"
+    misspelled = f"(SELECT CASE WHEN EXISTS ({some}) THEN NULL ELSE {typed} END)"
+    like = " OR ".join(f'{misspelled} <% {alias}."{name}"' for name in cls.fuzzy)
+    return f"({alias}.{fits} OR {like})"
+
+
+def as_typed(text: str) -> str:
+    """What somebody looks for, as trigrams are made of it."""
+    return unicodedata.normalize("NFC", text[: words.LOOKED_FOR]).replace("\0", "")
