@@ -246,6 +246,7 @@ def mirror(
     """Mirror the log at URL in FOLDER: verify as it grows, keep every byte, and serve it at the same addresses.
 
     Exit code 1 means that the hub serves what it has not signed, or rewrote what was mirrored; evidence is in FOLDER.
+    What was verified before is served on until the mirror is ended, and nothing new is taken over.
     """
     known = _pinned(policy_path)
     listed = frozenset(readers.read_text(errors="replace").split()) if readers else frozenset()
@@ -255,7 +256,10 @@ def mirror(
     try:
         sys.exit(asyncio.run(_mirrored(following, every, once, host, port, listed)))
     except KeyboardInterrupt:
-        sys.exit(0)
+        sys.exit(1 if following.forged or following.strange else 0)
+
+
+STRANGE = "The hub serves other personal values than the events name, by their digests: {}."
 
 
 async def _mirrored(
@@ -269,14 +273,16 @@ async def _mirrored(
         config = uvicorn.Config(app, host, port, log_level="warning", access_log=False, server_header=False)
         serving = asyncio.create_task(uvicorn.Server(config).serve())
         err.print(f"The mirror is open at http://{host}:{port}/log — Ctrl-C ends it")
-    said, code = "", 0
+    said, code, named = "", 0, set[str]()
     try:
         while serving is None or not serving.done():
             try:
                 new, size = await following.step()
                 if new or said or once:
                     _say(f"{new:,} new events; {size:,} are here and verified.")
-                said, code = "", 0
+                if following.strange - named:
+                    _say(STRANGE.format(", ".join(sorted(following.strange - named))))
+                named, said, code = set(following.strange), "", 1 if following.strange else 0
             except (Away, Malformed, OSError) as error:
                 if str(error) != said:
                     said = str(error)
@@ -284,6 +290,9 @@ async def _mirrored(
                 code = 3
             except Forged as error:
                 _say(str(error))
+                if serving is not None:
+                    # What was verified before is what others need now.
+                    await serving
                 return 1
             if once:
                 return code

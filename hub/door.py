@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -19,17 +20,19 @@ from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.credentials import Credentials
 from hub.identity import Identity
 from hub.locks import Lock
-from hub.log import PATIENCE, Log, make_databases
+from hub.log import PATIENCE, Log, keys_of, make_databases
 from hub.models import Models
 from hub.pool import Pool
 from hub.states import Key, Missing, States
+from hub.sweeping import log_ended, swept
 from hub.tables import functions
 from hub.turns import Again, Pending, Receipt, Tracking
-from hub.vault import Vault
+from hub.vault import DESTROYED, Vault
 from hub.writer import Writer
 
 T = TypeVar("T")
 _ROUNDS, _EXCHANGES = 100, 60
+_log = logging.getLogger("hub")
 
 
 @dataclass
@@ -101,13 +104,17 @@ class Hub:
         whether it was recorded.
         """
         erased = await self.log.pool.fetch(f"SELECT id FROM {self.models.schema}.person WHERE status = 'erased'")
-        for person in await self.vault.held(self.log.pool, [row["id"] for row in erased]):
+        people = await self.vault.held(self.log.pool, [row["id"] for row in erased])
+        for person in people:
             await self._destroy(person)
+        if people:
+            await self._sweep(people)
 
     async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         receipt = await self._carry_out(command, actor, key, at, by)
         # Also where the answer is that of an earlier try, which may have ended before this.
         await self._destroy(command.person)
+        await self._sweep([command.person])
         return receipt
 
     async def _carry_out(self, command: Command, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
@@ -244,6 +251,17 @@ class Hub:
         await self.credentials.revoke_all(person)
         await self.identity.revoke_all(person)
         await self.vault.forget(self.log.pool, person, aliases)
+
+    async def _sweep(self, people: Sequence[str]) -> None:
+        keys = keys_of(self.log.dsn)
+        try:
+            await swept(self.log.dsn, ["hub.box"])
+            await swept(keys, DESTROYED)
+            await log_ended(keys)
+            await self.vault.finished(people)
+        except (TimeoutError, asyncpg.PostgresError, OSError) as error:
+            # Nobody reads them any more; their last bytes go once nobody reads from before, as a backup does.
+            _log.warning("an erasure is finished later: %s", str(error) or type(error).__name__)
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

@@ -169,6 +169,8 @@ class Embedded:
             log.rename(log.with_name("postgres.log.1"))
         said = log.stat().st_size if log.exists() else 0
         options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "timezone": "UTC"}
+        # What was erased is not kept in a piece of the write-ahead log that waits to be used again.
+        options["wal_recycle"] = "off"
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]

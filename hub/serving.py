@@ -200,10 +200,11 @@ def at(when: str, host: str, port: int) -> None:
                 err.print("That day has not come yet.")
                 sys.exit(2)
             day = datetime.combine(date.fromisoformat(when) + timedelta(days=1), datetime.min.time())
-            found = await log.pool.fetchval(
-                "SELECT coalesce(max(position), 0) FROM hub.event WHERE at < $1::timestamp AT TIME ZONE 'UTC'", day
+            # Up to the first of a later day: one that says it is older than what stands before it moves nothing.
+            later = await log.pool.fetchval(
+                "SELECT min(position) FROM hub.event WHERE at >= $1::timestamp AT TIME ZONE 'UTC'", day
             )
-            return int(found)
+            return head if later is None else int(later) - 1
         finally:
             await log.close()
 

@@ -22,7 +22,10 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS key (person text PRIMARY KEY, kid text NOT NULL, secret bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS pepper (one boolean PRIMARY KEY DEFAULT true CHECK (one), secret bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS alias (digest bytea PRIMARY KEY, alias text NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS erasing (person text PRIMARY KEY);
 """
+DESTROYED = ("key", "alias")
+"""The tables here that an erasure deletes from."""
 
 
 class Erased(LookupError):
@@ -43,7 +46,10 @@ def close_box(secret: bytes, kid: str, person: str, field: str, value: str) -> t
 
 
 def open_box(secret: bytes, person: str, field: str, box: bytes) -> str:
-    """The value in a box; raises ``Erased`` where the key is not the one that closed it."""
+    """The value in a box; raises ``Erased`` where the key is not the one that closed it.
+
+    Whoever has the key could close another box: that this is the one that the event names, is the caller's to see to.
+    """
     key, commitment = _derive(secret, person, field)
     if box[:32] != commitment:
         raise Erased(person)
@@ -107,7 +113,9 @@ class Vault:
         return await self._pool.fetchval("SELECT alias FROM alias WHERE digest = $1", digest)
 
     async def read(self, log: Pool, wanted: Sequence[tuple[str, str, Sealed]]) -> list[str | None]:
-        """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed."""
+        """Values in plain, of (person, field, sealed) each; ``None`` where key or box were destroyed, or the box is not
+        the one whose digest stands in the event.
+        """
         people = list({person for person, _, _ in wanted})
         digests = [sealed.sealed for _, _, sealed in wanted]
         rows, found = await asyncio.gather(
@@ -119,24 +127,35 @@ class Vault:
         values: list[str | None] = []
         for person, field, sealed in wanted:
             secret, box = secrets.get(person), boxes.get(sealed.sealed)
+            if not secret or not box or hashlib.sha256(box).hexdigest() != sealed.sealed:
+                values.append(None)
+                continue
             try:
-                values.append(open_box(secret, person, field, box) if secret and box else None)
+                values.append(open_box(secret, person, field, box))
             except Erased:
                 values.append(None)
         return values
 
     async def held(self, log: Pool, people: Sequence[str]) -> list[str]:
-        """Those of these people of whom a key or a box is there."""
+        """Those of these people of whom a key or a box is there, or whose erasure is not finished."""
         if not people:
             return []
         rows = await asyncio.gather(
-            self._pool.fetch("SELECT person FROM key WHERE person = ANY($1)", people),
+            self._pool.fetch("SELECT person FROM key WHERE person = ANY($1) UNION TABLE erasing", people),
             log.fetch("SELECT DISTINCT person FROM hub.box WHERE person = ANY($1)", people),
         )
         return sorted({row["person"] for found in rows for row in found})
 
     async def forget(self, log: Pool, person: str, aliases: list[str]) -> None:
-        """Destroy a person's key, boxes and aliases. Doing so again changes nothing."""
+        """Delete a person's key, boxes and aliases. Doing so again changes nothing.
+
+        Their bytes go when the tables are swept; until then the person is one whose erasure is not ``finished``.
+        """
+        await self._pool.execute("INSERT INTO erasing VALUES ($1) ON CONFLICT DO NOTHING", person)
         await self._pool.execute("DELETE FROM key WHERE person = $1", person)
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)
         await log.execute("DELETE FROM hub.box WHERE person = $1", person)
+
+    async def finished(self, people: Sequence[str]) -> None:
+        """The erasure of these people has left nothing."""
+        await self._pool.execute("DELETE FROM erasing WHERE person = ANY($1)", people)

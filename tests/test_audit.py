@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from hub_audit import checks
 from hub_audit.__main__ import main as hub_audit
@@ -28,7 +29,8 @@ from hub.audit.merkle import (
     unbundled,
 )
 from hub.audit.policy import Policy
-from tests.sealed import SEALED, audit
+from tests.sealed import SEALED, as_root, audit, until_sealed
+from tests.web import hub
 
 
 def evidence_in(folder):
@@ -340,6 +342,31 @@ def test_an_older_log_is_asked_for_what_it_holds_back(fetched, sealed_once, tmp_
     (fetched / "checkpoint").write_bytes(notes.Checkpoint(head, head.text, (signer.sign(head.text),)).note)
     code, found = audit("consistency", fetched, "--since", kept, "--policy", sealed_once.policy)
     assert code == 3 and "13 events that were sealed are held back" in found["message"]
+
+
+def test_a_log_that_does_not_continue_what_is_here_replaces_nothing(sealed, tmp_path):
+    folder = tmp_path / "kept"
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        assert sealed.fetch(url, folder)[0] == 0
+    kept = (folder / "checkpoint").read_bytes()
+    forget = [f"DELETE FROM hub.{each}" for each in ("cosignature", "head", "sealer")]
+    as_root(sealed.dsn, "UPDATE hub.event SET actor = 'somebody' WHERE position = 10", *forget)
+    (sealed.home / "log.head").unlink()
+    assert hub(sealed.dsn, "rebuild", "--tree")[0] == 0 and hub(sealed.dsn, "rebuild")[0] == 0
+    assert hub(sealed.dsn, "seal")[0] == 0
+    with sealed.open() as url:
+        deadline = time.monotonic() + 20
+        while f"\n{SEALED + 11}\n" not in httpx2.get(f"{url}/log/checkpoint").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        code, found = sealed.fetch(url, folder)
+        assert code == 3 and f"does not continue the {SEALED} events" in found["message"]
+        assert (folder / "checkpoint").read_bytes() == kept and len(list((folder / "seen").iterdir())) == 2
+        # Who has fetched before asks for it again, and sees what is shown to others now.
+        code, found = audit("fetch", f"{url}/log", folder, "--token-file", sealed.token, "--again")
+        assert code == 1 and "tile/0/000" in found["message"]
+        assert (folder / "evidence/served/tile/entries/000").exists() and audit("fsck", folder)[0] == 0
 
 
 def test_replay_needs_the_folds_of_the_seal(fetched, monkeypatch):

@@ -1,5 +1,6 @@
 """The command line of those who seal, witness, mirror and restore; and the processes behind it."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -17,6 +18,8 @@ from hub_audit.notes import Policy as Pinned
 
 from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy
+from hub.door import Hub
+from hub.vault import close_box
 from tests.sealed import SEALED, Region, as_root, audit, processes, until_sealed
 from tests.web import free_port, home_of, hub, opened
 
@@ -58,7 +61,7 @@ def test_the_three_commands_of_the_demonstration_work_as_they_are_printed(sealed
         for command in commands:
             done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
             assert done.returncode == 0, (command, done)
-        assert f"{SEALED} events, their tiles and their root are right." in done.stdout
+        assert f"{SEALED} events, their times, their tiles and their root are right; who has signed" in done.stdout
 
 
 def _answers(url):
@@ -197,6 +200,53 @@ def test_a_mirror_accuses_a_hub_that_rewrites_what_was_mirrored(sealed, tmp_path
         assert all(policy.logged(Checkpoint.parse(evidence[each].encode())) for each in ("old", "new"))
     # What was mirrored before is still whole.
     assert size(folder) == SEALED and audit("fsck", folder)[0] == 0
+
+
+def test_a_mirror_that_met_a_forgery_serves_on_what_it_had_verified(sealed, tmp_path):
+    folder, port = tmp_path / "mirror", free_port()
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        with mirroring(sealed, url, folder, "--port", port) as process:
+            until(lambda: size(folder) == SEALED)
+            as_root(sealed.dsn, "UPDATE hub.event SET data = (data::text || ' ')::json WHERE position = 290")
+            assert hub(sealed.dsn, "seal")[0] == 0
+            until(lambda: list(folder.glob("evidence/*.json")))
+            time.sleep(1)
+            served = httpx2.get(f"http://127.0.0.1:{port}/log/checkpoint")
+            assert served.status_code == 200 and f"\n{SEALED}\n" in served.text
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 1
+
+
+def test_another_personal_value_is_shown_to_nobody(sealed, tmp_path):
+    """Whoever has the database has the keys, and could close another name into a box: its digest is in the event."""
+
+    async def forged():
+        opened_ = await Hub.open(sealed.dsn)
+        schema = opened_.models.schema
+        person, name = await opened_.log.pool.fetchrow(
+            f"SELECT id, name::text FROM {schema}.person ORDER BY id LIMIT 1"
+        )
+        own = json.loads(name)
+        kid, secret = await opened_.vault.key(person)
+        roles = f"SELECT person FROM {opened_.models.schema}.role WHERE role = 'auditor'"
+        auditor = await opened_.log.pool.fetchval(roles)
+        box = close_box(secret, kid, person, "name", "Somebody Else")[1]
+        token = await opened_.identity.token(auditor, ["read", "mirror"], "m", 1)
+        await opened_.close()
+        return own["sealed"], box, token
+
+    digest, box, token = asyncio.run(forged())
+    as_root(sealed.dsn, f"UPDATE hub.box SET box = '\\x{box.hex()}' WHERE digest = '{digest}'")
+    code, out, _ = hub(sealed.dsn, "doctor", "--json")
+    assert code == 1 and json.loads(out)["names that cannot be read"] == 1
+    assert "Somebody Else" not in hub(sealed.dsn, "people")[1]
+    (tmp_path / "token").write_text(token)
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        words = ("--policy", sealed.policy, "--token-file", tmp_path / "token", "--once")
+        code, _, said = hub(sealed.dsn, "mirror", f"{url}/log", tmp_path / "mirror", *words)
+        assert code == 1 and digest in said
 
 
 def test_a_mirror_that_may_not_read_or_is_away_says_so(sealed, tmp_path):

@@ -87,6 +87,54 @@ def test_the_search_for_traces_finds_them(joined, monkeypatch):
     assert list(in_files(region.home)) == [str(region.home / "leak")]
 
 
+async def secrets_of(dsn, person):
+    """A person's key, and the boxes that it opens."""
+    found = []
+    for own, sql in (
+        (dsn.replace("?", "_keys?", 1), "SELECT secret FROM key WHERE person = $1"),
+        (dsn, "SELECT box FROM hub.box WHERE person = $1"),
+    ):
+        db = await asyncpg.connect(own)
+        found += [row[0] for row in await db.fetch(sql, person)]
+        # What is on the disk is looked at, and not what waits in memory for it.
+        await db.execute("CHECKPOINT")
+        await db.close()
+    return found
+
+
+def on_disk(server, secrets):
+    """Which files of the server, its write-ahead log among them, hold one of these."""
+    held = {}
+    for path in (server.home / "postgres").rglob("*"):
+        if path.is_file() and (data := path.read_bytes()) and any(each in data for each in secrets):
+            held[str(path)] = True
+    return list(held)
+
+
+def test_of_an_erased_person_the_server_keeps_no_byte(server, joined):
+    region, person, *_ = joined
+    secrets = asyncio.run(secrets_of(region.dsn, person))
+    assert len(secrets) == 4
+    held = on_disk(server, secrets)
+    assert any("/base/" in each for each in held) and any("/pg_wal/" in each for each in held)
+
+    async def story():
+        opened_ = await Hub.open(region.dsn)
+        # Whoever reads from before, as a backup does, keeps what was deleted: it goes when they have ended.
+        reading = await asyncpg.connect(region.dsn)
+        await reading.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        await opened_.do(ErasePerson(person=person), person)
+        assert await opened_.vault.held(opened_.log.pool, [person]) == [person]
+        assert on_disk(server, secrets)
+        await reading.close()
+        await opened_.finish_erasures()
+        assert await opened_.vault.held(opened_.log.pool, [person]) == []
+        await opened_.close()
+
+    told(story())
+    assert on_disk(server, secrets) == []
+
+
 def test_an_erased_person_is_found_nowhere_and_every_proof_holds(joined, tmp_path):
     region, person, token, own = joined
     mirror = tmp_path / "mirror"

@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import shutil
+import time
 
 import asyncpg
 import pytest
@@ -35,8 +36,6 @@ def rebuilt(region):
 
 def stopped(dsn, patience=30):
     """What ``hub doctor`` says once the sealer has stopped; its exit code is 1."""
-    import time
-
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         code, out, _ = hub(dsn, "doctor")
@@ -57,7 +56,8 @@ def test_an_event_is_rewritten_and_nothing_else(sealed, tmp_path):
 def test_an_event_is_rewritten_and_all_that_depends_on_it(sealed, tmp_path):
     as_root(sealed.dsn, REWRITTEN)
     rebuilt(sealed)
-    assert hub(sealed.dsn, "verify")[0] == 0  # the database agrees with itself
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and f"the first {SEALED} events do not lead to the root that was signed" in out
     with sealed.open() as url:
         # The hub's own sealer remembers; so does what it has published.
         assert "the log was changed" in stopped(sealed.dsn)
@@ -68,9 +68,15 @@ def test_all_is_rewritten_and_what_the_hub_remembers_too(sealed, tmp_path):
     as_root(sealed.dsn, REWRITTEN, *FORGET)
     (sealed.home / "log.head").unlink()
     rebuilt(sealed)
+    assert hub(sealed.dsn, "verify")[0] == 0  # the database agrees with itself
     with sealed.open() as url:
         # The witnesses remember, and no quorum is to be had without them.
         assert "have seen another history" in stopped(sealed.dsn)
+        # That stands until they think again: whoever looks once a minute is not told in between that all is well.
+        for _ in range(12):
+            code, out, _ = hub(sealed.dsn, "doctor")
+            assert code == 1 and "have seen another history" in out
+            time.sleep(0.2)
         folder = refetched(sealed, url, tmp_path / "new")
         assert audit("fsck", folder)[0] == 0
         code, found = audit("checkpoint", folder, "--policy", sealed.policy)
@@ -126,11 +132,51 @@ def test_the_newest_hundred_are_dropped_and_the_hub_forgets(sealed, tmp_path):
 )
 def test_the_order_is_changed(sealed, tmp_path, attack):
     as_root(sealed.dsn, *attack)
+    # Also where nobody made anew what follows from the events.
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and re.search("event (99|100|101) (is not the one|is dated|mentions)", out), out
     rebuilt(sealed)
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and "The events are not as they were recorded" in out
     with sealed.open() as url:
         assert "the log was changed" in stopped(sealed.dsn)
         code, found = audit("fsck", refetched(sealed, url, tmp_path / "new"))
-        assert code == 1 and "the root that was signed" in found["message"]
+        assert code == 1 and re.search("the root that was signed|is dated before", found["message"])
+
+
+@pytest.mark.parametrize("attack", ["DELETE FROM hub.tag", "UPDATE hub.tag SET type = 'ProposalWithdrawn'"])
+def test_an_event_is_hidden_from_decisions(sealed, attack):
+    """What decisions read is found by tags: without them the same proposal could be decided twice."""
+    as_root(sealed.dsn, f"{attack} WHERE position = 200")
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and "event 200 mentions" in out
+
+
+BACKDATED = [
+    f"""INSERT INTO hub.event SELECT {SEALED + 1}, type, tags, actor, '2026-01-01', request, data FROM hub.event
+        WHERE type = 'RoundOpened' ORDER BY position LIMIT 1""",
+    f"""INSERT INTO hub.tag SELECT unnest(string_to_array(tags, ' ')), position, type FROM hub.event
+        WHERE position = {SEALED + 1}""",
+]
+
+
+def test_an_event_is_put_in_with_a_date_of_long_ago(sealed, tmp_path):
+    as_root(sealed.dsn, *BACKDATED)
+    rebuilt(sealed)
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and f"event {SEALED + 1} is dated before" in out
+    with sealed.open() as url:
+        until_sealed(url, SEALED + 1)
+        code, found = audit("fsck", refetched(sealed, url, tmp_path / "new"))
+        assert code == 1 and f"position {SEALED + 1} is dated before" in found["message"]
+
+
+async def _value(dsn, sql):
+    db = await asyncpg.connect(dsn)
+    try:
+        return await db.fetchval(sql)
+    finally:
+        await db.close()
 
 
 def test_a_row_of_a_read_model_is_edited(sealed, tmp_path):
@@ -138,7 +184,9 @@ def test_a_row_of_a_read_model_is_edited(sealed, tmp_path):
     import json
 
     schema = json.loads(out)["read models"]
-    as_root(sealed.dsn, f"UPDATE {schema}.proposal SET status = 'awarded' WHERE status = 'declined'")
+    one = f"FROM {schema}.proposal WHERE status = 'declined' ORDER BY id LIMIT 1"
+    edited = asyncio.run(_value(sealed.dsn, f"SELECT id {one}"))
+    as_root(sealed.dsn, f"UPDATE {schema}.proposal SET status = 'awarded' WHERE id = '{edited}'")
     code, out, _ = hub(sealed.dsn, "verify")
     assert code == 1 and "proposal" in out
     with sealed.open() as url:
@@ -150,6 +198,15 @@ def test_a_row_of_a_read_model_is_edited(sealed, tmp_path):
         assert code == 1 and "the first row that differs is proposal_" in found["message"]
         # The seal before it was of the right rows: replay to its position still agrees.
         assert audit("replay", folder, "--at", TOLD)[0] == 0
+        # The row is put back, and sealed anew: that it was another one stays proven.
+        as_root(sealed.dsn, f"UPDATE {schema}.proposal SET status = 'declined' WHERE id = '{edited}'")
+        assert hub(sealed.dsn, "verify")[0] == 0 and hub(sealed.dsn, "seal")[0] == 0
+        until_sealed(url, SEALED + 22)
+        folder = refetched(sealed, url, tmp_path / "newer")
+        assert audit("replay", folder)[0] == 0
+        code, found = audit("replay", folder, "--all")
+        assert code == 1 and f"at position {SEALED}," in found["message"]
+        assert audit("report", folder, "--policy", sealed.policy)[0] == 1
 
 
 def test_two_histories_are_shown_to_witnesses(sealed, server, tmp_path):

@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     it.add_argument("url", metavar="URL", help="the log's address: https://HOST/log")
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--token-file", type=Path, metavar="FILE", help="holds an auditor's token; or HUB_AUDIT_TOKEN does")
+    it.add_argument(
+        "--again", action="store_true", help="ask for what is here as well, and compare: all is served still"
+    )
     it = command("checkpoint", "the log's signature, a quorum of witnesses, and freshness", pinned)
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--max-age", type=seconds, metavar="AGE", help="how old a quorum's word may be: 90s, 15m, 1h, 2d")
@@ -75,10 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     it = command("replay", "read models rebuilt from the log are those that the hub has sealed")
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--at", type=_position, metavar="POSITION", help="the newest seal that is not after this position")
+    it.add_argument("--all", action="store_true", help="every seal by the folds that are installed here, and not one")
     it = command("compare", "two copies of one log agree", pinned)
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("other", metavar="DIR", type=Path)
-    it = command("report", "checkpoint, fsck, consistency (with --since) and replay in one", pinned)
+    it = command("report", "checkpoint, fsck, consistency (with --since) and replay --all in one", pinned)
     it.add_argument("--skip", action="append", default=[], choices=["replay"], help="leave this check out")
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--since", type=Path, metavar="OLD", help="a checkpoint that you have kept")
@@ -118,9 +122,10 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     assert folder is not None
     match given.command:
         case "fetch":
-            checkpoint, count = fetch(given.url, given.folder, _token(given))
+            checkpoint, count = fetch(given.url, given.folder, _token(given), given.again)
             found = {"size": checkpoint.size, "new": count}
-            return f"{checkpoint.size} events are here, as far as they are sealed; {count} files were new.", found
+            same = " What was here is served as it was." if given.again else ""
+            return f"{checkpoint.size} events are here, as far as they are sealed; {count} files were new.{same}", found
         case "checkpoint":
             if policy is None:
                 raise Unusable("--policy is missing: without it nobody's signature can be checked")
@@ -132,11 +137,14 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             return f"The first {found['old']} of {found['new']} events are those that were sealed before.", found
         case "fsck":
             found = checks.fsck(folder)
-            return f"{found['size']} events, their tiles and their root are right.", found
+            unsigned = "who has signed that root is for “checkpoint” to say"
+            return f"{found['size']} events, their times, their tiles and their root are right; {unsigned}.", found
         case "replay":
-            found = replay(folder, folder.checkpoint().size, given.at)
-            where = f"at position {found['position']} of {found['size']}, by the folds {found['folds'][:16]}…,"
-            return f"{len(found['models'])} read models {where} are what was sealed.", found
+            found = replay(folder, folder.checkpoint().size, given.at, given.all)
+            at, others = ", ".join(map(str, found["positions"])), found["others"]
+            where = f"at position {at} of {found['size']}, by the folds {found['folds'][:16]}…,"
+            left = f" {others} seals by other folds were not compared: install those." if others else ""
+            return f"{len(found['models'])} read models {where} are what was sealed.{left}", found
         case _:
             found = checks.compare(folder, Folder(given.other), policy)
             return f"Both agree: {found['one']} and {found['other']} events of one log, and the same ones.", found
@@ -147,7 +155,7 @@ def _report(given: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     parts: dict[str, argparse.Namespace] = {}
     names = ("checkpoint", "fsck", *(["consistency"] if given.since else []), "replay")
     for name in (each for each in names if each not in given.skip):
-        parts[name] = argparse.Namespace(**{**vars(given), "command": name, "at": None})
+        parts[name] = argparse.Namespace(**{**vars(given), "command": name, "at": None, "all": True})
     found = {name: _outcome(part) for name, part in parts.items()}
     codes = [each["code"] for each in found.values()]
     # An accusation comes first, then what could not be used or decided, then what is only old.

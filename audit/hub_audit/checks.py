@@ -115,12 +115,14 @@ def _continues(tiles: Tiles, old: Checkpoint, new: Checkpoint, folder: Folder) -
 
 
 def fsck(folder: Folder) -> dict[str, Any]:
-    """Every leaf has its form, its place and its hash; every tile is that of the level below; the root is theirs."""
+    """Every leaf has its form, its place and its hash, and none is dated before another one; every tile is that of the
+    level below; the root is theirs. Whose signature stands under the root is not looked at: see ``signatures``.
+    """
     checkpoint = folder.checkpoint()
     size, tiles = checkpoint.size, folder.tiles(checkpoint.size)
     note = checkpoint.note.decode()
     above: list[bytes] = []
-    position = 0
+    position, before = 0, b""
     with Progress("Checking", size) as progress:
         for index, leaves in enumerate(folder.bundles(size)):
             hashes = [leaf_hash(leaf) for leaf in leaves]
@@ -136,6 +138,16 @@ def fsck(folder: Folder) -> dict[str, Any]:
                         checkpoint=note,
                         leaf=base64.b64encode(leaf).decode(),
                     )
+                # RFC 3339 in UTC with six digits of a second: its bytes are in the order of time.
+                at = leaf.split(b"\n", 4)[3]
+                if at < before:
+                    raise False_(
+                        f"The event at position {position} is dated before the one before it "
+                        f"({at.decode(errors='replace')} after {before.decode(errors='replace')}): it was made up.",
+                        checkpoint=note,
+                        leaf=base64.b64encode(leaf).decode(),
+                    )
+                before = at
             if len(hashes) == WIDTH:
                 above.append(mth(hashes))
             progress.add(len(leaves))

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlsplit
 
 from hub_audit.folder import Folder, parsed, path_of
 from hub_audit.notes import Checkpoint
-from hub_audit.outcome import Undecided, Unusable
+from hub_audit.outcome import False_, Undecided, Unusable
 from hub_audit.progress import Progress
-from hub_audit.tree import HASH, WIDTH
+from hub_audit.tree import HASH, WIDTH, root_at
 
 AT_ONCE, TRIES, PATIENCE, SLOWEST = 4, 4, 30, 120
 """Connections; tries of a request; seconds for a part of an answer, and for all of it."""
@@ -104,10 +104,12 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
     return bytes(body)
 
 
-def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
+def fetch(url: str, path: Path, token: str | None, again: bool = False) -> tuple[Checkpoint, int]:
     """Copy the log; answers the checkpoint that it was copied for, and how many files were new.
 
-    The checkpoint is written last: what stands in the folder is always whole, whenever this is ended.
+    The checkpoint is written last: what stands in the folder is always whole, whenever this is ended. It replaces the
+    one that is here only where it continues it. Every head that was served is kept in ``seen``, whatever follows.
+    With ``again`` what is here is asked for too; raises ``False_`` where something else is served now.
     """
     remote, folder = Remote(url, token), Folder(path)
     note = remote.get("checkpoint")
@@ -117,7 +119,12 @@ def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
     if checkpoint.size > MOST:
         raise Undecided(f"{url} claims a log of {checkpoint.size} events: that is not believable.")
     folder.make()
+    folder.keep(f"seen/{checkpoint.size}-{checkpoint.root.hex()[:12]}", note)
+    kept = folder.checkpoint() if (path / "checkpoint").exists() else None
+    if kept is not None and kept.size > checkpoint.size:
+        raise Undecided(f"{kept.size} events are here, and {url} serves {checkpoint.size} now: nothing was replaced.")
     new = 0
+    changed: list[str] = []
     with Progress("Fetching", checkpoint.size) as progress, ThreadPoolExecutor(AT_ONCE) as pool:
 
         def copy(wanted: Wanted) -> bool:
@@ -125,6 +132,8 @@ def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
             missing = not folder.is_whole(level, index, width)
             if missing:
                 _copy(remote, folder, level, index, width)
+            elif again and (other := _other(remote, folder, level, index, width)):
+                changed.append(other)
             progress.add(width if level == "entries" else 0)
             return missing
 
@@ -132,10 +141,36 @@ def fetch(url: str, path: Path, token: str | None) -> tuple[Checkpoint, int]:
         files = _files(checkpoint.size)
         while some := list(itertools.islice(files, 8 * AT_ONCE)):
             new += sum(pool.map(copy, some))
+    if changed:
+        raise False_(
+            f"Of what is here, {url} serves {len(changed)} files otherwise now: {sorted(changed)[0]} first. What it "
+            f"serves is kept in {path / 'evidence' / 'served'}; fsck says which of both are what was sealed.",
+            files=sorted(changed),
+            checkpoint=note.decode(),
+        )
+    if kept is not None and not _continued(folder, kept, checkpoint):
+        raise Undecided(
+            f"What {url} serves now does not continue the {kept.size} events that are here: the checkpoint was not "
+            f"replaced. “consistency” decides with a policy, on a copy in an empty folder. Keep this one."
+        )
     _rows(remote, folder, checkpoint.size)
-    folder.keep(f"seen/{checkpoint.size}", note)
     folder.keep("checkpoint", note)
     return checkpoint, new
+
+
+def _other(remote: Remote, folder: Folder, level: int | str, index: int, width: int) -> str | None:
+    # The name of a file that is served otherwise than it is here; one that is not served any more is not other.
+    name = path_of(level, index, width)
+    data = remote.get(name)
+    if data is None or data == folder.read(level, index, width)[: len(data)]:
+        return None
+    folder.keep(f"evidence/served/{name}", data)
+    return name
+
+
+def _continued(folder: Folder, kept: Checkpoint, new: Checkpoint) -> bool:
+    tiles = folder.tiles(new.size)
+    return root_at(tiles, new.size) == new.root and root_at(folder.tiles(new.size), kept.size) == kept.root
 
 
 def _copy(remote: Remote, folder: Folder, level: int | str, index: int, width: int) -> None:
@@ -161,8 +196,13 @@ def _files(size: int) -> Iterator[Wanted]:
 def seals_of(folder: Folder, size: int, most: int | None = None) -> list[dict[str, Any]]:
     """The newest seal of the read models in a log of this size, of a position not after ``most``: one for each model.
 
-    Empty where there is none; what is no seal, whatever its event is called, is none.
+    Empty where there is none.
     """
+    return (every_seal(folder, size, most) or [[]])[-1]
+
+
+def every_seal(folder: Folder, size: int, most: int | None = None) -> list[list[dict[str, Any]]]:
+    """All of them, in the order of their positions; what is no seal, whatever its event is called, is none."""
     found: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for leaves in folder.bundles(size):
         for leaf in leaves:
@@ -170,7 +210,7 @@ def seals_of(folder: Folder, size: int, most: int | None = None) -> list[dict[st
                 said = _seal(leaf, size)
                 if said is not None and said["position"] <= (most or size):
                     found.setdefault((said["position"], said["seal"]), []).append(said)
-    return found[max(found)] if found else []
+    return [found[key] for key in sorted(found)]
 
 
 def _seal(leaf: bytes, size: int) -> dict[str, Any] | None:

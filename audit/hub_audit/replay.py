@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hub_audit.canonical import canonical
-from hub_audit.fetch import seals_of
+from hub_audit.fetch import every_seal
 from hub_audit.folder import Folder, parsed
 from hub_audit.outcome import False_, Undecided
 from hub_audit.progress import Progress
@@ -95,34 +95,51 @@ class Models:
         return [(key, canonical(self._plain(rows[key]))) for key in sorted(rows)]
 
 
-def replay(folder: Folder, size: int, at: int | None) -> dict[str, Any]:
-    """Rebuild the read models up to the newest seal (not after ``at``), and compare; answers what was compared."""
+def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> dict[str, Any]:
+    """Rebuild the read models up to the newest seal (not after ``at``), and compare; answers what was compared.
+
+    With ``every``, at each seal on the way that the folds installed here have made: one that was wrong stays so, though
+    a right one follows.
+    """
     models = Models()
-    seals = seals_of(folder, size, at)
+    seals = every_seal(folder, size, at)
     if not seals:
         raise Undecided("No seal of the read models is in this log: ask for one, or fetch again later.")
-    position = seals[0]["position"]
-    if any(seal["code"] != models.code for seal in seals):
+    own = [seal for seal in seals if all(each["code"] == models.code for each in seal)]
+    if not own or own[-1] is not seals[-1]:
         raise Undecided(
             f"The folds that are installed here ({models.code[:16]}…) are not those of the seal "
-            f"({str(seals[0]['code'])[:16]}…): install the hub's version of that time."
+            f"({str(seals[-1][0]['code'])[:16]}…): install the hub's version of that time."
         )
+    due = {seal[0]["position"]: seal for seal in (own if every else own[-1:])}
+    position, tiles = max(due), folder.tiles(size)
     with Progress("Replaying", position) as progress:
-        for leaves in folder.bundles(size, position):
+        done = 0
+        for index, leaves in enumerate(folder.bundles(size, position)):
+            if b"".join(map(leaf_hash, leaves)) != tiles(0, index)[: len(leaves) * HASH]:
+                raise Undecided(f"{folder} holds other events than its tree has hashes of: fsck says which.")
             for leaf in leaves:
                 models.take(leaf)
+                done += 1
+                if done in due:
+                    _all(folder, models, due[done])
             progress.add(len(leaves))
+    return {
+        "position": position,
+        "positions": sorted(due),
+        "size": size,
+        "folds": models.code,
+        "others": len(seals) - len(own) if every else 0,
+        "models": {seal["name"]: seal["rows"] for seal in due[position]},
+    }
+
+
+def _all(folder: Folder, models: Models, seals: list[dict[str, Any]]) -> None:
     for seal in seals:
         _compare(folder, models, seal)
     missing = models.rows.keys() - {seal["name"] for seal in seals}
     if missing:
         raise Undecided(f"These read models were not sealed: {', '.join(sorted(missing))}.")
-    return {
-        "position": position,
-        "size": size,
-        "folds": models.code,
-        "models": {seal["name"]: seal["rows"] for seal in seals},
-    }
 
 
 def _compare(folder: Folder, models: Models, seal: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from hub.audit.digests import code, digested
 from hub.audit.heads import LastHead
 from hub.audit.notes import Malformed
 from hub.audit.policy import Policy
-from hub.audit.sealer import Sealer, Stopped, refill
+from hub.audit.sealer import Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.door import Hub
 from hub.locks import Lock
@@ -66,11 +66,11 @@ async def keep(hub: Hub, audit: Audit) -> None:
     """Keep the tree and the seals up to the log, for ever; several may try, one does it."""
     said = ""
 
-    def well() -> None:
+    def told(stopped: str) -> None:
         nonlocal said
-        if said:
-            _log.warning("it is sealed again")
-        said = ""
+        if stopped != said:
+            _log.error("nothing is sealed: %s", stopped) if stopped else _log.warning("it is sealed again")
+        said = stopped
 
     while True:
         db = None
@@ -78,13 +78,11 @@ async def keep(hub: Hub, audit: Audit) -> None:
             db = await asyncpg.connect(hub.log.dsn)
             if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.FOLLOWER})"):
                 await as_writer(db)
-                await _follow(hub, audit, db, well)
+                await _follow(hub, audit, db, told)
             await asyncio.sleep(2)
         except Exception as error:
             # Whatever it is, people see it until it is gone, and it is tried again.
-            if str(error) != said:
-                said = str(error) or type(error).__name__
-                _log.error("nothing is sealed: %s", said)
+            told(str(error) or type(error).__name__)
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await hub.log.pool.execute("UPDATE hub.sealer SET stopped = $1", said)
             await asyncio.sleep(1)
@@ -93,7 +91,7 @@ async def keep(hub: Hub, audit: Audit) -> None:
                 db.terminate()
 
 
-async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, well: Callable[[], None]) -> None:
+async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable[[str], None]) -> None:
     tree = Tree(db)
     await tree.open()
     sealer = Sealer(hub.log.pool, audit.home, audit.policy, audit.origin)
@@ -107,8 +105,13 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, well: Callable
                 await asyncio.sleep(0)
             if (head := await hub.log.head()) < tree.size:
                 raise Stopped(refill(head, tree.size, "the tree was built over"))
-            await sealer.seal(tree.size, tree.root)
-            well()
+            try:
+                await sealer.seal(tree.size, tree.root)
+                told("")
+            except Outvoted as outvoted:
+                # The witnesses are asked on meanwhile; until they think again, this is why nothing is sealed.
+                await sealer.say(str(outvoted))
+                told(str(outvoted))
             for task in tasks:
                 if task.done():
                     task.result()

@@ -52,10 +52,18 @@ class Mirror:
         self.copy = Copy(folder)
         self._staged = Copy(folder / ".staged")
         self._http = httpx2.AsyncClient(timeout=30)
+        self.strange: set[str] = set()
+        """The digests in events for which the hub has served another personal value."""
+        self.forged = False
+        """Whether the hub was found to serve what it has not signed: nothing more is taken over."""
 
     async def close(self) -> None:
         """Hang up."""
         await self._http.aclose()
+
+    def _forged(self, message: str) -> Forged:
+        self.forged = True
+        return Forged(message)
 
     async def step(self) -> tuple[int, int]:
         """Take over what is new; answers how many events that were, and how many are here.
@@ -109,7 +117,7 @@ class Mirror:
             for leaf in leaves:
                 position += 1
                 if not leaf.startswith(b"hub-event/v1\n%d\n" % position):
-                    raise Forged(f"What the hub has sealed as event {position} says that it is another one.")
+                    raise self._forged(f"What the hub has sealed as event {position} says that it is another one.")
 
     async def _take_over(self, size: int, new: int, tiles: dict[Tile, bytes]) -> None:
         for leaves in self._staged.leaves(new, size):
@@ -128,7 +136,7 @@ class Mirror:
         self.copy.write(f"evidence/{at}.json", json.dumps(said, indent=2, ensure_ascii=False).encode())
         with suppress(OSError):
             self._staged.folder.rename(self.copy.folder / "evidence" / at)
-        raise Forged(
+        raise self._forged(
             f"The {new.head.size:,} events that the hub serves do not lead to the root that it has signed, or are not "
             f"those that were mirrored: both signed heads are kept in {self.copy.folder / 'evidence'}."
         )
@@ -175,6 +183,8 @@ class Mirror:
                     box = await self._get(f"boxes/{digest}", 100_000)
                     if hashlib.sha256(box).hexdigest() == digest:
                         self.copy.write(f"boxes/{leaf.person}/{digest}", box)
+                    else:
+                        self.strange.add(digest)
 
 
 class Served:

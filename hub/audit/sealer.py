@@ -35,6 +35,10 @@ class Stopped(Exception):
     """Nothing may be signed; the message says why, and what to do."""
 
 
+class Outvoted(Stopped):
+    """So many witnesses have seen another log that the rest is no quorum; they are asked on, and may think again."""
+
+
 class Contradicted(Exception):
     """A witness has seen another log; in what the message says, ``{who}`` stands for it and its verb."""
 
@@ -84,7 +88,10 @@ class Sealer:
         await self._pool.execute("UPDATE hub.sealer SET asked = $1, troubles = '{}'", asked)
 
     async def seal(self, size: int, root: bytes) -> bool:
-        """Sign the head of this tree, unless that was done; whether it was signed now. Raises ``Stopped``."""
+        """Sign the head of this tree, unless that was done; whether it was signed now.
+
+        Raises ``Stopped``; where it is ``outvoted``, that.
+        """
         if not size:
             return False
         self.outvoted()
@@ -134,7 +141,7 @@ class Sealer:
         await self._pool.execute("UPDATE hub.sealer SET stopped = $1 WHERE stopped <> $1", stopped)
 
     def outvoted(self) -> None:
-        """Raise ``Stopped`` where so many witnesses have seen another log that the rest is no quorum.
+        """Raise ``Outvoted`` where so many witnesses have seen another log that the rest is no quorum.
 
         Fewer of them are a trouble that the status page shows: one witness alone stops nobody.
         """
@@ -143,7 +150,7 @@ class Sealer:
         said: dict[str, list[str]] = {}
         for name, contradicted in sorted(self._against.items()):
             said.setdefault(str(contradicted), []).append(name)
-        raise Stopped(" ".join(Contradicted(text).by(names) for text, names in said.items()))
+        raise Outvoted(" ".join(Contradicted(text).by(names) for text, names in said.items()))
 
     async def persuade(self, name: str) -> None:
         """Have one witness cosign every new head, for ever.

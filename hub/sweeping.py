@@ -1,0 +1,49 @@
+"""What was deleted leaves no bytes: PostgreSQL keeps a deleted row in its table, and in its write-ahead log."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import asyncpg
+
+PATIENCE = 2.0
+"""Seconds to wait for whoever still reads what was deleted: their snapshot keeps it."""
+_OLDER = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+            AND age(backend_xmin) > age($1::text::xid))"""
+_log = logging.getLogger("hub")
+
+
+async def swept(dsn: str, tables: Sequence[str]) -> None:
+    """Write these tables anew, without what was deleted in them before.
+
+    Raises ``TimeoutError`` or ``asyncpg.LockNotAvailableError`` while somebody reads on for long, as a backup does:
+    then it is tried again later.
+    """
+    db = await asyncpg.connect(dsn)
+    try:
+        now = await db.fetchval("SELECT pg_current_xact_id()::xid::text")
+        async with asyncio.timeout(PATIENCE):
+            while await db.fetchval(_OLDER, now):
+                await asyncio.sleep(0.01)
+        # Whoever waits for this lock holds up everybody behind: not for long.
+        await db.execute("SET lock_timeout = '500ms'")
+        for table in tables:
+            await db.execute(f"VACUUM (FULL) {table}")
+    finally:
+        await db.close()
+
+
+async def log_ended(dsn: str) -> None:
+    """End the server's write-ahead log here: what stands before is deleted, where the server keeps none of it.
+
+    The embedded server does not (``wal_recycle``). Whoever runs a server of their own may keep it for as long as they
+    see fit, in archives and for replicas, and a hub that may not ask for a checkpoint leaves it to them.
+    """
+    db = await asyncpg.connect(dsn)
+    try:
+        await db.execute("SELECT pg_switch_wal()")
+        await db.execute("CHECKPOINT")
+    except asyncpg.InsufficientPrivilegeError:
+        _log.info("the server's write-ahead log is left to whoever runs it")
+    finally:
+        await db.close()
