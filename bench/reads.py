@@ -35,7 +35,7 @@ QUERIES = {
         risk { level harms safeguards personalData } versions { version title content submittedAt }
         history(first: 20) { nodes { position type at } } } }""",
     "search": """query($text: String!) { search(text: $text, kinds: [PROPOSAL], first: 20) {
-        nodes { kind id title } } }""",
+        nodes { kind recordId title } } }""",
     "export": f"""query($after: String) {{ proposals(first: 100, after: $after) {{
         nodes {{ id title abstract status version content draftedAt changedAt submittedAt
             lead {{ name country }} {PARTNERS} }} }} }}""",

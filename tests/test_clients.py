@@ -12,7 +12,7 @@ from hub.identity import fingerprint
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import node, opened, people_of, serving
-from web.live import Live
+from web.live import Closing, Live
 
 
 async def author_and_draft(dsn):
@@ -108,6 +108,17 @@ def test_a_stream_that_broke_goes_on_after_the_event_that_was_heard_last(region_
             assert answer.status_code == 400 and "position of the log" in answer.text, last
 
 
+@pytest.mark.parametrize("how", ["events", "socket"])
+def test_a_hub_that_closes_cuts_its_streams_off_and_does_not_complete_them(region_dsn, how):
+    """A client that others wrote comes back after an interruption, and never after what is complete."""
+    _, token, id = told(author_and_draft(region_dsn))
+    with opened(region_dsn) as url:
+        listening = node("listen.mjs", how, f"{url}/graphql", token, 999, WATCH, json.dumps({"id": id, "after": 0}))
+        assert listening.stdout.readline() == "listening\n"
+        assert json.loads(listening.stdout.readline())["data"]["recordChanged"]["event"]["type"] == "ProposalDrafted"
+    assert listening.wait(20) != 0
+
+
 def test_who_begins_to_listen_with_others_hears_everything_once_and_in_order(dsn):
     """As when browsers come back after the hub was away."""
 
@@ -132,7 +143,8 @@ def test_who_begins_to_listen_with_others_hears_everything_once_and_in_order(dsn
                 break
             await asyncio.sleep(0.1)
         live.end()
-        await asyncio.gather(*listening)
+        ended = await asyncio.gather(*listening, return_exceptions=True)
+        assert all(isinstance(each, Closing) for each in ended)
         assert all(own == list(range(first + 1, last + 1)) for own in heard), heard
         await hub.close()
 

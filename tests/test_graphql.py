@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 
 import asyncpg
@@ -9,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
-from domain.proposals.commands import DraftProposal, InvitePartner, ReviseProposal
+from domain.proposals.commands import AssessRisk, DraftProposal, InvitePartner, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from tests.test_log import told
 from tests.web import people_of, serving
@@ -416,9 +417,10 @@ def test_a_search_among_no_kinds_refuses_the_same_however_often_it_is_asked(regi
             anybody = await client()
             text = """query($after: String, $first: Int) {
                 search(text: "a", kinds: [], first: $first, after: $after) {
-                    nodes { id } pageInfo { hasPreviousPage } } }"""
+                    nodes { recordId } pageInfo { hasPreviousPage } } }"""
+            third = base64.b64encode(json.dumps([3, hashlib.sha256(b"a").hexdigest()[:12]]).encode()).decode()
             for _ in range(2):
-                good = await anybody.data(text, after=base64.b64encode(b"[3]").decode(), first=5)
+                good = await anybody.data(text, after=third, first=5)
                 assert good["search"] == {"nodes": [], "pageInfo": {"hasPreviousPage": True}}
                 assert await anybody.code(text, after="rubbish", first=5) == "BAD_INPUT"
                 assert await anybody.code(text, first=500) == "BAD_INPUT"
@@ -480,6 +482,89 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
     told(story())
 
 
+def test_a_refusal_shows_the_record_as_it_is_now(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            id, stranger = await draft_of(hub, people["karimova"]), sorted(people.keys() - {"karimova"})[-1]
+            await hub.do(ReviseProposal(proposal=id, title="Theirs"), people["karimova"])
+            revise = """mutation($id: ID!) { reviseProposal(input: {proposal: $id, title: "Mine", revision: 1}) {
+                refusal { code } proposal { title revision } } }"""
+            answer = (await (await client(people["karimova"])).data(revise, id=id))["reviseProposal"]
+            assert answer == {
+                "refusal": {"code": "CHANGED_MEANWHILE"},
+                "proposal": {"title": "Theirs", "revision": 2},
+            }
+            answer = (await (await client(people[stranger])).data(revise, id=id))["reviseProposal"]
+            assert answer == {"refusal": {"code": "NOT_PERMITTED"}, "proposal": None}
+
+    told(story())
+
+
+def test_what_an_assessment_of_risks_has_changed_is_said(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            id = await draft_of(hub, person)
+            for level in ("limited", "high"):
+                given = {"harms": "Who is misled by it.", "safeguards": "A person decides.", "personal_data": False}
+                await hub.do(AssessRisk(proposal=id, level=level, **given), person)
+            query = """query($id: ID!) { proposal(id: $id) { history(first: 2) { nodes {
+                type changes { field name before after } } } } }"""
+            last, first = (await (await client(person)).data(query, id=id))["proposal"]["history"]["nodes"]
+            assert last["changes"] == [
+                {"field": "level", "name": "Level of risk", "before": "LIMITED", "after": "HIGH"}
+            ]
+            assert {each["field"]: each["after"] for each in first["changes"]}["personalData"] == "false"
+
+    told(story())
+
+
+def test_a_cursor_of_another_search_is_told_so(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            text = """query($text: String!, $after: String, $kinds: [RecordKind!]) {
+                search(text: $text, first: 2, after: $after, kinds: $kinds) {
+                    pageInfo { endCursor } nodes { title } } }"""
+            first = (await anybody.data(text, text="university"))["search"]
+            after = first["pageInfo"]["endCursor"]
+            assert (await anybody.data(text, text="university", after=after))["search"]["nodes"] != first["nodes"]
+            assert await anybody.code(text, text="speech", after=after) == "BAD_INPUT"
+            assert await anybody.code(text, text="university", kinds=["CALL"], after=after) == "BAD_INPUT"
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    "when", ["2026-W01-1T10:00:00Z", "20261101T100000Z", "2026-11-01T10:00:00,5Z", "2026-11-01", 5]
+)
+def test_a_time_that_is_not_written_as_the_schema_says_is_told_so(region_dsn, when):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody, query = await client(), "query($since: DateTime!) { region(since: $since) { figures { count } } }"
+            assert await anybody.code(query, since=when) == "BAD_INPUT"
+            assert (await anybody.data(query, since="2026-11-01t10:00:00.5z"))["region"]
+
+    told(story())
+
+
+def test_a_subscription_that_would_cost_too_much_is_refused_before_anything_happens(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            from web.asking import Asked
+
+            endpoint = app.endpoint
+            nested = "... on Proposal { call { proposals(first: 50) { nodes { abstract } } } }"
+            text = f"subscription {{ happened {{ record {{ {nested} }} }} }}"
+            stream = endpoint.results(Asked(text, None, {}), await endpoint.viewers.find(None), None)
+            said = json.loads(await asyncio.wait_for(anext(stream), 5))
+            assert said["errors"][0]["extensions"]["code"] == "TOO_COSTLY"
+            await stream.aclose()
+
+    told(story())
+
+
 def test_server_sent_events_and_sockets(region_dsn):
     from hub.door import Hub
     from web.app import Served, Settings
@@ -514,6 +599,25 @@ def test_server_sent_events_and_sockets(region_dsn):
             socket.send_json({"type": "subscribe", "id": "3", "payload": body})
             assert socket.receive_json()["payload"]["data"]["me"]
             assert socket.receive_json() == {"type": "complete", "id": "3"}
+            # A retry is safe here, too, where no header says its key.
+            revise = (
+                f'mutation {{ reviseProposal(input: {{proposal: "{id}", title: "%s"}}) {{ receipt {{ position }} }} }}'
+            )
+            positions = []
+            for n in range(2):
+                payload = {"query": revise % "Once", "extensions": {"idempotencyKey": "once-and-again"}}
+                socket.send_json({"type": "subscribe", "id": f"key {n}", "payload": payload})
+                positions.append(socket.receive_json()["payload"]["data"]["reviseProposal"]["receipt"]["position"])
+                assert socket.receive_json()["type"] == "complete"
+            assert positions[0] == positions[1]
+            # One too many is refused, and ends none of the others.
+            payload = {"query": SUBSCRIBE, "variables": {"id": id}}
+            for n in range(51):
+                socket.send_json({"type": "subscribe", "id": f"many {n}", "payload": payload})
+            refused = socket.receive_json()
+            assert refused["id"] == "many 50" and refused["payload"][0]["extensions"]["code"] == "BUSY"
+            socket.send_json({"type": "ping"})
+            assert socket.receive_json() == {"type": "pong"}
             socket.send_text("[" * 10_000)
             assert socket.receive()["code"] == 4400
         with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=bearer) as socket:
@@ -587,7 +691,11 @@ def test_a_record_as_it_stood_is_answered_as_asked_each_time(region_dsn):
             assert await asked(head, "title revision") != await asked(head + 1, "title revision")
             assert await asked(head, "revision") == {"revision": 1}
             assert await asked(head + 1, "revision") == {"revision": 2}
-            assert await asked(1, "revision") is None and await asked(-5, "revision") is None
+            assert await asked(1, "revision") is None
+            # What the log does not have yet is no answer that would be another one tomorrow.
+            query = f'{{ proposal(id: "{id}") {{ asOf(%s) {{ title }} }} }}'
+            for when in (f"position: {head + 2}", "position: -5", 'at: "2199-01-01T00:00:00Z"'):
+                assert await author.code(query % when) == "BAD_INPUT"
 
     told(story())
 

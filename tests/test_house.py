@@ -2,18 +2,19 @@
 
 import ast
 import inspect
+import re
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from graphql import GraphQLEnumType, TypeDefinitionNode, build_schema
+from graphql import TypeDefinitionNode, build_schema
 
 import domain.standing  # noqa: F401  every subject is defined
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
 from hub.tables import digest
-from web.schema import document, schema
+from web.schema import document, published, schema
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
@@ -172,18 +173,38 @@ def test_every_subject_has_its_form_and_its_stories():
 def undescribed(schema) -> list[str]:
     """The types of a schema, and the values of its enums, that nothing is said of."""
     own = [each for name, each in schema.type_map.items() if not name.startswith("__")]
-    enums = [each for each in own if isinstance(each, GraphQLEnumType) and each.name not in SAY_IT_THEMSELVES]
-    values = [f"{each.name}.{name}" for each in enums for name, value in each.values.items() if not value.description]
-    return [each.name for each in own if not each.description] + values
+    parts = {}
+    for each in own:
+        parts |= {f"{each.name}.{name}": part for name, part in getattr(each, "values", {}).items()}
+        for name, field in getattr(each, "fields", {}).items():
+            parts[f"{each.name}.{name}"] = field
+            parts |= {f"{each.name}.{name}({of})": part for of, part in getattr(field, "args", {}).items()}
+    return [each.name for each in own if not each.description] + [
+        at for at, part in parts.items() if not part.description
+    ]
 
 
-SAY_IT_THEMSELVES = {"Language", "OrganizationKind", "RecordKind"}
+def test_everything_in_the_schema_says_what_it_means():
+    scalars = {"ID", "String", "Int", "Float", "Boolean"}
+    assert [each for each in undescribed(schema()) if each.partition(".")[0] not in scalars] == []
+    planted = (
+        '"Said." type Query { "Said." color(of: Int): Color } enum Color { "Said." RED GREEN } input In { it: Int }'
+    )
+    found = [each for each in undescribed(build_schema(planted)) if each.partition(".")[0] not in scalars]
+    assert found == ["Color", "In", "Query.color(of)", "Color.GREEN", "In.it"]
 
 
-def test_every_type_of_the_schema_and_every_value_of_an_enum_says_what_it_means():
-    assert undescribed(schema()) == []
-    planted = build_schema('"Said." type Query { color: Color } enum Color { "Said." RED GREEN }')
-    assert undescribed(planted) == ["Color", "Color.GREEN"]
+def test_every_code_of_an_error_is_in_the_schema():
+    said = published()
+    sources = [path.read_text() for path in (ROOT / "web").rglob("*.py")]
+    codes = {
+        code
+        for text in sources
+        for code in re.findall(r'(?:limited|_failed)\(\s*"([A-Z_]+)"|"code": "([A-Z_]+)"', text)
+    }
+    codes = {each for pair in codes for each in pair if each}
+    assert {"BUSY", "UNKNOWN", "TOO_COSTLY", "BAD_INPUT", "INTERNAL"} <= codes
+    assert [each for each in sorted(codes) if f"`{each}`" not in said] == []
 
 
 def test_every_name_of_the_schema_means_one_thing():

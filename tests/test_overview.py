@@ -271,7 +271,7 @@ def test_the_region_is_there_while_nothing_is(dsn):
 def test_a_search_among_kinds_that_nothing_is_found_in_is_empty_and_still_refuses_what_it_cannot_be(region_dsn, kinds):
     query = """query($kinds: [RecordKind!], $first: Int, $after: String) {
         search(text: "university", kinds: $kinds, first: $first, after: $after) {
-        nodes { id } edges { cursor } pageInfo { hasNextPage endCursor } } }"""
+        nodes { recordId } edges { cursor } pageInfo { hasNextPage endCursor } } }"""
 
     async def story():
         async with serving(region_dsn) as (_, _, client):

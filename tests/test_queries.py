@@ -173,7 +173,7 @@ def test_a_search_finds_the_same_however_common_its_words_are(region_dsn, monkey
             async with serving(region_dsn) as (hub, _, client):
                 monkeypatch.setattr("web.reads.viewer.FEW", 0)
                 officer = await client((await people_of(hub))["rahimova"])
-                query = "query($text: String!) { search(text: $text, first: 50) { nodes { kind id title } } }"
+                query = "query($text: String!) { search(text: $text, first: 50) { nodes { kind recordId title } } }"
                 found.append([(await officer.data(query, text=text))["search"]["nodes"] for text in ("a", "of", "пир")])
         assert found[0] == found[1] and found[0][0] != found[2][0]
         assert all(each in found[0][0] for each in found[2][0])

@@ -17,6 +17,8 @@ COOKIE = "hub_session"
 """The same where there is no https: a browser takes no ``__Host-`` there."""
 
 
+KEY = re.compile(r"[\x21-\x7e]{1,200}")
+"""What makes a retry safe: the client's own name of a request."""
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -40,6 +42,8 @@ class Asked:
     query: str
     operation: str | None
     variables: dict[str, Any]
+    key: str | None = None
+    """What makes a retry safe, where no header can say it: ``idempotencyKey`` in the request's ``extensions``."""
 
 
 def asked(body: Any) -> Asked:
@@ -53,9 +57,13 @@ def asked(body: Any) -> Asked:
         raise Malformed("`operationName` has to be a string.")
     if variables is not None and not isinstance(variables, dict):
         raise Malformed("`variables` has to be an object.")
-    if body.get("extensions") is not None and not isinstance(body["extensions"], dict):
+    extensions = body.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
         raise Malformed("`extensions` has to be an object.")
-    return Asked(query, name, variables or {})
+    key = (extensions or {}).get("idempotencyKey")
+    if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
+        raise Malformed("The `idempotencyKey` in `extensions` is a string of 1 to 200 visible ASCII characters.")
+    return Asked(query, name, variables or {}, key)
 
 
 def decoded(raw: bytes, what: str = "The body") -> Any:

@@ -15,8 +15,20 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from web.asking import MAX_BODY, Asked, Malformed, asked, cookie_of, decoded, etag, from_elsewhere, matches, secret_of
-from web.live import Live
+from web.asking import (
+    KEY,
+    MAX_BODY,
+    Asked,
+    Malformed,
+    asked,
+    cookie_of,
+    decoded,
+    etag,
+    from_elsewhere,
+    matches,
+    secret_of,
+)
+from web.live import Closing, Live
 from web.reads.carrying import Carrying
 from web.reads.executor import Prepared, Reads, limited, within_cost
 from web.reads.fallback import Context, Place
@@ -38,8 +50,6 @@ AWAY = (
 """What it raises while there is no server, or one without room, or one that lets the hub in no more."""
 NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
 """What caches are told: whose an answer is, and that it has to be asked for again."""
-KEY = re.compile(r"[\x21-\x7e]{1,200}")
-"""An Idempotency-Key."""
 
 
 @dataclass
@@ -208,7 +218,7 @@ class Endpoint:
         media = wanted(request.headers.get("accept", ""))
         try:
             ask = await self._asked(request)
-            key = request.headers.get("idempotency-key")
+            key = request.headers.get("idempotency-key", ask.key)
             if key is not None and not KEY.fullmatch(key):
                 raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
             heard = _heard(request.headers.get("last-event-id", "") if media == EVENTS else "")
@@ -285,7 +295,7 @@ class Endpoint:
         reading: bool = False,
         place: Place | None = None,
     ) -> AsyncGenerator[bytes]:
-        """The bodies of an operation's responses: one, or for a subscription one per change.
+        """The bodies of an operation's responses: one, or for a subscription one per change. Raises ``Closing``.
 
         A subscription goes on at a ``place`` whose position is known, and keeps in it what it told.
         """
@@ -319,6 +329,8 @@ class Endpoint:
                 yield Answer(msgspec.json.encode(result.data), errors, {}).body()
         except GraphQLError as error:
             yield Answer(None, [_told(error)], {}, began=False).body()
+        except Closing:
+            raise
         except Exception as error:
             yield Answer(None, [_told(self._fault(error))], {}, began=False).body()
         finally:
@@ -343,6 +355,9 @@ class Endpoint:
                     yield told if place.told is None else b"id: %d\n" % place.told + told
                 except StopAsyncIteration:
                     yield b"event: complete\ndata:\n\n"
+                    return
+                except Closing:
+                    # Cut off, not complete: clients come back by themselves.
                     return
                 waiting = None
         finally:

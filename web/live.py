@@ -17,6 +17,10 @@ BEYOND = (
 """What is said to who asks for events after a position that the log does not have."""
 
 
+class Closing(Exception):
+    """The hub closes: whoever listens comes back, and has missed nothing."""
+
+
 class Live:
     """Follows the log while somebody waits. Who falls behind reads the log itself, so nobody misses anything."""
 
@@ -31,9 +35,10 @@ class Live:
         self._task: asyncio.Task[None] | None = None
 
     async def follow(self, after: int | None = None, who: str | None = None) -> AsyncIterator[Recorded]:
-        """Every event after a position (or from now on), until the hub closes; ``who`` is who listens, if anybody.
+        """Every event after a position (or from now on); ``who`` is who listens, if anybody.
 
-        A place that the log does not have is refused: who waited there would hear nothing for long, and then miss some.
+        It ends with ``Closing``, never by itself: what is only interrupted is not to look complete. A place that the
+        log does not have is refused: who waited there would hear nothing for long, and then miss some.
         """
         # Whoever has signed in finds a place, however many others listen.
         if self._waiting >= MOST or self._by[who] >= (MOST_EACH if who else MOST // 2):
@@ -59,6 +64,7 @@ class Live:
                     position = recorded.position
                 if position >= self._head:
                     await news.wait()
+            raise Closing
         finally:
             self._waiting -= 1
             self._by[who] -= 1

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from graphql import GraphQLError, OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.asking import Asked, Malformed, asked, decoded, matches
-from web.graphql import EVENTS, KEY, Answer, Endpoint, Failed, unforeseen, wanted
+from web.asking import KEY, Asked, Malformed, asked, decoded, matches
+from web.graphql import EVENTS, Answer, Endpoint, Failed, unforeseen, wanted
 from web.preferences import accepted
 from web.reads.executor import Bound, Prepared, Recent, limited
 from web.reads.viewer import Look, Viewer
@@ -154,7 +154,7 @@ class Shortcut:
     async def response(self, request: Request, head: Head) -> Response | None:
         """What a request is answered with; ``None`` where it has to take the usual way."""
         if request.carries:
-            return await self._carried(request, head.key)
+            return await self._carried(request, request.asked.key if head.key is None else head.key)
         response = await self._answered(request)
         return self.fit(response, head) if response is not None else None
 

@@ -7,6 +7,9 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from web.asking import MAX_BODY, Asked, Malformed, asked, decoded, secret_of
+from web.live import Closing
+from web.reads.executor import limited
+from web.reads.viewer import Viewer
 
 if TYPE_CHECKING:
     from web.graphql import Endpoint
@@ -82,7 +85,9 @@ class Socket:
                 if id in self._running:
                     return 4409, f"Subscriber for {id[:80]} already exists"
                 if len(self._running) >= MAX_OPERATIONS:
-                    return 4400, "Too many operations on one connection"
+                    busy = limited("BUSY", f"One connection carries {MAX_OPERATIONS} operations at once.")
+                    await self._send({"id": id, "type": "error", "payload": [busy.formatted]})
+                    return None
                 try:
                     ask = asked(message.get("payload"))
                 except Malformed as error:
@@ -97,7 +102,14 @@ class Socket:
         if self._token and viewer.person is None:
             await self._socket.close(4403, "Forbidden")
             return
-        async for body in self._endpoint.results(ask, viewer, self._secret):
+        try:
+            await self._results(id, ask, viewer)
+        except Closing:
+            # A client that was only interrupted comes back by itself.
+            await self._socket.close(1012, "The hub is closing: come back in a moment")
+
+    async def _results(self, id: str, ask: Asked, viewer: Viewer) -> None:
+        async for body in self._endpoint.results(ask, viewer, self._secret, ask.key):
             result = msgspec.json.decode(body)
             if "data" not in result:
                 self._running.pop(id, None)

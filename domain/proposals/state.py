@@ -28,6 +28,9 @@ from domain.proposals.events import (
     RiskAssessed,
 )
 
+RISKS = ("harms", "level", "personal_data", "safeguards")
+"""What an assessment of risks says."""
+
 
 class Partner(msgspec.Struct, frozen=True):
     """A partner organization, as decisions see it; ``revision`` is that of the text that it confirmed."""
@@ -59,7 +62,7 @@ class Proposal(
         ProposalDeclined,
         ProposalWithdrawn,
     ),
-    changed_by=(ProposalRevised,),
+    changed_by=(ProposalRevised, RiskAssessed),
 ):
     """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn."""
 
@@ -135,9 +138,10 @@ class Proposal(
     def _partner(self, organization: str, partner: Partner) -> Self:
         return msgspec.structs.replace(self, partners={**self.partners, organization: partner})
 
-    def says(self) -> dict[str, str]:
-        """Its text, as it is now."""
-        return {"title": self.title, "abstract": self.abstract}
+    def says(self) -> dict[str, str | bool | None]:
+        """Its text and what its applicants say of its risks, as it is now."""
+        risk = {name: getattr(self.risk, name) if self.risk else None for name in RISKS}
+        return {"title": self.title, "abstract": self.abstract, **risk}
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its investigator, and the officers of the organizations that stand behind it."""
@@ -163,7 +167,7 @@ class Proposal(
                 for id, partner in sorted(self.partners.items())
                 if partner.status == "confirmed"
             ],
-            "risk": self.risk and {k: getattr(self.risk, k) for k in ("harms", "level", "personal_data", "safeguards")},
+            "risk": self.risk and {name: getattr(self.risk, name) for name in RISKS},
             "title": self.title,
         }
         return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()

@@ -11,13 +11,13 @@ from typing import Any
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, get_named_type
 from graphql.error import located_error
 
-from domain.core import Command, Refusal, mutation_of
+from domain.core import Command, Refusal, mutation_of, record_field
 from hub.checking import command as checked
 from hub.writer import Busy, Unknown
 from web.reads.executor import Reads, Recent
 from web.reads.fallback import Context, planned, read
 from web.reads.late import missing
-from web.reads.plan import Plan
+from web.reads.plan import Plan, written
 from web.reads.statement import Statement
 from web.schema.mutations import commands, plain
 
@@ -189,19 +189,19 @@ async def _carried(
     context: Context, cls: type[Command], input: dict[str, Any], number: int
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
     # The receipt, the refusal, the record. A retry may call its answers something else: it is the same request.
-    viewer = context.viewer
+    viewer, given, own = context.viewer, plain(cls, input), record_field(cls)
     assert viewer.person is not None
     key = f"{context.key}/{number}" if context.key else None
     try:
-        done = await context.hub.do(checked(cls, plain(cls, input)), viewer.person, key)
+        done = await context.hub.do(checked(cls, given), viewer.person, key)
     except Refusal as refusal:
-        return None, _told(refusal, viewer.language), None
+        return None, _told(refusal, viewer.language), given.get(own) if own else None
     except Busy:
         raise _failed("BUSY", "Too many commands are waiting: send this again in a moment.") from None
     except Unknown:
         words = "Whether this was recorded is not known: send it again with the same Idempotency-Key to find out."
         raise _failed("UNKNOWN", words) from None
-    receipt = {"position": done.position, "at": done.at.isoformat(), "record": done.record, "events": done.events}
+    receipt = {"position": done.position, "at": written(done.at), "record": done.record, "events": done.events}
     return receipt, None, done.record
 
 

@@ -12,7 +12,7 @@ from domain.core import State, every_command, every_state, kind_named, meta_of
 from domain.standing import RECORDS
 from hub.checking import choices_of
 from web.reads.late import camel, loads, project
-from web.reads.plan import Late, Values
+from web.reads.plan import Late, Values, written
 from web.words import translated
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ def _told(value: Any, enum: bool) -> str | None:
     if value is None:
         return None
     if isinstance(value, datetime):
-        return value.isoformat()
+        return written(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, tuple):
         return "\n".join(f"{each.name}: {each.weight}" for each in value)
     return str(value).upper() if enum else str(value)

@@ -4,6 +4,7 @@ Their rows come from the same compiler: a root field is compiled whole, and what
 """
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,6 +33,7 @@ from web.reads.compiler import Compiler
 from web.reads.executor import MAX_COST, MAX_COST_HEARD, Prepared, Reading, Reads, within_cost
 from web.reads.mapping import table_of
 from web.reads.plan import Plan, Values
+from web.reads.statement import Statement, asked_of
 from web.reads.viewer import Viewer, Viewers
 
 
@@ -115,14 +117,17 @@ def _by_key(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
     return source.get(info.path.key)
 
 
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
 def _date_time(value: Any) -> datetime:
     try:
-        found = datetime.fromisoformat(value)
+        if not _RFC3339.fullmatch(value):
+            raise ValueError(value)
+        return datetime.fromisoformat(value.upper())
     except (TypeError, ValueError):
-        raise GraphQLError(f"{value!r} is no date and time, as in 2027-03-01T09:00:00Z.") from None
-    if found.tzinfo is None:
-        raise GraphQLError(f"{value!r} has no time and zone, as in 2027-03-01T09:00:00Z.")
-    return found
+        said = "is no date and time with a zone, as in 2027-03-01T09:00:00Z (RFC 3339)"
+        raise GraphQLError(f"{value!r} {said}.") from None
 
 
 def _date(value: Any) -> date:
@@ -187,6 +192,7 @@ def _changes(name: str) -> Any:
     async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
         context: Context = info.context
         assert context.live is not None
+        _within_cost(context, info)
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         after = args.get("after") if context.place.position is None else context.place.position
         async for recorded in context.live.follow(after, context.viewer.person):
@@ -210,6 +216,23 @@ def _changes(name: str) -> Any:
                 yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})
 
     return subscribe
+
+
+def _within_cost(context: Context, info: GraphQLResolveInfo) -> None:
+    # What each event will cost is known before the first one: it is refused now, and not whenever something happens.
+    payload = get_named_type(info.return_type)
+    assert isinstance(payload, GraphQLObjectType)
+    statement = Statement(info.schema, "", context.prepared.fragments, context.values)
+    for name, nodes in (
+        (each[0].name.value, each) for each in statement.collect(payload, asked_of(info.field_nodes)).values()
+    ):
+        if name == "__typename":
+            continue
+        type = get_named_type(payload.fields[name].type)
+        possible = info.schema.get_possible_types(type) if isinstance(type, GraphQLInterfaceType) else [type]
+        for each in possible:
+            if isinstance(each, GraphQLObjectType) and table_of(each) is not None:
+                planned(context, each, nodes, context.viewer, named=True, most=MAX_COST_HEARD)
 
 
 def _change(source: Made, info: GraphQLResolveInfo, **args: Any) -> Made:

@@ -1,7 +1,7 @@
 """Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, Row
 from projections.history import EntryRow
 from web.reads.compiler import as_of_tables
-from web.reads.plan import BadInput, Late, Values
+from web.reads.plan import BadInput, Late, Values, written
 from web.reads.statement import Statement
 from web.words import translated
 
@@ -204,9 +204,9 @@ def _sealed(found: EventSeal) -> dict[str, Any]:
     return {
         "position": found.position,
         "status": "SEALED" if found.witnessed and found.asked else "SIGNED" if found.size else "RECORDED",
-        "sealedAt": found.at and found.at.isoformat(),
+        "sealedAt": found.at and written(found.at),
         "size": found.size,
-        "witnesses": [{"name": name, "at": at.isoformat()} for name, at in found.witnesses],
+        "witnesses": [{"name": name, "at": written(at)} for name, at in found.witnesses],
         "asked": found.asked,
         "proof": f"/log/proof/{found.position}",
     }
@@ -219,6 +219,11 @@ async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], valu
     position, at = args.get("position"), args.get("at")
     if (position is None) == (at is None):
         raise BadInput("Give either `position` or `at`.", late.node)
+    head = await reading.hub.log.head() if reading.until is None else reading.until
+    if position is not None and not 0 <= position <= head:
+        raise BadInput(f"The log has no position {position}: it ends at {head}.", late.node)
+    if at is not None and at > datetime.now(UTC):
+        raise BadInput("That time has not come yet: ask for the record itself.", late.node)
     of = get_named_type(late.definition.type)
     cls = TABLES[of.name.lower()]
     assert late.plan is not None

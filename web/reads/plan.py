@@ -5,7 +5,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +177,12 @@ def _bindable(value: Any) -> bool:
     if isinstance(value, str):
         return "\0" not in value and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)
     return isinstance(value, int) and abs(value) < 2**63
+
+
+def written(at: datetime) -> str:
+    """An instant as PostgreSQL writes it in JSON, so that one instant is written one way: no zeros end its second."""
+    whole, dot, fraction = at.astimezone(UTC).isoformat().removesuffix("+00:00").partition(".")
+    return whole + (dot + fraction.rstrip("0") if fraction else "") + "+00:00"
 
 
 def moment(value: Any, node: FieldNode) -> datetime:

@@ -1,5 +1,6 @@
 """The search across subjects: words as they are typed first, then misspelled ones."""
 
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from hub.tables import TABLES
@@ -35,11 +36,19 @@ def search(compiler: "Compiler", chosen: Chosen) -> tuple[str, Cost]:
         given: str = chosen.args(values)["text"]
         return given
 
+    def sought(values: Values) -> str:
+        # What is looked for: in another search a cursor would lead anywhere.
+        args = chosen.args(values)
+        what = "\n".join((args["text"], *sorted(args.get("kinds") or ())))
+        return hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
     def skipped(values: Values) -> int:
         after = chosen.args(values).get("after")
-        found = decode_cursor(after, chosen.node, 1)[0] if after is not None else 0
-        if not isinstance(found, int) or not 0 <= found <= 10_000:
-            raise BadInput("`after` is no cursor of this search.", chosen.node)
+        if after is None:
+            return 0
+        found, of = decode_cursor(after, chosen.node, 2)
+        if not isinstance(found, int) or not 0 <= found <= 10_000 or of != sought(values):
+            raise BadInput("`after` is no cursor of this search: take it from `pageInfo.endCursor`.", chosen.node)
         return found
 
     def most(values: Values) -> int:
@@ -63,15 +72,16 @@ def search(compiler: "Compiler", chosen: Chosen) -> tuple[str, Cost]:
     # Misspelled words come last, so they are looked for only where the rest does not fill the page.
     few = f"(SELECT count(*) FROM {found}) <= {first} + {skip}"
     each = [_kind(compiler, cls, wanted, typed, found, few) for cls in tables]
-    page = f"p{compiler.alias()}"
+    page, own = f"p{compiler.alias()}", compiler.bind(sought, "text")
     hits = f"SELECT * FROM {found} UNION ALL {' UNION ALL '.join(kind.close for kind in each)}"
     best = f"SELECT * FROM ({hits}) h ORDER BY rank DESC, id LIMIT {first} + 1 OFFSET {skip}"
     found_by = (
         *(kind.often for kind in each if kind.often),
         f"{found} AS MATERIALIZED ({' UNION ALL '.join(one for kind in each for one in kind.exact)})",
-        f"{page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n FROM ({best}) p)",
+        f"{page} AS MATERIALIZED (SELECT *, row_number() OVER () AS n, {own} AS sought FROM ({best}) p)",
     )
-    cursor, after = cursor_of(f"{skip} + {page}.n"), chosen.args(values).get("after") is not None
+    cursor = cursor_of(f"{skip} + {page}.n", f"{page}.sought")
+    after = chosen.args(values).get("after") is not None
     compiler.among = tables
     sql, cost = Page(compiler, type, of, page, cursor, first, lambda *_: "0", after).select(
         chosen.selections, chosen.path

@@ -12,6 +12,7 @@ from graphql import (
 )
 
 from web.schema.mutations import sdl as mutations_sdl
+from web.schema.usual import describe
 
 FILES = ("core", "organizations", "people", "calls", "proposals", "subscriptions")
 HEAD = '''"""
@@ -21,10 +22,28 @@ Sign in with `Authorization: Bearer hub_…`; over `graphql-transport-ws` with t
 `{"Authorization": "Bearer hub_…"}` as the payload of `connection_init`. Words are in the language that
 `Accept-Language` asks for: `en`, `ru` or `tg`.
 
-A mutation answers with a receipt or with a typed refusal; send an `Idempotency-Key` header with it and a retry is safe:
-the same key and body give the same receipt, beside which a record is shown as it is now. A refusal uses no key up. The
-key stands in the log for good, for everybody who may read the event: take a random one that says nothing of anybody.
-Lists are paged forward, with `first` and `after`; a cursor is good for the list and the order that it came from.
+A mutation answers with a receipt or with a typed refusal; send an `Idempotency-Key` header with it (where there are no
+headers, `idempotencyKey` in the request's `extensions`) and a retry is safe: the same key and input give the same
+receipt, beside which a record is shown as it is now. Keys are each person's own, and a refusal uses none up. The key
+stands in the log for good, for everybody who may read the event: take a random one that says nothing of anybody.
+
+Lists are paged forward, with `first` and `after`; a cursor is good for the list and the order that it came from. Where
+they are ordered by what changes, a record that changes meanwhile moves, and may be on no page that you see, or on two;
+a subscription misses nothing. An answer to a query has an `ETag`; `If-None-Match` is answered with 304, also to POST.
+
+Where something is wrong with a request, `errors[].extensions.code` says what:
+
+- `BAD_REQUEST`, `METHOD`, `TRANSPORT`: the HTTP request is none of GraphQL, or such an operation is not sent this way.
+- `INVALID_DOCUMENT`: the document does not fit this schema. `BAD_INPUT`: a value that it was given does not.
+- `UNAUTHENTICATED`: no token was sent where one is needed, or it is not valid (any more). `OUT_OF_SCOPE`: the token was
+  not made for this mutation. `READ_ONLY`: the hub is shown as it stood once.
+- `TOO_DEEP` (14), `TOO_MANY_ALIASES` (60), `TOO_COSTLY` (20,000; 2,000 for each event of a subscription), `TOO_SLOW`
+  (5 s): ask for less at once. A body has at most 1 MB, a document 4,000 tokens, an alias 63 characters; a socket
+  carries 50 operations at once, and somebody listens to at most 100 subscriptions.
+- `BUSY`: nothing was carried out; try again in a moment. `UNKNOWN`: whether a command was recorded is not known; send
+  it again with the same key to find out. `INTERNAL`: the fault is the hub's, and nothing was lost.
+
+Where an error ends a request of several mutations, `extensions.recorded` says what was recorded before.
 """
 schema {
   query: Query
@@ -48,6 +67,7 @@ def document() -> DocumentNode:
 def schema() -> GraphQLSchema:
     """The schema, executable by the compiler and, for the rest, by graphql-core."""
     built = build_ast_schema(document(), assume_valid_sdl=True)
+    describe(built)
     from web.reads.fallback import wire
 
     return wire(built)
