@@ -5,16 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from domain.calls.commands import (
-    AmendCall,
-    AppointCallOfficer,
-    ArchiveCall,
-    CloseRound,
-    DraftCall,
-    OpenRound,
-    PublishCall,
-    PublishResults,
-)
+from domain.calls.commands import AmendCall, AppointCallOfficer, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import (
     CallAmended,
     CallArchived,
@@ -27,6 +18,7 @@ from domain.calls.events import (
 )
 from domain.core import HubRole, Reason
 from domain.people.events import RoleGranted
+from domain.results import ArchiveCall, PublishResults
 from projections.calls import CallRow
 from projections.core import fold
 from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from domain.calls.commands import CloseRound
 from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer
@@ -126,6 +127,8 @@ def test_what_became_of_a_proposal_is_told_to_whom_it_asks_or_concerns(region_ds
             officers = await hub.log.pool.fetch(
                 f"SELECT person FROM {schema}.officer WHERE organization = $1", one["lead"]
             )
+            call = await hub.log.pool.fetchrow(f"SELECT id, closes_at FROM {schema}.call WHERE status = 'open'")
+            await hub.do(CloseRound(call=call["id"]), at=call["closes_at"])
             async with kept(made):
                 for command in (ConfirmEligibility, RecommendProposal, OfferAward):
                     await hub.do(command(proposal=one["id"]), center)

@@ -63,6 +63,7 @@ from domain.proposals.events import (
     RiskAssessed,
 )
 from domain.proposals.state import Proposal
+from domain.results import ArchiveCall, PublishResults
 from tests.region import (
     AIBEK,
     AT_DUSHANBE,
@@ -103,6 +104,7 @@ def content(*events):
 
 
 SUBMITTED = ProposalSubmitted(proposal=P, version=1, content=content(DRAFTED, ASSESSED, INVITED, CONFIRMED), call=CALL)
+CLOSED = RoundClosed(call=CALL)
 LEAD_OFFICER = OfficerAppointed(organization=DUSHANBE, person=AIBEK)
 
 
@@ -426,10 +428,10 @@ def test_a_returned_proposal_becomes_a_new_version_within_the_time_given():
     [
         ([], ConfirmEligibility(proposal=P), EligibilityConfirmed(proposal=P)),
         ([], FindIneligible(proposal=P, reason="No lead"), ProposalFoundIneligible(proposal=P, reason="No lead")),
-        ([EligibilityConfirmed(proposal=P)], RecommendProposal(proposal=P), ProposalRecommended(proposal=P)),
-        ([ProposalRecommended(proposal=P)], OfferAward(proposal=P), AwardOffered(proposal=P)),
+        ([EligibilityConfirmed(proposal=P), CLOSED], RecommendProposal(proposal=P), ProposalRecommended(proposal=P)),
+        ([ProposalRecommended(proposal=P), CLOSED], OfferAward(proposal=P), AwardOffered(proposal=P)),
         (
-            [ProposalRecommended(proposal=P)],
+            [ProposalRecommended(proposal=P), CLOSED],
             DeclineProposal(proposal=P, reason="No money"),
             ProposalDeclined(proposal=P, reason="No money"),
         ),
@@ -439,6 +441,35 @@ def test_the_officer_of_the_call_decides_and_nobody_else(before, command, event)
     given(*READY, SUBMITTED, *before).when(command, by=OFFICER).then(event)
     given(*READY, SUBMITTED, *before).when(command, by=ZARINA).refused(Reason.NOT_PERMITTED)
     given(*READY).when(command, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    # Whoever is first to be submitted is judged beside all the others.
+    if CLOSED in before:
+        given(*READY, SUBMITTED, before[0]).when(command, by=OFFICER).refused(Reason.WRONG_STATUS)
+
+
+def test_a_partner_confirms_the_text_that_is_submitted_and_no_earlier_one():
+    """Silence is never consent: a change of the text asks for a new yes."""
+    revised = ProposalRevised(proposal=P, abstract="Another abstract, " * 10)
+    submit = SubmitProposal(proposal=P)
+    given(*READY, revised).when(submit, by=ZARINA).refused(Reason.PARTNERS_UNCONFIRMED, "partners")
+    again = PartnerConfirmed(proposal=P, organization=BISHKEK)
+    assert given(*READY, revised, again).may(ZARINA, P)["SubmitProposal"] is None
+
+
+def test_results_are_published_once_every_proposal_is_decided():
+    publish, over = PublishResults(call=CALL), [CLOSED]
+    decided = ResultsPublished(call=CALL)
+    for waiting in ([], [EligibilityConfirmed(proposal=P)], [ProposalRecommended(proposal=P)]):
+        told = given(*READY, SUBMITTED, *waiting, *over)
+        told.when(publish, by=OFFICER).refused(Reason.WRONG_STATUS)
+        assert told.may(OFFICER, CALL)["PublishResults"] == Reason.WRONG_STATUS
+        given(*READY, SUBMITTED, *waiting, *over, decided).when(ArchiveCall(call=CALL), by=OFFICER).refused(
+            Reason.WRONG_STATUS
+        )
+    # What waits for its authors, or for the answer to an offer, waits for nobody here.
+    returned = ProposalReturned(proposal=P, reason="Budget", until=NOW + 9 * SECOND)
+    for answered in ([returned], [ProposalRecommended(proposal=P), AwardOffered(proposal=P)]):
+        given(*READY, SUBMITTED, *answered, *over).when(publish, by=OFFICER).then(decided)
+    given(*READY, *over).when(publish, by=OFFICER).then(decided)
 
 
 def test_nothing_is_decided_in_a_call_that_was_put_away():
@@ -467,7 +498,7 @@ def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered()
 
 
 def test_what_is_offered_to_do_can_be_done_and_what_cannot_says_why():
-    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P)]
+    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED]
     assert given(*recommended).may(OFFICER, P)["DeclineProposal"] is None
     assert given(*recommended).may(AIBEK, P)["RefuseAward"] == Reason.WRONG_STATUS
     offered = [*recommended, AwardOffered(proposal=P)]

@@ -6,11 +6,12 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
-from domain.calls.commands import ArchiveCall, OpenRound, PublishCall, PublishResults
+from domain.calls.commands import OpenRound, PublishCall
 from domain.core import N_, Command, Role, mutation_of, record_field
 from domain.organizations.commands import VerifyOrganization
 from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
+from domain.results import ArchiveCall, PublishResults
 from web import inputs
 from web.pages import path_of
 from web.reads.viewer import Viewer
@@ -20,16 +21,25 @@ from web.showing import city, country, day, label, language_name, moment, named
 from web.site import Site
 from web.words import translated
 
-_PARTNER = "organization { name names { language text } }"
 _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
 _AFFILIATIONS = " worksAt: affiliations { id position since until organization { id name names { language text } } }"
 _CALL = " whenOpen: opensAt whenClosed: closesAt"
 _OF_A_CALL = (PublishCall, OpenRound)
 _ENDING = (PublishResults, ArchiveCall)
-_UNDECIDED = """query($id: ID!) {
-    proposals(first: 5, where: {call: $id, status: [SUBMITTED, RETURNED, IN_REVIEW, RECOMMENDED]}) {
-        totalCount nodes { id title } } }"""
+_SOME = "{ totalCount nodes { id title } }"
+_LEFT = f"""query($id: ID!) {{
+    undecided: proposals(first: 5, where: {{call: $id, status: [SUBMITTED, IN_REVIEW]}}) {_SOME}
+    recommended: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: false}}) {_SOME}
+    returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME} }}"""
+
+
+@dataclass(frozen=True)
+class Some:
+    """How many proposals there are, and the first of them: path and title."""
+
+    count: int = 0
+    first: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,9 +47,8 @@ class About:
     """A record, as a form shows it above its fields.
 
     ``was`` is what it holds, by the command's fields and as a form writes it. ``summary`` and ``lead`` are for who
-    answers for somebody else, ``unseen`` are the partners that confirmed another text than the one that is submitted,
-    ``facts`` what is said yes to, or cannot be undone; ``open`` are proposals that it would leave undecided, the first
-    of ``undecided``.
+    answers for somebody else, ``facts`` what is said yes to, or cannot be undone; ``undecided`` are the proposals of a
+    call that wait for a decision, ``returned`` those that wait for their authors.
     """
 
     id: str
@@ -52,10 +61,9 @@ class About:
     country: str | None = None
     summary: str | None = None
     lead: Mapping[str, Any] | None = None
-    unseen: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
-    open: tuple[tuple[str, str], ...] = ()
-    undecided: int = 0
+    undecided: Some = Some()
+    returned: Some = Some()
 
     def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
         """What the API says of a command that may be given about this record; nothing where it may not."""
@@ -87,8 +95,6 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     # Who answers for an organization or a call sees what it is asked for; who submits, what others will read.
     answers = type.name == "Proposal" and (cls is SubmitProposal or Role.AUTHOR not in cls.by)
     asked = "aboutText: abstract aboutLead: lead { name names { language text } }" if answers else ""
-    if cls is SubmitProposal:
-        asked += f" changed: revisedAt withPartners: partners {{ status answeredAt {_PARTNER} }}"
     said = _ORGANIZATION if "names" in type.fields else ""
     said += _AFFILIATIONS if cls in (ConfirmAffiliation, EndAffiliation) else ""
     said += _CALL if cls in _OF_A_CALL else ""
@@ -101,7 +107,7 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     part = None
     if "worksAt" in found and not (part := _part(found["worksAt"], given)):
         return None
-    left = (await site.ask(_UNDECIDED, viewer, {"id": id}))["proposals"] if cls in _ENDING else {}
+    left = await site.ask(_LEFT, viewer, {"id": id}) if cls in _ENDING else {}
     held = {**found, **((found.get(nested) or {}) if nested else {})}
     # A name in a language is a field of its own there, and one of several here.
     held |= {f"name{each['language'].capitalize()}": each["text"] for each in found.get("namesBy", ())}
@@ -121,10 +127,17 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
         country=found.get("isCountry"),
         summary=found.get("aboutText"),
         lead=found.get("aboutLead"),
-        unseen=tuple(named(each["organization"]) for each in found.get("withPartners", ()) if _unseen(found, each)),
         facts=tuple(_facts(found, cls, part, viewer.language)),
-        open=tuple((path_of(each["id"]), each["title"]) for each in left.get("nodes", ())),
-        undecided=left.get("totalCount", 0),
+        undecided=_some(left, "undecided", "recommended"),
+        returned=_some(left, "returned"),
+    )
+
+
+def _some(left: Mapping[str, Any], *names: str) -> Some:
+    lists = [left[name] for name in names if name in left]
+    nodes = [each for found in lists for each in found["nodes"]]
+    return Some(
+        sum(found["totalCount"] for found in lists), tuple((path_of(each["id"]), each["title"]) for each in nodes)
     )
 
 
@@ -156,8 +169,3 @@ def _facts(
             yield translated(N_("Website"), language), found["isWebsite"]
         ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
         yield "ROR", ror
-
-
-def _unseen(found: Mapping[str, Any], partner: Mapping[str, Any]) -> bool:
-    # Whether it confirmed another text than the one that is submitted.
-    return bool(partner["status"] == "CONFIRMED" and partner["answeredAt"] < found["changed"])

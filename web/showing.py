@@ -2,8 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
-from functools import cache, lru_cache, partial
-from secrets import token_urlsafe
+from functools import cache, lru_cache
 from typing import Any
 
 from babel import Locale
@@ -288,7 +287,7 @@ def environment() -> Environment:
         "drawing": drawing,
         "zones": ZONES,
         "languages": tuple((code, LANGUAGE_NAMES[code]) for code in PAGES),
-        "fresh": partial(token_urlsafe, 12),
+        "today": lambda: f"{datetime.now(UTC):%Y%m%d}",
         "event_types": tuple(sorted(SAYS.items())),
         "documents": tuple(page.name for page in SITE),
         "values": lambda name: list(schema().type_map[name].values),  # type: ignore[attr-defined]

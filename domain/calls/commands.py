@@ -10,12 +10,10 @@ from msgspec import Meta
 from domain.calls.events import (
     Blindness,
     CallAmended,
-    CallArchived,
     CallDrafted,
     CallOfficerAppointed,
     CallPublished,
     Criterion,
-    ResultsPublished,
     RoundClosed,
     RoundOpened,
     said,
@@ -232,23 +230,3 @@ class CloseRound(Command, on=Call, by=Role.HUB, while_={"open", "closed"}):
         call = model.get(Call, self.call)
         if call.status == "open" and act.at >= call.closes_at:
             yield RoundClosed(call=self.call)
-
-
-class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
-    """Publish the results of this call."""
-
-    call: CallId
-
-    def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once."""
-        yield ResultsPublished(call=self.call)
-
-
-class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"decided"}):
-    """Put this call away; it stays readable."""
-
-    call: CallId
-
-    def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once."""
-        yield CallArchived(call=self.call)

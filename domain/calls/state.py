@@ -100,6 +100,11 @@ class Call(
         """Whether its results are out: nothing is submitted for it any more, whatever time was given before."""
         return self.status in ("decided", "archived")
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is submitted for it any more, but what was given back for changes."""
+        return self.status in ("closed", "decided", "archived")
+
     def accepts(self, at: datetime) -> bool:
         """Whether a proposal may be submitted at this time: the round has opened, not closed, and is not overdue."""
         return self.status == "open" and at < self.closes_at

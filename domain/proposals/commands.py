@@ -70,6 +70,8 @@ PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 LEAST = 100
 """Characters of an abstract that is submitted, at least."""
 OVER = N_("The results of this call have been published.")
+CLOSED = N_("The round of this call has closed.")
+NOT_YET = N_("The round of this call has not opened yet.")
 
 
 class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
@@ -102,7 +104,7 @@ class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
 
 
 class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
-    """Change the text of this proposal."""
+    """Change the text of this proposal; partners that have confirmed it confirm it anew."""
 
     proposal: ProposalId
     title: ProposalTitle | None = None
@@ -263,7 +265,7 @@ def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     if call.is_over:
         yield Refusal(Reason.ROUND_NOT_OPEN, OVER)
     elif not granted and not call.accepts(act.at):
-        yield Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is not open."))
+        yield Refusal(Reason.ROUND_NOT_OPEN, CLOSED if act.at >= call.closes_at else NOT_YET)
     if (length := len(proposal.abstract.strip())) < LEAST:
         message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")
         yield Refusal(Reason.INCOMPLETE, message, "abstract", count=LEAST, found=length)
@@ -281,6 +283,13 @@ def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
             N_("Partners that have not confirmed yet: %(count)s."),
             "partners",
             count=waiting,
+        )
+    elif older := sum(each.revision != proposal.revision for each in asked.values()):
+        yield Refusal(
+            Reason.PARTNERS_UNCONFIRMED,
+            N_("Partners that confirmed an earlier text: %(count)s. Each confirms the one that is submitted."),
+            "partners",
+            count=older,
         )
     organizations = [lead, *(model.get(Organization, each) for each in asked)]
     if any(each.status != "verified" for each in organizations):

@@ -55,6 +55,12 @@ def _put_away(proposal: Proposal, model: Model) -> None:
         raise Refusal(Reason.WRONG_STATUS, N_("This call has been put away."))
 
 
+def _all_are_in(proposal: Proposal, model: Model) -> None:
+    # Who is first to be submitted is judged beside all the others.
+    if not model.get(Call, proposal.call).is_closed:
+        raise Refusal(Reason.WRONG_STATUS, N_("The round is open still: proposals are decided once it has closed."))
+
+
 class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
     """Confirm that this proposal meets the formal conditions."""
 
@@ -70,7 +76,7 @@ class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"su
         yield EligibilityConfirmed(proposal=self.proposal)
 
 
-class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
+class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, final=True):
     """Record that this proposal does not meet the formal conditions."""
 
     proposal: ProposalId
@@ -88,8 +94,9 @@ class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """Not once the call is put away."""
+        """Once all proposals are in, and not once the call is put away."""
         _put_away(record, model)
+        _all_are_in(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """After review."""
@@ -103,8 +110,9 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """Not once the call is put away."""
+        """Once all proposals are in, and not once the call is put away."""
         _put_away(record, model)
+        _all_are_in(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Once."""
@@ -112,7 +120,9 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
             yield AwardOffered(proposal=self.proposal)
 
 
-class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned", "in_review", "recommended"}):
+class DeclineProposal(
+    Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned", "in_review", "recommended"}, final=True
+):
     """Decline this proposal."""
 
     proposal: ProposalId
@@ -123,6 +133,8 @@ class DeclineProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"retur
         """An offer is the applicants' to refuse; who was asked for changes has the time that was given for them."""
         if record.offered:
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
+        if record.status != "returned":
+            _all_are_in(record, model)
         call = model.get(Call, record.call)
         granted = call.accepts(act.at) or (record.until is not None and act.at < record.until)
         if record.status == "returned" and granted and not call.is_over:

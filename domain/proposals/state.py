@@ -138,6 +138,11 @@ class Proposal(
     def _partner(self, organization: str, partner: Partner) -> Self:
         return msgspec.structs.replace(self, partners={**self.partners, organization: partner})
 
+    @property
+    def awaits_decision(self) -> bool:
+        """Whether the officers of its call have to decide, and nobody else to answer first."""
+        return self.status in ("submitted", "in_review") or (self.status == "recommended" and not self.offered)
+
     def says(self) -> dict[str, str | bool | None]:
         """Its text and what its applicants say of its risks, as it is now."""
         risk = {name: getattr(self.risk, name) if self.risk else None for name in RISKS}
@@ -174,3 +179,16 @@ class Proposal(
 
 
 EDITABLE = {"draft", "returned"}
+
+
+class Submissions(State, kind=Kind("call"), on=(ProposalSubmitted,)):
+    """The proposals that were ever submitted for a call."""
+
+    proposals: frozenset[str] = frozenset()
+
+    def evolve(self, event: Event) -> Self:
+        """The proposals after the event."""
+        match event:
+            case ProposalSubmitted():
+                return msgspec.structs.replace(self, proposals=self.proposals | {event.proposal})
+        return self

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall, PublishResults
+from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
 from domain.core import HUB, Command
 from domain.organizations.commands import VerifyOrganization
@@ -27,6 +27,7 @@ from domain.proposals.decisions import (
     ReturnProposal,
     WithdrawProposal,
 )
+from domain.results import PublishResults
 from hub import ror
 from hub.door import Hub
 from hub.identity import READ

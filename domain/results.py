@@ -1,0 +1,45 @@
+"""Publishing a call's results, and putting it away: once each of its proposals is decided."""
+
+from collections.abc import Iterator
+
+from domain.calls.events import CallArchived, ResultsPublished
+from domain.calls.state import Call
+from domain.core import N_, Act, CallId, Command, Event, Model, Reason, Refusal, Role
+from domain.proposals.state import Proposal, Submissions
+
+
+def _all_decided(call: Call, model: Model) -> None:
+    # What its authors were asked for (changes, an answer to an offer) waits for nobody's decision here.
+    proposals = (model.get(Proposal, each) for each in sorted(model.get(Submissions, call.id).proposals))
+    if count := sum(each.awaits_decision for each in proposals):
+        raise Refusal(Reason.WRONG_STATUS, N_("Proposals that are not decided yet: %(count)s."), count=count)
+
+
+class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
+    """Publish the results of this call."""
+
+    call: CallId
+
+    @classmethod
+    def bar(cls, record: Call, model: Model, act: Act) -> None:
+        """Not while a proposal waits for a decision."""
+        _all_decided(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Once, when every proposal is decided; what was given back for changes cannot be submitted afterwards."""
+        yield ResultsPublished(call=self.call)
+
+
+class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"decided"}):
+    """Put this call away; it stays readable."""
+
+    call: CallId
+
+    @classmethod
+    def bar(cls, record: Call, model: Model, act: Act) -> None:
+        """Not while a proposal waits for a decision."""
+        _all_decided(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Once."""
+        yield CallArchived(call=self.call)
