@@ -455,6 +455,19 @@ def test_a_partner_confirms_the_text_that_is_submitted_and_no_earlier_one():
     assert given(*READY, revised, again).may(ZARINA, P)["SubmitProposal"] is None
 
 
+def test_nobody_is_asked_for_what_cannot_be_submitted_any_more():
+    draft, confirm = [*REGION, DRAFTED, INVITED], ConfirmPartner(proposal=P, organization=BISHKEK)
+    invite = InvitePartner(proposal=P, organization=KHUJAND, contribution="Data")
+    for command, by in ((confirm, AIBEK), (invite, ZARINA)):
+        given(*draft, CLOSED).when(command, by=by).refused(Reason.ROUND_NOT_OPEN)
+    # What was given back in time is confirmed, until results are out.
+    returned = [*READY, SUBMITTED, ProposalReturned(proposal=P, reason="Budget", until=NOW + 99 * SECOND), CLOSED]
+    revised = ProposalRevised(proposal=P, title="Another title")
+    given(*returned, revised).when(confirm, by=AIBEK).then(CONFIRMED)
+    over = [*returned, revised, ResultsPublished(call=CALL)]
+    given(*over).when(confirm, by=AIBEK).refused(Reason.ROUND_NOT_OPEN)
+
+
 def test_results_are_published_once_every_proposal_is_decided():
     publish, over = PublishResults(call=CALL), [CLOSED]
     decided = ResultsPublished(call=CALL)

@@ -158,12 +158,24 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
             yield new
 
 
+def _too_late(proposal: Proposal, model: Model) -> None:
+    # Nobody is asked for what cannot be submitted any more.
+    call = model.get(Call, proposal.call)
+    if call.is_over or (call.is_closed and proposal.status == "draft"):
+        raise Refusal(Reason.ROUND_NOT_OPEN, OVER if call.is_over else CLOSED)
+
+
 class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
     """Ask an organization to be a partner."""
 
     proposal: ProposalId
     organization: PartnerField
     contribution: Contribution
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not for what cannot be submitted any more."""
+        _too_late(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A verified organization, not the lead; one that declined may be asked again, and for something else."""
@@ -214,6 +226,11 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
     proposal: ProposalId
     organization: PartnerField
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not of what cannot be submitted any more."""
+        _too_late(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Each partner is confirmed by its own officer; anew, where the text was changed since."""

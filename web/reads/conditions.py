@@ -26,6 +26,8 @@ class Asker:
     """``offices("call")``: ``ANY (…)`` of the ids of the calls that the viewer has an office in."""
     person: Callable[[], str]
     """The viewer's own id; empty, as no id is, where nobody is signed in."""
+    records: Callable[[str, str], str]
+    """``records("call", "c")``: ``FROM … WHERE …`` over the records of a table that the viewer may read."""
 
 
 def partner(t: str, value: str, by: Asker) -> str:
@@ -41,12 +43,15 @@ def mine(t: str, value: str, by: Asker) -> str:
 def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award.
 
-    Who confirmed another text than the one that stands there now has not, either.
+    Who confirmed another text than the one that stands there now has not, either. Once its round has closed only what
+    was given back can be submitted, and nothing once results are out: nobody is asked then.
     """
     open = f"(p.status = 'invited' OR p.status = 'confirmed' AND p.answered_at < {t}.revised_at)"
     asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
     mine = f"p.organization = {by.offices('organization')}"
-    partner = f"{t}.status IN ({_WRITTEN}) AND EXISTS (SELECT {asked} AND {mine})"
+    waits = f"c.status IN ('published', 'open') OR c.status = 'closed' AND {t}.status = 'returned'"
+    call = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND ({waits}))"
+    partner = f"{t}.status IN ({_WRITTEN}) AND EXISTS (SELECT {asked} AND {mine}) AND {call}"
     award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
     return f"({partner} OR {award})"
 
