@@ -1,6 +1,7 @@
 """What people and programs send, made into commands; what does not fit is said in words, field by field."""
 
 import re
+import textwrap
 import typing
 import unicodedata
 from collections.abc import Mapping
@@ -133,6 +134,23 @@ def takes_empty(field: msgspec.structs.FieldInfo) -> bool:
     return True
 
 
+def _several(type: inspect.VarTupleType, value: Any) -> tuple[str, dict[str, Any]]:
+    # Which of several things does not fit, or that there are too many of them.
+    assert isinstance(type.item_type, inspect.StructType)
+    if type.max_length and len(value) > type.max_length:
+        most = {"count": type.max_length, "found": len(value)}
+        return N_("At most %(count)s of them fit; these are %(found)s."), most
+    for number, each in enumerate(value, start=1):
+        try:
+            msgspec.convert(each, type.item_type.cls, strict=False)
+        except msgspec.ValidationError:
+            parts = each.values() if isinstance(each, dict) else [each]
+            text = textwrap.shorten(": ".join(map(str, parts)), 60, placeholder=" …")
+            words = N_("Number %(number)s (“%(text)s”) needs a name of 2 to 200 characters, and 1 to 100 percent.")
+            return words, {"number": number, "text": text}
+    return N_("This does not have the form that is asked for."), {}
+
+
 def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[str, Any]]:
     asked = N_("This does not have the form that is asked for.")
     while isinstance(type, inspect.Metadata):
@@ -158,7 +176,7 @@ def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[
         case inspect.DateType():
             return N_("A date is asked for, as in 2027-03-01."), {}
         case inspect.VarTupleType() if isinstance(type.item_type, inspect.StructType):
-            return N_("Each needs a name of at least 2 characters, and a whole number of percent."), {}
+            return _several(type, value)
         case inspect.BoolType():
             return N_("Yes or no is asked for."), {}
         case inspect.LiteralType():

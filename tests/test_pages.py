@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
 
 import pytest
 
@@ -977,5 +978,51 @@ def test_a_risk_that_was_assessed_as_unacceptable_is_not_called_missing(region_d
             assert (await client.post("/do/assessRisk", data=sent)).status_code == 303
             page = (await client.get(f"/proposals/{id}")).text
             assert "What poses an unacceptable risk cannot be submitted." in page and not missing.search(page)
+
+    told(story())
+
+
+def test_which_of_several_criteria_does_not_fit_is_said(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["rahimova"])
+            form = untouched((await client.get("/do/draftCall")).text)
+            for criteria, said in (
+                ("\n".join(f"Criterion {n}: 7" for n in range(13)), "At most 12 of them fit; these are 13."),
+                (f"Excellence: 50\n{'N' * 250}: 50", "Number 2 (“"),
+                ("Excellence: 50\nImpact: fifty", "Number 2 (“Impact: fifty”) needs a name"),
+            ):
+                answer = await client.post("/do/draftCall", data=form | {"criteria": criteria})
+                assert answer.status_code == 422 and said in unescape(answer.text), criteria
+
+    told(story())
+
+
+def test_who_erases_themselves_is_told_so(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client = await as_(hub, app, person)
+            form = untouched((await client.get(f"/do/erasePerson?person={person}")).text)
+            answer = await client.post("/do/erasePerson", data=form | {"!sure": "Зарина Каримова"})
+            assert answer.status_code == 303
+            page = await client.get(answer.headers["location"])
+            assert page.status_code == 200 and "Your personal data are erased, and you are signed out." in page.text
+
+    told(story())
+
+
+def test_only_officers_of_the_center_are_offered_to_run_a_call(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            client = await as_(hub, app, people["rahimova"])
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
+            form = (await client.get(f"/do/appointCallOfficer?call={call}")).text
+            assert people["ibragimov"] in form and people["karimova"] not in form
+            # Whoever runs a call that has closed is told what to do next.
+            closes = await hub.log.pool.fetchval(f"SELECT closes_at FROM {hub.models.schema}.call WHERE id = $1", call)
+            await hub.do(CloseRound(call=call), at=closes)
+            assert "then publish the results" in (await client.get("/")).text
 
     told(story())

@@ -18,7 +18,7 @@ _CHOICES = {
     "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
         nodes { id name: title status opensAt closesAt } pageInfo { hasNextPage endCursor } } }""",
     "person": """query($after: String) { found: people(first: 100, after: $after, where: {status: [JOINED]}) {
-        nodes { id name } pageInfo { hasNextPage endCursor } } }""",
+        nodes { id name roles { role } } pageInfo { hasNextPage endCursor } } }""",
 }
 CHOSEN = {
     "organization": f"query($id: ID!) {{ one: organization(id: $id) {{ {_NAMED} }} }}",
@@ -68,13 +68,17 @@ class Choosing:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def every(self, viewer: Viewer, kind: str, chosen: str) -> tuple[Choice, ...]:
-        """All of a kind, in the order of the list; what is chosen already also where there are too many."""
+    async def every(self, viewer: Viewer, kind: str, chosen: str, role: str = "") -> tuple[Choice, ...]:
+        """All of a kind, in the order of the list; what is chosen already also where there are too many.
+
+        Of people those who have a ``role`` in the hub, where one is asked for.
+        """
         found: list[Choice] = []
         page, after = {"hasNextPage": True}, None
         while page["hasNextPage"] and len(found) < _MOST_CHOICES:
             listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
-            found += [_choice(each, viewer.language) for each in listed["nodes"]]
+            fits = (each for each in listed["nodes"] if not role or role in {held["role"] for held in each["roles"]})
+            found += [_choice(each, viewer.language) for each in fits]
             page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
         if page["hasNextPage"] and chosen and chosen not in {each.value for each in found}:
             found += await self._one(viewer, kind, chosen)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from domain.calls.commands import AppointCallOfficer
 from domain.core import COUNTRIES, N_, Command, Kind, Reason, Refusal, Role, kind_of, meta_of, record_field, sentence
 from domain.proposals.commands import UninvitePartner
 from hub.checking import choices_of, takes_empty
@@ -161,7 +162,8 @@ class Fields:
             found = await self._choosing.organizations(viewer, cls, record, given.get(f"!find.{name}", ""), chosen)
             return _Offer("find", found.choices, found)
         else:
-            choices = await self._choosing.every(viewer, kind.name, chosen)
+            role = "CENTER_OFFICER" if cls is AppointCallOfficer else ""
+            choices = await self._choosing.every(viewer, kind.name, chosen, role)
         # What tells one from another needs more room than a line of a phone.
         return _Offer("list" if len(choices) <= SHOWN else "select", choices, asked=asked)
 

@@ -157,6 +157,8 @@ class Forms:
         id, position = done["receipt"]["record"], done["receipt"]["position"]
         if cls is InvitePerson and (invited := await self._site.invited(request, viewer, id)) is not None:
             return invited
+        if cls is ErasePerson and id == viewer.person:
+            return RedirectResponse("/?erased=1", 303)
         # What everybody chose for themselves stands on their own page, and on no other.
         to = "/profile" if cls is ChooseNotices else path_of(id or "")
         return RedirectResponse(f"{to}?done={position}", 303)
@@ -226,6 +228,9 @@ class Forms:
             # Nobody writes in vain: what was sent already is answered in the form, with all that was typed.
             return self._closed(request, viewer, 403, sentence(cls.__name__), why, cls, {}, about)
         fixed = about.fixed(cls) if about else {}
+        if cls is InvitePerson:
+            # Whoever invites somebody most likely speaks with them in the language that they read here.
+            given = {"language": viewer.language, **given}
         made = await self._fields.of(viewer, cls, Filling(given, about.was if about else {}, wrong, fixed))
         if cls is VerifyOrganization and about:
             alike = await self._choosing.alike(viewer, about.names, about.country or "", about.id)

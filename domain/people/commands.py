@@ -164,10 +164,10 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A national authority is one of a country; the other roles are not."""
-        if (self.role == "national_authority") != (self.country is not None):
-            raise Refusal(
-                Reason.INVALID, N_("Name a country for a national authority, and for no other role."), "country"
-            )
+        if self.role == "national_authority" and self.country is None:
+            raise Refusal(Reason.INVALID, N_("Name the country whose national authority this is."), "country")
+        if self.role != "national_authority" and self.country is not None:
+            raise Refusal(Reason.INVALID, N_("This role is for the whole region: leave the country empty."), "country")
         if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
             yield RoleGranted(person=self.person, role=HubRole(self.role), country=self.country)
 

@@ -110,7 +110,7 @@ function drafts(form) {
   const old = localStorage.getItem(place);
   // What was sent and came back holds what was typed last.
   if (old && !("answered" in form.dataset) && !dirty) {
-    const { at, values } = JSON.parse(old);
+    const { at, values, zone } = JSON.parse(old);
     const differs = Object.entries(held()).some(([name, value]) => name in values && values[name] !== value);
     if (differs) {
       const offer = document.createElement("div");
@@ -125,6 +125,7 @@ function drafts(form) {
           else each.value = values[each.name];
         }
         for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, values);
+        clocks(form, zone);
         dirty = true;
         offer.remove();
         fields()[0]?.focus();
@@ -145,7 +146,7 @@ function drafts(form) {
     }
   }
   let waiting;
-  const remember = () => localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held() }));
+  const remember = () => localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held(), zone: form.elements["!zone"]?.value }));
   form.addEventListener("input", () => {
     dirty = JSON.stringify(held()) !== first;
     clearTimeout(waiting);
@@ -170,6 +171,17 @@ function drafts(form) {
   });
   // Whoever leaves at once, for another language say, finds the last word too.
   addEventListener("pagehide", () => dirty && remember());
+}
+
+// Times that were typed by the clocks of one zone stay what they were, whatever zone is read in since.
+function clocks(form, zone) {
+  const now = form.elements["!zone"];
+  if (!zone || !now || now.value === zone) return;
+  for (const each of form.querySelectorAll("input[type=datetime-local]")) {
+    const help = document.getElementById(`${each.name}-help`);
+    if (help) help.textContent = help.textContent.replace(now.value, zone);
+  }
+  now.value = zone;
 }
 
 // What was written into a form that is closed now can still be copied.

@@ -66,6 +66,11 @@ def i_act_for(t: str, value: str, by: Asker) -> str:
     return f"({t}.id = {by.offices('organization')})"
 
 
+def i_run(t: str, value: str, by: Asker) -> str:
+    """The viewer is an officer of the call."""
+    return f"({t}.id = {by.offices('call')})"
+
+
 def mentions(t: str, value: str, by: Asker) -> str:
     """The event mentions an id."""
     return f"EXISTS (SELECT FROM hub.tag g WHERE g.position = {t}.position AND g.tag = {value})"
@@ -82,5 +87,6 @@ def until(t: str, value: str, by: Asker) -> str:
 
 
 CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {
-    each.__name__: each for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, mentions, since, until)
+    each.__name__: each
+    for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, i_run, mentions, since, until)
 }
