@@ -160,7 +160,7 @@ class Oracle:
                 v
                 == (
                     row["id"] + "/office" in self.principals
-                    if table == "organization"
+                    if table in ("organization", "call")
                     else row["investigator"] in self.principals or row["lead"] + "/office" in self.principals
                 )
             ),
@@ -169,6 +169,14 @@ class Oracle:
                 == (
                     (
                         row["status"] in ("draft", "returned")
+                        and any(
+                            c["id"] == row["call"]
+                            and (
+                                c["status"] in ("published", "open")
+                                or (c["status"] == "closed" and row["status"] == "returned")
+                            )
+                            for c in self.readable("call")
+                        )
                         and any(
                             (
                                 p["status"] == "invited"

@@ -616,6 +616,8 @@ def test_server_sent_events_and_sockets(region_dsn):
                 socket.send_json({"type": "subscribe", "id": f"many {n}", "payload": payload})
             refused = socket.receive_json()
             assert refused["id"] == "many 50" and refused["payload"][0]["extensions"]["code"] == "BUSY"
+            for n in range(50):
+                socket.send_json({"type": "complete", "id": f"many {n}"})
             socket.send_json({"type": "ping"})
             assert socket.receive_json() == {"type": "pong"}
             socket.send_text("[" * 10_000)
