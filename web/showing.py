@@ -45,7 +45,14 @@ def moment(value: str) -> str:
 @lru_cache(4_000)
 def _moment(value: str, reader: Preferences) -> str:
     at = datetime.fromisoformat(value).astimezone(reader.tz)
-    return f"{format_date(at, 'medium', locale=_locale(reader.language))}, {at:%H:%M} {offset(at)}"
+    return f"{_dated(at, _locale(reader.language))}, {at:%H:%M} {offset(at)}"
+
+
+def _dated(day: date, locale: Locale) -> str:
+    if locale.language == "tg":
+        # Its months stand in CLDR as names alone: a date joins its year to them, as in 27 ноябри 2026.
+        return f"{day.day} {locale.months['format']['wide'][day.month].lower()}и {day.year}"
+    return format_date(day, "medium", locale=locale)
 
 
 def clock(value: str) -> str:
@@ -64,7 +71,7 @@ def offset(at: datetime) -> str:
 def day(value: str) -> str:
     """A day, or the day of an instant in the reader's time zone."""
     found = _local(value) if "T" in value else date.fromisoformat(value)
-    return format_date(found, "medium", locale=locale())
+    return _dated(found, locale())
 
 
 def relative(value: str) -> str:
@@ -214,8 +221,10 @@ def said_of(field: str, value: str | None) -> str:
             return city(value)
         case "blindness":
             return label("NOT_BLIND" if value.upper() == "OPEN" else value.upper())
-        case "kind":
+        case "kind" | "level":
             return label(value.upper())
+        case "personalData":
+            return said("yes") if value == "true" else said("no")
     return value
 
 
