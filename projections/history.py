@@ -9,7 +9,8 @@ from projections.core import AUDITORS, PUBLIC, Row
 
 
 class EntryRow(Row, table="entry", key=("position",), index=("record position",)):
-    """An event in the history of its record; ``organization`` is another record that it names.
+    """An event in the history of its record; ``organization`` is another record that it names, ``person`` somebody
+    besides who did it.
 
     Its readers are those who could read what it changed, at that time, and have been able to read its record since.
     """
@@ -17,6 +18,7 @@ class EntryRow(Row, table="entry", key=("position",), index=("record position",)
     position: int
     record: str
     organization: OrganizationId | None
+    person: PersonId | None
     type: str
     actor: PersonId
     at: datetime
@@ -41,10 +43,12 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
     Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
     record, organization = record_of(event), getattr(event, "organization", None)
+    person = getattr(event, "person", None) or getattr(event, "officer", None)
     return EntryRow(
         position=position,
         record=record,
         organization=None if organization == record else organization,
+        person=None if person in (record, actor) else person,
         type=event.type,
         actor=actor,
         at=at,

@@ -41,6 +41,7 @@ async def rows_of(hub):
     events = await hub.log.pool.fetch("SELECT position, data::text, tags, hub.leaf(e) AS leaf FROM hub.event e")
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
     found["version"] = {position: data.get("version") for position, data in found["data"].items()}
+    found["!role"] = {position: (data.get("role") or "").upper() or None for position, data in found["data"].items()}
     found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
     found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
     found["tags"] = {row["position"]: row["tags"].split() for row in events}
@@ -102,7 +103,7 @@ class Oracle:
 
     def column(self, source, name, how, type):
         if how.sql:
-            return self.rows[name][source["position"]]
+            return self.rows.get(f"!{name}", self.rows.get(name))[source["position"]]
         value = source[how.name or snake(name)]
         if isinstance(type, GraphQLEnumType) and value is not None:
             return value.upper()
