@@ -11,9 +11,10 @@ from datetime import datetime
 from domain.core import N_, Command, Event, Reason, Refusal, State
 from domain.standing import RECORDS, decide
 from hub.act import CommandAct, NeedsAlias, NeedsKey
+from hub.batch import Batch
 from hub.checking import NULL
 from hub.log import Log, Recorded
-from hub.models import Batch, Models
+from hub.models import Models
 from hub.states import Key, Missing, S, States
 from projections.history import record_of
 

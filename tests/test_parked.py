@@ -8,7 +8,7 @@ import pytest
 
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.events import ProposalRevised
-from hub import models
+from hub import batch
 from hub.door import Hub
 from hub.models import verify
 from hub.writer import Unknown
@@ -16,7 +16,7 @@ from projections.core import FoldFailed
 from projections.proposals import ProposalRow
 from tests.test_log import region, told
 
-fold = models.fold
+fold = batch.fold
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def broken(monkeypatch):
             raise FoldFailed("ProposalRevised: ValueError: of all titles, this one")
         return fold(cls, row, event, at)
 
-    monkeypatch.setattr(models, "fold", failing)
+    monkeypatch.setattr(batch, "fold", failing)
     return titles
 
 

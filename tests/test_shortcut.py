@@ -18,7 +18,7 @@ from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
 from web.asking import Asked
-from web.reads.executor import Prepared, _plain
+from web.reads.documents import Prepared, _plain
 from web.schema import schema
 
 TITLE = "query($id: ID!) { proposal(id: $id) { title } }"

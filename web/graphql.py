@@ -30,7 +30,8 @@ from web.asking import (
 )
 from web.live import Closing, Live
 from web.reads.carrying import Carrying
-from web.reads.executor import Prepared, Reads, limited, within_cost
+from web.reads.documents import Prepared, limited, within_cost
+from web.reads.executor import Reads
 from web.reads.fallback import Context, Place
 from web.reads.statement import Statement
 from web.reads.viewer import Viewer, Viewers

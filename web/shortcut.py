@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from web.asking import KEY, Asked, Malformed, asked, decoded, matches
 from web.graphql import EVENTS, Answer, Endpoint, Failed, unforeseen, wanted
 from web.preferences import accepted
-from web.reads.executor import Bound, Prepared, Recent, limited
+from web.reads.documents import Prepared, limited
+from web.reads.executor import Bound
+from web.reads.recent import Recent
 from web.reads.viewer import Look, Viewer
 
 SHORT = 100_000

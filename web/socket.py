@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from web.asking import MAX_BODY, Asked, Malformed, asked, decoded, secret_of
 from web.live import Closing
-from web.reads.executor import limited
+from web.reads.documents import limited
 from web.reads.viewer import Viewer
 
 if TYPE_CHECKING:

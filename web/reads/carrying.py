@@ -14,10 +14,11 @@ from graphql.error import located_error
 from domain.core import Command, Refusal, mutation_of, record_field
 from hub.checking import command as checked
 from hub.writer import Busy, Unknown
-from web.reads.executor import Reads, Recent
+from web.reads.executor import Reads
 from web.reads.fallback import Context, planned, read
 from web.reads.late import missing
 from web.reads.plan import Plan, written
+from web.reads.recent import Recent
 from web.reads.statement import Statement
 from web.schema.mutations import commands, plain
 

@@ -1,111 +1,29 @@
 """Runs compiled operations: documents and plans are cached, answers are kept for as long as nothing changed."""
 
 import asyncio
-import re
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 from graphql import (
-    DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLBoolean,
-    GraphQLEnumType,
     GraphQLError,
-    GraphQLID,
     GraphQLSchema,
-    GraphQLString,
-    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    get_named_type,
-    get_nullable_type,
-    parse,
-    validate,
 )
-from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
-from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from hub.door import Hub
 from hub.pool import Pool
 from web.reads.compiler import Compiler
+from web.reads.documents import Prepared, document_of, limited, shape, variables_of, within_cost
 from web.reads.plan import Plan, Values
+from web.reads.recent import Recent
 from web.reads.totals import Counting
 from web.reads.viewer import Viewer, Viewers
 
-K = TypeVar("K")
-V = TypeVar("V")
-MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
-MAX_COST_HEARD = 2_000
-"""What is asked for of each event that somebody listens to costs at most this: there may be many of them."""
 TIMEOUT = 5.0
-_PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
-FEW = 4
-"""An enum with so many values has few."""
-
-
-class Recent(Generic[K, V]):
-    """The values that were used last, as many as fit."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._total = size, 0
-        self._held: OrderedDict[K, tuple[V, int]] = OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        """The value, if it is here."""
-        if (found := self._held.get(key)) is None:
-            return None
-        self._held.move_to_end(key)
-        return found[0]
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._held
-
-    def put(self, key: K, value: V, weight: int = 1) -> None:
-        """Keep a value; the one unused for longest gives way."""
-        if (old := self._held.pop(key, None)) is not None:
-            self._total -= old[1]
-        self._held[key] = value, weight
-        self._total += weight
-        while self._total > self._size:
-            _, (_, gone) = self._held.popitem(last=False)
-            self._total -= gone
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A document that was parsed and validated; ``errors`` says what is wrong with it."""
-
-    text: str
-    document: DocumentNode | None
-    errors: tuple[GraphQLError, ...]
-    parsed: bool
-    operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
-    fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
-    plain: Mapping[str, Mapping[str, tuple[GraphQLVariableSignature, type]]] = field(default_factory=dict)
-
-    def as_they_are(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
-        """The coerced variables where coercing changes nothing: all are there, and of a plain type; else ``None``."""
-        plain = self.plain.get(operation.name.value if operation.name else "")
-        if plain is None or len(given) != len(plain):
-            return None
-        sources = {}
-        for name, (signature, cls) in plain.items():
-            value = given.get(name)
-            if type(value) is not cls:
-                return None
-            sources[name] = VariableValueSource(signature, value)
-        return VariableValues(sources, dict(given))
-
-    @cached_property
-    def introspects(self) -> bool:
-        """Whether the schema itself may be asked for."""
-        return re.search(r"__(schema|type)\b", self.text) is not None
 
 
 class Bound(NamedTuple):
@@ -117,20 +35,9 @@ class Bound(NamedTuple):
     key: Any
 
 
-def limited(code: str, message: str) -> GraphQLError:
-    """An excess: which, and how much is allowed."""
-    return GraphQLError(message, extensions={"code": code})
-
-
 def too_slow() -> GraphQLError:
     """What took too long."""
     return limited("TOO_SLOW", f"This took longer than {TIMEOUT:.0f} seconds: ask for less at once.")
-
-
-def within_cost(cost: int, most: int = MAX_COST) -> None:
-    """Refuse what would read too much, before anything is read."""
-    if cost > most:
-        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
 
 
 class Reads:
@@ -151,50 +58,18 @@ class Reads:
     def prepare(self, text: str) -> Prepared:
         """Parse and validate a document, once."""
         if (known := self._documents.get(text)) is None:
-            known = self._prepare(text)
+            known = document_of(self.schema, text)
             self._documents.put(text, known, len(text) + 1_000)
         return known
-
-    def _prepare(self, text: str) -> Prepared:
-        try:
-            document = parse(text, max_tokens=MAX_TOKENS, allow_empty_selection_sets=False)
-        except GraphQLError as error:
-            return Prepared(text, None, (error,), parsed=False)
-        except RecursionError:
-            return Prepared(text, None, (limited("TOO_DEEP", "The document is nested too deeply."),), parsed=False)
-        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        operations = {
-            d.name.value if d.name else "": d for d in document.definitions if isinstance(d, OperationDefinitionNode)
-        }
-        try:
-            errors = tuple(validate(self.schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
-            errors = errors or tuple(_excess(operations.values(), fragments))
-        except RecursionError:
-            errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
-        plain = {} if errors else {name: _plain(self.schema, each) for name, each in operations.items()}
-        every = {name: found for name, found in plain.items() if found is not None}
-        return Prepared(text, document, errors, True, operations, fragments, every)
 
     def values(
         self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any], viewer: Viewer
     ) -> Values:
         """The values of a viewer's request; raises the first ``GraphQLError``."""
-        variables = self._variables(prepared, operation, given)
+        variables = variables_of(self.schema, prepared, operation, given)
         values = Values(variables, viewer.person, viewer.principals, language=viewer.language)
         values.narrow = viewer.narrow
         return values
-
-    def _variables(
-        self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any]
-    ) -> VariableValues:
-        if (known := prepared.as_they_are(operation, given)) is not None:
-            return known
-        coerced = get_variable_values(self.schema, operation.variable_definitions or (), given, max_errors=MAX_ERRORS)
-        if isinstance(coerced, list):
-            for error in coerced:
-                error.extensions = {**(error.extensions or {}), "code": "BAD_INPUT"}
-            raise coerced[0]
-        return coerced
 
     def plan(
         self, prepared: Prepared, operation: OperationDefinitionNode, name: str, values: Values, only: str = ""
@@ -203,7 +78,7 @@ class Reads:
         assert values.variables is not None
         sources = values.variables.sources
         shapes = tuple(
-            (name, self._shape(sources[name].signature.type, value))
+            (name, shape(sources[name].signature.type, value))
             for name, value in sorted(values.variables.coerced.items())
         )
         key = prepared.text, name, shapes, only, values.narrow, values.language
@@ -235,23 +110,6 @@ class Reads:
             known = plan.lean(values)
             self._plans.put(key, known)
         return known
-
-    def _shape(self, type: Any, value: Any) -> Any:
-        # What the text of a statement depends on: which values are null, booleans (@skip), enums (the order), lists of
-        # an enum that has few (the kinds that are searched).
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, dict):
-            inner = getattr(get_named_type(type), "fields", {})
-            return tuple(
-                (name, self._shape(inner[name].type if name in inner else None, each))
-                for name, each in sorted(value.items())
-            )
-        named = get_named_type(type)
-        if isinstance(value, list):
-            few = isinstance(named, GraphQLEnumType) and len(named.values) <= FEW
-            return frozenset(value) if few else ()
-        return value if isinstance(named, GraphQLEnumType) else ""
 
     async def data(self, bound: Bound, viewer: Viewer) -> bytes:
         """The finished JSON of ``data``."""
@@ -438,18 +296,6 @@ class Reading:
         return data
 
 
-def _plain(
-    schema: GraphQLSchema, operation: OperationDefinitionNode
-) -> dict[str, tuple[GraphQLVariableSignature, type]] | None:
-    found = {}
-    for each in operation.variable_definitions or ():
-        signature = get_variable_signature(schema, each)
-        if isinstance(signature, GraphQLError) or (named := get_nullable_type(signature.type)) not in _PLAIN:
-            return None
-        found[each.variable.name.value] = signature, _PLAIN[named]
-    return found
-
-
 def _holders(data: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if isinstance(data, list):
         for each in data:
@@ -459,34 +305,3 @@ def _holders(data: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
             yield data
         elif path[0] in data:
             yield from _holders(data[path[0]], path[1:])
-
-
-def _excess(operations: Any, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[GraphQLError]:
-    for operation in operations:
-        depth, aliases = _measured(operation.selection_set, fragments, {})
-        if depth > MAX_DEPTH:
-            yield limited("TOO_DEEP", f"Fields are nested {depth} deep; at most {MAX_DEPTH} is allowed.")
-        if aliases > MAX_ALIASES:
-            yield limited("TOO_MANY_ALIASES", f"There are {aliases} aliases; at most {MAX_ALIASES} are allowed.")
-
-
-def _measured(
-    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, tuple[int, int]]
-) -> tuple[int, int]:
-    deepest, aliases = 0, 0
-    for each in selections.selections:
-        below, more = 0, 0
-        if isinstance(each, FragmentSpreadNode):
-            name = each.name.value
-            if name not in known:
-                known[name] = _measured(fragments[name].selection_set, fragments, known)
-            below, more = known[name]
-        elif isinstance(each, InlineFragmentNode):
-            below, more = _measured(each.selection_set, fragments, known)
-        elif isinstance(each, FieldNode):
-            if each.selection_set and not each.name.value.startswith("__"):
-                below, more = _measured(each.selection_set, fragments, known)
-            below += 1
-            more += each.alias is not None
-        deepest, aliases = max(deepest, below), aliases + more
-    return deepest, aliases

@@ -19,8 +19,8 @@ from domain.core import (
 )
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
+from hub.batch import Batch, RowKey
 from hub.log import Recorded
-from hub.models import Batch, RowKey
 from hub.reading import readable
 from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, Row

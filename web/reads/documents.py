@@ -1,0 +1,175 @@
+"""Documents as they are sent: parsed, validated and measured once; and the values that they are given."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLID,
+    GraphQLSchema,
+    GraphQLString,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    get_named_type,
+    get_nullable_type,
+    parse,
+    validate,
+)
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
+
+MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
+MAX_COST_HEARD = 2_000
+"""What is asked for of each event that somebody listens to costs at most this: there may be many of them."""
+_PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
+FEW = 4
+"""An enum with so many values has few."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document that was parsed and validated; ``errors`` says what is wrong with it."""
+
+    text: str
+    document: DocumentNode | None
+    errors: tuple[GraphQLError, ...]
+    parsed: bool
+    operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
+    fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
+    plain: Mapping[str, Mapping[str, tuple[GraphQLVariableSignature, type]]] = field(default_factory=dict)
+
+    def as_they_are(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
+        """The coerced variables where coercing changes nothing: all are there, and of a plain type; else ``None``."""
+        plain = self.plain.get(operation.name.value if operation.name else "")
+        if plain is None or len(given) != len(plain):
+            return None
+        sources = {}
+        for name, (signature, cls) in plain.items():
+            value = given.get(name)
+            if type(value) is not cls:
+                return None
+            sources[name] = VariableValueSource(signature, value)
+        return VariableValues(sources, dict(given))
+
+    @cached_property
+    def introspects(self) -> bool:
+        """Whether the schema itself may be asked for."""
+        return re.search(r"__(schema|type)\b", self.text) is not None
+
+
+def limited(code: str, message: str) -> GraphQLError:
+    """An excess: which, and how much is allowed."""
+    return GraphQLError(message, extensions={"code": code})
+
+
+def within_cost(cost: int, most: int = MAX_COST) -> None:
+    """Refuse what would read too much, before anything is read."""
+    if cost > most:
+        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
+
+
+def document_of(schema: GraphQLSchema, text: str) -> Prepared:
+    """A document, parsed and validated; its errors where it cannot be run."""
+    try:
+        document = parse(text, max_tokens=MAX_TOKENS, allow_empty_selection_sets=False)
+    except GraphQLError as error:
+        return Prepared(text, None, (error,), parsed=False)
+    except RecursionError:
+        return Prepared(text, None, (limited("TOO_DEEP", "The document is nested too deeply."),), parsed=False)
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    operations = {
+        d.name.value if d.name else "": d for d in document.definitions if isinstance(d, OperationDefinitionNode)
+    }
+    try:
+        errors = tuple(validate(schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
+        errors = errors or tuple(_excess(operations.values(), fragments))
+    except RecursionError:
+        errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
+    plain = {} if errors else {name: _plain(schema, each) for name, each in operations.items()}
+    every = {name: found for name, found in plain.items() if found is not None}
+    return Prepared(text, document, errors, True, operations, fragments, every)
+
+
+def variables_of(
+    schema: GraphQLSchema, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any]
+) -> VariableValues:
+    """What an operation was given, coerced; raises the first ``GraphQLError``."""
+    if (known := prepared.as_they_are(operation, given)) is not None:
+        return known
+    coerced = get_variable_values(schema, operation.variable_definitions or (), given, max_errors=MAX_ERRORS)
+    if isinstance(coerced, list):
+        for error in coerced:
+            error.extensions = {**(error.extensions or {}), "code": "BAD_INPUT"}
+        raise coerced[0]
+    return coerced
+
+
+def shape(type: Any, value: Any) -> Any:
+    """What the text of a statement depends on: which values are null, booleans (@skip), enums (the order), lists of an
+    enum that has few (the kinds that are searched).
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        inner = getattr(get_named_type(type), "fields", {})
+        return tuple(
+            (name, shape(inner[name].type if name in inner else None, each)) for name, each in sorted(value.items())
+        )
+    named = get_named_type(type)
+    if isinstance(value, list):
+        few = isinstance(named, GraphQLEnumType) and len(named.values) <= FEW
+        return frozenset(value) if few else ()
+    return value if isinstance(named, GraphQLEnumType) else ""
+
+
+def _plain(
+    schema: GraphQLSchema, operation: OperationDefinitionNode
+) -> dict[str, tuple[GraphQLVariableSignature, type]] | None:
+    found = {}
+    for each in operation.variable_definitions or ():
+        signature = get_variable_signature(schema, each)
+        if isinstance(signature, GraphQLError) or (named := get_nullable_type(signature.type)) not in _PLAIN:
+            return None
+        found[each.variable.name.value] = signature, _PLAIN[named]
+    return found
+
+
+def _excess(operations: Any, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[GraphQLError]:
+    for operation in operations:
+        depth, aliases = _measured(operation.selection_set, fragments, {})
+        if depth > MAX_DEPTH:
+            yield limited("TOO_DEEP", f"Fields are nested {depth} deep; at most {MAX_DEPTH} is allowed.")
+        if aliases > MAX_ALIASES:
+            yield limited("TOO_MANY_ALIASES", f"There are {aliases} aliases; at most {MAX_ALIASES} are allowed.")
+
+
+def _measured(
+    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, tuple[int, int]]
+) -> tuple[int, int]:
+    deepest, aliases = 0, 0
+    for each in selections.selections:
+        below, more = 0, 0
+        if isinstance(each, FragmentSpreadNode):
+            name = each.name.value
+            if name not in known:
+                known[name] = _measured(fragments[name].selection_set, fragments, known)
+            below, more = known[name]
+        elif isinstance(each, InlineFragmentNode):
+            below, more = _measured(each.selection_set, fragments, known)
+        elif isinstance(each, FieldNode):
+            if each.selection_set and not each.name.value.startswith("__"):
+                below, more = _measured(each.selection_set, fragments, known)
+            below += 1
+            more += each.alias is not None
+        deepest, aliases = max(deepest, below), aliases + more
+    return deepest, aliases
