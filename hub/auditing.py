@@ -13,14 +13,13 @@ import click
 from hub import backups, settings
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.following import lost as missing_events
-from hub.audit.mirror import Away, Forged, Mirror, Served
 from hub.audit.notes import LOG, Malformed, Signer
 from hub.audit.policy import Policy
 from hub.audit.restore import Different
 from hub.audit.restore import restore as restored
 from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
-from hub.console import address, err, failing, free_port, opened, shown
+from hub.console import address, err, failing, opened, shown
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import make_databases
@@ -183,20 +182,8 @@ def witness(name: str, folder: Path, logs: tuple[str, ...], host: str, port: int
         sys.exit(2)
 
 
-def _token(file: Path | None) -> str | None:
-    # Read anew each time: after a while it is another one.
-    if file is None:
-        return None
-    try:
-        token = file.read_bytes().decode("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise Malformed(f"{file} cannot be read, or holds no token") from None
-    if not token.isprintable() or " " in token:
-        raise Malformed(f"{file} holds no token: it has only visible ASCII characters")
-    return token
-
-
-def _pinned(file: Path | None) -> Policy:
+def pinned(file: Path | None) -> Policy:
+    """The policy that somebody has pinned, or this hub's own; a usage error where it names no log."""
     try:
         known = Policy.parse(_own_policy() if file is None else file.read_bytes().decode())
     except (OSError, UnicodeDecodeError, Malformed) as error:
@@ -206,7 +193,7 @@ def _pinned(file: Path | None) -> Policy:
     return known
 
 
-_policy = click.option(
+with_policy = click.option(
     "--policy",
     "policy_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -215,103 +202,8 @@ _policy = click.option(
 
 
 @click.command()
-@click.argument("url")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@_policy
-@click.option(
-    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds an auditor's token."
-)
-@click.option(
-    "--every", default=5.0, show_default=True, type=click.FloatRange(0.1, 86_400), help="Seconds between looks."
-)
-@click.option("--once", is_flag=True, help="Take over what there is, then end.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Serve the log at this port too.")
-@click.option(
-    "--readers",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Who may read entries here: a file with the SHA-256 of one token to a line.",
-)
-def mirror(
-    url: str,
-    folder: Path,
-    policy_path: Path | None,
-    token_file: Path | None,
-    every: float,
-    once: bool,
-    host: str,
-    port: int | None,
-    readers: Path | None,
-) -> None:
-    """Mirror the log at URL in FOLDER: verify as it grows, keep every byte, and serve it at the same addresses.
-
-    Exit code 1 means that the hub serves what it has not signed, or rewrote what was mirrored; evidence is in FOLDER.
-    What was verified before is served on until the mirror is ended, and nothing new is taken over.
-    """
-    known = _pinned(policy_path)
-    listed = frozenset(readers.read_text(errors="replace").split()) if readers else frozenset()
-    following = Mirror(url, folder, known, lambda: _token(token_file))
-    if port is not None:
-        free_port(host, port)
-    try:
-        sys.exit(asyncio.run(_mirrored(following, every, once, host, port, listed)))
-    except KeyboardInterrupt:
-        sys.exit(1 if following.forged or following.strange else 0)
-
-
-STRANGE = "The hub serves other personal values than the events name, by their digests: {}."
-
-
-async def _mirrored(
-    following: Mirror, every: float, once: bool, host: str, port: int | None, readers: frozenset[str]
-) -> int:
-    serving = None
-    if port is not None and not once:
-        import uvicorn
-
-        app = Served(following.copy, readers).application()
-        config = uvicorn.Config(app, host, port, log_level="warning", access_log=False, server_header=False)
-        serving = asyncio.create_task(uvicorn.Server(config).serve())
-        err.print(f"The mirror is open at http://{host}:{port}/log — Ctrl-C ends it")
-    said, code, named = "", 0, set[str]()
-    try:
-        while serving is None or not serving.done():
-            try:
-                new, size = await following.step()
-                if new or said or once:
-                    _say(f"{new:,} new events; {size:,} are here and verified.")
-                if following.strange - named:
-                    _say(STRANGE.format(", ".join(sorted(following.strange - named))))
-                named, said, code = set(following.strange), "", 1 if following.strange else 0
-            except (Away, Malformed, OSError) as error:
-                if str(error) != said:
-                    said = str(error)
-                    _say(said)
-                code = 3
-            except Forged as error:
-                _say(str(error))
-                if serving is not None:
-                    # What was verified before is what others need now.
-                    await serving
-                return 1
-            if once:
-                return code
-            if serving is None:
-                await asyncio.sleep(every)
-            else:
-                await asyncio.wait([serving], timeout=every)
-        return code
-    finally:
-        await following.close()
-
-
-def _say(text: str) -> None:
-    err.print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}  {text}")
-
-
-@click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@_policy
+@with_policy
 def restore(folder: Path, policy_path: Path | None) -> None:
     """Bring a hub back from the FOLDER of a backup, or of a mirror; read models are made anew. Stop the hub before.
 
@@ -324,7 +216,7 @@ def restore(folder: Path, policy_path: Path | None) -> None:
         raise click.UsageError("--policy is for a mirror, and this is a backup.")
     if not backups.is_backup(folder) and not (folder / "checkpoint").exists():
         raise click.UsageError(f"{folder} is the folder of neither a backup nor a mirror.")
-    known = None if backups.is_backup(folder) else _pinned(policy_path)
+    known = None if backups.is_backup(folder) else pinned(policy_path)
 
     async def story(dsn: str) -> tuple[str, int, str]:
         if known is None:

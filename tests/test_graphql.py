@@ -10,8 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
-from domain.proposals.commands import AssessRisk, DraftProposal, InvitePartner, ReviseProposal
+from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
+from domain.proposals.partners import InvitePartner
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.schema.mutations import commands
@@ -901,5 +902,16 @@ def test_an_error_repeats_no_more_of_what_was_sent_than_is_known_again(region_ds
             answer = await (await client()).answer(query.replace("%", huge), **sent)
             message = answer.json()["errors"][0]["message"]
             assert len(answer.content) < 2_000 and "XXX" in message and message.endswith(ends), answer.text[:300]
+
+    told(story())
+
+
+@pytest.mark.parametrize(("variables", "said"), [({"first": True}, "true"), ({}, "null")])
+def test_an_error_speaks_of_values_as_json_writes_them(region_dsn, variables, said):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            query = "query($first: Int!) { organizations(first: $first) { totalCount } }"
+            message = (await (await client()).answer(query, **variables)).json()["errors"][0]["message"]
+            assert said in message and not any(each in message for each in ("True", "None")), message
 
     told(story())

@@ -30,8 +30,9 @@ from domain.organizations.commands import (
 from domain.organizations.offices import AppointOfficer
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
-from domain.proposals.commands import AssessRisk, DraftProposal, InvitePartner, ReviseProposal
+from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
+from domain.proposals.partners import InvitePartner
 from hub.door import Hub
 from hub.log import Log
 from hub.models import verify

@@ -8,15 +8,9 @@ from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer
 from domain.people.commands import ChooseNotices, InvitePerson, JoinHub
-from domain.proposals.commands import (
-    ConfirmPartner,
-    DeclinePartner,
-    DraftProposal,
-    InvitePartner,
-    ReviseProposal,
-    UninvitePartner,
-)
+from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import ConfirmEligibility, FindIneligible, OfferAward, RecommendProposal
+from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from tests.test_log import region, told
 from tests.test_mailing import FROM, body, kept, mailed, noted
 from tests.web import BASE, people_of, serving

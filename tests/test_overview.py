@@ -12,7 +12,8 @@ from domain.calls.events import Criterion
 from domain.core import Refusal, refuse
 from domain.organizations.commands import ImportOrganization
 from domain.people.commands import GrantRole
-from domain.proposals.commands import ConfirmPartner, InvitePartner, ReviseProposal
+from domain.proposals.commands import ReviseProposal
+from domain.proposals.partners import ConfirmPartner, InvitePartner
 from hub.door import Hub
 from tests.test_graphql import draft_of
 from tests.test_log import told

@@ -12,8 +12,9 @@ from domain.calls.events import Criterion
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole
-from domain.proposals.commands import AssessRisk, ConfirmPartner, InvitePartner, ReviseProposal, UninvitePartner
+from domain.proposals.commands import AssessRisk, ReviseProposal
 from domain.proposals.decisions import DeclineProposal, FindIneligible, OfferAward, WithdrawProposal
+from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePartner
 from hub.act import new_id
 from tests.test_graphql import draft_of
 from tests.test_log import told

@@ -22,16 +22,7 @@ from domain.people.events import (
     RoleGranted,
     RoleRevoked,
 )
-from domain.proposals.commands import (
-    AssessRisk,
-    ConfirmPartner,
-    DeclinePartner,
-    DraftProposal,
-    InvitePartner,
-    ReviseProposal,
-    SubmitProposal,
-    UninvitePartner,
-)
+from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import (
     AcceptAward,
     ConfirmEligibility,
@@ -62,6 +53,7 @@ from domain.proposals.events import (
     ProposalWithdrawn,
     RiskAssessed,
 )
+from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from domain.proposals.state import Proposal
 from domain.results import ArchiveCall, PublishResults
 from tests.region import (

@@ -12,7 +12,8 @@ from domain.organizations.commands import RegisterOrganization, SuspendOrganizat
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole, RevokeRole
-from domain.proposals.commands import DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
+from domain.proposals.commands import DraftProposal, ReviseProposal
+from domain.proposals.partners import InvitePartner, UninvitePartner
 from domain.seals.commands import SealedModel, SealReadModels
 from hub.door import Hub
 from hub.models import verify

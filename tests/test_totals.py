@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from graphql import GraphQLObjectType, get_named_type
 
-from domain.proposals.commands import ConfirmPartner, DraftProposal, InvitePartner, ReviseProposal, UninvitePartner
+from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.events import ProposalWithdrawn
+from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePartner
 from hub.tables import TABLES
 from projections.core import FoldFailed, fold
 from projections.proposals import ProposalRow

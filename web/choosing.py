@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from domain.core import N_, Command
-from domain.proposals.commands import InvitePartner, UninvitePartner
+from domain.proposals.partners import InvitePartner, UninvitePartner
 from projections.words import LOOKED_FOR, words
 from web.reads.viewer import Viewer
 from web.showing import city, country, moment, named

@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from domain.calls.commands import AppointCallOfficer
 from domain.core import COUNTRIES, N_, Command, Kind, Reason, Refusal, Role, kind_of, meta_of, record_field, sentence
-from domain.proposals.commands import UninvitePartner
+from domain.proposals.partners import UninvitePartner
 from hub.checking import choices_of, takes_empty
 from web import inputs
 from web.choosing import CHOSEN, SHOWN, Choice, Choosing, Found

@@ -1,10 +1,7 @@
 """GraphQL over HTTP: queries, mutations, and subscriptions over server-sent events and ``graphql-transport-ws``."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
-from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -15,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
+from web.answers import EVENTS, JSON, RESPONSE, Answer, response_of, told, unforeseen, wanted
 from web.asking import (
     KEY,
     MAX_BODY,
@@ -23,7 +21,6 @@ from web.asking import (
     asked,
     cookie_of,
     decoded,
-    etag,
     from_elsewhere,
     matches,
     secret_of,
@@ -38,7 +35,6 @@ from web.reads.viewer import Viewer, Viewers
 from web.schema import published
 from web.socket import Socket
 
-RESPONSE, JSON, EVENTS = "application/graphql-response+json", "application/json", "text/event-stream"
 UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
 """What PostgreSQL's client raises for a value that no column can hold."""
 AWAY = (
@@ -49,34 +45,6 @@ AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
 )
 """What it raises while there is no server, or one without room, or one that lets the hub in no more."""
-NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-Control": "private, no-cache"}
-"""What caches are told: whose an answer is, and that it has to be asked for again."""
-
-
-@dataclass
-class Answer:
-    """What an operation gave: ``data`` as bytes where it was compiled; ``reads`` where it changed nothing."""
-
-    data: bytes | None
-    errors: list[dict[str, Any]]
-    extensions: dict[str, Any]
-    began: bool = True
-    reads: bool = False
-
-    def body(self) -> bytes:
-        """The JSON of the response."""
-        parts = []
-        if self.errors:
-            parts.append(b'"errors":' + msgspec.json.encode(self.errors))
-        if self.began:
-            parts.append(b'"data":' + (self.data or b"null"))
-        if self.extensions:
-            parts.append(b'"extensions":' + msgspec.json.encode(self.extensions))
-        return b"{" + b",".join(parts) + b"}"
-
-
-SAID = 1_000
-"""Characters that an error says, about: some of them repeat what was sent."""
 
 
 class Endpoint:
@@ -136,14 +104,14 @@ class Endpoint:
         try:
             context = self.context(ask, viewer, secret, key)
         except Failed as failed:
-            return Answer(None, [_told(error) for error in failed.errors], {}, began=False)
+            return Answer(None, [told(error) for error in failed.errors], {}, began=False)
         kind = context.operation.operation
         if reading and kind != OperationType.QUERY:
             error = limited("METHOD", "Only queries may be sent with GET: send this with POST.")
-            return Answer(None, [_told(error)], {"status": 405}, began=False)
+            return Answer(None, [told(error)], {"status": 405}, began=False)
         if kind == OperationType.SUBSCRIPTION:
             error = limited("TRANSPORT", "Subscriptions are sent as text/event-stream, or over graphql-transport-ws.")
-            return Answer(None, [_told(error)], {}, began=False)
+            return Answer(None, [told(error)], {}, began=False)
         try:
             if kind == OperationType.QUERY and self._introspects(context):
                 within_cost(self._cost_of_roots(context))
@@ -163,7 +131,7 @@ class Endpoint:
     @staticmethod
     def failed(error: GraphQLError) -> Answer:
         """What an operation gave that was begun, and failed."""
-        return Answer(None, [_told(error)], {})
+        return Answer(None, [told(error)], {})
 
     def _fault(self, error: Exception, path: GraphQLError | None = None) -> GraphQLError:
         # What an error that is none of the schema's own becomes for whoever asked: their value, or our fault.
@@ -210,9 +178,9 @@ class Endpoint:
     def _safe(self, error: GraphQLError) -> dict[str, Any]:
         original = error.original_error
         if original is not None and not isinstance(original, GraphQLError):
-            told = _told(self._fault(original, error))
-            return {**told, "extensions": {**(error.extensions or {}), **told["extensions"]}}
-        return _told(error)
+            fault = told(self._fault(original, error))
+            return {**fault, "extensions": {**(error.extensions or {}), **fault["extensions"]}}
+        return told(error)
 
     async def http(self, request: Request) -> Response:
         """``/graphql``."""
@@ -242,25 +210,8 @@ class Endpoint:
         answer = await self.run(ask, viewer, secret, key, reading=request.method != "POST")
         return self._responded(request, answer, media)
 
-    @staticmethod
-    def written(answer: Answer, media: str) -> tuple[int, dict[str, str], bytes]:
-        """The status, the headers and the body that say what an operation gave."""
-        status = answer.extensions.pop("status", 0)
-        codes = {each.get("extensions", {}).get("code") for each in answer.errors}
-        headers = {"Content-Type": f"{media}; charset=utf-8", **NEGOTIATED}
-        if status == 405:
-            headers["Allow"] = "POST"
-        if codes & {"BUSY", "UNKNOWN"}:
-            status, headers["Retry-After"] = 503, "1"
-        elif not status:
-            status = 400 if not answer.began and media == RESPONSE else 200
-        body = answer.body()
-        if status == 200 and answer.reads and not answer.errors:
-            headers["ETag"] = etag(body)
-        return status, headers, body
-
     def _responded(self, request: Request, answer: Answer, media: str) -> Response:
-        status, headers, body = self.written(answer, media)
+        status, headers, body = response_of(answer, media)
         if "ETag" in headers and matches(request.headers.get("if-none-match", ""), headers["ETag"]):
             del headers["Content-Type"]
             return Response(None, 304, headers)
@@ -319,7 +270,7 @@ class Endpoint:
             if isinstance(stream, ExecutionResult):
                 raise Failed(stream.errors or ())
         except Failed as failed:
-            yield Answer(None, [_told(error) for error in failed.errors], {}, began=False).body()
+            yield Answer(None, [told(error) for error in failed.errors], {}, began=False).body()
             return
         try:
             async for result in stream:
@@ -329,11 +280,11 @@ class Endpoint:
                     context.place.told = context.place.position
                 yield Answer(msgspec.json.encode(result.data), errors, {}).body()
         except GraphQLError as error:
-            yield Answer(None, [_told(error)], {}, began=False).body()
+            yield Answer(None, [told(error)], {}, began=False).body()
         except Closing:
             raise
         except Exception as error:
-            yield Answer(None, [_told(self._fault(error))], {}, began=False).body()
+            yield Answer(None, [told(self._fault(error))], {}, began=False).body()
         finally:
             await stream.aclose()
 
@@ -352,8 +303,8 @@ class Endpoint:
                     yield b":\n\n"
                     continue
                 try:
-                    told = b"event: next\ndata: " + waiting.result() + b"\n\n"
-                    yield told if place.told is None else b"id: %d\n" % place.told + told
+                    said = b"event: next\ndata: " + waiting.result() + b"\n\n"
+                    yield said if place.told is None else b"id: %d\n" % place.told + said
                 except StopAsyncIteration:
                     yield b"event: complete\ndata:\n\n"
                     return
@@ -399,37 +350,3 @@ def _heard(last: str) -> int | None:
     if not (last.isascii() and last.isdecimal() and len(last) <= 18):
         raise Malformed("Last-Event-ID is the id of an event of this stream: a position of the log.")
     return int(last)
-
-
-@lru_cache(1_000)
-def wanted(accept: str) -> str:
-    """What is liked best of what there is, or else asked for first; who asks for nothing in particular gets JSON."""
-    liked = ((_quality(each), each.partition(";")[0].strip().lower()) for each in accept.split(","))
-    kinds = [kind for much, kind in sorted(liked, key=lambda each: -each[0]) if much > 0]
-    for kind in kinds:
-        if kind in (RESPONSE, JSON, EVENTS):
-            return kind
-    return RESPONSE if any(kind in ("application/*", "*/*") for kind in kinds) and accept != "*/*" else JSON
-
-
-def _quality(each: str) -> float:
-    found = re.search(r";\s*q=([01](?:\.\d{0,3})?)\s*(?:;|$)", each)
-    return float(found[1]) if found else 1.0
-
-
-def _told(error: GraphQLError) -> dict[str, Any]:
-    told = error.formatted
-    code = "INVALID_DOCUMENT" if not told.get("extensions") else None
-    extensions = {**(told.get("extensions") or {}), **({"code": code} if code else {})}
-    return {**told, "message": _short(told["message"]), "extensions": extensions}
-
-
-def _short(message: str) -> str:
-    # What was sent is repeated so far as whoever sent it knows it again; how the message ends says what is wrong.
-    return message if len(message) <= SAID else f"{message[: SAID // 2]} … {message[-SAID // 2 :]}"
-
-
-def unforeseen(error: GraphQLError | None = None) -> GraphQLError:
-    """What is told of a fault of the hub's own."""
-    message = "This went wrong on the hub's side; nothing was lost. Try again, and tell the Center if it stays."
-    return GraphQLError(message, path=error.path if error else None, extensions={"code": "INTERNAL"})

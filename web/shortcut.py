@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from graphql import GraphQLError, OperationDefinitionNode, OperationType
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.answers import EVENTS, Answer, response_of, unforeseen, wanted
 from web.asking import KEY, Asked, Malformed, asked, decoded, matches
-from web.graphql import EVENTS, Answer, Endpoint, Failed, unforeseen, wanted
+from web.graphql import Endpoint, Failed
 from web.preferences import accepted
 from web.reads.documents import Prepared, limited
 from web.reads.executor import Bound
@@ -285,7 +286,7 @@ class Shortcut:
         return bound
 
     def _written(self, answer: Answer, media: str) -> Response:
-        status, headers, body = self.endpoint.written(answer, media)
+        status, headers, body = response_of(answer, media)
         tag = headers.pop("ETag", "")
         own = [(b"content-length", b"%d" % len(body))]
         if tag:

@@ -1,5 +1,5 @@
 """Joint proposals: drafted, confirmed by every partner, submitted, returned, recommended, awarded."""
 
-from domain.proposals import commands, decisions
+from domain.proposals import commands, decisions, partners
 
-__all__ = ["commands", "decisions"]
+__all__ = ["commands", "decisions", "partners"]

@@ -16,7 +16,7 @@ from domain.organizations.commands import VerifyOrganization
 from domain.organizations.offices import AppointOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
-from domain.proposals.commands import AssessRisk, ConfirmPartner, DraftProposal, InvitePartner, SubmitProposal
+from domain.proposals.commands import AssessRisk, DraftProposal, SubmitProposal
 from domain.proposals.decisions import (
     AcceptAward,
     ConfirmEligibility,
@@ -27,6 +27,7 @@ from domain.proposals.decisions import (
     ReturnProposal,
     WithdrawProposal,
 )
+from domain.proposals.partners import ConfirmPartner, InvitePartner
 from domain.results import PublishResults
 from hub import ror
 from hub.door import Hub

@@ -1,0 +1,128 @@
+"""Who takes part in a proposal: asked by its applicants, confirmed by each partner's own officer."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.calls.state import Call
+from domain.core import N_, Act, Command, Event, Model, OrganizationId, ProposalId, Reason, Reason_, Refusal, Role
+from domain.organizations.state import Organization
+from domain.proposals.commands import CLOSED, OVER
+from domain.proposals.events import PartnerConfirmed, PartnerDeclined, PartnerInvited, PartnerUninvited
+from domain.proposals.state import EDITABLE, Partner, Proposal
+
+Contribution = Annotated[
+    str,
+    Meta(
+        min_length=3,
+        max_length=2_000,
+        title=N_("Contribution"),
+        description=N_("What this organization would do, in a sentence or two."),
+        extra_json_schema={"widget": "textarea"},
+    ),
+]
+PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
+
+
+def _too_late(proposal: Proposal, model: Model) -> None:
+    # Nobody is asked for what cannot be submitted any more.
+    call = model.get(Call, proposal.call)
+    if call.is_over or (call.is_closed and proposal.status == "draft"):
+        raise Refusal(Reason.ROUND_NOT_OPEN, OVER if call.is_over else CLOSED)
+
+
+class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
+    """Ask an organization to be a partner."""
+
+    proposal: ProposalId
+    organization: PartnerField
+    contribution: Contribution
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not for what cannot be submitted any more."""
+        _too_late(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """A verified organization, not the lead; one that declined may be asked again, and for something else."""
+        proposal = model.get(Proposal, self.proposal)
+        organization = model.get(Organization, self.organization)
+        if self.organization == proposal.lead:
+            raise Refusal(Reason.INVALID, N_("The lead organization is no partner of its own."), "organization")
+        if organization.status != "verified":
+            raise Refusal(Reason.NOT_VERIFIED, N_("This organization has not been verified yet."), "organization")
+        partner = proposal.partners.get(self.organization)
+        if partner and partner.status != "declined":
+            if partner.contribution == self.contribution:
+                return
+            message = N_(
+                "It was asked already, for this: “%(contribution)s”. To ask for something else, take that back first."
+            )
+            asked = textwrap.shorten(partner.contribution, 200, placeholder=" …")
+            raise Refusal(Reason.WRONG_STATUS, message, "organization", contribution=asked)
+        if len(proposal.partners) >= 50 and partner is None:
+            raise Refusal(Reason.TOO_LARGE, N_("A proposal has at most 50 partners."), "organization")
+        yield PartnerInvited(
+            proposal=self.proposal,
+            organization=self.organization,
+            contribution=self.contribution,
+            country=organization.country,
+        )
+
+
+class UninvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
+    """Take back the invitation of a partner."""
+
+    proposal: ProposalId
+    organization: PartnerField
+
+    @classmethod
+    def idle(cls, record: Proposal) -> bool:
+        """Where nobody was asked."""
+        return not record.partners
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Whatever it has answered; whoever was never asked stays so."""
+        if self.organization in model.get(Proposal, self.proposal).partners:
+            yield PartnerUninvited(proposal=self.proposal, organization=self.organization)
+
+
+class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
+    """Confirm that your organization takes part in this proposal."""
+
+    proposal: ProposalId
+    organization: PartnerField
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not of what cannot be submitted any more."""
+        _too_late(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Each partner is confirmed by its own officer; anew, where the text was changed since."""
+        partner = _asked(model, self.proposal, self.organization)
+        if partner.status != "confirmed" or partner.revision != model.get(Proposal, self.proposal).revision:
+            yield PartnerConfirmed(proposal=self.proposal, organization=self.organization)
+
+
+class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
+    """Say that your organization does not take part. You read it until the invitation is taken back."""
+
+    proposal: ProposalId
+    organization: PartnerField
+    reason: Reason_
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """A confirmation may be taken back until the proposal is submitted."""
+        partner = _asked(model, self.proposal, self.organization)
+        if partner.status != "declined":
+            yield PartnerDeclined(proposal=self.proposal, organization=self.organization, reason=self.reason)
+
+
+def _asked(model: Model, proposal: str, organization: str) -> Partner:
+    partner = model.get(Proposal, proposal).partners.get(organization)
+    if partner is None:
+        raise Refusal(Reason.NOT_FOUND, N_("This organization was not asked to be a partner."), "organization")
+    return partner

@@ -1,0 +1,99 @@
+"""``hub doctor``: how the hub is."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from hub.audit import following
+from hub.audit.notes import Malformed
+from hub.backups import Unfit, key_in, last_backup
+from hub.console import opened
+from hub.door import Hub
+from hub.mail import Mail
+from hub.persons import unreadable
+from hub.postgres import default_home
+from hub.settings import policy_file
+from hub.tables import digest
+
+MAILING = ("as it should", "no server is named: links are handed over")
+SEALING, RESTING = "as it should", "not now: the hub is not being served"
+
+
+async def _mail(hub: Hub) -> str:
+    # Why invitations wait, or that they do not.
+    if Mail.told() is None:
+        return MAILING[1]
+    return str(await hub.log.pool.fetchval("SELECT max(trouble) FROM hub.mailing") or MAILING[0])
+
+
+async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
+    # Why nothing is sealed, or that it is.
+    if said := state["stopped"] or await following.lost(hub, default_home()):
+        return str(said)
+    try:
+        following.policy_of(policy_file())
+        if state["key"] not in (None, key_in(default_home())):
+            return f"{default_home() / 'log.key'} is not the key that seals this log: bring it back from a backup"
+    except (Malformed, OSError, Unfit) as error:
+        return f"{policy_file()}: {error}" if isinstance(error, Malformed) else str(error)
+    if not state["followed"]:
+        return RESTING
+    waits = state["waits_since"]
+    if waits is not None and datetime.now(UTC) - waits > timedelta(minutes=1):
+        since = f"since {waits:%Y-%m-%d %H:%M} UTC"
+        return f"no quorum of witnesses has cosigned {since}: the newest {state['waiting']:,} events are signed only"
+    return SEALING
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(str(each) for each in value) or "none"
+    return str(value)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def doctor(as_json: bool) -> None:
+    """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
+
+    Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
+    sealed or mailed any more, or where names of people cannot be read, as after the keys' own database was lost.
+    """
+
+    async def story(hub: Hub) -> dict[str, Any]:
+        parked = await hub.log.pool.fetch(f"SELECT * FROM {hub.models.schema}.parked ORDER BY position")
+        head = await hub.log.head()
+        at = await hub.log.pool.fetchval(f"SELECT at FROM {hub.models.schema}.position")
+        others = await hub.log.pool.fetch(
+            "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1 ORDER BY 1", hub.models.schema
+        )
+        sealing = await following.state(hub.log.pool)
+        return {
+            "version": version("central-asia-ai-hub"),
+            "engine": await hub.log.pool.fetchval("SELECT version()"),
+            "head": head,
+            "read models": digest(),
+            "behind by": {"read models": head - at, "tree": head - sealing["tree"], "seals": head - sealing["sealed"]},
+            "sealing": await _sealing(hub, sealing),
+            "witnesses": sealing["asked"] or "none is asked: the hub seals alone",
+            "witnesses complain": sealing["troubles"],
+            "read models of other versions": [row["nspname"] for row in others],
+            "parked": [dict(row) for row in parked],
+            "names that cannot be read": await unreadable(hub),
+            "mail": await _mail(hub),
+            "last backup": last_backup(default_home()),
+        }
+
+    found = opened(story)
+    stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
+        for name, value in found.items():
+            click.echo(f"{name:>30}  {_listed(value)}")
+    sys.exit(1 if found["parked"] or found["names that cannot be read"] or stopped else 0)
