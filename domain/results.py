@@ -10,7 +10,7 @@ from domain.proposals.state import Proposal, Submissions
 
 def _all_decided(call: Call, model: Model) -> None:
     # What its authors were asked for (changes, an answer to an offer) waits for nobody's decision here.
-    proposals = (model.get(Proposal, each) for each in sorted(model.get(Submissions, call.id).proposals))
+    proposals = model.every(Proposal, sorted(model.get(Submissions, call.id).proposals))
     if count := sum(each.awaits_decision for each in proposals):
         raise Refusal(Reason.WRONG_STATUS, N_("Proposals that are not decided yet: %(count)s."), count=count)
 

@@ -31,7 +31,7 @@ from hub.vault import DESTROYED, Vault
 from hub.writer import Writer
 
 T = TypeVar("T")
-_ROUNDS, _EXCHANGES = 100, 60
+_ROUNDS, _EXCHANGES, _AT_ONCE = 100, 60, 4
 _log = logging.getLogger("hub")
 
 
@@ -215,10 +215,14 @@ class Hub:
             try:
                 return think(model), model.read
             except Missing as missing:
-                while not self.writer.adopt(missing.key, *await self.states.load(missing.key)):
-                    pass
+                for n in range(0, len(missing.keys), _AT_ONCE):
+                    await asyncio.gather(*map(self._adopt, missing.keys[n : n + _AT_ONCE]))
             except (NeedsKey, NeedsAlias) as need:
                 await act.fetch(need, self.vault)
+
+    async def _adopt(self, key: Key) -> None:
+        while not self.writer.adopt(key, *await self.states.load(key)):
+            pass
 
     def _held(self, key: Key) -> State:
         if (held := self.states.get(key)) is None:

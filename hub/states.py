@@ -13,11 +13,11 @@ Key = tuple[type[State], str]
 
 
 class Missing(Exception):
-    """A decision needs a state that is not in memory."""
+    """A decision needs states that are not in memory."""
 
-    def __init__(self, key: Key) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, *keys: Key) -> None:
+        super().__init__(*keys)
+        self.keys = keys
 
 
 def _kind_of_tag(tag: str) -> str:

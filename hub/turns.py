@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -49,6 +49,18 @@ class Tracking:
         if key not in self.read:
             self.read[key] = self._find(key)
         return self.read[key]  # type: ignore[return-value]
+
+    def every(self, state: type[S], ids: Iterable[str]) -> list[S]:
+        """The states of these entities; raises one ``Missing`` for all that are not in memory."""
+        found, missing = [], list[Key]()
+        for id in ids:
+            try:
+                found.append(self.get(state, id))
+            except Missing as each:
+                missing += each.keys
+        if missing:
+            raise Missing(*missing)
+        return found
 
 
 @dataclass(eq=False)

@@ -50,6 +50,9 @@ class StoryModel:
                 found = found.evolve(event)
         return found
 
+    def every(self, state: type[State], ids: Iterable[str]) -> list[State]:
+        return [self.get(state, id) for id in ids]
+
 
 class Outcome:
     def __init__(self, events: list[Event], refusal: Refusal | None) -> None:

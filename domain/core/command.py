@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -25,6 +25,10 @@ class Model(Protocol):
 
     def get(self, state: type[S], id: str) -> S:
         """The state of the entity ``id``; an absent one has an empty status."""
+        ...
+
+    def every(self, state: type[S], ids: Iterable[str]) -> list[S]:
+        """The states of these entities, of which there may be many."""
         ...
 
 
