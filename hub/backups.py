@@ -148,7 +148,9 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             (home / name).unlink(missing_ok=True)
         await _on(dsn, lambda db: db.execute("DROP SCHEMA IF EXISTS hub CASCADE"))
         if await _on(keys_of(dsn), lambda db: db.fetchval(_BEGUN)):
-            await _on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS key, pepper, alias, restoring"))
+            await _on(
+                keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS key, pepper, alias, erasing, restoring")
+            )
         raise
 
 

@@ -48,6 +48,7 @@ class Hub:
     credentials: Credentials
     _keys: Pool
     _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
+    _unswept: str = ""
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -263,9 +264,13 @@ class Hub:
             await swept(keys, DESTROYED)
             await log_ended(keys)
             await self.vault.finished(people)
-        except (TimeoutError, asyncpg.PostgresError, OSError) as error:
+            self._unswept = ""
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             # Nobody reads them any more; their last bytes go once nobody reads from before, as a backup does.
-            _log.warning("an erasure is finished later: %s", str(error) or type(error).__name__)
+            said = str(error) or "somebody still reads from before it"
+            if said != self._unswept:
+                _log.warning("an erasure is finished later: %s", said)
+            self._unswept = said
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

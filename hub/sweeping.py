@@ -8,8 +8,11 @@ import asyncpg
 
 PATIENCE = 2.0
 """Seconds to wait for whoever still reads what was deleted: their snapshot keeps it."""
-_OLDER = """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-            AND age(backend_xmin) > age($1::text::xid))"""
+_OLDER = """SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::text::xid8
+    OR EXISTS (SELECT FROM pg_stat_activity WHERE coalesce(datname, current_database()) = current_database()
+               AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid8::xid))
+    OR EXISTS (SELECT FROM pg_replication_slots WHERE age(xmin) > age($1::text::xid8::xid))"""
+"""Whether anything that runs, reads or replicates is older than a transaction: what was deleted before it is kept."""
 _log = logging.getLogger("hub")
 
 
@@ -17,18 +20,21 @@ async def swept(dsn: str, tables: Sequence[str]) -> None:
     """Write these tables anew, without what was deleted in them before.
 
     Raises ``TimeoutError`` or ``asyncpg.LockNotAvailableError`` while somebody reads on for long, as a backup does:
-    then it is tried again later.
+    then it is tried again later; and ``PermissionError`` where the tables are somebody else's.
     """
     db = await asyncpg.connect(dsn)
     try:
-        now = await db.fetchval("SELECT pg_current_xact_id()::xid::text")
+        now = await db.fetchval("SELECT pg_current_xact_id()::text")
         async with asyncio.timeout(PATIENCE):
             while await db.fetchval(_OLDER, now):
                 await asyncio.sleep(0.01)
         # Whoever waits for this lock holds up everybody behind: not for long.
         await db.execute("SET lock_timeout = '500ms'")
         for table in tables:
+            before = await db.fetchval("SELECT pg_relation_filenode($1::regclass)", table)
             await db.execute(f"VACUUM (FULL) {table}")
+            if await db.fetchval("SELECT pg_relation_filenode($1::regclass)", table) == before:
+                raise PermissionError(f"the table {table} is not the hub's own: it cannot be written anew")
     finally:
         await db.close()
 

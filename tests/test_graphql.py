@@ -498,6 +498,8 @@ def test_a_refusal_shows_the_record_as_it_is_now(region_dsn):
             }
             answer = (await (await client(people[stranger])).data(revise, id=id))["reviseProposal"]
             assert answer == {"refusal": {"code": "NOT_PERMITTED"}, "proposal": None}
+            whole = (await (await client(people["karimova"])).answer(revise, id="a\0b")).json()
+            assert "errors" not in whole and whole["data"]["reviseProposal"]["proposal"] is None
 
     told(story())
 

@@ -456,6 +456,7 @@ def test_nobody_is_asked_for_what_cannot_be_submitted_any_more():
     returned = [*READY, SUBMITTED, ProposalReturned(proposal=P, reason="Budget", until=NOW + 99 * SECOND), CLOSED]
     revised = ProposalRevised(proposal=P, title="Another title")
     given(*returned, revised).when(confirm, by=AIBEK).then(CONFIRMED)
+    given(*returned, revised).when(confirm, by=AIBEK, at=NOW + 99 * SECOND).refused(Reason.ROUND_NOT_OPEN)
     over = [*returned, revised, ResultsPublished(call=CALL)]
     given(*over).when(confirm, by=AIBEK).refused(Reason.ROUND_NOT_OPEN)
 

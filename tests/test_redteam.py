@@ -100,6 +100,25 @@ def test_the_newest_hundred_are_dropped(sealed):
     assert code == 1 and "hub restore" in said and "193" in said
 
 
+def test_what_was_signed_last_is_compared_with_all_that_remembers_it(sealed):
+    head = "SELECT root FROM hub.head ORDER BY size DESC LIMIT 1"
+    root = asyncio.run(_value(sealed.dsn, head))
+    for damage, mend, said in (
+        (f"UPDATE hub.head SET root = sha256('x') WHERE size = {SEALED}", f"'\\x{root.hex()}'", "lead to the root"),
+        ("UPDATE hub.tile SET hashes = sha256('x') WHERE level = 1", None, "of level 1"),
+    ):
+        as_root(sealed.dsn, damage)
+        code, out, _ = hub(sealed.dsn, "verify")
+        assert code == 1 and said in out, out
+        if mend:
+            as_root(sealed.dsn, f"UPDATE hub.head SET root = {mend} WHERE size = {SEALED}")
+    # What the folder of the hub remembers counts though the database has forgotten it.
+    as_root(sealed.dsn, *DROPPED, *FORGET)
+    assert hub(sealed.dsn, "rebuild")[0] == 0
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and f"the first {SEALED} events were signed, and the log ends at {SEALED - 100}" in out
+
+
 def test_the_newest_hundred_are_dropped_and_the_hub_forgets(sealed, tmp_path):
     as_root(sealed.dsn, *DROPPED, *FORGET)
     (sealed.home / "log.head").unlink()

@@ -74,8 +74,9 @@ class Choosing:
         Of people those who have a ``role`` in the hub, where one is asked for.
         """
         found: list[Choice] = []
-        page, after = {"hasNextPage": True}, None
-        while page["hasNextPage"] and len(found) < _MOST_CHOICES:
+        page, after, seen = {"hasNextPage": True}, None, 0
+        while page["hasNextPage"] and seen < _MOST_CHOICES:
+            seen += 100
             listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
             fits = (each for each in listed["nodes"] if not role or role in {held["role"] for held in each["roles"]})
             found += [_choice(each, viewer.language) for each in fits]

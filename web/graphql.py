@@ -188,6 +188,8 @@ class Endpoint:
         try:
             ask = await self._asked(request)
             key = request.headers.get("idempotency-key", ask.key)
+            if ask.key not in (None, key):
+                raise Malformed("The `idempotencyKey` in `extensions` is another one than the header's: send one.")
             if key is not None and not KEY.fullmatch(key):
                 raise Malformed("An Idempotency-Key has 1 to 200 visible ASCII characters.")
             heard = _heard(request.headers.get("last-event-id", "") if media == EVENTS else "")

@@ -157,7 +157,9 @@ class Shortcut:
     async def response(self, request: Request, head: Head) -> Response | None:
         """What a request is answered with; ``None`` where it has to take the usual way."""
         if request.carries:
-            return await self._carried(request, request.asked.key if head.key is None else head.key)
+            key = request.asked.key if head.key is None else head.key
+            # Two keys that differ are refused, on the usual way.
+            return await self._carried(request, key) if request.asked.key in (None, key) else None
         response = await self._answered(request)
         return self.fit(response, head) if response is not None else None
 

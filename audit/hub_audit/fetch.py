@@ -159,13 +159,18 @@ def fetch(url: str, path: Path, token: str | None, again: bool = False) -> tuple
 
 
 def _other(remote: Remote, folder: Folder, level: int | str, index: int, width: int) -> str | None:
-    # The name of a file that is served otherwise than it is here; one that is not served any more is not other.
-    name = path_of(level, index, width)
-    data = remote.get(name)
-    if data is None or data == folder.read(level, index, width)[: len(data)]:
-        return None
-    folder.keep(f"evidence/served/{name}", data)
-    return name
+    # The name of a file that is served otherwise than it is here.
+    own = folder.read(level, index, width)
+    for wide in (width, WIDTH) if width < WIDTH else (WIDTH,):
+        name = path_of(level, index, wide)
+        if (data := remote.get(name)) is None:
+            continue
+        # A full tile begins with the partial one.
+        if min(len(data), len(own)) >= len(own if wide == width else b"") and data[: len(own)] == own[: len(data)]:
+            return None
+        folder.keep(f"evidence/served/{name}", data)
+        return name
+    raise Undecided(f"{remote.url} does not serve {path_of(level, index, width)} any more, which is here.")
 
 
 def _continued(folder: Folder, kept: Checkpoint, new: Checkpoint) -> bool:

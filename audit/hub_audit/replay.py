@@ -111,7 +111,10 @@ def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> di
             f"The folds that are installed here ({models.code[:16]}…) are not those of the seal "
             f"({str(seals[-1][0]['code'])[:16]}…): install the hub's version of that time."
         )
-    due = {seal[0]["position"]: seal for seal in (own if every else own[-1:])}
+    due: dict[int, list[list[dict[str, Any]]]] = {}
+    for seal in own if every else own[-1:]:
+        # Two of one position: a right one makes a wrong one no better.
+        due.setdefault(seal[0]["position"], []).append(seal)
     position, tiles = max(due), folder.tiles(size)
     with Progress("Replaying", position) as progress:
         done = 0
@@ -121,8 +124,8 @@ def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> di
             for leaf in leaves:
                 models.take(leaf)
                 done += 1
-                if done in due:
-                    _all(folder, models, due[done])
+                for seal in due.get(done, ()):
+                    _all(folder, models, seal)
             progress.add(len(leaves))
     return {
         "position": position,
@@ -130,7 +133,7 @@ def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> di
         "size": size,
         "folds": models.code,
         "others": len(seals) - len(own) if every else 0,
-        "models": {seal["name"]: seal["rows"] for seal in due[position]},
+        "models": {seal["name"]: seal["rows"] for seal in due[position][-1]},
     }
 
 

@@ -123,7 +123,7 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     safeguards: Annotated[RiskText, Meta(title=N_("What you do against it"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """The same assessment again changes nothing."""
+        """The same assessment again changes nothing. What partners confirm is the text, and not this."""
         new = RiskAssessed(
             proposal=self.proposal,
             level=self.level,

@@ -26,10 +26,11 @@ Contribution = Annotated[
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
 
-def _too_late(proposal: Proposal, model: Model) -> None:
+def _too_late(proposal: Proposal, model: Model, act: Act) -> None:
     # Nobody is asked for what cannot be submitted any more.
     call = model.get(Call, proposal.call)
-    if call.is_over or (call.is_closed and proposal.status == "draft"):
+    granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
+    if call.is_over or (call.is_closed and not granted):
         raise Refusal(Reason.ROUND_NOT_OPEN, OVER if call.is_over else CLOSED)
 
 
@@ -43,7 +44,7 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not for what cannot be submitted any more."""
-        _too_late(record, model)
+        _too_late(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A verified organization, not the lead; one that declined may be asked again, and for something else."""
@@ -98,7 +99,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not of what cannot be submitted any more."""
-        _too_late(record, model)
+        _too_late(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Each partner is confirmed by its own officer; anew, where the text was changed since."""

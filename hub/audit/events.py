@@ -38,7 +38,11 @@ async def differs(dsn: str, kept: Iterable[Head] = (), say: Callable[[int], None
 
 
 async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[[int], None]) -> tuple[int, str]:
-    last = await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
+    last = max(0, await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event"))
+    heads = [(head.size, head.root) for head in kept]
+    heads += [tuple(row) for row in await db.fetch("SELECT size, root FROM hub.head ORDER BY size DESC LIMIT 1")]
+    if (signed := max((size for size, _ in heads), default=0)) > last:
+        return 0, f"the first {signed:,} events were signed, and the log ends at {last:,}: the newest are missing"
     if missing := last - await db.fetchval("SELECT count(*) FROM hub.event WHERE position > 0"):
         return 0, f"{missing:,} positions up to {last:,} hold no event"
     if (row := await db.fetchrow(_TAGS)) is not None:
@@ -46,18 +50,23 @@ async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[
         return 0, f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
     if (early := await db.fetchval(_TIMES)) is not None:
         return 0, f"event {early:,} is dated before the one before it: no hub records that"
-    newest = await db.fetchrow("SELECT size, root FROM hub.head WHERE size <= $1 ORDER BY size DESC LIMIT 1", last)
-    heads = {head.size: head.root for head in kept if head.size <= last}
-    if newest is not None:
-        heads.setdefault(newest["size"], newest["root"])
-    edge = Edge()
-    for size, root in sorted(heads.items()):
+    edge, covered = Edge(), await db.fetchval("SELECT size FROM hub.tree")
+    for size, root in sorted(heads):
+        if covered < size:
+            return (
+                edge.size,
+                f"the tree covers {covered:,} events, and {size:,} were signed: it is being made anew, or lost",
+            )
         while edge.size < size:
+            # To the end of a batch of tiles, so that a tile is compared once, as wide as it will be.
             new = await leaves(db, edge.size, min(size, edge.size + BATCH))
             hashes = [leaf_hash(leaf) for leaf in new]
             if differing := await _first(db, edge.size, hashes):
                 return edge.size, f"event {differing:,} is not the one that is in the tree"
-            edge.grow(hashes)
+            made = edge.grow(hashes)
+            there = await fetched(db, made)
+            if wrong := next((at for at, tile in made.items() if not there.get(at, b"").startswith(tile)), None):
+                return edge.size, f"tile {wrong[1]:,} of level {wrong[0]} is not made of what is below it"
             say(edge.size)
         if edge.root != root:
             return edge.size, f"the first {size:,} events do not lead to the root that was signed"

@@ -52,7 +52,7 @@ class Mirror:
         self.copy = Copy(folder)
         self._staged = Copy(folder / ".staged")
         self._http = httpx2.AsyncClient(timeout=30)
-        self.strange: set[str] = set()
+        self.strange = {each.name for each in (folder / "evidence" / "boxes").glob("[0-9a-f]*")}
         """The digests in events for which the hub has served another personal value."""
         self.forged = False
         """Whether the hub was found to serve what it has not signed: nothing more is taken over."""
@@ -184,6 +184,7 @@ class Mirror:
                     if hashlib.sha256(box).hexdigest() == digest:
                         self.copy.write(f"boxes/{leaf.person}/{digest}", box)
                     else:
+                        self.copy.write(f"evidence/boxes/{digest}", box)
                         self.strange.add(digest)
 
 

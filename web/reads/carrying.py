@@ -11,7 +11,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, get_named_type
 from graphql.error import located_error
 
-from domain.core import Command, Refusal, mutation_of, record_field
+from domain.core import Command, Refusal, mutation_of, record_field, tagged_fields
 from hub.checking import command as checked
 from hub.writer import Busy, Unknown
 from web.reads.executor import Reads
@@ -190,13 +190,13 @@ async def _carried(
     context: Context, cls: type[Command], input: dict[str, Any], number: int
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
     # The receipt, the refusal, the record. A retry may call its answers something else: it is the same request.
-    viewer, given, own = context.viewer, plain(cls, input), record_field(cls)
+    viewer, given = context.viewer, plain(cls, input)
     assert viewer.person is not None
     key = f"{context.key}/{number}" if context.key else None
     try:
         done = await context.hub.do(checked(cls, given), viewer.person, key)
     except Refusal as refusal:
-        return None, _told(refusal, viewer.language), given.get(own) if own else None
+        return None, _told(refusal, viewer.language), _meant(cls, given)
     except Busy:
         raise _failed("BUSY", "Too many commands are waiting: send this again in a moment.") from None
     except Unknown:
@@ -204,6 +204,14 @@ async def _carried(
         raise _failed("UNKNOWN", words) from None
     receipt = {"position": done.position, "at": written(done.at), "record": done.record, "events": done.events}
     return receipt, None, done.record
+
+
+def _meant(cls: type[Command], given: Mapping[str, Any]) -> str | None:
+    # The record that a command was given about, where what was sent is an id of one.
+    own = record_field(cls)
+    id = given.get(own) if own else None
+    kind = next((kind for name, kind, _ in tagged_fields(cls) if name == own), None)
+    return id if isinstance(id, str) and kind is not None and kind.admits(id) and "\0" not in id else None
 
 
 def _told(refusal: Refusal, language: str) -> dict[str, Any]:
