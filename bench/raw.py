@@ -63,7 +63,7 @@ _SEARCH = f"""
         SELECT id, title, 1 + ts_rank(search, (SELECT $2::text::tsquery)) AS rank FROM {S}.proposal
         WHERE (readers && $1) IS TRUE AND search @@ (SELECT $2::text::tsquery) ORDER BY rank DESC, id LIMIT 20)
     SELECT json_build_object('data', json_build_object('search', json_build_object('nodes', (
-        SELECT coalesce(json_agg(json_build_object('kind', 'PROPOSAL', 'id', id, 'title', title)
+        SELECT coalesce(json_agg(json_build_object('kind', 'PROPOSAL', 'recordId', id, 'title', title)
             ORDER BY rank DESC, id), '[]') FROM page))))"""
 _EXPORT = f"""
     SELECT json_build_object('data', json_build_object('proposals', json_build_object('nodes', (
