@@ -1,7 +1,6 @@
 """What people and programs send, made into commands; what does not fit is said in words, field by field."""
 
 import re
-import textwrap
 import typing
 import unicodedata
 from collections.abc import Mapping
@@ -65,6 +64,8 @@ def _seen(letter: str) -> bool:
     return not letter.isspace() and letter not in _FILLERS and unicodedata.category(letter) not in ("Cf", "Mn")
 
 
+SHOWN = 60
+"""So many characters tell one of several things from the others."""
 NULL = N_("A text holds a null character: remove it.")
 """What is said of a text that PostgreSQL cannot hold."""
 
@@ -145,7 +146,8 @@ def _several(type: inspect.VarTupleType, value: Any) -> tuple[str, dict[str, Any
             msgspec.convert(each, type.item_type.cls, strict=False)
         except msgspec.ValidationError:
             parts = each.values() if isinstance(each, dict) else [each]
-            text = textwrap.shorten(": ".join(map(str, parts)), 60, placeholder=" …")
+            text = ": ".join(str(part) for part in parts if part)
+            text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
             words = N_("Number %(number)s (“%(text)s”) needs a name of 2 to 200 characters, and 1 to 100 percent.")
             return words, {"number": number, "text": text}
     return N_("This does not have the form that is asked for."), {}

@@ -994,7 +994,8 @@ def test_which_of_several_criteria_does_not_fit_is_said(region_dsn):
             form = untouched((await client.get("/do/draftCall")).text)
             for criteria, said in (
                 ("\n".join(f"Criterion {n}: 7" for n in range(13)), "At most 12 of them fit; these are 13."),
-                (f"Excellence: 50\n{'N' * 250}: 50", "Number 2 (“"),
+                (f"Excellence: 50\n{'N' * 250}: 50", f"Number 2 (“{'N' * 60}…”)"),
+                ("Excellence 50", "Number 1 (“Excellence 50”)"),
                 ("Excellence: 50\nImpact: fifty", "Number 2 (“Impact: fifty”) needs a name"),
             ):
                 answer = await client.post("/do/draftCall", data=form | {"criteria": criteria})
