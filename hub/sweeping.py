@@ -13,6 +13,7 @@ _OLDER = """SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::text::xid8
                AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid8::xid))
     OR EXISTS (SELECT FROM pg_replication_slots WHERE age(xmin) > age($1::text::xid8::xid))"""
 """Whether anything that runs, reads or replicates is older than a transaction: what was deleted before it is kept."""
+RECYCLED = "what was erased stays in the server's write-ahead log until that is written over: set wal_recycle = off"
 _log = logging.getLogger("hub")
 
 
@@ -43,13 +44,15 @@ async def log_ended(dsn: str) -> None:
     """End the server's write-ahead log here: what stands before is deleted, where the server keeps none of it.
 
     The embedded server does not (``wal_recycle``). Whoever runs a server of their own may keep it for as long as they
-    see fit, in archives and for replicas, and a hub that may not ask for a checkpoint leaves it to them.
+    see fit, in archives and for replicas; where it is not deleted, or the hub may not ask for that, this is said.
     """
     db = await asyncpg.connect(dsn)
     try:
         await db.execute("SELECT pg_switch_wal()")
         await db.execute("CHECKPOINT")
-    except asyncpg.InsufficientPrivilegeError:
-        _log.info("the server's write-ahead log is left to whoever runs it")
+        if await db.fetchval("SHOW wal_recycle") == "on":
+            _log.warning(RECYCLED)
+    except asyncpg.InsufficientPrivilegeError as error:
+        _log.warning("what was erased stays in the server's write-ahead log until it is gone by itself: %s", error)
     finally:
         await db.close()
