@@ -179,8 +179,10 @@ def shown(receipt: Receipt, as_json: bool) -> None:
 def free_port(host: str, port: int) -> None:
     """Leave, saying why, where a port is taken."""
     try:
-        with socket.create_server((host, port)):
-            pass
+        # Bound and not listening: nobody takes the hub for open meanwhile.
+        with socket.socket() as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own.bind((host, port))
     except OSError as error:
         err.print(f"Port {port} of {host} cannot be had: {error.strerror}. Choose another one with PORT=… or --port.")
         sys.exit(2)
