@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from hub_audit.folder import Folder, parsed, path_of
+from hub_audit.folder import Folder, holds, parsed, path_of
 from hub_audit.notes import Checkpoint
 from hub_audit.outcome import False_, Undecided, Unusable
 from hub_audit.progress import Progress
@@ -166,7 +166,7 @@ def _other(remote: Remote, folder: Folder, level: int | str, index: int, width: 
         if (data := remote.get(name)) is None:
             continue
         # A full tile begins with the partial one.
-        if min(len(data), len(own)) >= len(own if wide == width else b"") and data[: len(own)] == own[: len(data)]:
+        if holds(data, level, width) and (data.startswith(own) or own.startswith(data)):
             return None
         folder.keep(f"evidence/served/{name}", data)
         return name

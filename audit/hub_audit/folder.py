@@ -54,6 +54,11 @@ def _leaves(bundle: bytes, width: int) -> list[bytes]:
     return leaves
 
 
+def holds(data: bytes, level: int | str, width: int) -> bool:
+    """Whether a tile or bundle holds so many hashes or leaves, and is not cut short."""
+    return len(data) >= width * HASH if level != "entries" else len(_leaves(data, width)) == width
+
+
 class Folder:
     """A fetched log."""
 
@@ -73,7 +78,7 @@ class Folder:
             data = self.read(level, index, width)
         except Undecided:
             return False
-        return len(data) >= width * HASH if level != "entries" else len(_leaves(data, width)) == width
+        return holds(data, level, width)
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that it was fetched for; raises ``Undecided`` or ``Unusable``."""

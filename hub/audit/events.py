@@ -4,11 +4,11 @@ What an operator's database holds beside the log follows from it, and is compare
 a decision reads, the tree's tiles are what auditors are shown.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import asyncpg
 
-from hub.audit.merkle import HASH, WIDTH, Edge, leaf_hash
+from hub.audit.merkle import HASH, WIDTH, Edge, Tile, leaf_hash
 from hub.audit.notes import Head
 from hub.audit.tree import BATCH, fetched, leaves
 from hub.log import as_writer
@@ -53,32 +53,26 @@ async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[
     edge, covered = Edge(), await db.fetchval("SELECT size FROM hub.tree")
     for size, root in sorted(heads):
         if covered < size:
-            return (
-                edge.size,
-                f"the tree covers {covered:,} events, and {size:,} were signed: it is being made anew, or lost",
-            )
+            return edge.size, f"the tree covers {covered:,} of {size:,} signed events: it is being made anew, or lost"
         while edge.size < size:
-            # To the end of a batch of tiles, so that a tile is compared once, as wide as it will be.
             new = await leaves(db, edge.size, min(size, edge.size + BATCH))
-            hashes = [leaf_hash(leaf) for leaf in new]
-            if differing := await _first(db, edge.size, hashes):
-                return edge.size, f"event {differing:,} is not the one that is in the tree"
-            made = edge.grow(hashes)
-            there = await fetched(db, made)
-            if wrong := next((at for at, tile in made.items() if not there.get(at, b"").startswith(tile)), None):
-                return edge.size, f"tile {wrong[1]:,} of level {wrong[0]} is not made of what is below it"
+            if differing := await _differing(db, edge.grow([leaf_hash(leaf) for leaf in new])):
+                return edge.size, differing
             say(edge.size)
         if edge.root != root:
             return edge.size, f"the first {size:,} events do not lead to the root that was signed"
     return edge.size, ""
 
 
-async def _first(db: asyncpg.Connection, after: int, hashes: list[bytes]) -> int | None:
-    # The position of the first of these leaves that is not the one in the tree's own tiles.
-    indexes = range(after // WIDTH, (after + len(hashes) - 1) // WIDTH + 1)
-    tiles = await fetched(db, [(0, index) for index in indexes])
-    for n, hash in enumerate(hashes, start=after):
-        start = n % WIDTH * HASH
-        if tiles.get((0, n // WIDTH), b"")[start : start + HASH] != hash:
-            return n + 1
-    return None
+async def _differing(db: asyncpg.Connection, made: Mapping[Tile, bytes]) -> str:
+    # The first of these tiles that is not the one in the tree, in words; of the lowest level, the event in it.
+    there = await fetched(db, made)
+    for (level, index), tile in sorted(made.items()):
+        own = there.get((level, index), b"")
+        if own.startswith(tile):
+            continue
+        if level:
+            return f"tile {index:,} of level {level} is not made of what is below it"
+        n = next(n for n in range(0, len(tile), HASH) if own[n : n + HASH] != tile[n : n + HASH])
+        return f"event {index * WIDTH + n // HASH + 1:,} is not the one that is in the tree"
+    return ""

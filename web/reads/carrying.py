@@ -19,7 +19,7 @@ from web.reads.fallback import Context, planned, read
 from web.reads.late import missing
 from web.reads.plan import Plan, written
 from web.reads.recent import Recent
-from web.reads.statement import Statement
+from web.reads.statement import Statement, asked_of
 from web.schema.mutations import commands, plain
 
 
@@ -145,10 +145,7 @@ class Carrying:
             payload = get_named_type(root.fields[name].type)
             assert isinstance(payload, GraphQLObjectType)
             parts = tuple(
-                _part(statement, payload, part, of)
-                for part, of in statement.collect(
-                    payload, [each.selection_set for each in nodes if each.selection_set]
-                ).items()
+                _part(statement, payload, part, of) for part, of in statement.collect(payload, asked_of(nodes)).items()
             )
             found.append(_Field(key, nodes, root.fields[name], self._commands[name], parts))
         return tuple(found)
@@ -167,7 +164,7 @@ def _part(statement: Statement, payload: GraphQLObjectType, key: str, nodes: lis
 
 def _shape(statement: Statement, type: GraphQLObjectType, nodes: list[FieldNode]) -> _Shape:
     fields = []
-    for key, own in statement.collect(type, [each.selection_set for each in nodes if each.selection_set]).items():
+    for key, own in statement.collect(type, asked_of(nodes)).items():
         definition = type.fields.get(own[0].name.value)
         of = get_named_type(definition.type) if definition else None
         shape = _shape(statement, of, own) if isinstance(of, GraphQLObjectType) else None

@@ -158,7 +158,7 @@ def planned(
     """How what these nodes ask for of one record is read; raises what is wrong with it, or that it costs too much."""
     reads, values = context.reads, _of_record(context, "", viewer)
     compiler = Compiler(reads.schema, reads.hub.models.schema, context.prepared.fragments, values, named=named)
-    plan = compiler.standing(type, [node.selection_set for node in nodes if node.selection_set])
+    plan = compiler.standing(type, asked_of(nodes))
     within_cost(plan.costs(values), most)
     return plan
 

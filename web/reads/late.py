@@ -27,7 +27,7 @@ from projections.core import AUDITORS, PUBLIC, Row
 from projections.history import EntryRow
 from web.reads.compiler import as_of_tables
 from web.reads.plan import BadInput, Late, Values, written
-from web.reads.statement import Statement
+from web.reads.statement import Statement, asked_of
 from web.words import translated
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def _projected(statement: Statement, type: Any, selections: Any, made: Any) -> A
     found = {}
     for key, nodes in statement.collect(type, selections).items():
         name = nodes[0].name.value
-        inner = [node.selection_set for node in nodes if node.selection_set]
+        inner = asked_of(nodes)
         if name == "__typename":
             found[key] = type.name
         else:
