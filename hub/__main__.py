@@ -22,7 +22,8 @@ from hub import reading, ror
 from hub.audit import following
 from hub.audit.events import differs
 from hub.audit.heads import LastHead
-from hub.audit.notes import Malformed
+from hub.audit.notes import Head, Malformed
+from hub.audit.sealer import Stopped
 from hub.auditing import key, policy, restore, seal, witness
 from hub.backups import backup
 from hub.checking import command as checked
@@ -237,17 +238,32 @@ def show(record: str, as_: str | None) -> None:
 @click.option(
     "--drop-others", is_flag=True, help="Drop those of other versions of the software, which no longer serve."
 )
-@click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead; what was sealed has to fit it.")
+@click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead; exit 1 where the log was changed.")
 def rebuild(drop_others: bool, tree: bool) -> None:
     """Make the read models anew from the log, and say how fast."""
+    kept = _kept_heads()
 
     async def story(hub: Hub) -> tuple[int, float]:
         if drop_others:
             await hub.models.remove_others()
-        return await (following.rebuild_tree(hub) if tree else hub.rebuild())
+        return await (following.rebuild_tree(hub, kept) if tree else hub.rebuild())
 
-    events, seconds = opened(story)
+    try:
+        events, seconds = opened(story)
+    except Stopped as error:
+        err.print(f"Nothing was made anew: {error}")
+        sys.exit(1)
     click.echo(f"{events} events in {seconds:.2f} s: {events / max(seconds, 1e-9):,.0f} events/s")
+
+
+def _kept_heads() -> list[Head]:
+    # What this hub signed last, as the folder remembers it; leaves where that is damaged.
+    try:
+        last = LastHead(default_home() / "log.head").read()
+    except Malformed as error:
+        err.print(str(error))
+        sys.exit(2)
+    return [last] if last else []
 
 
 @main.command("verify")
@@ -258,20 +274,20 @@ def verify_() -> None:
     the database and in HUB_HOME. Of read models: every row. Whoever runs the database can change all of these together:
     only witnesses, mirrors and auditors prove that nobody did (hub-audit).
     """
-    try:
-        last = LastHead(default_home() / "log.head").read()
-    except Malformed as error:
-        err.print(str(error))
-        sys.exit(2)
+    kept = _kept_heads()
 
     async def story(hub: Hub) -> tuple[int, str, int, Any]:
-        return *await differs(hub.log.dsn, [last] if last else []), *await verify(hub.log, hub.models)
+        return *await differs(hub.log.dsn, kept), *await verify(hub.log, hub.models)
 
     signed, wrong, at, difference = opened(story)
     if wrong:
         click.echo(f"The events are not as they were recorded: {wrong}.")
     else:
-        click.echo(f"The events are those that were signed, up to {signed}." if signed else "No event is signed yet.")
+        click.echo(
+            f"The events are those that were signed, up to {signed}."
+            if signed
+            else "The events' order, times and tags are right; no signed head is here that they could be compared with."
+        )
     if difference:
         click.echo(f"At position {at}, the first row that differs: {difference[0]} {difference[1]}")
     else:

@@ -39,6 +39,12 @@ Its log is called after that address for good, and auditors know it by that name
 HUB_ORIGIN=trial.invalid/log hub serve. With invented people in it: hub serve --demo."""
 
 
+def unnamed(home: Path) -> str:
+    """What to say where a hub is begun whose log would have no name; empty where it has one, or may have."""
+    begun = os.environ.get("HUB_DATABASE_URL") or (home / "log.key").exists() or (home / "postgres").exists()
+    return "" if begun or settings.is_named() else UNNAMED
+
+
 async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
     """The key that seals this log, made where it has none yet; leaves where the log is another key's.
 
@@ -184,6 +190,10 @@ def witness(name: str, folder: Path, logs: tuple[str, ...], host: str, port: int
 
 def pinned(file: Path | None) -> Policy:
     """The policy that somebody has pinned, or this hub's own; a usage error where it names no log."""
+    if file is None and not (default_home() / "log.key").exists():
+        raise click.UsageError(
+            f"--policy: no key in {default_home()} says whose signature counts: name the policy that you have pinned."
+        )
     try:
         known = Policy.parse(_own_policy() if file is None else file.read_bytes().decode())
     except (OSError, UnicodeDecodeError, Malformed) as error:

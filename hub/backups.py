@@ -21,6 +21,7 @@ from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Head, Malformed, Signer
 from hub.audit.tree import leaves
 from hub.console import err, failing
+from hub.locks import Lock
 from hub.log import is_there, keys_of, make_databases, prepare_role
 from hub.postgres import Unavailable, database, default_home, program
 from hub.settings import policy_file
@@ -112,7 +113,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
     for name in (LOG, KEYS):
         if not (folder / name).exists():
             raise Unfit(f"{folder / name} is missing: the backup is not whole.")
-    if await is_there(dsn):
+    if await is_there(dsn) and await _on(dsn, _is_in_use):
         raise Unfit("there is a hub in this database already. A backup is brought back into an empty one.")
     for name, held in ((LOG, b" TABLE hub event "), (KEYS, b" TABLE public key ")):
         if held not in _read(["--list"], folder / name):
@@ -132,6 +133,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
         for name in files:
             _copied(folder / name, home / name)
         await _on(dsn, _without_models)
+        await _on(dsn, _without_log)
         # First the keys: whatever ends this in between, there is no hub yet, and it is begun anew.
         new = await _bring_keys_back(dsn, folder)
         _restored(dsn, folder / LOG)
@@ -146,7 +148,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
     except BaseException:
         for name in files:
             (home / name).unlink(missing_ok=True)
-        await _on(dsn, lambda db: db.execute("DROP SCHEMA IF EXISTS hub CASCADE"))
+        await _on(dsn, _without_log)
         if await _on(keys_of(dsn), lambda db: db.fetchval(_BEGUN)):
             await _on(
                 keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS key, pepper, alias, erasing, restoring")
@@ -193,6 +195,21 @@ async def _without_models(db: asyncpg.Connection) -> None:
     # Read models of a log that is no longer here are those of no log.
     for row in await db.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^(read|verify)_'"):
         await db.execute(f'DROP SCHEMA "{row["nspname"]}" CASCADE')
+
+
+async def _is_in_use(db: asyncpg.Connection) -> bool:
+    # Tables alone are left by a restore that failed, or was ended: they hold nothing.
+    return bool(
+        await db.fetchval(
+            f"""SELECT EXISTS (SELECT FROM hub.event) OR EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND
+                objid = {Lock.FOLLOWER} AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+            """
+        )
+    )
+
+
+async def _without_log(db: asyncpg.Connection) -> None:
+    await db.execute("DROP SCHEMA IF EXISTS hub CASCADE")
 
 
 async def _pepper_of_keys(db: asyncpg.Connection) -> bytes | None:

@@ -33,6 +33,9 @@ RIGHTS = """
   CREATE DATABASE hub_keys OWNER hub ENCODING 'UTF8' TEMPLATE template0; -- and its name with “_keys”
   \\connect hub
   CREATE EXTENSION pg_trgm;
+  GRANT pg_checkpoint, pg_read_all_stats TO hub;   -- with these, an erasure leaves nothing in the server's files
+  \\connect hub_keys
+  GRANT EXECUTE ON FUNCTION pg_switch_wal() TO hub;
 """
 """What the owner of a PostgreSQL server types for a hub whose user has no rights of its own."""
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
@@ -180,9 +183,10 @@ def free_port(host: str, port: int) -> None:
     """Leave, saying why, where a port is taken."""
     try:
         # Bound and not listening: nobody takes the hub for open meanwhile.
-        with socket.socket() as own:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as own:
             own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            own.bind((host, port))
+            own.bind(place)
     except OSError as error:
         err.print(f"Port {port} of {host} cannot be had: {error.strerror}. Choose another one with PORT=… or --port.")
         sys.exit(2)

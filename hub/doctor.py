@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from domain.people.events import PersonErased
 from hub.audit import following
 from hub.audit.notes import Malformed
 from hub.backups import Unfit, key_in, last_backup
@@ -20,6 +21,8 @@ from hub.settings import policy_file
 from hub.tables import digest
 
 MAILING = ("as it should", "no server is named: links are handed over")
+LONGEST = timedelta(hours=12)
+"""How long an erasure may wait for whoever reads from before it, before somebody has to look at that."""
 SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
@@ -36,8 +39,12 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
         return str(said)
     try:
         following.policy_of(policy_file())
-        if state["key"] not in (None, key_in(default_home())):
-            return f"{default_home() / 'log.key'} is not the key that seals this log: bring it back from a backup"
+        if state["key"] not in (None, own := key_in(default_home())):
+            what = "not there" if own is None else "another key than the one that seals this log"
+            return (
+                f"{default_home() / 'log.key'} is {what}: bring it back from a backup; one that is lost for good is "
+                "given up with “hub key replace”"
+            )
     except (Malformed, OSError, Unfit) as error:
         return f"{policy_file()}: {error}" if isinstance(error, Malformed) else str(error)
     if not state["followed"]:
@@ -47,6 +54,16 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
         since = f"since {waits:%Y-%m-%d %H:%M} UTC"
         return f"no quorum of witnesses has cosigned {since}: the newest {state['waiting']:,} events are signed only"
     return SEALING
+
+
+async def _erasures(hub: Hub) -> tuple[list[str], bool]:
+    # Those whose last bytes wait to be gone, each with why; and whether one has waited for longer than a backup takes.
+    said, late, why = [], False, hub.unswept or "the hub that serves finishes it"
+    for person in await hub.vault.unfinished():
+        for erased in await hub.log.read(tag=person, types=[PersonErased.__name__], limit=1):
+            said.append(f"{person}, since {erased.at:%Y-%m-%d %H:%M} UTC: {why}")
+            late |= datetime.now(UTC) - erased.at > LONGEST
+    return said, late
 
 
 def _listed(value: Any) -> str:
@@ -61,10 +78,11 @@ def doctor(as_json: bool) -> None:
     """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
-    sealed or mailed any more, or where names of people cannot be read, as after the keys' own database was lost.
+    sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, or where
+    an erasure has waited for half a day.
     """
 
-    async def story(hub: Hub) -> dict[str, Any]:
+    async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
         parked = await hub.log.pool.fetch(f"SELECT * FROM {hub.models.schema}.parked ORDER BY position")
         head = await hub.log.head()
         at = await hub.log.pool.fetchval(f"SELECT at FROM {hub.models.schema}.position")
@@ -72,7 +90,8 @@ def doctor(as_json: bool) -> None:
             "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1 ORDER BY 1", hub.models.schema
         )
         sealing = await following.state(hub.log.pool)
-        return {
+        erasures, late = await _erasures(hub)
+        return late, {
             "version": version("central-asia-ai-hub"),
             "engine": await hub.log.pool.fetchval("SELECT version()"),
             "head": head,
@@ -84,11 +103,12 @@ def doctor(as_json: bool) -> None:
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
+            "erasures that wait": erasures,
             "mail": await _mail(hub),
             "last backup": last_backup(default_home()),
         }
 
-    found = opened(story)
+    late, found = opened(story)
     stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
     if as_json:
         click.echo(json.dumps(found))
@@ -96,4 +116,4 @@ def doctor(as_json: bool) -> None:
         found["behind by"] = ", ".join(f"{name}: {lag} events" for name, lag in found["behind by"].items())
         for name, value in found.items():
             click.echo(f"{name:>30}  {_listed(value)}")
-    sys.exit(1 if found["parked"] or found["names that cannot be read"] or stopped else 0)
+    sys.exit(1 if found["parked"] or found["names that cannot be read"] or stopped or late else 0)

@@ -48,7 +48,8 @@ class Hub:
     credentials: Credentials
     _keys: Pool
     _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
-    _unswept: str = ""
+    unswept: str = ""
+    """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -264,13 +265,13 @@ class Hub:
             await swept(keys, DESTROYED)
             await log_ended(keys)
             await self.vault.finished(people)
-            self._unswept = ""
+            self.unswept = ""
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             # Nobody reads them any more; their last bytes go once nobody reads from before, as a backup does.
-            said = str(error) or "somebody still reads from before it"
-            if said != self._unswept:
+            said = str(error) or type(error).__name__
+            if said != self.unswept:
                 _log.warning("an erasure is finished later: %s", said)
-            self._unswept = said
+            self.unswept = said
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

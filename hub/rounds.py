@@ -33,7 +33,7 @@ async def keep(hub: Hub) -> None:
         try:
             await hub.finish_erasures()
         except Exception as error:
-            _log.warning("an erasure waits: %s", error)
+            _log.warning("which erasures wait cannot be read: %s", error)
         try:
             waiting = await due(hub, datetime.now(UTC))
         except Exception as error:

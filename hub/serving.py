@@ -15,7 +15,7 @@ import click
 
 from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
-from hub.auditing import sealing_key
+from hub.auditing import sealing_key, unnamed
 from hub.console import address, err, failing, free_port, remember
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
@@ -121,6 +121,10 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
         err.print(f"{file}: {error}. “hub policy” prints one to begin with.")
         sys.exit(2)
 
+    if not demo and (said := unnamed(home)):
+        err.print(said)
+        sys.exit(2)
+
     async def prepare(dsn: str) -> tuple[Signer, str | None]:
         hub = await Hub.open(dsn)
         try:
@@ -153,7 +157,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
         dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True))
         ending.heed()
         signer, token = asyncio.run(prepare(dsn))
-        url = f"http://{host}:{port}"
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         remember(address())
         if demo and not file.exists():
             started = stack.enter_context(witnesses(home / "demonstration", signer))

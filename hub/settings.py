@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,6 +39,10 @@ def wrong() -> str:
         return f"HUB_ORIGIN is “{origin}”: a name without blanks and plus signs is asked for, as in hub.example/log."
     if (policy := os.environ.get("HUB_POLICY")) and not Path(policy).is_file():
         return f"HUB_POLICY is “{policy}”: there is no such file."
+    if proxies := _no_addresses(os.environ.get("FORWARDED_ALLOW_IPS", "")):
+        return (
+            f"FORWARDED_ALLOW_IPS is “{proxies}”: addresses or networks of proxies are asked for, with commas between."
+        )
     given = [name for name in _OIDC if os.environ.get(name)]
     if given and len(given) < len(_OIDC):
         missing = next(name for name in _OIDC if name not in given)
@@ -45,6 +50,16 @@ def wrong() -> str:
     if given and urlsplit(issuer := os.environ[_OIDC[0]]).scheme not in ("https", "http"):
         return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
     return _wrong_mail()
+
+
+def _no_addresses(proxies: str) -> str:
+    # The server takes what is no address for the name of a socket, and believes nobody.
+    for each in proxies.split(",") if proxies not in ("", "*") else []:
+        try:
+            ip_network(each.strip())
+        except ValueError:
+            return proxies
+    return ""
 
 
 def policy_file() -> Path:

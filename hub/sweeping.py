@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 import asyncpg
@@ -13,6 +14,16 @@ _OLDER = """SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::text::xid8
                AND pid <> pg_backend_pid() AND age(backend_xmin) > age($1::text::xid8::xid))
     OR EXISTS (SELECT FROM pg_replication_slots WHERE age(xmin) > age($1::text::xid8::xid))"""
 """Whether anything that runs, reads or replicates is older than a transaction: what was deleted before it is kept."""
+_WHO = """SELECT coalesce(string_agg(who, ', '), 'somebody') FROM (
+    SELECT format('process %s of the server (%s), since %s', pid, coalesce(nullif(application_name, ''), usename),
+                  to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')) AS who
+        FROM pg_stat_activity WHERE coalesce(datname, current_database()) = current_database()
+        AND pid <> pg_backend_pid() AND greatest(age(backend_xid), age(backend_xmin)) > age($1::text::xid8::xid)
+    UNION ALL SELECT format('the prepared transaction “%s”', gid) FROM pg_prepared_xacts
+        WHERE age(transaction) > age($1::text::xid8::xid)
+    UNION ALL SELECT format('the replication slot “%s”', slot_name) FROM pg_replication_slots
+        WHERE age(xmin) > age($1::text::xid8::xid)) AS older"""
+"""Who that is, in words."""
 RECYCLED = "what was erased stays in the server's write-ahead log until that is written over: set wal_recycle = off"
 _log = logging.getLogger("hub")
 
@@ -20,15 +31,17 @@ _log = logging.getLogger("hub")
 async def swept(dsn: str, tables: Sequence[str]) -> None:
     """Write these tables anew, without what was deleted in them before.
 
-    Raises ``TimeoutError`` or ``asyncpg.LockNotAvailableError`` while somebody reads on for long, as a backup does:
-    then it is tried again later; and ``PermissionError`` where the tables are somebody else's.
+    Raises ``TimeoutError``, which says who that is, or ``asyncpg.LockNotAvailableError`` while somebody reads on for
+    long, as a backup does: then it is tried again later; and ``PermissionError`` where the tables are somebody else's.
     """
     db = await asyncpg.connect(dsn)
     try:
         now = await db.fetchval("SELECT pg_current_xact_id()::text")
-        async with asyncio.timeout(PATIENCE):
-            while await db.fetchval(_OLDER, now):
-                await asyncio.sleep(0.01)
+        deadline = time.monotonic() + PATIENCE
+        while await db.fetchval(_OLDER, now):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it is kept for {await db.fetchval(_WHO, now)}")
+            await asyncio.sleep(0.01)
         # Whoever waits for this lock holds up everybody behind: not for long.
         await db.execute("SET lock_timeout = '500ms'")
         for table in tables:

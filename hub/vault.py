@@ -156,6 +156,10 @@ class Vault:
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)
         await log.execute("DELETE FROM hub.box WHERE person = $1", person)
 
+    async def unfinished(self) -> list[str]:
+        """Who was erased and whose last bytes wait to be gone."""
+        return [row["person"] for row in await self._pool.fetch("SELECT person FROM erasing ORDER BY person")]
+
     async def finished(self, people: Sequence[str]) -> None:
         """The erasure of these people has left nothing."""
         await self._pool.execute("DELETE FROM erasing WHERE person = ANY($1)", people)

@@ -140,6 +140,7 @@ def test_without_a_policy_nobody_is_accused_and_nothing_verified(fetched, tmp_pa
     for words in (
         ("consistency", fetched, "--since", fetched / "checkpoint"),
         ("compare", fetched, forged),
+        ("checkpoint", forged),
     ):
         code, found = audit(*words)
         assert code == 3 and "--policy" in found["message"]
@@ -201,7 +202,6 @@ def test_what_is_missing_is_asked_for_and_nobody_is_accused(fetched):
     "words",
     [
         ("fsck",),
-        ("checkpoint", "{}"),
         ("checkpoint", "{}", "--policy", "/nowhere"),
         ("checkpoint", "{}", "--policy", "{}/checkpoint"),
         ("consistency", "{}", "--since", "{}/tile/0/000"),

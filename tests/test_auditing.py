@@ -265,6 +265,7 @@ def test_a_mirror_that_may_not_read_or_is_away_says_so(sealed, tmp_path):
 
 def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
     mirror = shutil.copytree(sealed.fetched, tmp_path / "mirror")
+    assert hub(sealed.dsn, "backup", tmp_path / "backup")[0] == 0
     # Another history in the database.
     as_root(sealed.dsn, "UPDATE hub.event SET actor = 'somebody' WHERE position = 40")
     code, _, said = hub(sealed.dsn, "restore", mirror, "--policy", sealed.policy)
@@ -277,6 +278,10 @@ def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
     code, _, said = hub(empty.dsn, "restore", mirror, "--policy", sealed.policy)
     assert code == 1 and "root that was signed" in said
     assert hub(empty.dsn, "log", "--json")[1] == ""
+    # It leaves nothing that would keep a backup out.
+    assert hub(empty.dsn, "restore", tmp_path / "backup")[0] == 0
+    as_root(empty.dsn, "DROP SCHEMA hub CASCADE")
+    shutil.rmtree(empty.home)
     bundle.write_bytes(whole)
     # A policy that asks for other signatures.
     other = tmp_path / "other"
@@ -287,8 +292,10 @@ def test_what_cannot_be_restored_changes_nothing(sealed, server, tmp_path, dsn):
     code, _, said = hub(empty.dsn, "restore", mirror, "--policy", other)
     assert code == 1 and "quorum" in said
     # Without a policy, and without a key of one's own, nothing says whose signature counts.
-    assert hub(empty.dsn, "restore", mirror)[0] == 1
+    code, _, said = hub(empty.dsn, "restore", mirror)
+    assert code == 2 and "name the policy that you have pinned" in said
     # And then it is restored, by the hub's own policy.
+    home_of(empty.dsn).mkdir(exist_ok=True)
     shutil.copy(sealed.home / "log.key", home_of(empty.dsn) / "log.key")
     shutil.copy(sealed.policy, home_of(empty.dsn) / "policy")
     code, out, said = hub(empty.dsn, "restore", mirror)
@@ -340,6 +347,8 @@ def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
     # A name that stays for good is asked for, not guessed.
     code, _, said = hub(dsn, "serve", "--port", free_port())
     assert code == 2 and "HUB_URL=" in said and not (home / "log.key").exists()
+    code, _, said = hub("", "serve", "--port", free_port(), home=home / "new")
+    assert code == 2 and "HUB_URL=" in said and not (home / "new").exists()
     with opened(dsn) as url:
         until(lambda: _answers(url) or httpx2.get(f"{url}/status").status_code == 200)
         assert (home / "log.key").stat().st_mode & 0o777 == 0o600

@@ -51,6 +51,9 @@ from web import app
         ({"HUB_URL": "https://hub.example:443"}, "HUB_URL"),
         ({"HUB_ORIGIN": "two words"}, "HUB_ORIGIN"),
         ({"HUB_POLICY": "/there/is/none"}, "HUB_POLICY"),
+        ({"FORWARDED_ALLOW_IPS": "proxy"}, "FORWARDED_ALLOW_IPS"),
+        ({"FORWARDED_ALLOW_IPS": "10.0.0.1, "}, "FORWARDED_ALLOW_IPS"),
+        ({"FORWARDED_ALLOW_IPS": "10.0.0.1/8"}, "FORWARDED_ALLOW_IPS"),
         ({"HUB_OIDC_ISSUER": "https://idp.example"}, "HUB_OIDC_CLIENT_ID"),
         ({"HUB_OIDC_ISSUER": "idp", "HUB_OIDC_CLIENT_ID": "hub", "HUB_OIDC_CLIENT_SECRET": "s"}, "HUB_OIDC_ISSUER"),
     ],
@@ -66,6 +69,12 @@ def test_a_setting_that_cannot_be_meant_is_named(monkeypatch, given, named):
 )
 def test_an_address_of_a_site_is_taken(monkeypatch, url):
     monkeypatch.setenv("HUB_URL", url)
+    assert settings.wrong() == ""
+
+
+@pytest.mark.parametrize("proxies", ["", "*", "10.0.0.1", "10.0.0.1, fd00::/8"])
+def test_addresses_of_proxies_are_taken(monkeypatch, proxies):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxies)
     assert settings.wrong() == ""
 
 
@@ -118,6 +127,10 @@ def test_a_user_without_rights_is_told_which_and_one_with_prepared_ones_is_serve
     invite = ("invite", "first@example.org", "--name", "First Person", "--center-officer")
     code, _, said = hub(theirs, *invite)
     assert code == 3 and "CREATE DATABASE hub_keys" in said and "GRANT hub_writer" in said
+    prepared = re.findall(r"(?:CREATE|GRANT) [^;]+;", said)
+    assert len(prepared) == 7 and all(
+        " ".join(each.split()) in TOLD[1].read_text() for each in prepared if "'" not in each
+    )
     try:
         made = [f"CREATE DATABASE {name}_own{tail} OWNER clerk" for tail in ("", "_keys")]
         asyncio.run(administered(server, *made))
@@ -207,7 +220,8 @@ def test_a_service_that_is_told_to_end_ends_as_with_ctrl_c(dsn, workers):
     assert "Traceback" not in said
 
 
-def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
+@contextlib.contextmanager
+def _serving_with_workers(dsn):
     port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
     command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", "2"]
@@ -223,14 +237,35 @@ def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
 
-    waited(lambda: _is_open(port))
-    killed = workers()[0]
-    os.kill(int(killed), signal.SIGKILL)
-    waited(lambda: killed not in workers() and len(workers()) == 2 and _is_open(port))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        yield process, port, waited, workers
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
+    with _serving_with_workers(dsn) as (process, port, waited, workers):
+        waited(lambda: _is_open(port))
+        killed = workers()[0]
+        os.kill(int(killed), signal.SIGKILL)
+        waited(lambda: killed not in workers() and len(workers()) == 2 and _is_open(port))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
     assert re.search(rf"^\S+Z WARNING Child process \[{killed}\] died$", said, re.M), said
     assert "Started server process" not in said and "Traceback" not in said
+
+
+def test_workers_do_not_serve_on_when_who_began_them_is_killed(dsn):
+    with _serving_with_workers(dsn) as (process, port, waited, workers):
+        waited(lambda: _is_open(port) and len(workers()) == 2)
+        left = [Path(f"/proc/{each}") for each in workers()]
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while any(each.exists() for each in left) or _is_open(port):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
 
 
 def test_forms_and_health_behind_a_proxy_that_calls_the_hub_otherwise(region_dsn, monkeypatch):

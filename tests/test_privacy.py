@@ -1,6 +1,7 @@
 """An erased person is found nowhere: in no table, index, file, dump, mirror or export; and every proof still holds."""
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from domain.erasure import ErasePerson
 from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
+from hub.doctor import RESTING
 from hub.door import Hub
 from hub.postgres import program
 from tests.conftest import copied
@@ -129,10 +131,20 @@ def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
         await opened_.do(ErasePerson(person=person), person)
         assert await opened_.vault.held(opened_.log.pool, [person]) == [person]
         assert on_disk(server, secrets)
+        # Whoever has to see to it is told whom it waits for; half a day later, loudly.
+        pid = await reading.fetchval("SELECT pg_backend_pid()")
+        code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")
+        (said,) = json.loads(out)["erasures that wait"]
+        assert code == 0 and person in said and f"process {pid} of the server" in said, said
+        as_root(region.dsn, "UPDATE hub.event SET at = at - interval '13 hours' WHERE type = 'PersonErased'")
+        code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")
+        assert code == 1 and json.loads(out)["sealing"] == RESTING
         await reading.close()
         await opened_.finish_erasures()
         assert await opened_.vault.held(opened_.log.pool, [person]) == []
         await opened_.close()
+        code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")
+        assert (code, json.loads(out)["erasures that wait"]) == (0, [])
 
     told(story())
     assert on_disk(server, secrets) == []

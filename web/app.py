@@ -5,10 +5,13 @@ import contextlib
 import gc
 import json
 import logging
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -254,8 +257,16 @@ class Served:
         await send({"type": "lifespan.shutdown.complete"})
 
 
+def _end_with(parent: BaseProcess) -> None:
+    # Whoever was killed ends none of those that it began: they would serve on, and nobody would seal.
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def served() -> Served:
-    """What ``hub serve`` runs in each of its processes."""
+    """What ``hub serve`` runs in each of its processes; those end with it, however it ends."""
     logged()
+    if (parent := multiprocessing.parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     told = json.loads(os.environ["HUB_SERVING"])
     return Served(told.pop("dsn"), Settings(**told))

@@ -14,7 +14,7 @@ from hub_audit import checks, outcome
 from hub_audit.fetch import fetch
 from hub_audit.folder import Folder
 from hub_audit.notes import Policy
-from hub_audit.outcome import Failed, False_, Unusable
+from hub_audit.outcome import Failed, False_, Undecided, Unusable
 from hub_audit.replay import replay
 
 CODES = """exit codes:
@@ -128,7 +128,9 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             return f"{checkpoint.size} events are here, as far as they are sealed; {count} files were new.{same}", found
         case "checkpoint":
             if policy is None:
-                raise Unusable("--policy is missing: without it nobody's signature can be checked")
+                raise Undecided(
+                    "Without --policy nobody's signature is checked, and anybody may have written this head."
+                )
             found = checks.signatures(folder.checkpoint(), policy, given.max_age)
             age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
             return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found

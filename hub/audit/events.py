@@ -4,7 +4,7 @@ What an operator's database holds beside the log follows from it, and is compare
 a decision reads, the tree's tiles are what auditors are shown.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import asyncpg
 
@@ -13,6 +13,8 @@ from hub.audit.notes import Head
 from hub.audit.tree import BATCH, fetched, leaves
 from hub.log import as_writer
 
+Look = Callable[[int, Mapping[Tile, bytes]], Awaitable[str]]
+"""What differs, in words, in the tiles that so many events make."""
 _TAGS = """SELECT position, e.tags, t.tags AS found
     FROM hub.event e FULL JOIN (
         SELECT position, string_agg(tag, ' ' ORDER BY tag COLLATE "C") AS tags, min(type) AS least, max(type) AS most
@@ -37,12 +39,46 @@ async def differs(dsn: str, kept: Iterable[Head] = (), say: Callable[[int], None
         await db.close()
 
 
-async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[[int], None]) -> tuple[int, str]:
+async def unsigned(db: asyncpg.Connection, kept: Iterable[Head] = ()) -> str:
+    """Why the events do not lead to the roots that were signed of them, in words, whatever the tree holds of them;
+    empty where they do.
+    """
+    heads, missing = await _signed(db, kept)
+    return missing or (await _led(db, heads, _unlooked))[1]
+
+
+async def _signed(db: asyncpg.Connection, kept: Iterable[Head]) -> tuple[list[tuple[int, bytes]], str]:
+    # Size and root of each head that is known, the smallest first; and that the log has lost some of it, in words.
     last = max(0, await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event"))
     heads = [(head.size, head.root) for head in kept]
     heads += [tuple(row) for row in await db.fetch("SELECT size, root FROM hub.head ORDER BY size DESC LIMIT 1")]
     if (signed := max((size for size, _ in heads), default=0)) > last:
-        return 0, f"the first {signed:,} events were signed, and the log ends at {last:,}: the newest are missing"
+        return [], f"the first {signed:,} events were signed, and the log ends at {last:,}: the newest are missing"
+    return sorted(heads), ""
+
+
+async def _led(db: asyncpg.Connection, heads: list[tuple[int, bytes]], look: Look) -> tuple[int, str]:
+    # Over how many events the roots were made, and what differs, in words.
+    edge = Edge()
+    for size, root in heads:
+        while edge.size < size:
+            new = await leaves(db, edge.size, min(size, edge.size + BATCH))
+            if differing := await look(edge.size + len(new), edge.grow([leaf_hash(leaf) for leaf in new])):
+                return edge.size, differing
+        if edge.root != root:
+            return edge.size, f"the first {size:,} events do not lead to the root that was signed"
+    return edge.size, ""
+
+
+async def _unlooked(_: int, __: Mapping[Tile, bytes]) -> str:
+    return ""
+
+
+async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[[int], None]) -> tuple[int, str]:
+    heads, lost = await _signed(db, kept)
+    if lost:
+        return 0, lost
+    last = max(0, await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event"))
     if missing := last - await db.fetchval("SELECT count(*) FROM hub.event WHERE position > 0"):
         return 0, f"{missing:,} positions up to {last:,} hold no event"
     if (row := await db.fetchrow(_TAGS)) is not None:
@@ -50,18 +86,15 @@ async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[
         return 0, f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
     if (early := await db.fetchval(_TIMES)) is not None:
         return 0, f"event {early:,} is dated before the one before it: no hub records that"
-    edge, covered = Edge(), await db.fetchval("SELECT size FROM hub.tree")
-    for size, root in sorted(heads):
-        if covered < size:
-            return edge.size, f"the tree covers {covered:,} of {size:,} signed events: it is being made anew, or lost"
-        while edge.size < size:
-            new = await leaves(db, edge.size, min(size, edge.size + BATCH))
-            if differing := await _differing(db, edge.grow([leaf_hash(leaf) for leaf in new])):
-                return edge.size, differing
-            say(edge.size)
-        if edge.root != root:
-            return edge.size, f"the first {size:,} events do not lead to the root that was signed"
-    return edge.size, ""
+    covered, signed = await db.fetchval("SELECT size FROM hub.tree"), max((size for size, _ in heads), default=0)
+    if covered < signed:
+        return 0, f"the tree covers {covered:,} of {signed:,} signed events: it is being made anew, or lost"
+
+    async def look(size: int, made: Mapping[Tile, bytes]) -> str:
+        say(size)
+        return await _differing(db, made)
+
+    return await _led(db, heads, look)
 
 
 async def _differing(db: asyncpg.Connection, made: Mapping[Tile, bytes]) -> str:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,9 @@ from typing import Any
 import asyncpg
 
 from hub.audit.digests import code, digested
+from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
-from hub.audit.notes import Malformed
+from hub.audit.notes import Head, Malformed
 from hub.audit.policy import Policy
 from hub.audit.sealer import Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
@@ -158,11 +159,17 @@ async def state(pool: Pool) -> dict[str, Any]:
     return {**dict(row), "troubles": troubles}
 
 
-async def rebuild_tree(hub: Hub) -> tuple[int, float]:
-    """Make the tree anew from the log; answers the events and the seconds. Whoever keeps it begins anew by itself."""
+async def rebuild_tree(hub: Hub, kept: Iterable[Head] = ()) -> tuple[int, float]:
+    """Make the tree anew from the log; answers the events and the seconds. Whoever keeps it begins anew by itself.
+
+    Raises ``Stopped`` where the log is not what was signed of it, also in the heads ``kept`` elsewhere: then the tree
+    that is there stays, for it says which event is another one.
+    """
     began = time.perf_counter()
     db = await asyncpg.connect(hub.log.dsn)
     try:
+        if wrong := await unsigned(db, kept):
+            raise Stopped(f"{wrong}: the tree stays as it is, and “hub verify” says what differs.")
         async with db.transaction():
             await db.execute("DELETE FROM hub.tile")
             await db.execute("UPDATE hub.tree SET size = 0, root = sha256('')")
