@@ -17,7 +17,7 @@ from domain.calls.events import (
     RoundOpened,
 )
 from domain.core import HubRole, Reason
-from domain.people.events import RoleGranted
+from domain.people.events import RoleGranted, RoleRevoked
 from domain.results import ArchiveCall, PublishResults
 from projections.calls import CallRow
 from projections.core import fold
@@ -147,6 +147,9 @@ def test_another_officer_of_the_center_joins_a_call():
     role = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
     appointed = CallOfficerAppointed(call=CALL, officer=AIBEK)
     given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=OFFICER).then(appointed)
-    given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=AIBEK).then(appointed)
+    # Nobody appoints themselves, unless nobody of the Center is left who runs it.
+    given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "officer")
+    left = RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER)
+    given(*PEOPLE, role, *OPEN_CALL, left).when(appoint, by=AIBEK).then(appointed)
     given(*PEOPLE, role, *OPEN_CALL, appointed).when(appoint, by=OFFICER).then()
     given(*PEOPLE, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)

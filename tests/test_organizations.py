@@ -29,7 +29,7 @@ from domain.organizations.events import (
 )
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
 from domain.organizations.state import Organization
-from domain.people.events import AffiliationDeclared, RoleGranted
+from domain.people.events import AffiliationDeclared, AffiliationEnded, RoleGranted
 from hub import ror
 from projections.core import fold
 from projections.initials import initials
@@ -331,11 +331,33 @@ def test_officers_are_appointed_and_dismissed_once_it_is_verified():
     given(*REGION, appointed).when(dismiss, by=OFFICER).then(OfficerDismissed(organization=DUSHANBE, person=ZARINA))
 
 
+WORKS_THERE = AffiliationDeclared(
+    person=ZARINA,
+    affiliation=id_("affiliation", 77),
+    organization=BISHKEK,
+    position="Lecturer",
+    since=date(2024, 1, 1),
+)
+
+
 def test_an_office_in_a_suspended_organization_gives_no_power():
     suspended = OrganizationSuspended(organization=BISHKEK, reason="Under inquiry")
     appoint = AppointOfficer(organization=BISHKEK, person=ZARINA)
-    given(*REGION).when(appoint, by=AIBEK).then(OfficerAppointed(organization=BISHKEK, person=ZARINA))
-    given(*REGION, suspended).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*REGION, WORKS_THERE).when(appoint, by=AIBEK).then(OfficerAppointed(organization=BISHKEK, person=ZARINA))
+    given(*REGION, WORKS_THERE, suspended).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)
+
+
+def test_an_officer_appoints_who_says_that_they_work_there():
+    """Else an applicant would rid themselves of whoever judges them: who acts for an applicant has no say."""
+    appoint = AppointOfficer(organization=BISHKEK, person=ZARINA)
+    given(*REGION).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "person")
+    left = AffiliationEnded(
+        person=ZARINA, affiliation=WORKS_THERE.affiliation, organization=BISHKEK, until=date(2026, 8, 1)
+    )
+    given(*REGION, WORKS_THERE, left).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "person")
+    given(*REGION, WORKS_THERE).when(appoint, by=AIBEK).then(OfficerAppointed(organization=BISHKEK, person=ZARINA))
+    # The Center begins with whoever it knows.
+    given(*REGION).when(appoint, by=OFFICER).then(OfficerAppointed(organization=BISHKEK, person=ZARINA))
 
 
 def test_suspension_closing_and_signatories():

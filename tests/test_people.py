@@ -116,7 +116,16 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
             given(*REGION, DECLARED, ended).when(command, by=by).refused(Reason.WRONG_STATUS, "affiliation")
     later = msgspec.structs.replace(end, until=NOW.date() + DAY)
     given(*REGION, DECLARED).when(later, by=ZARINA).refused(Reason.INVALID, "until")
+    # Nor was it over long ago, for whoever is asked to judge where they said that they work.
+    given(*REGION, DECLARED).when(msgspec.structs.replace(end, until=NOW.date() - 400 * DAY), by=ZARINA).refused(
+        Reason.INVALID, "until"
+    )
     # Also one that had ended already as it was said is taken back.
+    long_past = msgspec.structs.replace(DECLARED, until=date(2024, 6, 1))
+    taken_back = msgspec.structs.replace(end, until=date(2024, 6, 1))
+    given(*REGION, long_past).when(taken_back, by=ZARINA).then(msgspec.structs.replace(ended, until=date(2024, 6, 1)))
+    earlier = msgspec.structs.replace(end, until=date(2024, 5, 1))
+    given(*REGION, long_past).when(earlier, by=ZARINA).refused(Reason.INVALID, "until")
     past = msgspec.structs.replace(DECLARED, until=date(2026, 1, 1))
     given(*REGION, past).when(confirm, by=AIBEK).then(confirmed)
     given(*REGION, past).when(end, by=ZARINA).then(ended)
@@ -198,6 +207,9 @@ def test_roles_come_from_the_center():
     granted = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     given(*PEOPLE).when(grant, by=OFFICER).then(granted)
     given(*PEOPLE).when(grant, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    # An auditor reads everything: nobody makes themselves one.
+    given(*PEOPLE).when(GrantRole(person=OFFICER, role="auditor"), by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
+    given(*PEOPLE).when(GrantRole(person=OFFICER, role="center_officer"), by=OFFICER).then()
     given(*PEOPLE).when(GrantRole(person=ZARINA, role="auditor", country="TJ"), by=OFFICER).refused(
         Reason.INVALID, "country"
     )

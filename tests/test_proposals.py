@@ -516,6 +516,14 @@ def test_the_investigator_withdraws():
     withdraw = WithdrawProposal(proposal=P, reason="Moved away")
     given(*READY, SUBMITTED).when(withdraw, by=ZARINA).then(ProposalWithdrawn(proposal=P, reason="Moved away"))
     given(*READY, SUBMITTED).when(withdraw, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    # Who has left the lead organization ends nothing of it.
+    left = AffiliationEnded(person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE, until=date(2026, 8, 1))
+    given(*READY, SUBMITTED, left).when(withdraw, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    assert given(*READY, SUBMITTED, left).may(ZARINA, P)["WithdrawProposal"] == Reason.NOT_PERMITTED
+    office = OfficerAppointed(organization=DUSHANBE, person=ZARINA)
+    given(*READY, SUBMITTED, left, office).when(withdraw, by=ZARINA).then(
+        ProposalWithdrawn(proposal=P, reason="Moved away")
+    )
     # So does whoever acts for the lead: it outlives the investigator.
     gone = PersonErased(person=ZARINA)
     given(*READY, SUBMITTED, LEAD_OFFICER, gone).when(withdraw, by=AIBEK).then(

@@ -188,10 +188,15 @@ class AppointCallOfficer(
     officer: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else."""
+        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else. Nobody
+        appoints themselves while another runs it: who does reads the proposals.
+        """
         if not model.get(Person, self.officer).of_the_center:
             raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
-        if self.officer not in model.get(Call, self.call).officers:
+        officers = model.get(Call, self.call).officers
+        if self.officer not in officers:
+            if self.officer == act.actor and any(model.get(Person, each).of_the_center for each in officers):
+                raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to appoint you."), "officer")
             yield CallOfficerAppointed(call=self.call, officer=self.officer)
 
 

@@ -18,13 +18,21 @@ class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFF
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only somebody who has joined, and appointed by somebody else."""
-        if model.get(Person, self.person).status != "joined":
+        """Only somebody who has joined, and appointed by somebody else: by the Center, or by an officer of where they
+        say themselves that they work. Who acts for an organization has no say over it ever after, and an applicant
+        chooses nobody who would be without it.
+        """
+        person = model.get(Person, self.person)
+        if person.status != "joined":
             raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
         if self.person in model.get(Organization, self.organization).officers:
             return
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
+        of_the_center = model.get(Person, act.actor).of_the_center
+        if not of_the_center and not person.works_at(self.organization, act.at.date()):
+            message = N_("They do not say yet that they work here: they add it on their own page first.")
+            raise Refusal(Reason.NOT_PERMITTED, message, "person")
         yield OfficerAppointed(organization=self.organization, person=self.person)
 
 

@@ -89,8 +89,8 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     until: Until
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """It never ends before it began. What the organization confirmed, the person ends from today on, and not later
-        than it says, and the organization at most a year back: conflicts of interest rest on it. What it has not
+        """It never ends before it began, nor more than a year before that is said: conflicts of interest rest on it.
+        What the organization confirmed, the person ends from today on, and not later than it says. What it has not
         confirmed is taken back by that.
         """
         found = _affiliation(model, self.person, self.affiliation)
@@ -106,8 +106,8 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
         if not found.confirmed and self.until > today:
             message = N_("It has not been confirmed: it ends today or before, as if it had not been said.")
             raise Refusal(Reason.INVALID, message, "until")
-        if found.confirmed and act.actor != self.person and self.until < today - LATE:
-            message = N_("It was confirmed: that it ended more than a year ago is not said any more.")
+        if self.until < min(today - LATE, found.until or today) and not (found.confirmed and act.actor == self.person):
+            message = N_("That it ended more than a year ago is not said any more.")
             raise Refusal(Reason.INVALID, message, "until")
         if found.confirmed and act.actor == self.person:
             if found.until is not None and found.until < today:

@@ -163,12 +163,14 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
     country: Country | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A national authority is one of a country; the other roles are not."""
+        """A national authority is one of a country; the other roles are not. Nobody gives a role to themselves."""
         if self.role == "national_authority" and self.country is None:
             raise Refusal(Reason.INVALID, N_("Name the country whose national authority this is."), "country")
         if self.role != "national_authority" and self.country is not None:
             raise Refusal(Reason.INVALID, N_("This role is for the whole region: leave the country empty."), "country")
         if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
+            if self.person == act.actor:
+                raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to give you a role."), "person")
             yield RoleGranted(person=self.person, role=HubRole(self.role), country=self.country)
 
 

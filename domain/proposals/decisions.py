@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from domain.calls.state import Call
 from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, Reason_, Refusal, Role
+from domain.organizations.state import Organization
+from domain.people.state import Person
 from domain.proposals.commands import OVER
 from domain.proposals.events import (
     AwardAccepted,
@@ -192,6 +194,14 @@ class WithdrawProposal(
 
     proposal: ProposalId
     reason: Reason_
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not by an investigator who has left: the organization that leads it goes on without them."""
+        lead, person = model.get(Organization, record.lead), model.get(Person, act.actor)
+        if act.actor not in lead.officers and not person.works_at(record.lead, act.at.date()):
+            message = N_("You do not work any more at the organization that leads it: its officers withdraw it.")
+            raise Refusal(Reason.NOT_PERMITTED, message)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It stays readable to those who could read it."""
