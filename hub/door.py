@@ -91,8 +91,9 @@ class Hub:
         ``by`` is what gave it, and how the name of its request in the log begins.
 
         ``key`` makes a retry safe: the same key and command give the same answer, once recorded; the key with
-        another command is refused. Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the
-        same key). Cancelling the caller does not cancel a command that is in the queue, nor an erasure that was begun.
+        another command is refused. It stands in no event: what somebody sends as a key may say more than they think.
+        Raises ``Refusal``, ``Busy`` (too many wait) or ``Unknown`` (ask again with the same key). Cancelling the caller
+        does not cancel a command that is in the queue, nor an erasure that was begun.
         """
         if not isinstance(command, ErasePerson):
             return await self._carry_out(command, actor, key, at, by)
@@ -119,6 +120,10 @@ class Hub:
         await self._sweep([command.person])
         return receipt
 
+    def request_of(self, actor: str, key: str) -> str:
+        """How events name the request that somebody sent with this key."""
+        return self.vault.fingerprint(f"{actor}\n{key}".encode())[:32]
+
     async def _carry_out(self, command: Command, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         try:
             body = msgspec.json.encode(command)
@@ -127,7 +132,7 @@ class Hub:
         named = type(command).__name__.encode() + b"\n" + body
         digest = self.vault.fingerprint(named)
         act = CommandAct(actor, at)
-        request = new_id(by) if key is None else key if by == "request" else f"{by}/{key}"
+        request = new_id(by) if key is None else f"{by}_{self.request_of(actor, key)}"
         for _ in range(_ROUNDS):
             if key is not None and (answer := await self._answered(actor, key, named)):
                 return answer

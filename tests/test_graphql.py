@@ -301,6 +301,20 @@ def test_a_malformed_body_is_told_so(region_dsn, what):
     told(story())
 
 
+def test_whoever_asks_for_the_same_in_several_places_is_answered(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            parts = " ".join(f"fragment F{n} on Organization {{ id name country }}" for n in range(30))
+            spread = " ".join(f"...F{n}" for n in range(30))
+            query = f"{{ organizations(first: 2) {{ nodes {{ {spread} }} }} }} {parts}"
+            assert len((await (await client()).data(query))["organizations"]["nodes"]) == 2
+
+    told(story())
+
+
+FRAGMENTS = " ".join(f"fragment F{n} on Query {{ me {{ id }} }}" for n in range(250))
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
@@ -317,6 +331,14 @@ def test_a_malformed_body_is_told_so(region_dsn, what):
         ("query A { __typename } query B { __typename }", "BAD_INPUT"),
         ("{ __typename @skip(if: 3) }", "INVALID_DOCUMENT"),
         ("fragment F on Query { ...F } { ...F }", "INVALID_DOCUMENT"),
+        ("{ hub { ...F } } fragment F on Hub { hub { ...F } }", "TOO_DEEP"),
+        # What is asked for again and again takes a second to validate, and everybody else would wait for that.
+        ("{" + "organizations(first: 1) { nodes { id } } " * 330 + "}", "TOO_COSTLY"),
+        ("{" + "...on Query { hub { head } } " * 200 + "}", "TOO_COSTLY"),
+        (
+            "{" + "".join(f"...F{n} " for n in range(250)) + "}" + FRAGMENTS,
+            "TOO_COSTLY",
+        ),
     ],
 )
 def test_an_excess_is_refused_before_anything_is_read(region_dsn, query, code):

@@ -726,7 +726,9 @@ def test_kill_nine_at_twenty_random_moments_loses_nothing_acknowledged(dsn):
     async def compare():
         hub = await Hub.open(dsn)
         rows = await check_log(hub)
-        recorded = [(row.request, row.event.proposal) for row in rows if row.type == "ProposalDrafted"]
+        sent = {f"request_{hub.request_of(author, key)}": key for key, _ in acknowledged}
+        drafted = [(row.request, row.event.proposal) for row in rows if row.type == "ProposalDrafted"]
+        recorded = [(sent.get(request, request), proposal) for request, proposal in drafted]
         # The last line of a killed worker may be cut short: a record is acknowledged when it is whole.
         whole = [(key, record) for key, record in acknowledged if len(record) == len("proposal_") + 26]
         assert len(whole) >= 20

@@ -27,9 +27,10 @@ from web.asking import (
 )
 from web.live import Closing, Live
 from web.reads.carrying import Carrying
-from web.reads.documents import Prepared, limited, within_cost
+from web.reads.documents import Prepared
 from web.reads.executor import Reads
 from web.reads.fallback import Context, Place
+from web.reads.measuring import limited, within_cost
 from web.reads.statement import Statement
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published

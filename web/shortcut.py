@@ -18,8 +18,9 @@ from web.answers import EVENTS, Answer, response_of, unforeseen, wanted
 from web.asking import KEY, Asked, Malformed, asked, decoded, matches
 from web.graphql import Endpoint, Failed
 from web.preferences import accepted
-from web.reads.documents import Prepared, limited
+from web.reads.documents import Prepared
 from web.reads.executor import Bound
+from web.reads.measuring import limited
 from web.reads.recent import Recent
 from web.reads.viewer import Look, Viewer
 

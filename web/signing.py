@@ -198,7 +198,8 @@ class Signing:
     ) -> Response:
         """The reader's own page; with the token that was made, or with what was sent for one and is ``wrong``."""
         viewer = await self._site.viewer(request)
-        if viewer.person is None:
+        # What lets somebody in is for their own eyes, and not for a program that shows a token of theirs.
+        if not viewer.signed_in or viewer.person is None:
             return RedirectResponse("/sign-in?next=/profile", 303)
         try:
             data = await self._site.ask(text("profile"), viewer, {})

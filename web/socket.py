@@ -8,7 +8,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from web.asking import MAX_BODY, Asked, Malformed, asked, decoded, secret_of
 from web.live import Closing
-from web.reads.documents import limited
+from web.reads.measuring import limited
 from web.reads.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Socket:
             case "subscribe" if isinstance(message.get("id"), str) and message["id"]:
                 id = message["id"]
                 if id in self._running:
-                    return 4409, f"Subscriber for {id[:80]} already exists"
+                    # A frame that closes holds 123 bytes.
+                    return 4409, f"Subscriber for {id.encode()[:80].decode(errors='ignore')} already exists"
                 if len(self._running) >= MAX_OPERATIONS:
                     busy = limited("BUSY", f"One connection carries {MAX_OPERATIONS} operations at once.")
                     await self._send({"id": id, "type": "error", "payload": [busy.formatted]})
@@ -124,5 +125,7 @@ class Socket:
 
 
 def _authorization(payload: dict[str, Any]) -> Any:
-    # As a header's, its name may be written in any case.
-    return next((value for name, value in payload.items() if name.lower() == "authorization"), None)
+    # As a header's, its name may be written in any case; some clients send headers as such.
+    headers = payload.get("headers")
+    sent = {**(headers if isinstance(headers, dict) else {}), **payload}
+    return next((value for name, value in sent.items() if name.lower() == "authorization"), None)

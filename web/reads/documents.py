@@ -1,25 +1,21 @@
 """Documents as they are sent: parsed, validated and measured once; and the values that they are given."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLBoolean,
     GraphQLEnumType,
     GraphQLError,
     GraphQLID,
     GraphQLSchema,
     GraphQLString,
-    InlineFragmentNode,
     OperationDefinitionNode,
-    SelectionSetNode,
     get_named_type,
     get_nullable_type,
     parse,
@@ -28,9 +24,9 @@ from graphql import (
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
-MAX_TOKENS, MAX_DEPTH, MAX_ALIASES, MAX_COST, MAX_ERRORS = 4_000, 14, 60, 20_000, 10
-MAX_COST_HEARD = 2_000
-"""What is asked for of each event that somebody listens to costs at most this: there may be many of them."""
+from web.reads.measuring import MAX_TOKENS, excess, limited, tangled
+
+MAX_ERRORS = 10
 _PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
 FEW = 4
 """An enum with so many values has few."""
@@ -67,17 +63,6 @@ class Prepared:
         return re.search(r"__(schema|type)\b", self.text) is not None
 
 
-def limited(code: str, message: str) -> GraphQLError:
-    """An excess: which, and how much is allowed."""
-    return GraphQLError(message, extensions={"code": code})
-
-
-def within_cost(cost: int, most: int = MAX_COST) -> None:
-    """Refuse what would read too much, before anything is read."""
-    if cost > most:
-        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
-
-
 def document_of(schema: GraphQLSchema, text: str) -> Prepared:
     """A document, parsed and validated; its errors where it cannot be run."""
     try:
@@ -91,8 +76,9 @@ def document_of(schema: GraphQLSchema, text: str) -> Prepared:
         d.name.value if d.name else "": d for d in document.definitions if isinstance(d, OperationDefinitionNode)
     }
     try:
-        errors = tuple(validate(schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
-        errors = errors or tuple(_excess(operations.values(), fragments))
+        errors = tuple(tangled(operations.values(), fragments))
+        errors = errors or tuple(validate(schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
+        errors = errors or tuple(excess(operations.values(), fragments))
     except RecursionError:
         errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
     plain = {} if errors else {name: _plain(schema, each) for name, each in operations.items()}
@@ -142,34 +128,3 @@ def _plain(
             return None
         found[each.variable.name.value] = signature, _PLAIN[named]
     return found
-
-
-def _excess(operations: Any, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[GraphQLError]:
-    for operation in operations:
-        depth, aliases = _measured(operation.selection_set, fragments, {})
-        if depth > MAX_DEPTH:
-            yield limited("TOO_DEEP", f"Fields are nested {depth} deep; at most {MAX_DEPTH} is allowed.")
-        if aliases > MAX_ALIASES:
-            yield limited("TOO_MANY_ALIASES", f"There are {aliases} aliases; at most {MAX_ALIASES} are allowed.")
-
-
-def _measured(
-    selections: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], known: dict[str, tuple[int, int]]
-) -> tuple[int, int]:
-    deepest, aliases = 0, 0
-    for each in selections.selections:
-        below, more = 0, 0
-        if isinstance(each, FragmentSpreadNode):
-            name = each.name.value
-            if name not in known:
-                known[name] = _measured(fragments[name].selection_set, fragments, known)
-            below, more = known[name]
-        elif isinstance(each, InlineFragmentNode):
-            below, more = _measured(each.selection_set, fragments, known)
-        elif isinstance(each, FieldNode):
-            if each.selection_set and not each.name.value.startswith("__"):
-                below, more = _measured(each.selection_set, fragments, known)
-            below += 1
-            more += each.alias is not None
-        deepest, aliases = max(deepest, below), aliases + more
-    return deepest, aliases

@@ -17,7 +17,8 @@ from graphql import (
 from hub.door import Hub
 from hub.pool import Pool
 from web.reads.compiler import Compiler
-from web.reads.documents import Prepared, document_of, limited, shape, variables_of, within_cost
+from web.reads.documents import Prepared, document_of, shape, variables_of
+from web.reads.measuring import limited, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.recent import Recent
 from web.reads.totals import Counting

@@ -30,9 +30,10 @@ from projections.core import is_record
 from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
-from web.reads.documents import MAX_COST, MAX_COST_HEARD, Prepared, within_cost
+from web.reads.documents import Prepared
 from web.reads.executor import Reading, Reads
 from web.reads.mapping import table_of
+from web.reads.measuring import MAX_COST, MAX_COST_HEARD, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.statement import Statement, asked_of
 from web.reads.viewer import Viewer, Viewers

@@ -165,12 +165,14 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     )
     assert row is not None
     sealing = await state(pool)
+    # As of before anything else was read: whoever goes on from here has missed nothing of what stands beside.
+    at = min(row["at"], reading.viewer.at)
     made = {
-        "head": row["at"] if reading.read_only else row["head"],
+        "head": at if reading.read_only else at + row["head"] - row["at"],
         "version": version("central-asia-ai-hub"),
         "readOnly": reading.read_only,
         "engine": " ".join(row["engine"].split()[:2]),
-        "readModelsAt": row["at"],
+        "readModelsAt": at,
         "parked": row["parked"],
         "treeAt": sealing["tree"],
         "sealedTo": sealing["sealed"],

@@ -24,8 +24,8 @@ Sign in with `Authorization: Bearer hub_…`; over `graphql-transport-ws` with t
 
 A mutation answers with a receipt or with a typed refusal; send an `Idempotency-Key` header with it (where there are no
 headers, `idempotencyKey` in the request's `extensions`) and a retry is safe: the same key and input give the same
-receipt, beside which a record is shown as it is now. Keys are each person's own, and a refusal uses none up. The key
-stands in the log for good, for everybody who may read the event: take a random one that says nothing of anybody.
+receipt, beside which a record is shown as it is now. Keys are each person's own, and a refusal uses none up. Of several
+mutations in a request each has the key at its place: a retry sends the same document, and may add to its end.
 
 Lists are paged forward, with `first` and `after`; a cursor is good for the list and the order that it came from. Where
 they are ordered by what changes, a record that changes meanwhile moves, and may be on no page that you see, or on two;
