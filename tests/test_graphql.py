@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.partners import InvitePartner
 from tests.test_log import told
 from tests.web import people_of, serving
+from web.reads.late import LOADERS
 from web.schema.mutations import commands
 
 REVISE = """mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) {
@@ -297,6 +299,46 @@ def test_a_malformed_body_is_told_so(region_dsn, what):
             )
             assert answer.status_code == 400, answer.text
             assert answer.json()["errors"][0]["message"]
+
+    told(story())
+
+
+def test_the_head_is_no_newer_than_what_stands_beside_it(region_dsn, monkeypatch):
+    """Whoever keeps it and listens from there on misses nothing."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, id = await client(person), await draft_of(hub, person)
+            hub_now = LOADERS["hub"]
+
+            async def late(*given):
+                receipt = await hub.do(ReviseProposal(proposal=id, title=f"Changed {os.urandom(4).hex()}"), person)
+                meanwhile.append(receipt.position)
+                return await hub_now(*given)
+
+            meanwhile = []
+            monkeypatch.setitem(LOADERS, "hub", late)
+            query = "query($id: ID!) { hub { head readModelsAt } proposal(id: $id) { title } }"
+            found = await author.data(query, id=id)
+            assert found["hub"]["head"] == found["hub"]["readModelsAt"] == meanwhile[0] - 1
+
+    told(story())
+
+
+def test_a_key_says_nothing_to_whoever_reads_the_event(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, id = await client(person), await draft_of(hub, person)
+            input = {"proposal": id, "title": "Named by a key"}
+            for _ in range(2):
+                found = await author.data(REVISE, {"idempotency-key": "for-zarina@example.org"}, input=input)
+            position = found["reviseProposal"]["receipt"]["position"]
+            query = "query($id: ID!) { proposal(id: $id) { history(first: 3) { nodes { position leaf } } } }"
+            leaves = (await author.data(query, id=id))["proposal"]["history"]["nodes"]
+            (leaf,) = (each["leaf"] for each in leaves if each["position"] == position)
+            assert "zarina" not in leaf and "\nrequest_" in leaf
 
     told(story())
 
@@ -651,12 +693,23 @@ def test_server_sent_events_and_sockets(region_dsn):
             socket.send_bytes(b'{"type": "ping"}')
             assert socket.receive()["code"] == 4400
 
-        for name in ("Authorization", "authorization"):
+        shown = f"Bearer {secret}"
+        for payload in ({"Authorization": shown}, {"authorization": shown}, {"headers": {"Authorization": shown}}):
             with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"]) as socket:
-                socket.send_json({"type": "connection_init", "payload": {name: f"Bearer {secret}"}})
+                socket.send_json({"type": "connection_init", "payload": payload})
                 assert socket.receive_json() == {"type": "connection_ack"}
                 socket.send_json({"type": "subscribe", "id": "1", "payload": body})
                 assert socket.receive_json()["payload"]["data"]["me"]
+
+        # What is said when it closes fits its frame, in whichever letters.
+        with client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=bearer) as socket:
+            socket.send_json({"type": "connection_init"})
+            assert socket.receive_json() == {"type": "connection_ack"}
+            live = {"query": "subscription { happened { event { position } } }"}
+            for _ in range(2):
+                socket.send_json({"type": "subscribe", "id": "ғ" * 100, "payload": live})
+            closed = socket.receive()
+            assert closed["code"] == 4409 and len(closed["reason"].encode()) < 124
 
         async def revoked():
             db = await asyncpg.connect(region_dsn)

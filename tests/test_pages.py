@@ -1,5 +1,6 @@
 """Pages and forms over HTTP, with whatever a browser or anything else may send."""
 
+import csv
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -217,6 +218,27 @@ def test_a_cell_is_no_formula(region_dsn):
             lines = (await client.get("/proposals.csv")).content.decode("utf-8-sig").splitlines()
             line = next(each for each in lines if id in each)
             assert "'=HYPERLINK" in line and ",=HYPERLINK" not in line and ',"=HYPERLINK' not in line
+            # Nor where a program parts lines at semicolons, as those of the region do.
+            await hub.do(ReviseProposal(proposal=id, title="Rivers; =1+1;@a;\t+b; c"), person)
+            table = (await client.get("/proposals.csv")).content.decode("utf-8-sig").splitlines()
+            line = next(each for each in table if id in each)
+            assert "Rivers; '=1+1;'@a" in line
+            for cell in next(csv.reader([line], delimiter=";")):
+                assert not cell.lstrip().startswith(("=", "+", "-", "@")), cell
+
+    told(story())
+
+
+def test_a_file_is_whole_or_there_is_none(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["karimova"])
+            count = len((await client.get("/proposals.json")).json())
+            monkeypatch.setattr("web.exporting.MOST", count)
+            assert (await client.get("/proposals.csv")).status_code == 200
+            monkeypatch.setattr("web.exporting.MOST", count - 1)
+            answer = await client.get("/proposals.csv")
+            assert answer.status_code == 400 and f"This list has {count} records" in answer.text
 
     told(story())
 

@@ -214,6 +214,8 @@ def test_sessions_are_listed_and_ended(region_dsn):
             assert await hub.identity.find(other) is not None
             token = await as_(hub, app, person, "everything")
             assert (await token.post("/sessions", data={"end": "others"})).headers["location"].startswith("/sign-in")
+            for tab in ("about", "tokens", "signing-in"):
+                assert (await token.get(f"/profile?tab={tab}")).status_code == 303
             assert (await here.get("/profile")).status_code == 200
 
     told(story())

@@ -86,7 +86,8 @@ def text(name: str) -> str:
 
 
 @cache
-def _operation(name: str) -> OperationDefinitionNode:
+def operation(name: str) -> OperationDefinitionNode:
+    """A page's document, as it is parsed."""
     document = parse(text(name))
     return next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
 
@@ -95,17 +96,15 @@ def _operation(name: str) -> OperationDefinitionNode:
 def roots(name: str) -> tuple[str, ...]:
     """The response keys of a page's document."""
     # Also what was left out by @include: a template may ask whether it is there.
-    found = (each for each in _operation(name).selection_set.selections if isinstance(each, FieldNode))
+    found = (each for each in operation(name).selection_set.selections if isinstance(each, FieldNode))
     return tuple((each.alias or each.name).value for each in found)
 
 
 @cache
 def variables_of(name: str) -> dict[str, Any]:
     """The variables of a page's document, with their types."""
-    operation = _operation(name)
-    return {
-        each.variable.name.value: type_from_ast(schema(), each.type) for each in operation.variable_definitions or ()
-    }
+    given = operation(name).variable_definitions or ()
+    return {each.variable.name.value: type_from_ast(schema(), each.type) for each in given}
 
 
 def variables(name: str, request: Request) -> dict[str, Any]:
@@ -120,7 +119,8 @@ def variables(name: str, request: Request) -> dict[str, Any]:
         if not values:
             continue
         if named.name == "Boolean":
-            found[variable] = values[-1] == "true"
+            if values[-1] in ("true", "false"):
+                found[variable] = values[-1] == "true"
         elif named.name == "Int":
             if values[-1].isdecimal() and len(values[-1]) < 10:
                 found[variable] = int(values[-1])
