@@ -19,7 +19,7 @@ from graphql import (
 
 from domain.core import kind_named
 from hub.tables import TABLES
-from web.reads.mapping import order, reading, snake, table_of
+from web.reads.mapping import form, order, reading, snake, table_of
 from web.schema import document
 
 # An operation is asked for several viewers, one after another.
@@ -307,5 +307,7 @@ class Author:
             elif named.name == "Boolean":
                 parts.append(f"{name}: {self.variable('Boolean', chance.choice([True, False, None]))}")
             else:
-                parts.append(f"{name}: {self.variable(str(of), chance.choice([*self.ids, None]))}")
+                kind = {"actor": "person", "record": "proposal"}.get(form(field), form(field))
+                fit = ["02004hr86"] if kind == "ror" else [id for id in self.ids if kind in (None, kind_named(id))]
+                parts.append(f"{name}: {self.variable(str(of), chance.choice([*fit, None]))}")
         return "{" + ", ".join(parts) + "}"

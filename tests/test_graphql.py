@@ -303,6 +303,50 @@ def test_a_malformed_body_is_told_so(region_dsn, what):
     told(story())
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ('organizations(where: {country: ["TJ", "tj"]}) { totalCount }', "two capital letters"),
+        ('organizations(where: {ror: "040em2e24"}) { totalCount }', "no ROR id"),
+        ('proposals(where: {call: "junk"}) { totalCount }', "call_…"),
+        ('proposals(where: {lead: "call_01k00000000000000000000000"}) { totalCount }', "organization_…"),
+        ('proposals(where: {partner: "PERSON_01"}) { totalCount }', "organization_…"),
+        ('proposals(where: {investigator: ""}) { totalCount }', "person_…"),
+        ('activity(where: {type: ["proposalsubmitted"]}) { nodes { type } }', "no such events"),
+        ('activity(where: {actor: "Hub"}) { nodes { type } }', "“hub” is asked for"),
+        ('activity(where: {record: "proposal"}) { nodes { type } }', "proposal_…"),
+    ],
+)
+def test_a_filter_that_nothing_could_meet_is_a_mistake(region_dsn, asked, said):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            (error,) = (await anybody.answer(f"{{ {asked} }}")).json()["errors"]
+            assert error["extensions"]["code"] == "BAD_INPUT" and said in error["message"], error
+
+    told(story())
+
+
+def test_a_filter_takes_what_people_copy(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            every = await anybody.data("{ organizations(first: 100) { totalCount nodes { id ror } } }")
+            some = next(each for each in every["organizations"]["nodes"] if each["ror"])
+            query = "query($ror: String) { organizations(where: {ror: $ror}) { nodes { id } } }"
+            for typed in (some["ror"], some["ror"].upper(), f"https://ror.org/{some['ror']}", f" {some['ror']}/ "):
+                assert (await anybody.data(query, ror=typed))["organizations"]["nodes"] == [{"id": some["id"]}]
+            # Whoever empties a field to search in looks for nothing in particular.
+            query = "query($text: String) { organizations(where: {text: $text}) { totalCount } }"
+            for typed in ("", "  ", None, "zzzzzz"):
+                found = (await anybody.data(query, text=typed))["organizations"]["totalCount"]
+                assert found == (0 if typed == "zzzzzz" else every["organizations"]["totalCount"]), typed
+            blank = await anybody.data('{ organizations(where: {text: ""}) { totalCount } }')
+            assert blank["organizations"]["totalCount"] == every["organizations"]["totalCount"]
+
+    told(story())
+
+
 def test_the_head_is_no_newer_than_what_stands_beside_it(region_dsn, monkeypatch):
     """Whoever keeps it and listens from there on misses nothing."""
 

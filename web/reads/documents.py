@@ -101,11 +101,13 @@ def variables_of(
 
 
 def shape(type: Any, value: Any) -> Any:
-    """What the text of a statement depends on: which values are null, booleans (@skip), enums (the order), lists of an
-    enum that has few (the kinds that are searched).
+    """What the text of a statement depends on: which values are null or blank, booleans (@skip), enums (the order),
+    lists of an enum that has few (the kinds that are searched).
     """
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str) and not value.strip():
+        return None
     if isinstance(value, dict):
         inner = getattr(get_named_type(type), "fields", {})
         return tuple(

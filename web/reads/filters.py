@@ -9,7 +9,8 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, get_na
 from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS, Asker
-from web.reads.mapping import condition, snake
+from web.reads.forms import fitting
+from web.reads.mapping import condition, form, snake
 from web.reads.plan import Values
 from web.reads.statement import Chosen, Statement
 
@@ -36,9 +37,9 @@ def filters(
     type = get_named_type(argument.type)
     assert isinstance(type, GraphQLInputObjectType)
     for name, filtered in type.fields.items():
-        if given.get(name) is None:
+        how, of, get = condition(filtered), get_named_type(filtered.type), _value(chosen, name, form(filtered))
+        if given.get(name) is None or (how.kind == "text" and _blank(given[name])):
             continue
-        how, of, get = condition(filtered), get_named_type(filtered.type), _value(chosen, name)
         sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
         if how.kind == "text":
             if exact:
@@ -61,8 +62,15 @@ def filters(
             yield f'{alias}."{how.name or snake(name)}" = {statement.bind(get, sql_type)}'
 
 
-def _value(chosen: Chosen, name: str) -> Callable[[Values], Any]:
-    return lambda values: chosen.args(values)["where"][name]
+def _value(chosen: Chosen, name: str, kind: str | None) -> Callable[[Values], Any]:
+    if kind is None:
+        return lambda values: chosen.args(values)["where"][name]
+    return lambda values: fitting(kind, name, chosen.args(values)["where"][name], chosen.node)
+
+
+def _blank(value: Any) -> bool:
+    # Who has emptied a field to search in looks for nothing in particular.
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _asker(statement: Statement) -> Asker:

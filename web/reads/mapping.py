@@ -60,8 +60,14 @@ def reading(field: GraphQLField) -> Reading:
 
 def condition(field: GraphQLInputField) -> Reading:
     """How a field of a filter is met: ``column`` (equal, or any of), ``text`` or ``condition``."""
-    kind, settings = next(iter(_directives(field).items()), ("column", {}))
+    own = {name: settings for name, settings in _directives(field).items() if name != "is"}
+    kind, settings = next(iter(own.items()), ("column", {}))
     return Reading(kind, settings)
+
+
+def form(field: GraphQLInputField) -> str | None:
+    """What a value of a filter's field has to be (``@is``), where not every value is one."""
+    return _directives(field).get("is", {}).get("a")
 
 
 def order(value: GraphQLEnumValue, language: str) -> tuple[str, bool]:

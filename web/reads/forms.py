@@ -1,0 +1,52 @@
+"""What a value of a filter has to be: one that nothing could ever match is a mistake, and no empty list."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from graphql import FieldNode
+
+from domain.core import HUB, Kind, every_event, ror_is_valid
+from hub.tables import TABLES
+from projections.core import is_record
+from web.reads.plan import BadInput
+
+_KINDS = tuple(Kind(table) for table, cls in TABLES.items() if is_record(cls))
+_EVENTS = {name for event in every_event() for name in (event.type, *event.was)}
+_COUNTRY = re.compile("[A-Z]{2}")
+
+
+def _of(*kinds: Kind) -> Callable[[str], str | None]:
+    return lambda value: value if any(kind.admits(value) for kind in kinds) else None
+
+
+def _ror(value: str) -> str | None:
+    bare = value.strip().rstrip("/").rpartition("/")[2].lower()
+    return bare if ror_is_valid(bare) else None
+
+
+_FORMS: dict[str, tuple[Callable[[str], str | None], str]] = {
+    **{kind.name: (_of(kind), f"the id of a record of this kind is asked for: {kind.name}_…") for kind in _KINDS},
+    "record": (_of(*_KINDS), "the id of a record is asked for, as in proposal_…"),
+    "actor": (
+        lambda value: value if value == HUB or Kind("person").admits(value) else None,
+        f"a person's id or “{HUB}” is asked for",
+    ),
+    "event": (lambda value: value if value in _EVENTS else None, "there are no such events"),
+    "country": (
+        lambda value: value if _COUNTRY.fullmatch(value) else None,
+        "a country is two capital letters (ISO 3166-1), as in TJ",
+    ),
+    "ror": (_ror, "this is no ROR id: compare its nine characters"),
+}
+
+
+def fitting(form: str, name: str, value: Any, node: FieldNode) -> Any:
+    """The value of a filter's field as rows have it, or each of its values; raises ``BadInput`` where it is none."""
+    if isinstance(value, list):
+        return [fitting(form, name, each, node) for each in value]
+    admit, words = _FORMS[form]
+    if (found := admit(value)) is None:
+        shown = value if len(value) <= 60 else f"{value[:60]}…"
+        raise BadInput(f"`{name}` is “{shown}”: {words}.", node)
+    return found
