@@ -15,6 +15,12 @@ REST = 60.0
 
 GRACE = 1.0
 """Seconds that a server has to give up a statement."""
+_IN_VAIN = "no connection was free"
+
+
+def waited_in_vain(error: BaseException) -> bool:
+    """Whether what took too long had no connection yet: not what was asked was too much, but how many asked."""
+    return any(each is not None and each.args == (_IN_VAIN,) for each in (error, error.__cause__))
 
 
 class Pool:
@@ -95,7 +101,8 @@ class Pool:
         ending = loop.call_later(timeout, _in_vain, waiting) if timeout else None
         try:
             return await waiting
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as given_up:
+            given_up.args = (_IN_VAIN,)
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                 db = waiting.result()
                 self._give(db) if db is not None else self._left()
@@ -139,7 +146,7 @@ class Pool:
 
 def _in_vain(waiting: asyncio.Future[Any]) -> None:
     if not waiting.done():
-        waiting.set_exception(TimeoutError())
+        waiting.set_exception(TimeoutError(_IN_VAIN))
 
 
 def _is_open(db: PoolConnectionProxy) -> bool:

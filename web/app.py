@@ -30,6 +30,7 @@ from hub.mail import Mail
 from hub.rounds import keep
 from projections.core import PUBLIC
 from web.assets import static
+from web.events import events
 from web.explorer import Explorer
 from web.exporting import Exports
 from web.federation import Federation, Provider
@@ -111,6 +112,7 @@ def application(
         Route("/graphql", endpoint.http, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", endpoint.socket),
         Route("/schema.graphql", sdl),
+        Route("/events.json", events),
         Route("/pages/{name}.graphql", document),
         Route("/static/{name}", static),
         Route("/{list}.{file}", Exports(site).export),

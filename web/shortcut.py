@@ -268,7 +268,7 @@ class Shortcut:
                     data = await self._reads.data(bound, viewer)
         except GraphQLError as error:
             # Nobody is told what is wrong before it is certain who they are; but who has waited does not wait again.
-            slow = (error.extensions or {}).get("code") == "TOO_SLOW"
+            slow = (error.extensions or {}).get("code") in ("TOO_SLOW", "BUSY")
             return self._written(self.endpoint.failed(error), request.head.media) if certain or slow else None
         except Exception:
             return None  # asked again in the usual way, which says what is wrong

@@ -15,7 +15,7 @@ from graphql import (
 )
 
 from hub.door import Hub
-from hub.pool import Pool
+from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
 from web.reads.documents import Prepared, document_of, shape, variables_of
 from web.reads.measuring import limited, within_cost
@@ -36,8 +36,10 @@ class Bound(NamedTuple):
     key: Any
 
 
-def too_slow() -> GraphQLError:
-    """What took too long."""
+def too_slow(why: TimeoutError) -> GraphQLError:
+    """What took too long; or what was never begun, because so much else was asked at once."""
+    if waited_in_vain(why):
+        return limited("BUSY", f"So much is asked that this waited {TIMEOUT:.0f} seconds for its turn: try again.")
     return limited("TOO_SLOW", f"This took longer than {TIMEOUT:.0f} seconds: ask for less at once.")
 
 
@@ -124,8 +126,8 @@ class Reads:
                 # What depends on the clock or on the whole hub is made anew over what does not.
                 data = await Reading(self, viewer).fill(plan, msgspec.json.decode(answer), bound.values, volatile=True)
                 return msgspec.json.encode(data)
-        except TimeoutError:
-            raise too_slow() from None
+        except TimeoutError as error:
+            raise too_slow(error) from None
 
     async def _stable(self, bound: Bound, viewer: Viewer) -> tuple[Plan, bytes]:
         # The answer but for its volatile values, whose places are left as the plan says that comes with it: both are
@@ -221,8 +223,8 @@ class Reads:
                 async with asyncio.timeout(TIMEOUT):
                     filled = await Reading(self, viewer).fill(lean, msgspec.json.decode(answer), values)
                     answer = msgspec.json.encode(filled)
-        except TimeoutError:
-            raise too_slow() from None
+        except TimeoutError as error:
+            raise too_slow(error) from None
         finally:
             self._asking.discard(bound.key)
         key = bound.key if viewer is guess else self.bound(plan, values, viewer).key
