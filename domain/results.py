@@ -15,8 +15,8 @@ def _all_decided(call: Call, model: Model) -> None:
         raise Refusal(Reason.WRONG_STATUS, N_("Proposals that are not decided yet: %(count)s."), count=count)
 
 
-class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
-    """Publish the results of this call."""
+class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, final=True):
+    """Publish the results of this call. Offers that were not answered yet stay open."""
 
     call: CallId
 

@@ -471,6 +471,25 @@ def test_a_proposal_is_carried_to_its_submission_by_keyboard_alone(visitor):
 
 
 @BUILT_HERE
+def test_a_text_that_is_too_long_is_counted_and_kept_and_never_cut(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    id = own_draft(page, "Long").rpartition("/")[2]
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"/do/reviseProposal?proposal={id}")
+    count = page.locator("#title + .count")
+    assert count.inner_text() == ""
+    page.get_by_label("Title").fill("т" * 270)
+    assert count.inner_text() == "270 / 300" and "over" not in count.get_attribute("class")
+    page.get_by_label("Title").fill("т" * 301)
+    assert count.inner_text() == "301 / 300" and "over" in count.get_attribute("class")
+    page.get_by_role("button", name="Revise proposal").click()
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_label("Title").input_value() == "т" * 301
+    assert "At most 300 characters fit; these are 301." in page.locator("#title-problem").inner_text()
+
+
+@BUILT_HERE
 def test_a_form_that_would_be_refused_says_so_before_anybody_writes(visitor):
     page = visitor()
     sign_in(page, AUTHOR)

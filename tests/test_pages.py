@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
-from html import unescape
+from html import escape, unescape
 
 import pytest
 
@@ -308,6 +308,85 @@ def test_who_wrote_over_an_unseen_change_sees_both_and_saves_next(region_dsn):
             saved = await client.post("/do/reviseProposal", data={**again, "title": "My title", "abstract": "Mine"})
             assert saved.status_code == 303
             assert "My title" in (await client.get(f"/proposals/{id}")).text
+
+    told(story())
+
+
+def test_who_left_a_text_as_it_was_does_not_take_back_what_another_made_of_it(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            form = untouched((await client.get(f"/do/reviseProposal?proposal={id}")).text)
+            await hub.do(ReviseProposal(proposal=id, title="A title of another tab"), person)
+            conflict = await client.post("/do/reviseProposal", data={**form, "abstract": "Written in this tab"})
+            assert conflict.status_code == 422 and "!take" not in conflict.text
+            title = re.search(r'<input id="title"[^>]* value="([^"]*)"', conflict.text)[1]
+            abstract = re.search(r'<textarea id="abstract"[^>]*>\s*([^<]*)</textarea>', conflict.text)[1]
+            assert (title, abstract) == ("A title of another tab", "Written in this tab")
+            again = {**hidden_of(conflict.text), "title": title, "abstract": abstract}
+            assert (await client.post("/do/reviseProposal", data=again)).status_code == 303
+            page = (await client.get(f"/proposals/{id}")).text
+            assert "A title of another tab" in page and "Written in this tab" in page
+
+    told(story())
+
+
+def test_a_draft_whose_time_is_over_asks_for_nothing(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            id = await draft_of(hub, person)
+            call, closes = await hub.log.pool.fetchrow(
+                f"""SELECT c.id, c.closes_at FROM {hub.models.schema}.call c
+                    JOIN {hub.models.schema}.proposal p ON p.call = c.id WHERE p.id = $1""",
+                id,
+            )
+            await hub.do(CloseRound(call=call), at=closes)
+            client = await as_(hub, app, person)
+            page = (await client.get(f"/proposals/{id}")).text
+            step = page.partition('aria-labelledby="actions"')[2].partition("</section>")[0]
+            assert (
+                "The round of this call has closed." in step
+                and "Before it can be submitted" not in step
+                and "Not yet" not in step
+            )
+            home = (await client.get("/")).text
+            listed = home.partition(f'href="/proposals/{id}"')[2].partition("</li>")[0]
+            assert "The round of this call has closed." in listed and "Not ready yet" not in listed
+
+    told(story())
+
+
+def test_home_says_what_became_of_a_proposal_and_for_whom_an_answer_is_asked(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            schema = hub.models.schema
+            ended = await hub.log.pool.fetchrow(
+                f"SELECT investigator, title, status_reason FROM {schema}.proposal WHERE status = 'declined' LIMIT 1"
+            )
+            home = (await (await as_(hub, app, ended["investigator"])).get("/")).text
+            section = home.partition('aria-labelledby="ended"')[2].partition("</section>")[0]
+            assert escape(ended["title"]) in section and escape(ended["status_reason"]) in section
+            asked = await hub.log.pool.fetchrow(
+                f"""SELECT o.name, f.person, p.title FROM {schema}.partner a
+                    JOIN {schema}.proposal p ON p.id = a.proposal AND p.status = 'draft'
+                    JOIN {schema}.organization o ON o.id = a.organization
+                    JOIN {schema}.officer f ON f.organization = o.id WHERE a.status = 'invited' LIMIT 1"""
+            )
+            home = (await (await as_(hub, app, asked["person"])).get("/")).text
+            listed = home.partition(f">{escape(asked['title'])}</a>")[2].partition("</li>")[0]
+            assert f"Asked: {escape(asked['name'])}" in listed
+            # Who runs several calls is told for which of them a proposal is.
+            curator = (await people_of(hub))["rahimova"]
+            home = (await (await as_(hub, app, curator)).get("/")).text
+            mine = await hub.log.pool.fetchrow(
+                f"""SELECT p.title, c.title AS call FROM {schema}.proposal p JOIN {schema}.call c ON c.id = p.call
+                    WHERE p.status = 'submitted' AND $1 = ANY(c.officers) LIMIT 1""",
+                curator,
+            )
+            listed = home.partition(f">{escape(mine['title'])}</a>")[2].partition("</li>")[0]
+            assert escape(mine["call"]) in listed
 
     told(story())
 

@@ -86,6 +86,7 @@ def number(value: float) -> str:
 
 
 _COUNTRIES = {("ru", "KG"): "Кыргызстан"}
+_LANGUAGES = {("ru", "ky"): "кыргызский"}
 
 
 def country(code: str) -> str:
@@ -100,8 +101,9 @@ def city(name: str) -> str:
 
 
 def language_name(code: str) -> str:
-    """A language's name in the reader's."""
-    return locale().languages.get(code, code)
+    """A language's name in the reader's, as it is called in the region."""
+    known = _LANGUAGES.get((READER.get().language, code))
+    return known or str(locale().languages.get(code, code))
 
 
 def named(organization: dict[str, Any]) -> str:

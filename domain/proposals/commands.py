@@ -157,7 +157,7 @@ def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     if call.is_over:
         yield Refusal(Reason.ROUND_NOT_OPEN, OVER)
     elif not granted and not call.accepts(act.at):
-        yield Refusal(Reason.ROUND_NOT_OPEN, CLOSED if act.at >= call.closes_at else NOT_YET)
+        yield Refusal(Reason.ROUND_NOT_OPEN, CLOSED if call.is_closed or act.at >= call.closes_at else NOT_YET)
     if (length := len(proposal.abstract.strip())) < LEAST:
         message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")
         yield Refusal(Reason.INCOMPLETE, message, "abstract", count=LEAST, found=length)

@@ -116,7 +116,7 @@ function drafts(form) {
       const offer = document.createElement("div");
       offer.className = "notice warn";
       offer.setAttribute("role", "status");
-      const when = new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "medium", timeStyle: "short" });
+      const when = new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "short", timeStyle: "short" });
       const back = button(words.restore, () => {
         for (const each of fields()) {
           if (!(each.name in values)) continue;
@@ -171,6 +171,23 @@ function drafts(form) {
   });
   // Whoever leaves at once, for another language say, finds the last word too.
   addEventListener("pagehide", () => dirty && remember());
+}
+
+// How much of what fits is written, once little is left. What is too long is never cut: the hub says so, and keeps it.
+function counted(field) {
+  const said = document.createElement("small");
+  said.className = "count";
+  said.setAttribute("role", "status");
+  field.after(said);
+  const most = Number(field.dataset.most);
+  const count = () => {
+    // As the hub counts: a letter is one, however many units a browser keeps it in, and a break is one.
+    const length = [...field.value.trim()].length;
+    said.textContent = length > most * 0.8 ? `${length.toLocaleString([document.documentElement.lang, "ru"])} / ${most.toLocaleString([document.documentElement.lang, "ru"])}` : "";
+    said.classList.toggle("over", length > most);
+  };
+  field.addEventListener("input", count);
+  count();
 }
 
 // Times that were typed by the clocks of one zone stay what they were, whatever zone is read in since.
@@ -418,6 +435,7 @@ document.querySelectorAll("form[data-filters]").forEach(filters);
 document.querySelectorAll("form[data-draft] select").forEach(narrowed);
 document.querySelectorAll("form[data-draft]").forEach(looked);
 document.querySelectorAll("form[data-draft]").forEach(drafts);
+document.querySelectorAll("[data-most]").forEach(counted);
 document.querySelectorAll("[data-kept]").forEach(kept);
 document.querySelectorAll("form[data-passkey]").forEach(passkey);
 listen();
