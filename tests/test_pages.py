@@ -376,7 +376,7 @@ def test_home_says_what_became_of_a_proposal_and_for_whom_an_answer_is_asked(reg
             )
             home = (await (await as_(hub, app, asked["person"])).get("/")).text
             listed = home.partition(f">{escape(asked['title'])}</a>")[2].partition("</li>")[0]
-            assert f"Asked: {escape(asked['name'])}" in listed
+            assert f"Your organization that is asked: {escape(asked['name'])}" in listed
             # Who runs several calls is told for which of them a proposal is.
             curator = (await people_of(hub))["rahimova"]
             home = (await (await as_(hub, app, curator)).get("/")).text
