@@ -14,6 +14,7 @@ import msgspec
 
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.erasure import ErasePerson
+from domain.people.commands import mailbox
 from domain.people.events import OrcidLinked, PersonInvited
 from domain.standing import Action, actions, decide, may_make
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
@@ -201,7 +202,7 @@ class Hub:
 
     async def person_of(self, email: str) -> str | None:
         """The person who was invited under an e-mail address."""
-        alias = await self.vault.known_alias("email", email.strip().casefold())
+        alias = await self.vault.known_alias("email", mailbox(email))
         found = await self.log.read(tag=f"email:{alias}", types=["PersonInvited"], limit=1) if alias else []
         return found[0].event.person if found and isinstance(found[0].event, PersonInvited) else None
 

@@ -5,6 +5,7 @@ import json
 
 import httpx2
 import pytest
+from graphql import GraphQLError
 
 from domain.people.commands import InvitePerson
 from hub.door import Hub
@@ -32,6 +33,31 @@ async def revoked(dsn, token):
     """End the access that one token gives."""
     async with serving(dsn) as (hub, _, _):
         await hub.log.pool.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(token))
+
+
+def test_one_address_does_not_take_the_places_of_all_others(region_dsn, monkeypatch):
+    monkeypatch.setattr("web.live.MOST_EACH", 3)
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            live = Live(hub.log)
+
+            async def listening(who, address):
+                heard = live.follow(0, who, address)
+                await anext(heard)
+                return heard
+
+            begun = [await listening(None, "192.0.2.1") for _ in range(3)]
+            with pytest.raises(GraphQLError, match="Too many are listening"):
+                await listening(None, "192.0.2.1")
+            # Nobody else is kept out by that, neither another address nor somebody who has signed in at this one.
+            begun += [await listening(None, "192.0.2.2"), await listening("person_1", "192.0.2.1")]
+            await begun.pop(0).aclose()
+            begun.append(await listening(None, "192.0.2.1"))
+            for each in begun:
+                await each.aclose()
+
+    told(story())
 
 
 def test_the_audit_of_graphql_over_http_passes_whole(region_dsn):

@@ -50,6 +50,8 @@ def test_a_person_is_invited_and_only_sealed_values_stand_in_the_event():
 def test_one_person_per_email():
     again = InvitePerson(name="Zarina", email="ZARINA@example.org")
     given(*PEOPLE).when(again, by=AIBEK).refused(Reason.ALREADY_TAKEN, "email")
+    wide = InvitePerson(name="Zarina", email="zarina@ｅxample.org")
+    given(*PEOPLE).when(wide, by=AIBEK).refused(Reason.ALREADY_TAKEN, "email")
 
 
 def test_who_has_not_joined_invites_nobody():

@@ -89,6 +89,11 @@ def secret_of(connection: HTTPConnection) -> str | None:
     return connection.cookies.get(cookie_of(connection))
 
 
+def address_of(connection: HTTPConnection) -> str:
+    """The address that somebody asks from, as the server knows it or the proxy that it believes says."""
+    return connection.client.host if connection.client else ""
+
+
 def cookie_of(connection: HTTPConnection) -> str:
     """The name of the cookie that holds a session, as the hub is reached here."""
     return SECURE if is_secure(connection) else COOKIE

@@ -20,8 +20,8 @@ from starlette.responses import RedirectResponse, Response
 from domain.core import N_, Refusal
 from domain.people.commands import JoinHub
 from web import sessions
-from web.asking import base_of
-from web.passkeys import address_of, ceremony, hold_ceremony
+from web.asking import address_of, base_of
+from web.passkeys import ceremony, hold_ceremony
 from web.site import Site
 
 _log = logging.getLogger("hub")

@@ -18,6 +18,7 @@ from web.asking import (
     MAX_BODY,
     Asked,
     Malformed,
+    address_of,
     asked,
     cookie_of,
     decoded,
@@ -206,7 +207,9 @@ class Endpoint:
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:
             return StreamingResponse(
-                self._events(ask, viewer, secret, key, request.method != "POST", Place(heard)),
+                self._events(
+                    ask, viewer, secret, key, request.method != "POST", Place(heard, address=address_of(request))
+                ),
                 media_type=EVENTS,
                 headers={"Cache-Control": "no-store"},
             )

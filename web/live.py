@@ -17,6 +17,13 @@ BEYOND = (
 """What is said to who asks for events after a position that the log does not have."""
 
 
+_ANYBODY = "anybody"
+
+
+def _most(place: str) -> int:
+    return MOST // 2 if place == _ANYBODY else MOST_EACH
+
+
 class Closing(Exception):
     """The hub closes: whoever listens comes back, and has missed nothing."""
 
@@ -29,22 +36,25 @@ class Live:
         self._recent: deque[Recorded] = deque(maxlen=KEPT)
         self._head = 0
         self._waiting = 0
-        self._by: Counter[str | None] = Counter()
+        self._by: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._over = False
         self._task: asyncio.Task[None] | None = None
 
-    async def follow(self, after: int | None = None, who: str | None = None) -> AsyncIterator[Recorded]:
-        """Every event after a position (or from now on); ``who`` is who listens, if anybody.
+    async def follow(
+        self, after: int | None = None, who: str | None = None, address: str = ""
+    ) -> AsyncIterator[Recorded]:
+        """Every event after a position (or from now on); ``who`` listens, somebody unknown at an ``address`` if nobody.
 
         It ends with ``Closing``, never by itself: what is only interrupted is not to look complete. A place that the
         log does not have is refused: who waited there would hear nothing for long, and then miss some.
         """
-        # Whoever has signed in finds a place, however many others listen.
-        if self._waiting >= MOST or self._by[who] >= (MOST_EACH if who else MOST // 2):
+        # Whoever has signed in finds a place, however many others listen; and so does anybody, however many one has.
+        places = Counter([who] if who else [_ANYBODY, f"from {address}"])
+        if self._waiting >= MOST or any(self._by[each] >= _most(each) for each in places):
             raise GraphQLError("Too many are listening: try again in a moment.", extensions={"code": "BUSY"})
         self._waiting += 1
-        self._by[who] += 1
+        self._by += places
         try:
             head = await self._log.head() if self._until is None else self._until
             position = head if after is None else after
@@ -67,9 +77,7 @@ class Live:
             raise Closing
         finally:
             self._waiting -= 1
-            self._by[who] -= 1
-            if not self._by[who]:
-                del self._by[who]
+            self._by -= places
 
     def end(self) -> None:
         """Let everybody go who listens: the hub closes."""

@@ -18,7 +18,7 @@ from webauthn.helpers.structs import (
 )
 
 from web import sessions
-from web.asking import base_of, from_elsewhere, is_secure
+from web.asking import address_of, base_of, from_elsewhere, is_secure
 from web.reads.viewer import Viewer
 from web.site import Site
 
@@ -161,11 +161,6 @@ def hold_ceremony(response: Response, request: Request, secret: str) -> None:
     """Let the browser keep that secret until the ceremony ends: no other site can give it another one over https."""
     name = _ceremony_cookie(request)
     response.set_cookie(name, secret, max_age=600, httponly=True, samesite="lax", secure=is_secure(request))
-
-
-def address_of(request: Request) -> str:
-    """Where a request comes from, as far as the server knows."""
-    return request.client.host if request.client else ""
 
 
 def _fits(id: str) -> bool:

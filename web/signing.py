@@ -17,10 +17,9 @@ from hub.credentials import FIRST
 from hub.identity import Access
 from projections.core import CENTER, PUBLIC
 from web import tokens
-from web.asking import TooLarge, cookie_of, from_elsewhere, is_secure, posted
+from web.asking import TooLarge, address_of, cookie_of, from_elsewhere, is_secure, posted
 from web.federation import too_often
 from web.pages import text
-from web.passkeys import address_of
 from web.preferences import keep
 from web.reads.viewer import Viewer
 from web.sessions import Throttle, signed_in, within

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from web.asking import MAX_BODY, Asked, Malformed, asked, decoded, secret_of
+from web.asking import MAX_BODY, Asked, Malformed, address_of, asked, decoded, secret_of
 from web.live import Closing
+from web.reads.fallback import Place
 from web.reads.measuring import limited
 from web.reads.viewer import Viewer
 
@@ -110,7 +111,8 @@ class Socket:
             await self._socket.close(1012, "The hub is closing: come back in a moment")
 
     async def _results(self, id: str, ask: Asked, viewer: Viewer) -> None:
-        async for body in self._endpoint.results(ask, viewer, self._secret, ask.key):
+        place = Place(address=address_of(self._socket))
+        async for body in self._endpoint.results(ask, viewer, self._secret, ask.key, place=place):
             result = msgspec.json.decode(body)
             if "data" not in result:
                 self._running.pop(id, None)

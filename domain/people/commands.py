@@ -1,5 +1,6 @@
 """What people do about themselves, and what is done about them."""
 
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -59,6 +60,11 @@ Orcid = Annotated[
 ]
 
 
+def mailbox(email: str) -> str:
+    """What names one mailbox, however an address of it is typed: large letters, or those of full width."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
 class InvitePerson(Command, on=Person, by=(Role.ANYONE, Role.CENTER_OFFICER)):
     """Invite a person to the hub."""
 
@@ -68,7 +74,7 @@ class InvitePerson(Command, on=Person, by=(Role.ANYONE, Role.CENTER_OFFICER)):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """One person per e-mail address."""
-        alias = act.alias("email", self.email.strip().casefold())
+        alias = act.alias("email", mailbox(self.email))
         if model.get(EmailHolder, alias).status:
             raise Refusal(Reason.ALREADY_TAKEN, N_("Somebody with this e-mail address is already here."), "email")
         person = act.new("person")

@@ -41,10 +41,13 @@ from web.reads.viewer import Viewer, Viewers
 
 @dataclass
 class Place:
-    """Where in the log a subscription goes on, and the position of what was told last without an error."""
+    """Where in the log a subscription goes on, the position of what was told last without an error, and the address
+    that somebody listens from.
+    """
 
     position: int | None = None
     told: int | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,7 @@ def _changes(name: str) -> Any:
         _within_cost(context, info)
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         after = args.get("after") if context.place.position is None else context.place.position
-        async for recorded in context.live.follow(after, context.viewer.person):
+        async for recorded in context.live.follow(after, context.viewer.person, context.place.address):
             about = record_of(recorded.event)
             of = kind_named(about)
             # The seal of a read model, say, is nobody's record: it happens, and that is all.
