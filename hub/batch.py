@@ -58,6 +58,8 @@ class Batch:
         for step, key, row in keyed:
             if key in self.blocked:
                 self._skipped.add(key)
+                if step.whole:
+                    concerned.append(())
                 continue
             if key not in self.changed:
                 self._before[key] = row
@@ -70,6 +72,9 @@ class Batch:
                         self._withdraw(key[1][0], before, now, happened.position)
             except FoldFailed as failure:
                 self.blocked.add(key)
+                if step.whole:
+                    # Who might read what could not be folded is not known: nobody does.
+                    concerned.append(())
                 self.parked.append(
                     {"table": key[0], "key": key[1], "position": happened.position, "error": str(failure)}
                 )

@@ -42,10 +42,13 @@ def _replaying() -> Iterator[None]:
 
 
 class Models:
-    """The read models of this code in one schema, and the rows that were used last in memory."""
+    """The read models of this code in one schema, and the rows that were used last in memory.
+
+    With ``until`` they are as they were at that position of the log, in a schema of their own.
+    """
 
     def __init__(self, log: Log, schema: str | None = None, size: int = 100_000, until: int | None = None) -> None:
-        self.log, self._size, self._until = log, size, until
+        self.log, self._size, self.until = log, size, until
         self.schema = schema or digest() + (f"_at_{until}" if until is not None else "")
         self._rows: OrderedDict[RowKey, Row | None] = OrderedDict()
         self._parked: set[RowKey] = set()
@@ -144,7 +147,7 @@ class Models:
         return bool(row["all"])
 
     async def _next(self, after: int) -> list[Happened]:
-        most = CHUNK if self._until is None else min(CHUNK, self._until - after)
+        most = CHUNK if self.until is None else min(CHUNK, self.until - after)
         return await self.log.happened(after, most) if most > 0 else []
 
     async def _write(

@@ -9,13 +9,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from domain.people.commands import GrantRole, RevokeRole
 from hub.door import Hub
 from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
 from tests.test_log import told
 from tests.web import apart as command
-from tests.web import opened, serving
+from tests.web import opened, people_of, serving
 from web.pages import SITE
 
 SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -87,6 +88,34 @@ def test_the_region_is_told_found_and_verified_on_the_systems_postgresql(system_
                 assert title in titles if title else not titles, (text, titles)
 
     told(story())
+
+
+def test_a_right_that_was_taken_back_opens_nothing_of_the_past(region_dsn):
+    async def begin():
+        async with serving(region_dsn) as (hub, _, _):
+            people = await people_of(hub)
+            auditor, officer = people["mammedova"], people["rahimova"]
+            grant = await hub.do(GrantRole(person=auditor, role="auditor"), officer)
+            token = await hub.identity.token(auditor, ["read"], "t", 1)
+            return auditor, officer, token, grant.position
+
+    auditor, officer, token, position = told(begin())
+    query = {"query": '{ activity(where: {type: ["ProposalDrafted"]}) { nodes { position } } }'}
+
+    def seen(url):
+        answer = httpx2.post(f"{url}/graphql", json=query, headers={"authorization": f"Bearer {token}"})
+        return len(answer.json()["data"]["activity"]["nodes"])
+
+    with opened(region_dsn, str(position), command="at") as url:
+        assert seen(url) == 20
+
+        async def revoke():
+            hub = await Hub.open(region_dsn)
+            await hub.do(RevokeRole(person=auditor, role="auditor"), officer)
+            await hub.close()
+
+        told(revoke())
+        assert seen(url) < 20
 
 
 def test_the_hub_as_it_stood_says_so_on_every_page_and_changes_nothing(region_dsn):

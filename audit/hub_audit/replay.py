@@ -72,6 +72,8 @@ class Models:
         for cls, keyed, makes in self._folding.get(type(event), ()):
             table, key = keyed(event)
             if (table, key) in self._parked:
+                if cls.within is None:
+                    concerned.append(())
                 continue
             rows = self.rows[table]
             before = None if makes else rows.get(key)
@@ -80,6 +82,8 @@ class Models:
             except self._failed:
                 # What cannot be folded stays as it was, here as in the hub, and its record is left alone from then on.
                 self._parked.add((table, key))
+                if cls.within is None:
+                    concerned.append(())
                 continue
             if after is None:
                 rows.pop(key, None)

@@ -12,6 +12,7 @@ import msgspec
 
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
+from hub.models import Models
 from hub.reading import principals, readable
 from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, is_record
@@ -181,7 +182,8 @@ class Viewers:
 
     def same(self, seen: Seen, shown: str, language: str) -> Viewer | None:
         """The viewer that was seen, if it is the one of the last time."""
-        known = self._recent.get((shown, language))
+        # Where the past is shown, what somebody is changes though no position does.
+        known = self._recent.get((shown, language)) if self.hub.models.until is None else None
         if known is None or known.at != seen.at or known.told != seen.access:
             return None
         breadth = self._breadth.get(known.principals)
@@ -229,6 +231,12 @@ class Viewers:
     async def _principals(self, person: str | None, positions: dict[str, int]) -> frozenset[str]:
         if person is None:
             return frozenset({PUBLIC})
+        if self.hub.models.until is not None:
+            # Secrets are those of now: they open nothing of then to somebody who may not have that any more.
+            then, now = await asyncio.gather(
+                principals(self.hub.log, self.hub.models, person), self._principals_now(person)
+            )
+            return then & now
         at = max(positions[table] for table in _GIVE_PRINCIPALS)
         known = self._known.get(person)
         if known is None or known[0] != at:
@@ -237,6 +245,13 @@ class Viewers:
                 self._known.clear()
             self._known[person] = known
         return known[1]
+
+    async def _principals_now(self, person: str) -> frozenset[str]:
+        try:
+            return await principals(self.hub.log, Models(self.hub.log), person)
+        except asyncpg.UndefinedTableError:
+            # No hub of this version has served this log yet: what they are now is not known.
+            return frozenset({PUBLIC})
 
 
 def _heard(look: asyncio.Task[Look]) -> None:
