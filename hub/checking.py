@@ -20,6 +20,15 @@ def fields_of(cls: type[Command]) -> dict[str, tuple[msgspec.structs.FieldInfo, 
     return {field.name: (field, inspect.type_info(field.type)) for field in msgspec.structs.fields(cls)}
 
 
+def bare_type(type: inspect.Type) -> inspect.Type:
+    """What values are, without what is said of them, and of those that may be missing."""
+    while isinstance(type, inspect.Metadata):
+        type = type.type
+    if isinstance(type, inspect.UnionType):
+        return bare_type(next(each for each in type.types if not isinstance(each, inspect.NoneType)))
+    return type
+
+
 def choices_of(annotation: Any) -> tuple[str, ...]:
     """The values that a field chooses from, in the order in which they were written; empty where it is free."""
     if typing.get_origin(annotation) is typing.Literal:
@@ -135,7 +144,7 @@ def takes_empty(field: msgspec.structs.FieldInfo) -> bool:
     return True
 
 
-def _several(type: inspect.VarTupleType, value: Any) -> tuple[str, dict[str, Any]]:
+def _several(type: inspect.VarTupleType, value: Any, each_asked: str) -> tuple[str, dict[str, Any]]:
     # Which of several things does not fit, or that there are too many of them.
     assert isinstance(type.item_type, inspect.StructType)
     if type.max_length and len(value) > type.max_length:
@@ -148,15 +157,16 @@ def _several(type: inspect.VarTupleType, value: Any) -> tuple[str, dict[str, Any
             parts = each.values() if isinstance(each, dict) else [each]
             text = ": ".join(str(part) for part in parts if part)
             text = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-            words = N_("Number %(number)s (“%(text)s”) needs a name of 2 to 200 characters, and 1 to 100 percent.")
-            return words, {"number": number, "text": text}
+            return each_asked, {"number": number, "text": text}
     return N_("This does not have the form that is asked for."), {}
 
 
 def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[str, Any]]:
     asked = N_("This does not have the form that is asked for.")
+    each_asked = N_("Number %(number)s (“%(text)s”) does not have the form that is asked for.")
     while isinstance(type, inspect.Metadata):
         asked = (type.extra_json_schema or {}).get("asked", asked)
+        each_asked = (type.extra_json_schema or {}).get("each", each_asked)
         type = type.type
     if isinstance(type, inspect.UnionType):
         return _words(next(t for t in type.types if not isinstance(t, inspect.NoneType)), value, error)
@@ -178,7 +188,7 @@ def _words(type: inspect.Type, value: Any, error: Exception) -> tuple[str, dict[
         case inspect.DateType():
             return N_("A date is asked for, as in 2027-03-01."), {}
         case inspect.VarTupleType() if isinstance(type.item_type, inspect.StructType):
-            return _several(type, value)
+            return _several(type, value, each_asked)
         case inspect.BoolType():
             return N_("Yes or no is asked for."), {}
         case inspect.LiteralType():

@@ -64,6 +64,15 @@ class Credentials:
         )
         return None if data is None else json.loads(data)
 
+    async def again(self, kind: str, secret: str, lives: timedelta) -> None:
+        """Begin again what was ended and not carried out, with the secret that it had."""
+        await self._pool.execute(
+            "INSERT INTO hub.ceremony (hash, kind, data, ends_at) VALUES ($1, $2, '{}', $3) ON CONFLICT DO NOTHING",
+            fingerprint(secret),
+            kind,
+            datetime.now(UTC) + lives,
+        )
+
     async def add(self, id: str, person: str, public_key: bytes, sign_count: int, label: str) -> bool:
         """Keep a passkey; whether it was new."""
         done = await self._pool.execute(

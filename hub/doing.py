@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import inspect
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
 from domain.seals.commands import SealReadModels
-from hub.checking import choices_of
+from hub.checking import bare_type, choices_of
 from hub.checking import command as checked
 from hub.console import err, opened, shown
 from hub.door import Hub
@@ -26,7 +27,9 @@ def do() -> None:
 
 def _derived(cls: type[Command]) -> click.Command:
     fields = msgspec.structs.fields(cls)
-    flags = {field.name for field in fields if "bool" in str(field.type)}
+    types = {field.name: bare_type(inspect.type_info(field.type)) for field in fields}
+    flags = {name for name, type in types.items() if isinstance(type, inspect.BoolType)}
+    several = {name for name, type in types.items() if isinstance(type, inspect.VarTupleType | inspect.DictType)}
 
     def run(as_: str, key: str | None, as_json: bool, **given: Any) -> None:
         plain = {name: value for name, value in given.items() if value is not None and value != ()}
@@ -58,7 +61,7 @@ def _derived(cls: type[Command]) -> click.Command:
         click.Option(
             ["--" + field.name.replace("_", "-"), field.name],
             required=field.required,
-            multiple=any(each in str(field.type) for each in ("tuple", "dict")),
+            multiple=field.name in several,
             help=_help(field),
         )
         for field in fields

@@ -53,16 +53,22 @@ class Identity:
                 await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
             return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
 
+    async def linked(self, link: str) -> str | None:
+        """The person whose link this is, as long as it is valid."""
+        return await self._pool.fetchval(
+            "SELECT person FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now()", fingerprint(link)
+        )
+
     async def redeem(self, link: str) -> str | None:
         """The person whose link this is; the link is used up. ``None`` where it is not valid."""
-        async with self._pool.acquire() as db, db.transaction():
-            person = await db.fetchval(
-                "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
-                fingerprint(link),
-            )
-            if person is not None:
-                await db.execute("DELETE FROM hub.access WHERE ends_at < now()")
-            return person
+        return await self._pool.fetchval(
+            "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
+            fingerprint(link),
+        )
+
+    async def tidy(self) -> None:
+        """Delete what lets nobody in any more."""
+        await self._pool.execute("DELETE FROM hub.access WHERE ends_at < now()")
 
     async def session(self, person: str, label: str = "") -> str:
         """A session of a person who has proven who they are; ``label`` says on which device."""

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import time
 from datetime import UTC, datetime
 
 from domain.calls.commands import CloseRound, OpenRound
 from hub.door import Hub
 
 LOOK = 5.0
+TIDY = 3_600.0
+"""Seconds between two times that sessions, tokens and links that have ended are deleted."""
 _log = logging.getLogger("hub")
 
 
@@ -29,11 +32,15 @@ async def keep(hub: Hub) -> None:
 
     Several hubs may do so at once: each command changes something only once.
     """
+    tidied = 0.0
     while True:
         try:
             await hub.finish_erasures()
+            if time.monotonic() > tidied + TIDY:
+                await hub.identity.tidy()
+                tidied = time.monotonic()
         except Exception as error:
-            _log.warning("which erasures wait cannot be read: %s", error)
+            _log.warning("what waits to be deleted cannot be read: %s", error)
         try:
             waiting = await due(hub, datetime.now(UTC))
         except Exception as error:

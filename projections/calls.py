@@ -28,6 +28,7 @@ class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), 
     summary: str
     status: str
     opens_at: datetime
+    opened_at: datetime | None
     closes_at: datetime
     criteria: tuple[Criterion, ...]
     quorum: int
@@ -47,6 +48,7 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
         summary=e.summary,
         status="draft",
         opens_at=e.opens_at,
+        opened_at=None,
         closes_at=e.closes_at,
         criteria=e.criteria,
         quorum=e.quorum,
@@ -79,7 +81,7 @@ def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
 @CallRow.on(RoundOpened)
 def opened(row: CallRow, e: RoundOpened, at: datetime) -> CallRow:
     """Since when it is open: an officer may have opened it sooner than was said."""
-    return replace(row, status="open", opens_at=min(row.opens_at, at))
+    return replace(row, status="open", opened_at=at)
 
 
 @CallRow.on(RoundClosed, ResultsPublished, CallArchived)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 
-from domain.core import Event, OrganizationId, PersonId, tagged_fields
+from domain.core import Event, Kind, OrganizationId, PersonId, tagged_fields
 from projections.core import AUDITORS, PUBLIC, Row
 
 
@@ -26,6 +26,7 @@ class EntryRow(Row, table="entry", key=("position",), index=("record position",)
 
 
 _FIELDS: dict[type[Event], str | None] = {}
+_PERSON = Kind("person")
 
 
 def record_of(event: Event) -> str:
@@ -43,7 +44,8 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
     Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
     record, organization = record_of(event), getattr(event, "organization", None)
-    person = getattr(event, "person", None) or getattr(event, "officer", None)
+    people = (getattr(event, name) for name, kind, many in tagged_fields(type(event)) if kind == _PERSON and not many)
+    person = next((each for each in people if each is not None), None)
     return EntryRow(
         position=position,
         record=record,

@@ -129,7 +129,7 @@ def test_a_round_that_was_opened_sooner_says_since_when():
     row = None
     for event, at in ((DRAFTED_CALL, OPENS), (CallPublished(call=CALL), OPENS)):
         row = fold(CallRow, row, event, at)
-    assert fold(CallRow, row, RoundOpened(call=CALL), OPENS - SECOND).opens_at == OPENS - SECOND
+    assert fold(CallRow, row, RoundOpened(call=CALL), OPENS - SECOND).opened_at == OPENS - SECOND
     assert fold(CallRow, row, RoundOpened(call=CALL), OPENS + SECOND).opens_at == OPENS
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import httpx2
 import pytest
@@ -183,12 +184,13 @@ def test_a_place_that_the_log_does_not_have_is_refused_and_not_waited_at(region_
         head = http.post(f"{url}/graphql", json={"query": "{ hub { head } }"}).json()["data"]["hub"]["head"]
         text = "subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) { event { position } } }"
         asked = {"query": text, "variables": json.dumps({"id": id, "after": -1})}
-        for after, last in ((-1, ""), (head + 1, ""), (2**31 - 1, ""), (0, str(head + 500))):
+        # Far beyond: the hub may have recorded the seals of its read models meanwhile.
+        for after, last in ((-1, ""), (head + 500, ""), (2**31 - 1, ""), (0, str(head + 500))):
             asked["variables"] = json.dumps({"id": id, "after": after})
             headers = {"accept": "text/event-stream"} | ({"last-event-id": last} if last else {})
             answer = http.get(f"{url}/graphql", params=asked, headers=headers).text
-            why = f"it ends at {head}" if last or after > 0 else "begin at 0"
-            assert "BAD_INPUT" in answer and why in answer and "id:" not in answer
+            why = r"it ends at \d" if last or after > 0 else "begin at 0"
+            assert "BAD_INPUT" in answer and re.search(why, answer) and "id:" not in answer
 
 
 def test_what_is_asked_for_of_each_event_costs_little(region_dsn):

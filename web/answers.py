@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import asyncpg
 import msgspec
 from graphql import GraphQLError
 
@@ -17,6 +18,16 @@ NEGOTIATED = {"Vary": "Accept, Accept-Language, Authorization, Cookie", "Cache-C
 """What caches are told: whose an answer is, and that it has to be asked for again."""
 SAID = 1_000
 """Characters that an error says, about: some of them repeat what was sent."""
+UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
+"""What PostgreSQL's client raises for a value that no column can hold."""
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+"""What it raises while there is no server, or one without room, or one that lets the hub in no more."""
 
 
 @dataclass

@@ -28,14 +28,16 @@ from hub.door import Hub
 from hub.logs import logged
 from hub.mail import Mail
 from hub.rounds import keep
+from hub.writer import Busy, Unknown
 from projections.core import PUBLIC
+from web.answers import AWAY, UNFIT
 from web.assets import static
 from web.events import events
 from web.explorer import Explorer
 from web.exporting import Exports
 from web.federation import Federation, Provider
 from web.forms import Forms
-from web.graphql import AWAY, UNFIT, Endpoint, sdl
+from web.graphql import Endpoint, sdl
 from web.live import Live
 from web.log import LogFiles
 from web.mailing import Mailing
@@ -200,7 +202,7 @@ def application(
             ClientDisconnect: gone,
             500: wrong,
             **dict.fromkeys(UNFIT, unfit),
-            **dict.fromkeys(AWAY, away),
+            **dict.fromkeys((*AWAY, Busy, Unknown), away),
         },
     )
     return Shortcut(app, endpoint, _HEADERS, memory // 8)

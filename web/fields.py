@@ -11,12 +11,11 @@ from msgspec import inspect
 from domain.calls.commands import AppointCallOfficer
 from domain.core import COUNTRIES, N_, Command, Kind, Reason, Refusal, Role, kind_of, meta_of, record_field, sentence
 from domain.proposals.partners import UninvitePartner
-from hub.checking import choices_of, takes_empty
+from hub.checking import bare_type, choices_of, takes_empty
 from web import inputs
 from web.choosing import CHOSEN, SHOWN, Choice, Choosing, Found
 from web.preferences import READER
 from web.reads.viewer import Viewer
-from web.schema.mutations import bare_type
 from web.showing import moment, said_of
 from web.words import translated
 

@@ -26,7 +26,7 @@ from domain.organizations.commands import RegisterOrganization, VerifyOrganizati
 from domain.organizations.events import NAMES
 from domain.people.commands import ChooseNotices, InvitePerson
 from hub.act import new_id
-from hub.checking import problems
+from hub.checking import bare_type, problems
 from web import inputs
 from web.about import About, read_about
 from web.asking import TooLarge, from_elsewhere, posted
@@ -35,7 +35,7 @@ from web.fields import Fields, Filling
 from web.pages import path_of
 from web.preferences import KNOWN_ZONES
 from web.reads.viewer import Viewer
-from web.schema.mutations import bare_type, commands, fields
+from web.schema.mutations import commands, fields
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 

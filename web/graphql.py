@@ -5,14 +5,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from inspect import isawaitable
 from typing import Any
 
-import asyncpg
 import msgspec
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType, execute, subscribe
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from web.answers import EVENTS, JSON, RESPONSE, Answer, response_of, told, unforeseen, wanted
+from web.answers import AWAY, EVENTS, JSON, RESPONSE, UNFIT, Answer, response_of, told, unforeseen, wanted
 from web.asking import (
     KEY,
     MAX_BODY,
@@ -36,17 +35,6 @@ from web.reads.statement import Statement
 from web.reads.viewer import Viewer, Viewers
 from web.schema import published
 from web.socket import Socket
-
-UNFIT = (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError, UnicodeEncodeError)
-"""What PostgreSQL's client raises for a value that no column can hold."""
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-)
-"""What it raises while there is no server, or one without room, or one that lets the hub in no more."""
 
 
 class Endpoint:

@@ -10,11 +10,11 @@ from graphql import GraphQLObjectType, get_named_type
 from msgspec import inspect
 
 from domain.core import COUNTRIES, Command, record_field
-from hub.checking import takes_empty
+from hub.checking import bare_type, takes_empty
 from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
-from web.schema.mutations import bare_type, camel, fields
+from web.schema.mutations import camel, fields
 from web.showing import country, label, said_of
 
 

@@ -1,6 +1,7 @@
 """New events as they come: one look at the log for all who wait."""
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,7 @@ BEYOND = (
 
 
 _ANYBODY = "anybody"
+_log = logging.getLogger("hub")
 
 
 def _most(place: str) -> int:
@@ -67,7 +69,8 @@ class Live:
                 self._head = head
                 self._recent.clear()
                 self._task = asyncio.create_task(self._watch())
-            while not self._over:
+            watching = self._task
+            while not self._over and watching is not None and not watching.done():
                 news = self._news
                 for recorded in await self._since(position):
                     yield recorded
@@ -97,6 +100,10 @@ class Live:
                 # The database is away: whoever listens hears the rest when it is back.
                 await asyncio.sleep(1)
                 continue
+            except Exception:
+                # An event of a newer version, say. Whoever listens is let go, and does not wait in vain.
+                _log.exception("nobody hears of new events")
+                break
             if new:
                 self._recent.extend(new)
                 self._head = new[-1].position
@@ -105,3 +112,5 @@ class Live:
             else:
                 await asyncio.sleep(POLL)
         self._task = None
+        self._news.set()
+        self._news = asyncio.Event()

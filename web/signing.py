@@ -13,7 +13,7 @@ from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
-from hub.credentials import FIRST
+from hub.credentials import FIRST, FIRST_LIVES
 from hub.identity import Access
 from projections.core import CENTER, PUBLIC
 from web import tokens
@@ -124,14 +124,16 @@ class Signing:
             return await self._refused(request)
         if wait := self._throttle.wait(address_of(request)):
             return too_often(self._site, request, viewer, wait)
-        person = await self._hub.identity.redeem(request.path_params["link"])
-        if person is None:
-            problem = translated(N_("This link was used, or its time has passed."), request.state.language)
-            return await self._asked(request, viewer, 410, problem=problem)
+        secret = request.path_params["link"]
         try:
-            await self._hub.do(JoinHub(person=person), person)
+            # The link is used up last: a hub that is too busy now has taken nothing from whoever holds it.
+            if (person := await self._hub.identity.linked(secret)) is not None:
+                await self._hub.do(JoinHub(person=person), person)
+                person = await self._hub.identity.redeem(secret)
         except Refusal:
             # They were erased at this moment: nothing of theirs lets anybody in.
+            person = None
+        if person is None:
             problem = translated(N_("This link was used, or its time has passed."), request.state.language)
             return await self._asked(request, viewer, 410, problem=problem)
         # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
@@ -154,10 +156,15 @@ class Signing:
             try:
                 named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
                 command = checked(InvitePerson, {**named, "language": request.state.language})
+                person = await self._begun(named["email"]) or (await self._hub.do(command)).record
+                assert isinstance(person, str)
+                # Of several who have the link, one begins the hub.
                 if await self._hub.credentials.end(FIRST, secret) is not None:
-                    person = await self._begun(named["email"]) or (await self._hub.do(command)).record
-                    assert isinstance(person, str)
-                    await self._hub.do(GrantRole(person=person, role="center_officer"))
+                    try:
+                        await self._hub.do(GrantRole(person=person, role="center_officer"))
+                    except BaseException:
+                        await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
+                        raise
                     await self._hub.do(JoinHub(person=person), person)
                     return await signed_in(self._hub, request, person, "/?welcome=1")
             except Refusal as refusal:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from web.answers import AWAY
 from web.asking import MAX_BODY, Asked, Malformed, address_of, asked, decoded, secret_of
 from web.live import Closing
 from web.reads.fallback import Place
@@ -100,15 +101,19 @@ class Socket:
         return None
 
     async def _operate(self, id: str, ask: Asked) -> None:
-        viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
-        if self._token and viewer.person is None:
-            await self._socket.close(4403, "Forbidden")
-            return
         try:
+            viewer = await self._endpoint.viewers.find(self._secret, self._socket.state.language)
+            if self._token and viewer.person is None:
+                await self._socket.close(4403, "Forbidden")
+                return
             await self._results(id, ask, viewer)
         except Closing:
             # A client that was only interrupted comes back by itself.
             await self._socket.close(1012, "The hub is closing: come back in a moment")
+        except AWAY:
+            away = limited("BUSY", "The database is away for a moment: try again.")
+            self._running.pop(id, None)
+            await self._send({"id": id, "type": "error", "payload": [away.formatted]})
 
     async def _results(self, id: str, ask: Asked, viewer: Viewer) -> None:
         place = Place(address=address_of(self._socket))

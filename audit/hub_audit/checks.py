@@ -1,6 +1,7 @@
 """What is proven of a fetched log; each check answers what it has found, or raises why it did not succeed."""
 
 import base64
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hub_audit.tree import (
 AHEAD = 600
 """Seconds by which a witness's clock may be ahead of ours."""
 LONGEST = 65_535
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def ago(seconds: int) -> str:
@@ -60,8 +62,12 @@ def signatures(checkpoint: Checkpoint, policy: Policy, max_age: int | None = Non
     usable = sorted((at for at in times.values() if at <= now + AHEAD), reverse=True)
     since = next((at for at in usable if policy.reached([name for name, own in times.items() if own >= at])), None)
     if max_age is not None:
-        if since is None or policy.reached(()):
+        if policy.reached(()):
             raise Undecided("The policy asks for no witness, so nobody says how fresh the checkpoint is.")
+        if since is None:
+            raise Undecided(
+                "The clocks of its witnesses are ahead of this one: how fresh the checkpoint is, is unknown."
+            )
         if now - since > max_age:
             raise Stale(f"A quorum has cosigned this checkpoint, the last {ago(now - since)} ago.")
     return {"size": checkpoint.size, "witnesses": times, "age": None if since is None else max(0, now - since)}
@@ -140,6 +146,12 @@ def fsck(folder: Folder) -> dict[str, Any]:
                     )
                 # RFC 3339 in UTC with six digits of a second: its bytes are in the order of time.
                 at = leaf.split(b"\n", 4)[3]
+                if not _TIME.fullmatch(at):
+                    raise False_(
+                        f"The event at position {position} is dated “{at.decode(errors='replace')}”: that is no time.",
+                        checkpoint=note,
+                        leaf=base64.b64encode(leaf).decode(),
+                    )
                 if at < before:
                     raise False_(
                         f"The event at position {position} is dated before the one before it "

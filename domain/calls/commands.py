@@ -54,7 +54,10 @@ Criteria = Annotated[
         max_length=12,
         title=N_("Criteria"),
         description=N_("Together 100 percent."),
-        extra_json_schema={"typed": N_("One per line, as “name: percent”.")},
+        extra_json_schema={
+            "typed": N_("One per line, as “name: percent”."),
+            "each": N_("Number %(number)s (“%(text)s”) needs a name of 2 to 200 characters, and 1 to 100 percent."),
+        },
     ),
 ]
 Quorum = Annotated[int, Meta(ge=1, le=12, title=N_("Reviews needed for a decision"))]

@@ -117,8 +117,12 @@ class Person(
         return frozenset(a.organization for a in self.affiliations.values() if a.lasts(day))
 
     def works_at(self, organization: str, on: date) -> bool:
-        """Whether they name this organization, confirmed or not, as one where they work on that day or later."""
-        return organization in self.worked_since(on)
+        """Whether they name this organization, confirmed or not, as one where they work on that day or later, and have
+        not taken that back.
+        """
+        return any(
+            a.organization == organization and a.lasts(on) and not a.withdrawn for a in self.affiliations.values()
+        )
 
     def confirmed_at(self, organization: str, on: date) -> bool:
         """Whether the organization has confirmed that they work there on that day."""

@@ -11,8 +11,9 @@ from graphql import get_named_type
 from domain.core import State, every_command, every_state, kind_named, meta_of
 from domain.standing import RECORDS
 from hub.checking import choices_of
-from web.reads.late import camel, loads, project
+from web.reads.late import loads, project
 from web.reads.plan import Late, Values, written
+from web.schema.mutations import camel
 from web.words import translated
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from web.reads.measuring import MAX_TOKENS, excess, limited, tangled
 
 MAX_ERRORS = 10
 _PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
-FEW = 4
-"""An enum with so many values has few."""
+WRITTEN = {"RecordKind"}
+"""The enums of which a list is written into the statement: which kinds are searched."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def variables_of(
 
 def shape(type: Any, value: Any) -> Any:
     """What the text of a statement depends on: which values are null or blank, booleans (@skip), enums (the order),
-    lists of an enum that has few (the kinds that are searched).
+    lists of enums that are written into it.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -115,8 +115,7 @@ def shape(type: Any, value: Any) -> Any:
         )
     named = get_named_type(type)
     if isinstance(value, list):
-        few = isinstance(named, GraphQLEnumType) and len(named.values) <= FEW
-        return frozenset(value) if few else ()
+        return frozenset(value) if named.name in WRITTEN else ()
     return value if isinstance(named, GraphQLEnumType) else ""
 
 

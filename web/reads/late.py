@@ -1,6 +1,7 @@
 """Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,13 @@ from hub.audit.seals import EventSeal, seals
 from hub.batch import Batch, RowKey
 from hub.log import Recorded
 from hub.reading import readable
-from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, Row
 from projections.history import EntryRow
 from web.reads.compiler import as_of_tables
+from web.reads.mapping import table_of
 from web.reads.plan import BadInput, Late, Values, written
 from web.reads.statement import Statement, asked_of
+from web.schema.mutations import camel
 from web.words import translated
 
 if TYPE_CHECKING:
@@ -117,8 +119,11 @@ async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], va
     of = get_named_type(late.definition.type)
     found: list[Any] = []
     newest = max(reading.viewer.positions.values(), default=0)
-    for (id,) in items:
-        may = await reading.hub.actions(person, id, newest) if person and not reading.read_only else []
+    allowed: Iterable[Any] = ([] for _ in items)
+    if person and not reading.read_only:
+        # Together: what has to be read of one record is read while others are thought about.
+        allowed = await asyncio.gather(*(reading.hub.actions(person, id, newest) for (id,) in items))
+    for may in allowed:
         every = []
         for action in may:
             name = action.command.__name__
@@ -147,12 +152,6 @@ def missing(refusal: Refusal, language: str) -> dict[str, Any]:
         "message": translated(refusal.message, language, refusal.values),
         "about": refusal.field and camel(refusal.field),
     }
-
-
-def camel(name: str) -> str:
-    """The name of a field of a command, as the API has it."""
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 @loads("hub")
@@ -227,7 +226,8 @@ async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], valu
     if at is not None and at > datetime.now(UTC):
         raise BadInput("That time has not come yet: ask for the record itself.", late.node)
     of = get_named_type(late.definition.type)
-    cls = TABLES[of.name.lower()]
+    cls = table_of(of)
+    assert cls is not None
     assert late.plan is not None
     found = []
     for (id,) in items:

@@ -65,7 +65,7 @@ async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
                    (SELECT count(*) {organization} AND o.status = 'verified' AND o.registered_at >= $2)
                        AS organizations_,
                    (SELECT count(*) {call} AND c.status = 'open') AS open_calls,
-                   (SELECT count(*) {call} AND c.status = 'open' AND c.opens_at >= $2) AS open_calls_,
+                   (SELECT count(*) {call} AND c.status = 'open' AND c.opened_at >= $2) AS open_calls_,
                    (SELECT count(*) {proposal} AND p.status = 'awarded') AS awarded,
                    (SELECT count(*) {proposal} AND p.status = 'awarded' AND p.changed_at >= $2) AS awarded_,
                    (SELECT count(*) FROM pair) AS partnerships,

@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from domain import standing  # noqa: F401  every command is known here
 from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, record_field, sentence
-from hub.checking import fields_of
+from hub.checking import bare_type, fields_of
 
 _MUTATIONS = (
     "Commands. Each is recorded whole, or not at all. Several in one request are carried out one after another, each "
@@ -59,14 +59,6 @@ def _lowered(type: inspect.Type, value: Any) -> Any:
     if isinstance(type, inspect.StructType) and isinstance(value, dict):
         return {name: each for name, each in value.items() if each is not None}
     return value
-
-
-def bare_type(type: inspect.Type) -> inspect.Type:
-    while isinstance(type, inspect.Metadata):
-        type = type.type
-    if isinstance(type, inspect.UnionType):
-        return bare_type(next(each for each in type.types if not isinstance(each, inspect.NoneType)))
-    return type
 
 
 def sdl(written: DocumentNode) -> str:
