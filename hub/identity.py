@@ -92,15 +92,6 @@ class Identity:
             except asyncpg.UniqueViolationError:
                 return None
 
-    async def find(self, secret: str) -> Access | None:
-        """What a session or token gives; ``None`` where it is not valid now."""
-        row = await self._pool.fetchrow(
-            "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
-            " WHERE hash = $1 AND kind <> 'link' AND ends_at > now()",
-            fingerprint(secret),
-        )
-        return None if row is None else _access(row)
-
     async def held(self, person: str) -> list[Access]:
         """The tokens and sessions of a person that are valid now, the newest first."""
         rows = await self._pool.fetch(

@@ -65,13 +65,13 @@ async def through(client, provider, account, change=lambda address: address):
 
 def test_an_institution_says_who_somebody_is(region_dsn, institution):
     async def story():
-        async with serving(region_dsn) as (hub, _, client):
+        async with serving(region_dsn) as (hub, app, client):
             http = (await client()).http
             assert "Sign in with your institution" in (await http.get("/sign-in")).text
             done = await through(http, institution, "account-1")
             assert (done.status_code, done.headers["location"]) == (303, "/proposals")
             person = (await people_of(hub))["karimova"]
-            assert (await hub.identity.find(http.cookies[COOKIE])).person == person
+            assert (await app.endpoint.viewers.find(http.cookies[COOKIE])).person == person
             # From now on the account counts, whatever address the institution gives to somebody else.
             assert await hub.credentials.known_to(institution, "account-1") == person
             other = (await client()).http
@@ -209,9 +209,9 @@ def test_sessions_are_listed_and_ended(region_dsn):
             assert (await here.get("/profile")).status_code == 200
             # Nobody ends what is somebody else's, and a token ends nothing.
             other = await hub.identity.session((await people_of(hub))["osmonov"])
-            other_id = (await hub.identity.find(other)).id
+            other_id = (await app.endpoint.viewers.find(other)).access.id
             await here.post("/sessions", data={"end": other_id})
-            assert await hub.identity.find(other) is not None
+            assert (await app.endpoint.viewers.find(other)).signed_in
             token = await as_(hub, app, person, "everything")
             assert (await token.post("/sessions", data={"end": "others"})).headers["location"].startswith("/sign-in")
             for tab in ("about", "tokens", "signing-in"):
@@ -230,8 +230,8 @@ def test_signing_in_begins_a_new_session_and_ends_the_old_one(region_dsn):
             link = await hub.identity.link(person)
             answer = await http.post(f"/sign-in/{link}")
             after = re.match(f"{COOKIE}=([^;]+)", answer.headers["set-cookie"])[1]
-            assert after != before and await hub.identity.find(before) is None
-            assert (await hub.identity.find(after)).person == person
+            assert after != before and (await app.endpoint.viewers.find(before)).person is None
+            assert (await app.endpoint.viewers.find(after)).person == person
 
     told(story())
 

@@ -134,19 +134,21 @@ class Signing:
             # They were erased at this moment: nothing of theirs lets anybody in.
             person = None
         if person is None:
-            problem = translated(N_("This link was used, or its time has passed."), request.state.language)
-            return await self._asked(request, viewer, 410, problem=problem)
+            return await self._used(request, viewer)
         # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
         known = await self._hub.credentials.passkeys(person)
         return await signed_in(self._hub, request, person, "/" if known else "/?welcome=1")
+
+    async def _used(self, request: Request, viewer: Viewer) -> Response:
+        problem = translated(N_("This link was used, or its time has passed."), request.state.language)
+        return await self._asked(request, viewer, 410, problem=problem)
 
     async def first(self, request: Request) -> Response:
         """The link that an empty hub prints: whoever opens it becomes its first administrator."""
         viewer, secret = await self._site.viewer(request), request.path_params["secret"]
         known = await self._hub.credentials.begun(FIRST, secret) and not await self._hub.begun()
         if not known:
-            problem = translated(N_("This link was used, or its time has passed."), request.state.language)
-            return await self._asked(request, viewer, 410, problem=problem)
+            return await self._used(request, viewer)
         sent: dict[str, str] | None = {}
         wrong: dict[str, str] = {}
         if request.method == "POST":
@@ -156,17 +158,18 @@ class Signing:
             try:
                 named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
                 command = checked(InvitePerson, {**named, "language": request.state.language})
-                person = await self._begun(named["email"]) or (await self._hub.do(command)).record
-                assert isinstance(person, str)
-                # Of several who have the link, one begins the hub.
-                if await self._hub.credentials.end(FIRST, secret) is not None:
-                    try:
-                        await self._hub.do(GrantRole(person=person, role="center_officer"))
-                    except BaseException:
-                        await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
-                        raise
-                    await self._hub.do(JoinHub(person=person), person)
-                    return await signed_in(self._hub, request, person, "/?welcome=1")
+                # Of several who have the link, one begins the hub; what fails is begun again with the same link.
+                if await self._hub.credentials.end(FIRST, secret) is None:
+                    return await self._used(request, viewer)
+                try:
+                    person = await self._begun(named["email"]) or (await self._hub.do(command)).record
+                    assert isinstance(person, str)
+                    await self._hub.do(GrantRole(person=person, role="center_officer"))
+                except BaseException:
+                    await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
+                    raise
+                await self._hub.do(JoinHub(person=person), person)
+                return await signed_in(self._hub, request, person, "/?welcome=1")
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
