@@ -7,14 +7,18 @@ import re
 import httpx2
 import pytest
 from graphql import GraphQLError
+from starlette.testclient import TestClient
 
+from domain.core import UnknownEvent
 from domain.people.commands import InvitePerson
 from hub.door import Hub
 from hub.identity import fingerprint
 from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import node, opened, people_of, serving
+from web.app import Served, Settings
 from web.live import Closing, Live
+from web.reads.viewer import Viewers
 
 
 async def author_and_draft(dsn):
@@ -245,3 +249,50 @@ def test_several_processes_serve_one_hub(region_dsn):
                 assert title == f"Title {n}"
         # Between them the hub seals its read models.
         assert sorted(set(positions)) == positions and len(positions) == 40
+
+
+def test_who_listens_is_let_go_where_an_event_cannot_be_understood(dsn, monkeypatch):
+    """As one of a newer version that serves beside this one: nobody waits in vain, and who comes back hears it."""
+
+    async def story():
+        hub = await Hub.open(dsn)
+        live, read = Live(hub.log), hub.log.read
+        listening = live.follow()
+        first = asyncio.create_task(anext(listening))
+        await asyncio.sleep(0.3)
+
+        async def unknown(*given, **more):
+            if await read(*given, **more):
+                raise UnknownEvent("ReviewAssigned")
+            return []
+
+        with monkeypatch.context() as patched:
+            patched.setattr(hub.log, "read", unknown)
+            await hub.do(InvitePerson(name="Somebody", email="somebody@example.org"))
+            with pytest.raises(Closing):
+                await asyncio.wait_for(first, 10)
+        again = live.follow(after=0)
+        assert (await asyncio.wait_for(anext(again), 10)).type == "PersonInvited"
+        await again.aclose()
+        await hub.close()
+
+    told(story())
+
+
+def test_a_socket_says_that_the_database_is_away_and_may_be_asked_again(region_dsn, monkeypatch):
+    async def away(*_):
+        raise OSError("no server")
+
+    spoken = {"subprotocols": ["graphql-transport-ws"]}
+    with TestClient(Served(region_dsn, Settings())) as client, client.websocket_connect("/graphql", **spoken) as socket:
+        socket.send_json({"type": "connection_init"})
+        assert socket.receive_json() == {"type": "connection_ack"}
+        asked = {"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}
+        with monkeypatch.context() as patched:
+            patched.setattr(Viewers, "find", away)
+            socket.send_json(asked)
+            refused = socket.receive_json()
+            assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "BUSY")
+        # Under the same name, which is free again.
+        socket.send_json(asked)
+        assert socket.receive_json()["payload"]["data"] == {"__typename": "Query"}

@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
+from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.events import ProposalRevised
 from hub import batch
 from hub.door import Hub
 from hub.models import verify
 from hub.writer import Unknown
-from projections.core import FoldFailed
+from projections.core import AUDITORS, FoldFailed
+from projections.organizations import OfficerRow
 from projections.proposals import ProposalRow
 from tests.test_log import region, told
 
@@ -125,5 +127,29 @@ def test_what_another_process_made_whole_is_gone_on_with_as_it_is(dsn, broken, a
         assert (await verify(one.log, one.models))[1] is None
         for each in (one, other):
             await each.close()
+
+    told(story())
+
+
+def test_what_happened_in_a_record_that_is_parked_is_not_everybodys(dsn, monkeypatch):
+    """An organization is everybody's, who acts for it is not: where that row failed, nobody knows who may know."""
+
+    def failing(cls, row, event, at):
+        if cls is OfficerRow:
+            raise FoldFailed("OfficerAppointed: ValueError")
+        return fold(cls, row, event, at)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        officer, author, lead, _ = await region(hub)
+        monkeypatch.setattr(batch, "fold", failing)
+        appointed = (await hub.do(AppointOfficer(organization=lead, person=author), officer)).position
+        dismissed = (await hub.do(DismissOfficer(organization=lead, person=author), officer)).position
+        for position in (appointed, dismissed):
+            readers = await hub.log.pool.fetchval(
+                f"SELECT readers FROM {hub.models.schema}.entry WHERE position = $1", position
+            )
+            assert readers == [AUDITORS]
+        await hub.close()
 
     told(story())

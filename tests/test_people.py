@@ -131,6 +131,9 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
     past = msgspec.structs.replace(DECLARED, until=date(2026, 1, 1))
     given(*REGION, past).when(confirm, by=AIBEK).then(confirmed)
     given(*REGION, past).when(end, by=ZARINA).then(ended)
+    # What was taken back may be said anew at once.
+    withdrawn = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=NOW.date())
+    given(*REGION, DECLARED, withdrawn).when(declare, by=ZARINA).then(new)
     # Another post at the same place is begun when the one before has ended, and not lost without a word.
     dean = msgspec.structs.replace(declare, position="Dean", since=date(2025, 1, 1))
     given(*REGION, DECLARED).when(dean, by=ZARINA).refused(Reason.ALREADY_TAKEN, "organization")
