@@ -29,7 +29,8 @@ mutations in a request each has the key at its place: a retry sends the same doc
 
 Lists are paged forward, with `first` and `after`; a cursor is good for the list and the order that it came from. Where
 they are ordered by what changes, a record that changes meanwhile moves, and may be on no page that you see, or on two;
-a subscription misses nothing of what you may read. An answer to a query has an `ETag`; `If-None-Match` is answered with 304, also to POST.
+a subscription misses nothing of what you may read. An answer to a query has an `ETag`; `If-None-Match` is answered with
+304, also to POST.
 
 Where something is wrong with a request, `errors[].extensions.code` says what:
 
