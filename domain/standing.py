@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from domain import erasure, proposals, results, seals  # noqa: F401  every subject's commands are known here
 from domain.calls.state import CallOffices
 from domain.core import (
     HUB,

@@ -16,10 +16,7 @@ import domain.core
 import projections
 from domain.core import every_event
 from hub.log import WRITER
-from projections import calls, history, organizations, people, proposals, seals
 from projections.core import Row, every_row, is_record
-
-SUBJECTS = (organizations, people, calls, proposals, seals, history)
 
 _SQL = {str: "text", int: "bigint", bool: "boolean", float: "double precision", datetime: "timestamptz", date: "date"}
 

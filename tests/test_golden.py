@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-import domain.standing  # noqa: F401  every subject is defined
 from domain.core import Codec, Event, UnknownEvent, every_event
 
 GOLDEN = Path(__file__).parent / "golden_events.jsonl"

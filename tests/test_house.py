@@ -3,6 +3,8 @@
 import ast
 import inspect
 import re
+import subprocess
+import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -10,11 +12,11 @@ from pathlib import Path
 import pytest
 from graphql import TypeDefinitionNode, build_schema
 
-import domain.standing  # noqa: F401  every subject is defined
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
 from hub.tables import digest
-from web.schema import document, published, schema
+from projections.core import every_row
+from web.schema import FILES, document, published, schema
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
@@ -180,10 +182,38 @@ def digest_with_changed(monkeypatch, name: str) -> str:
 
 
 def test_every_subject_has_its_form_and_its_stories():
+    assert {"calls", "organizations", "people", "proposals", "seals"} <= set(SUBJECTS)
     for subject in SUBJECTS:
         parts = {path.stem for path in (ROOT / "domain" / subject).glob("*.py")}
         assert {"__init__", "events", "state", "commands"} <= parts, subject
-        assert (ROOT / "tests" / f"test_{subject}.py").exists()
+        assert (ROOT / "projections" / f"{subject}.py").exists(), subject
+        assert (ROOT / "tests" / f"test_{subject}.py").exists(), subject
+
+
+def unprojected(events, rows) -> list[str]:
+    """The types of events that no row is folded from."""
+    folded = {event for row in rows for event in row.folds}
+    return [event.type for event in events if event not in folded]
+
+
+def test_every_event_shows_somewhere():
+    assert unprojected(every_event(), every_row()) == []
+    apart = [row for row in every_row() if row.table != "call"]
+    assert "RoundOpened" in unprojected(every_event(), apart)
+
+
+def test_every_subject_is_known_to_whoever_asks_first():
+    """Without a list of them that a new one would have to be written into."""
+    ask = "from {0} import {1}; print(len([*{1}()]))"
+    for room, every in (
+        ("domain.core", "every_event"),
+        ("domain.core", "every_command"),
+        ("projections.core", "every_row"),
+    ):
+        done = subprocess.run([sys.executable, "-c", ask.format(room, every)], capture_output=True, text=True, cwd=ROOT)
+        known = len([*getattr(import_module(room), every)()])
+        assert done.stdout.strip() == str(known), (every, done)
+    assert {path.stem for path in (ROOT / "web" / "schema").glob("*.graphql")} == set(FILES)
 
 
 def undescribed(schema) -> list[str]:

@@ -2,7 +2,6 @@
 
 import pytest
 
-import domain.standing  # noqa: F401  every command is known here
 from domain.core import HubRole, Role, every_command
 from domain.organizations.events import SignatoryAuthorized
 from domain.people.events import RoleGranted

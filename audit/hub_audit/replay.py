@@ -40,10 +40,9 @@ class Models:
             import msgspec
 
             import domain
-            import domain.standing
             import projections
             from domain.core import Codec
-            from projections import calls, core, history, organizations, people, proposals, seals  # noqa: F401
+            from projections import core, history
         except ImportError as error:
             raise Undecided(f"Replay needs the hub's folds: install the hub's own package ({error}).") from None
         self.code = code_of(domain, projections)

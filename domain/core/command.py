@@ -12,6 +12,7 @@ import msgspec
 from .event import Event, Sealed, tagged_fields
 from .refusal import Reason, Refusal
 from .state import Role, State
+from .subjects import import_all
 from .words import N_
 
 S = TypeVar("S", bound=State)
@@ -141,7 +142,8 @@ def mutation_of(cls: type[Command]) -> str:
 
 
 def every_command(base: type[Command] = Command) -> Iterator[type[Command]]:
-    """Every command class that has been defined."""
+    """Every command class of the domain."""
+    import_all()
     for cls in base.__subclasses__():
         yield cls
         yield from every_command(cls)

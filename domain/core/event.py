@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from .ids import Kind, kind_of
+from .subjects import import_all
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -86,7 +87,8 @@ def subject_of(cls: type[Event]) -> str:
 
 
 def every_event(base: type[Event] = Event) -> Iterator[type[Event]]:
-    """Every event class that has been defined, in the order of definition."""
+    """Every event class of the domain, in the order of definition."""
+    import_all()
     for cls in base.__subclasses__():
         yield cls
         yield from every_event(cls)

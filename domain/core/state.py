@@ -9,6 +9,7 @@ import msgspec
 
 from .event import Event
 from .ids import Kind
+from .subjects import import_all
 
 
 class Role(Enum):
@@ -113,7 +114,8 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
 
 
 def every_state(base: type[State] = State) -> Iterator[type[State]]:
-    """Every state class that has been defined."""
+    """Every state class of the domain."""
+    import_all()
     for cls in base.__subclasses__():
         yield cls
         yield from every_state(cls)

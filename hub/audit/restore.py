@@ -7,7 +7,6 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
-from domain import standing  # noqa: F401  every event is known here
 from domain.core import Codec, UnknownEvent
 from hub.audit.copy import Copy, Leaf
 from hub.audit.merkle import Edge, leaf_hash

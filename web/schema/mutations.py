@@ -8,7 +8,6 @@ import msgspec
 from graphql import DocumentNode, EnumTypeDefinitionNode
 from msgspec import inspect
 
-from domain import standing  # noqa: F401  every command is known here
 from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, record_field, sentence
 from hub.checking import bare_type, fields_of
 
