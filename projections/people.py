@@ -10,6 +10,7 @@ from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    NameCorrected,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,
@@ -69,6 +70,12 @@ def invited(e: PersonInvited, at: datetime) -> PersonRow:
 def joined(row: PersonRow, e: PersonJoined, at: datetime) -> PersonRow:
     """The person came."""
     return replace(row, status="joined")
+
+
+@PersonRow.on(NameCorrected)
+def called(row: PersonRow, e: NameCorrected, at: datetime) -> PersonRow:
+    """The name, sealed."""
+    return replace(row, name=e.name)
 
 
 @PersonRow.on(OrcidLinked)

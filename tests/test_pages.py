@@ -391,6 +391,24 @@ def test_home_says_what_became_of_a_proposal_and_for_whom_an_answer_is_asked(reg
     told(story())
 
 
+def test_a_name_that_was_corrected_stands_wherever_the_old_one_stood(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            form = (await client.get(f"/do/correctName?person={person}")).text
+            assert 'value="Зарина Каримова"' in form
+            sent = {**hidden_of(form), "name": "Зарина Каримзода"}
+            assert (await client.post("/do/correctName", data=sent)).status_code == 303
+            for address in ("/", f"/proposals/{id}", f"/people/{person}", "/profile"):
+                page = (await client.get(address)).text
+                assert "Каримзода" in page and "Каримова" not in page, address
+            wrong = await client.post("/do/correctName", data={"person": person, "name": " "})
+            assert wrong.status_code == 422 and "This is needed." in wrong.text
+
+    told(story())
+
+
 def test_headings_in_a_text_stand_below_the_pages_own(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

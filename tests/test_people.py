@@ -9,11 +9,21 @@ from domain.core import HubRole, Reason, orcid_is_valid
 from domain.erasure import ErasePerson
 from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
-from domain.people.commands import ChooseNotices, GrantRole, InvitePerson, JoinHub, LinkOrcid, RevokeRole, UnlinkOrcid
+from domain.people.commands import (
+    ChooseNotices,
+    CorrectName,
+    GrantRole,
+    InvitePerson,
+    JoinHub,
+    LinkOrcid,
+    RevokeRole,
+    UnlinkOrcid,
+)
 from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    NameCorrected,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,
@@ -45,6 +55,14 @@ def test_a_person_is_invited_and_only_sealed_values_stand_in_the_event():
             person=NEW, name=sealed("Gulnora S."), email=sealed("G@Example.org"), email_alias="of-g@example.org"
         )
     )
+
+
+def test_everybody_says_how_their_own_name_is_written():
+    """Whoever invited them may have typed another one."""
+    correct = CorrectName(person=ZARINA, name="  Зарина   Каримова ")
+    given(*PEOPLE).when(correct, by=ZARINA).then(NameCorrected(person=ZARINA, name=sealed("Зарина Каримова")))
+    given(*PEOPLE).when(correct, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(correct, by=ZARINA).refused(Reason.NOT_PERMITTED)
 
 
 def test_one_person_per_email():

@@ -27,6 +27,7 @@ MAY = {
     "RevokeSignatory": {R.CENTER_OFFICER, R.OFFICER},
     "InvitePerson": {R.ANYONE, R.CENTER_OFFICER},
     "JoinHub": OWN,
+    "CorrectName": OWN,
     "LinkOrcid": OWN,
     "UnlinkOrcid": OWN,
     "ChooseNotices": OWN,

@@ -22,6 +22,7 @@ from domain.core import (
     orcid_is_valid,
 )
 from domain.people.events import (
+    NameCorrected,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,
@@ -96,6 +97,17 @@ class JoinHub(Command, on=Person, by=Role.SELF, while_={"invited", "joined"}):
         """Joining twice changes nothing."""
         if model.get(Person, self.person).status == "invited":
             yield PersonJoined(person=self.person)
+
+
+class CorrectName(Command, on=Person, by=Role.SELF, while_={"joined"}):
+    """Say how your name is written. It is shown so wherever it stands, also where it stood before."""
+
+    person: PersonId
+    name: Name
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Whoever was invited under a name that somebody else has typed says what it is."""
+        yield NameCorrected(person=self.person, name=act.seal(self.person, "name", " ".join(self.name.split())))
 
 
 class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):

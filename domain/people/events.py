@@ -31,6 +31,13 @@ class PersonJoined(Event):
     person: PersonId
 
 
+class NameCorrected(Event):
+    """A person said how their name is written."""
+
+    person: PersonId
+    name: Sealed
+
+
 class OrcidLinked(Event):
     """A person linked their ORCID iD."""
 

@@ -12,6 +12,7 @@ from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    NameCorrected,
     NoticesChosen,
     OrcidLinked,
     OrcidUnlinked,
@@ -48,6 +49,7 @@ class Person(
     on=(
         PersonInvited,
         PersonJoined,
+        NameCorrected,
         OrcidLinked,
         OrcidUnlinked,
         NoticesChosen,
