@@ -10,13 +10,17 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from graphql import TypeDefinitionNode, build_schema
+from graphql import GraphQLObjectType, GraphQLString, TypeDefinitionNode, build_schema, get_named_type
+from msgspec import inspect as types
 
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
+from hub.checking import bare_type, fields_of
 from hub.tables import digest
 from projections.core import every_row
+from web.reads.mapping import costs_of
 from web.schema import FILES, document, published, schema
+from web.schema.mutations import camel
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("domain", "projections", "hub", "web")
@@ -200,6 +204,30 @@ def test_every_event_shows_somewhere():
     assert unprojected(every_event(), every_row()) == []
     apart = [row for row in every_row() if row.table != "call"]
     assert "RoundOpened" in unprojected(every_event(), apart)
+
+
+LONG = 1_000
+
+
+def long_texts() -> set[str]:
+    """What people may write at length, as the API calls it."""
+    found = set()
+    for command in every_command():
+        for name, (field, _) in fields_of(command).items():
+            type = bare_type(types.type_info(field.type))
+            if isinstance(type, types.StrType) and (type.max_length or 0) >= LONG:
+                found.add(camel(name))
+    return found
+
+
+def test_what_may_be_long_costs_something():
+    """Else a page of a hundred records could be a hundred megabytes."""
+    long = long_texts()
+    assert {"abstract", "summary", "harms", "safeguards", "reason"} <= long
+    for type in schema().type_map.values():
+        for name, field in getattr(type, "fields", {}).items():
+            if isinstance(type, GraphQLObjectType) and name in long and get_named_type(field.type) is GraphQLString:
+                assert costs_of(field) or (name == "reason" and type.name == "Missing"), f"{type.name}.{name}"
 
 
 def test_every_subject_is_known_to_whoever_asks_first():

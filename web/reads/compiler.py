@@ -24,38 +24,13 @@ from graphql import (
 from hub.tables import TABLES, columns
 from projections.core import Row, is_record
 from web.reads.filters import filters
-from web.reads.mapping import Reading, reading, snake, table_of
+from web.reads.mapping import Reading, costs_of, reading, snake, table_of
 from web.reads.pages import connection, object_of
 from web.reads.plan import Cost, Late, Plan, Selections, Values
 from web.reads.searching import search
 from web.reads.statement import Chosen, Statement, asked_of, built, listed, record, total
 
 LIST_COSTS = 10
-LATE_COSTS = {
-    "actions": 5,
-    "asOf": 50,
-    "changes": 20,
-    "changed": 20,
-    "region": 200,
-    "collaborators": 50,
-    "applications": 50,
-}
-LONG_COSTS = {
-    **dict.fromkeys(("abstract", "summary", "before", "after", "leaf", "data"), 40),
-    **dict.fromkeys(("harms", "safeguards"), 10),
-    **dict.fromkeys(("contribution", "reason", "statusReason"), 4),
-}
-"""What a text costs each time that it is asked for, by any name: two for each thousand letters that it may have."""
-_JOINT = {"organization", "proposal", "partner"}
-LATE_TABLES = {
-    "asOf": {"entry"},
-    "investigatorName": {"person"},
-    "actorName": {"person"},
-    "region": {*_JOINT, "call"},
-    "collaborators": _JOINT,
-    "applications": _JOINT,
-}
-"""The tables that late values are made of, besides those that the statement names."""
 
 
 @dataclass
@@ -129,7 +104,7 @@ class Compiler(Statement):
         how, type, inner = reading(chosen.definition), chosen.type, chosen.selections
         match how.kind:
             case "column":
-                long = LONG_COSTS.get(name, 0)
+                long = costs_of(chosen.definition)
                 return _column(type, name, how, str(alias)), lambda values: long
             case "embedded":
                 value, long = f'{alias}."{how.name or snake(name)}"', self._long(type, inner)
@@ -159,7 +134,8 @@ class Compiler(Statement):
         # What the texts cost that are asked for of a part of a record.
         if not isinstance(type, GraphQLObjectType):
             return 0
-        return sum(LONG_COSTS.get(name, 0) for _, name, *_ in self.chosen(type, selections))
+        asked = (name for _, name, *_ in self.chosen(type, selections))
+        return sum(costs_of(type.fields[name]) for name in asked if name in type.fields)
 
     def _embedded(self, type: Any, selections: Selections, value: str) -> str:
         if isinstance(type, GraphQLNonNull):
@@ -223,14 +199,14 @@ class Compiler(Statement):
 
     def _late(self, parent: GraphQLObjectType, chosen: Chosen, how: Reading, alias: str | None) -> tuple[str, Cost]:
         name, plan = chosen.node.name.value, None
-        costs = LATE_COSTS.get(name, 1) + self._long(chosen.type, chosen.selections)
-        cost: Cost = lambda values: costs  # noqa: E731
+        much = (costs_of(chosen.definition) or 1) + self._long(chosen.type, chosen.selections)
+        cost: Cost = lambda values: much  # noqa: E731
         if name == "asOf":
             part, plan, inner = self._stood(chosen)
-            cost = lambda values: costs + inner(values)  # noqa: E731
+            cost = lambda values: much + inner(values)  # noqa: E731
             self.tables |= part.tables
         # Whatever else the value is made of: a name of a person's row, a former row of the events of its record.
-        self.tables |= LATE_TABLES.get(name, set())
+        self.tables |= set(how.tables or ())
         late = Late(name, parent, chosen.definition, chosen.node, chosen.selections, self.fragments, plan)
         return self.put_off(late, chosen.path, *(f'{alias}."{each}"' for each in how.needs or ())), cost
 

@@ -52,9 +52,22 @@ def reading(field: GraphQLField) -> Reading:
     """How a field is read."""
     known = _READINGS.get(id(field))
     if known is None:
-        own = {name: settings for name, settings in _directives(field).items() if name not in ("deprecated",)}
+        own = {name: settings for name, settings in _directives(field).items() if name not in ("deprecated", "costs")}
         kind, settings = next(iter(own.items()), ("column", {}))
         known = _READINGS[id(field)] = field, Reading(kind, settings)
+    return known[1]
+
+
+_COSTS: dict[int, tuple[GraphQLField, int]] = {}
+
+
+def costs_of(field: GraphQLField) -> int:
+    """What a field costs each time that it is asked for, by any name (``@costs``): a text about two for each thousand
+    letters that it may have.
+    """
+    known = _COSTS.get(id(field))
+    if known is None:
+        known = _COSTS[id(field)] = field, int(_directives(field).get("costs", {}).get("much", 0))
     return known[1]
 
 
