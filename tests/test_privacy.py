@@ -14,6 +14,7 @@ from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
 from hub.doctor import RESTING
 from hub.door import Hub
 from hub.postgres import program
+from hub.vault import Erased, close_box, open_box
 from tests.conftest import copied
 from tests.sealed import SEALED, Region, as_root, audit, until_sealed
 from tests.test_log import told
@@ -257,3 +258,20 @@ def test_names_come_back_with_a_mirror_of_sealed_values_and_the_keys(joined, ser
         headers = {"authorization": f"Bearer {token.strip()}"}
         found = httpx2.post(f"{url}/graphql", json={"query": "{ me { name } }"}, headers=headers).json()
         assert found["data"]["me"]["name"] == NAME
+
+
+def test_a_box_opens_with_the_one_key_that_closed_it_and_to_one_value():
+    secret = bytes(range(32))
+    sealed, box = close_box(secret, "kid", "person_1", "name", NAME)
+    assert (sealed.len, open_box(secret, "person_1", "name", box)) == (len(NAME.encode()), NAME)
+    # A commitment that is another key's says so, though what is behind it would open.
+    for other in (bytes([box[0] ^ 1]) + box[1:], box[:40] + bytes([box[40] ^ 1]) + box[41:], box[:-1]):
+        with pytest.raises(Erased):
+            open_box(secret, "person_1", "name", other)
+    for person, field, key in (
+        ("person_2", "name", secret),
+        ("person_1", "email", secret),
+        ("person_1", "name", b"k" * 32),
+    ):
+        with pytest.raises(Erased):
+            open_box(key, person, field, box)
