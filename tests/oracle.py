@@ -22,6 +22,7 @@ from hub.tables import TABLES
 from web.reads.mapping import form, order, reading, snake, table_of
 from web.schema import document
 
+_KINDS = [table for table, cls in TABLES.items() if "id" in cls.__struct_fields__]
 # An operation is asked for several viewers, one after another.
 _parsed = lru_cache(4)(parse)
 
@@ -83,6 +84,9 @@ class Oracle:
                 return self.column(source, info.field_name, how, type)
             case "embedded":
                 return source[how.name or snake(info.field_name)]
+            case "nodes":
+                every = {row["id"]: row for kind in _KINDS for row in self.readable(kind)}
+                return [every.get(id) for id in args["ids"]]
             case "one" | "get" | "me" | "node":
                 id = {"one": lambda: source[how.by], "get": lambda: args["id"], "me": lambda: self.person}.get(
                     how.kind, lambda: source[how.by] if how.by else args["id"]
@@ -280,6 +284,8 @@ class Author:
         for name, argument in field.args.items():
             if name == "id":
                 yield name, self.variable("ID!", chance.choice(self.ids))
+            elif name == "ids":
+                yield name, self.variable("[ID!]!", [*chance.choices(self.ids, k=chance.randint(0, 4)), "nothing"])
             elif name == "first":
                 first = str(chance.randint(0, 7))
                 yield name, first if chance.random() < 0.5 else self.variable("Int", int(first))

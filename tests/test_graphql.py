@@ -347,6 +347,33 @@ def test_a_filter_takes_what_people_copy(region_dsn):
     told(story())
 
 
+def test_several_are_asked_for_at_once_and_what_is_hidden_is_not_there(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            author, anybody, draft = await client(person), await client(), await draft_of(hub, person)
+            listed = (await anybody.data("{ organizations(first: 1) { nodes { id } } }"))["organizations"]["nodes"]
+            organization = listed[0]
+            ids = [draft, "proposal_nothing", person, organization["id"], draft, ""]
+            query = """query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
+                ... on Proposal { title call { title } actions { mutation } }
+                ... on Person { name } ... on Organization { history(first: 1) { nodes { words } } } } }"""
+            found = (await author.data(query, ids=ids))["nodes"]
+            assert [each and each["id"] for each in found] == [draft, None, person, organization["id"], draft, None]
+            assert found[0] == found[4] and found[0]["actions"] and found[2]["name"] == "Зарина Каримова"
+            assert found[3]["history"]["nodes"][0]["words"]
+            hidden = (await anybody.data(query, ids=ids))["nodes"]
+            assert [each and each["__typename"] for each in hidden] == [None, None, None, "Organization", None, None]
+            assert (await anybody.data(query, ids=[]))["nodes"] == []
+            many = await author.answer(query, ids=[draft] * 101)
+            assert "At most 100 ids" in many.json()["errors"][0]["message"]
+            query = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }"
+            costs = [(await author.answer(query, ids=[draft] * n)).json()["extensions"]["cost"] for n in (1, 2, 50)]
+            assert costs == [2, 3, 51]
+
+    told(story())
+
+
 def test_the_head_is_no_newer_than_what_stands_beside_it(region_dsn, monkeypatch):
     """Whoever keeps it and listens from there on misses nothing."""
 

@@ -26,7 +26,7 @@ from projections.core import Row, is_record
 from web.reads.filters import filters
 from web.reads.mapping import Reading, costs_of, reading, snake, table_of
 from web.reads.pages import connection, object_of
-from web.reads.plan import Cost, Late, Plan, Selections, Values
+from web.reads.plan import MAX_FIRST, BadInput, Cost, Late, Plan, Selections, Values
 from web.reads.searching import search
 from web.reads.statement import Chosen, Statement, asked_of, built, listed, record, total
 
@@ -120,6 +120,8 @@ class Compiler(Statement):
             case "node":
                 by = f'{alias}."{how.by}"' if how.by else self.bind(lambda values: chosen.args(values)["id"], "text")
                 return self._node(type, inner, by, chosen.path)
+            case "nodes":
+                return self._nodes(chosen)
             case "many":
                 return self._many(chosen, how, str(alias), parent)
             case "connection":
@@ -184,6 +186,19 @@ class Compiler(Statement):
                 found.append(sql)
                 costs.append(cost)
         return f"COALESCE({', '.join(found)})", lambda values: max(cost(values) for cost in costs)
+
+    def _nodes(self, chosen: Chosen) -> tuple[str, Cost]:
+        def ids(values: Values) -> list[str]:
+            given: list[str] = chosen.args(values)["ids"]
+            if len(given) > MAX_FIRST:
+                raise BadInput(f"At most {MAX_FIRST} ids are looked up at once, not {len(given)}.", chosen.node)
+            return given
+
+        alias = self.alias()
+        asked = f"unnest({self.bind(ids, 'text[]')}) WITH ORDINALITY AS {alias}(id, n)"
+        sql, cost = self._node(chosen.type, chosen.selections, f"{alias}.id", chosen.path)
+        every = f"(SELECT coalesce(json_agg({sql} ORDER BY {alias}.n), '[]'::json) FROM {asked})"
+        return every, lambda values: len(chosen.args(values)["ids"]) * cost(values)
 
     def _many(self, chosen: Chosen, how: Reading, parent: str, owner: GraphQLObjectType) -> tuple[str, Cost]:
         type = object_of(chosen.type)

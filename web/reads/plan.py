@@ -135,9 +135,12 @@ class Plan:
     _costs: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def costs(self, values: Values) -> int:
-        """What it costs with these values: it depends on how many are asked for, so on nothing but whole numbers."""
+        """What it costs with these values: it depends on how many are asked for, so on whole numbers and on the lengths
+        of lists alone.
+        """
         assert values.variables is not None
-        counts = tuple(each for each in values.variables.coerced.values() if type(each) is int)
+        given = values.variables.coerced.values()
+        counts = tuple(each if type(each) is int else len(each) for each in given if type(each) in (int, list))
         if (known := self._costs.get(counts)) is None:
             if len(self._costs) > 100:
                 self._costs.clear()
