@@ -197,6 +197,7 @@ class Oracle:
                 )
             ),
             "tag": lambda v: v in self.rows["tags"][row["position"]],
+            "afterPosition": lambda v: row["position"] > v,
             "since": lambda v: datetime.fromisoformat(row["at"]) >= datetime.fromisoformat(v),
             "until": lambda v: datetime.fromisoformat(row["at"]) < datetime.fromisoformat(v),
             "inMyCalls": lambda v: v == (row["call"] + "/office" in self.principals),
@@ -303,6 +304,8 @@ class Author:
             named = get_named_type(of)
             if isinstance(named, GraphQLEnumType):
                 parts.append(f"{name}: [{', '.join(chance.sample(list(named.values), 2))}]")
+            elif named.name == "Int":
+                parts.append(f"{name}: {self.variable('Int', chance.choice([None, 0, 40, 250, -1]))}")
             elif named.name == "DateTime":
                 parts.append(f"{name}: {self.variable('DateTime', chance.choice([*self.times, None]))}")
             elif name == "type":

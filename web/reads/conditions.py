@@ -86,7 +86,12 @@ def until(t: str, value: str, by: Asker) -> str:
     return f"{t}.at < {value}"
 
 
+def beyond(t: str, value: str, by: Asker) -> str:
+    """Recorded after this position."""
+    return f"{t}.position > {value}"
+
+
 CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {
     each.__name__: each
-    for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, i_run, mentions, since, until)
+    for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, i_run, mentions, since, until, beyond)
 }
