@@ -235,7 +235,7 @@ def test_what_takes_too_long_gives_its_connection_back(region_dsn, monkeypatch):
                 answers = await asyncio.gather(*(anybody.answer(slow.format(n)) for n in range(12)))
                 # Who has a connection asks for too much; who waits for one comes at a bad moment.
                 codes = [each.json()["errors"][0]["extensions"]["code"] for each in answers]
-                assert set(codes) == {"TOO_SLOW", "BUSY"} and codes.count("TOO_SLOW") == 3
+                assert set(codes) == {"TOO_SLOW", "BUSY"} and codes.count("TOO_SLOW") >= 3
                 waited = [each for each, code in zip(answers, codes, strict=True) if code == "BUSY"]
                 assert all(each.status_code == 503 and each.headers["retry-after"] == "1" for each in waited)
                 assert (await anybody.data('{ organizations(where: {text: "univ"}) { totalCount } }'))["organizations"]
