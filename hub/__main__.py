@@ -20,7 +20,7 @@ from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
-from hub.audit.events import differs
+from hub.audit.events import differs, unsigned_log
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed
 from hub.audit.sealer import Stopped
@@ -238,15 +238,19 @@ def show(record: str, as_: str | None) -> None:
 @click.option(
     "--drop-others", is_flag=True, help="Drop those of other versions of the software, which no longer serve."
 )
-@click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead; exit 1 where the log was changed.")
+@click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead.")
 def rebuild(drop_others: bool, tree: bool) -> None:
-    """Make the read models anew from the log, and say how fast."""
-    kept = _kept_heads()
+    """Make the read models anew from the log, and say how fast; exit 1 where the log is not what was signed of it."""
+    kept = _kept_heads() if tree else []
 
     async def story(hub: Hub) -> tuple[int, float]:
         if drop_others:
             await hub.models.remove_others()
-        return await (following.rebuild_tree(hub, kept) if tree else hub.rebuild())
+        if tree:
+            return await following.rebuild_tree(hub, kept)
+        if wrong := await unsigned_log(hub.log.dsn):
+            raise Stopped(f"{wrong}: what people read stays as it is, and “hub verify” says what differs.")
+        return await hub.rebuild()
 
     try:
         events, seconds = opened(story)

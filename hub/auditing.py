@@ -13,6 +13,7 @@ import click
 from hub import backups, settings
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.following import lost as missing_events
+from hub.audit.heads import LastHead
 from hub.audit.notes import LOG, Malformed, Signer
 from hub.audit.policy import Policy
 from hub.audit.restore import Different
@@ -45,6 +46,9 @@ def unnamed(home: Path) -> str:
     return "" if begun or settings.is_named() else UNNAMED
 
 
+_SIGNED = "SELECT EXISTS (SELECT FROM hub.head)"
+
+
 async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
     """The key that seals this log, made where it has none yet; leaves where the log is another key's.
 
@@ -71,6 +75,11 @@ async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
     if known is not None and signer.verifier.vkey != known:
         err.print(f"This log is sealed with the key {known}, and {file} holds another: bring its own back.")
         sys.exit(1)
+    if known is not None and not (home / "log.head").exists() and await hub.log.pool.fetchval(_SIGNED):
+        err.print(
+            f"{home / 'log.head'} is not there: it remembers what was signed last where the database is put back. "
+            "The next seal makes it; where a backup has it, compare that one first."
+        )
     if made:
         err.print(f"The key that seals the log was made; the log is called “{signer.name}” for good.")
     elif (os.environ.get("HUB_ORIGIN") or signer.name) != signer.name:
@@ -81,7 +90,13 @@ async def sealing_key(hub: Hub, home: Path, demo: bool) -> Signer:
 def _key() -> Signer:
     file = default_home() / "log.key"
     try:
-        return Signer.read(file)
+        signer, last = Signer.read(file), LastHead(default_home() / "log.head").read()
+        if last is not None and last.origin != signer.name:
+            err.print(
+                f"{file} is the key of “{signer.name}”, and this log is called “{last.origin}”: bring its own back."
+            )
+            sys.exit(1)
+        return signer
     except FileNotFoundError:
         err.print(f"There is no key in {default_home()} yet: the first “hub serve” makes it.")
         sys.exit(1)

@@ -16,12 +16,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import asyncpg
 import click
 
+from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
 from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Head, Malformed, Signer
 from hub.audit.tree import leaves
-from hub.console import err, failing
-from hub.locks import Lock
+from hub.console import UNWRITABLE, err, failing
 from hub.log import is_there, keys_of, make_databases, prepare_role
 from hub.postgres import Unavailable, database, default_home, program
 from hub.settings import policy_file
@@ -80,6 +80,11 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         raise Unfit(f"{folder} is there already: name a new folder for each backup.")
     if (known := await _sealed_with(dsn)) is not None and known != key_in(home):
         raise Unfit(f"the log is sealed with the key {known}, and {home / _KEY} is not that key. Is HUB_HOME right?")
+    if wrong := await _on(dsn, lambda db: unsigned(db, _last_head(home))):
+        # It would look like a backup until it is needed, while those that are some are thrown away.
+        raise Unfit(
+            f"the log is not what was signed: {wrong}. It could not be brought back; hub verify says what differs."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -96,6 +101,14 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         fresh.replace(home / TIME)
 
 
+def _last_head(home: Path) -> list[Head]:
+    try:
+        last = LastHead(home / _HEAD).read()
+    except Malformed as error:
+        raise Unfit(str(error)) from None
+    return [last] if last else []
+
+
 def _written(dsn: str, home: Path, fresh: Path) -> None:
     # Before the log: what was sealed last is never more than what the backup holds.
     for file in (home / _KEY, home / _HEAD, policy_file()):
@@ -109,12 +122,17 @@ def _written(dsn: str, home: Path, fresh: Path) -> None:
 
 
 async def bring_back(dsn: str, home: Path, folder: Path) -> None:
-    """Bring a backup back where there is no hub; raises ``Unfit``, and has left nothing of it behind then."""
+    """Bring a backup back where there is no hub, or one without any event to which nobody is connected; raises
+    ``Unfit``, and has left nothing of it behind then.
+    """
     for name in (LOG, KEYS):
         if not (folder / name).exists():
             raise Unfit(f"{folder / name} is missing: the backup is not whole.")
     if await is_there(dsn) and await _on(dsn, _is_in_use):
-        raise Unfit("there is a hub in this database already. A backup is brought back into an empty one.")
+        raise Unfit(
+            "there is a hub in this database already, or somebody is connected to it. A backup is brought back into an "
+            "empty one."
+        )
     for name, held in ((LOG, b" TABLE hub event "), (KEYS, b" TABLE public key ")):
         if held not in _read(["--list"], folder / name):
             raise Unfit(f"{folder / name} is not what its name says.")
@@ -143,7 +161,10 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
         if new and not await _fit(dsn):
             raise Unfit(f"{folder / KEYS} holds the keys of another hub.")
         if not await _on(dsn, lambda db: _continues(db, head)):
-            raise Unfit(f"{folder / 'log.head'} is not of this log, or damaged: it says what was sealed last.")
+            raise Unfit(
+                f"{folder / LOG} is not the log that {folder / 'log.head'} says was sealed: one of them was changed, "
+                "or is of another hub."
+            )
         await _on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
     except BaseException:
         for name in files:
@@ -198,14 +219,10 @@ async def _without_models(db: asyncpg.Connection) -> None:
 
 
 async def _is_in_use(db: asyncpg.Connection) -> bool:
-    # Tables alone are left by a restore that failed, or was ended: they hold nothing.
-    return bool(
-        await db.fetchval(
-            f"""SELECT EXISTS (SELECT FROM hub.event) OR EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND
-                objid = {Lock.FOLLOWER} AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-            """
-        )
-    )
+    # Tables alone are left by a restore that failed, or was ended: they hold nothing, unless a hub begins there now.
+    others = """SELECT FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
+                AND backend_type = 'client backend'"""
+    return bool(await db.fetchval(f"SELECT EXISTS (SELECT FROM hub.event) OR EXISTS ({others})"))
 
 
 async def _without_log(db: asyncpg.Connection) -> None:
@@ -331,9 +348,9 @@ def backup(folder: Path) -> None:
             err.print(f"No backup was made: {error}")
             sys.exit(1)
         except OSError as error:
-            if error.filename is None:
+            if error.filename is None and error.errno not in UNWRITABLE:
                 raise  # the database's socket
-            err.print(f"No backup was made: {error.filename}: {error.strerror}.")
+            err.print(f"No backup was made: {error.filename or folder}: {error.strerror}.")
             sys.exit(1)
     size = sum(each.stat().st_size for each in folder.iterdir())
     if not (folder / _KEY).exists():

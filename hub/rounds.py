@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from datetime import UTC, datetime
 
@@ -28,11 +29,11 @@ async def due(hub: Hub, now: datetime) -> list[OpenRound | CloseRound]:
 
 
 async def keep(hub: Hub) -> None:
-    """Open and close rounds for ever, and finish erasures that nobody else did.
+    """Open and close rounds for ever, finish erasures that nobody else did, and delete what lets nobody in any more.
 
     Several hubs may do so at once: each command changes something only once.
     """
-    tidied = 0.0
+    tidied = -math.inf
     while True:
         try:
             await hub.finish_erasures()
@@ -40,7 +41,7 @@ async def keep(hub: Hub) -> None:
                 await hub.identity.tidy()
                 tidied = time.monotonic()
         except Exception as error:
-            _log.warning("what waits to be deleted cannot be read: %s", error)
+            _log.warning("what was to be deleted waits: %s", error)
         try:
             waiting = await due(hub, datetime.now(UTC))
         except Exception as error:

@@ -27,6 +27,7 @@ SETTINGS = {
 _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+\.[^@\s<>,;:]+")
 _OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
 _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_NAMED = re.compile(r"[A-Za-z0-9\[][\w\[\].:~-]*(/[\w.:~-]+)*", re.ASCII)
 _SITE = re.compile(rf"(https?)://((?:{_NAME}\.)*{_NAME}|\[[0-9a-f:]+\])(?::([1-9]\d{{0,4}}))?/?")
 
 
@@ -35,8 +36,9 @@ def wrong() -> str:
     if (url := os.environ.get("HUB_URL")) and not _is_site(url):
         shown = "no address of a hub" if "@" in url else f"“{url}”"
         return f"HUB_URL is {shown}: https://HOST is asked for (or http://HOST:PORT), in small letters, and no more."
-    if (origin := os.environ.get("HUB_ORIGIN")) and re.search(r"[\s+]", origin):
-        return f"HUB_ORIGIN is “{origin}”: a name without blanks and plus signs is asked for, as in hub.example/log."
+    if (origin := os.environ.get("HUB_ORIGIN")) and not _NAMED.fullmatch(origin):
+        shown = "".join(each if each.isprintable() else "�" for each in origin)
+        return f"HUB_ORIGIN is “{shown}”: a name like an address is asked for, without blanks, as in hub.example/log."
     if (policy := os.environ.get("HUB_POLICY")) and not Path(policy).is_file():
         return f"HUB_POLICY is “{policy}”: there is no such file."
     if proxies := _no_addresses(os.environ.get("FORWARDED_ALLOW_IPS", "")):
@@ -47,7 +49,7 @@ def wrong() -> str:
     if given and len(given) < len(_OIDC):
         missing = next(name for name in _OIDC if name not in given)
         return f"{given[0]} is set, but {missing} is not: all three belong together."
-    if given and urlsplit(issuer := os.environ[_OIDC[0]]).scheme not in ("https", "http"):
+    if given and not _is_address(issuer := os.environ[_OIDC[0]]):
         return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
     return _wrong_mail()
 
@@ -93,9 +95,17 @@ def _wrong_mail() -> str:
     return ""
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _is_site(url: str) -> bool:
     # As a browser names it, whose word is compared with this one: in small letters, without the port that goes without.
-    if (found := _SITE.fullmatch(url)) is None:
+    if (found := _SITE.fullmatch(url)) is None or not _is_address(url):
         return False
     usual = {"https": "443", "http": "80"}[found[1]]
     return found[3] is None or (found[3] != usual and int(found[3]) < 65_536)

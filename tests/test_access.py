@@ -6,9 +6,10 @@ import asyncpg
 import pytest
 
 from domain.calls.commands import AppointCallOfficer
-from domain.people.commands import GrantRole, InvitePerson, RevokeRole
+from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
+from hub.rounds import keep
 from hub.writer import Busy
 from tests.test_log import told
 from tests.test_pages import as_
@@ -20,6 +21,20 @@ async def ended(hub, table, kind):
     db = await asyncpg.connect(hub.log.dsn)
     await db.execute(f"UPDATE hub.{table} SET ends_at = now() - interval '1 second' WHERE kind = $1", kind)
     await db.close()
+
+
+def test_what_has_ended_is_deleted_by_the_hub_that_serves(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            await hub.identity.session((await people_of(hub))["karimova"])
+            await ended(hub, "access", "session")
+            keeping = asyncio.create_task(keep(hub))
+            async with asyncio.timeout(10):
+                while await hub.log.pool.fetchval("SELECT count(*) FROM hub.access WHERE kind = 'session'"):
+                    await asyncio.sleep(0.05)
+            keeping.cancel()
+
+    told(story())
 
 
 @pytest.mark.parametrize("kind", ["session", "token"])
@@ -58,6 +73,13 @@ def test_a_link_is_no_token_and_ends_by_itself(region_dsn):
             await ended(hub, "access", "link")
             assert (await Client(app).http.post(f"/sign-in/{link}")).status_code == 410
             assert await hub.identity.redeem(link) is None
+            # Nor does it make somebody join who was invited long ago.
+            officer = (await people_of(hub))["rahimova"]
+            new = (await hub.do(InvitePerson(name="Somebody New", email="new@example.org"), officer)).record
+            link = await hub.identity.link(new)
+            await ended(hub, "access", "link")
+            assert (await Client(app).http.post(f"/sign-in/{link}")).status_code == 410
+            assert await hub.log.read(tag=new, types=["PersonJoined"]) == []
 
     told(story())
 
@@ -119,14 +141,15 @@ def test_a_link_is_not_used_up_by_a_hub_that_is_too_busy(region_dsn, monkeypatch
     told(story())
 
 
-def test_the_first_link_is_not_used_up_by_a_hub_that_is_too_busy(dsn, monkeypatch):
+@pytest.mark.parametrize("late", [GrantRole, JoinHub, InvitePerson])
+def test_the_first_link_is_not_used_up_by_a_hub_that_is_too_busy(dsn, monkeypatch, late):
     async def story():
         async with serving(dsn) as (hub, app, _):
             secret, http = await hub.credentials.begin(FIRST, {}, FIRST_LIVES), Client(app).http
             sent, do = {"name": "First Person", "email": "first@example.org"}, Hub.do
 
             async def busy(self, command, *given, **more):
-                if isinstance(command, GrantRole):
+                if isinstance(command, late):
                     raise Busy
                 return await do(self, command, *given, **more)
 

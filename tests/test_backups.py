@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import time
+from hashlib import sha256
 from types import SimpleNamespace
 
 import asyncpg
@@ -11,10 +12,11 @@ import httpx2
 import pytest
 
 from hub import backups
-from hub.audit.notes import LOG, Signer
+from hub.audit.notes import LOG, Head, Signer
 from hub.door import Hub
 from hub.log import keys_of
 from tests.conftest import administered, dropped
+from tests.sealed import as_root
 from tests.test_log import person, region, told
 from tests.web import home_of, hub, opened
 
@@ -195,13 +197,27 @@ def test_a_head_that_is_not_of_the_log_is_no_part_of_a_backup(dsn, empty, tmp_pa
     for text in ([f"x{origin}", size, root], [origin, size, other], [origin, str(int(size) + 500), root]):
         head.write_text("\n".join([*text, *rest]))
         code, _, said = hub(empty, "restore", folder)
-        assert code == 1 and "not of this log, or damaged" in said, said
+        assert code == 1 and "one of them was changed, or is of another hub" in said, said
     head.unlink()
     code, _, said = hub(empty, "restore", folder)
     assert code == 1 and "log.head" in said
     assert hub(empty, "doctor")[0] == 3
     head.write_bytes(whole)
     assert hub(empty, "restore", folder)[0] == 0
+
+
+def test_a_log_that_was_changed_makes_no_backup(dsn, tmp_path):
+    """It would look like one each night, while those from before are thrown away."""
+    told(_one(dsn))
+    with opened(dsn) as url:
+        _sealed(url)
+    as_root(dsn, "UPDATE hub.event SET actor = 'somebody' WHERE position = 1")
+    code, _, said = hub(dsn, "backup", tmp_path / "monday")
+    assert code == 1 and "is not what was signed" in said and "hub verify" in said, said
+    assert not (tmp_path / "monday").exists() and not (home_of(dsn) / "backed-up").exists()
+    # Nor are the read models made to fit it.
+    code, _, said = hub(dsn, "rebuild")
+    assert code == 1 and "Nothing was made anew" in said
 
 
 def test_what_a_backup_cannot_be_called_leaves_what_was_known_of_the_last(dsn, tmp_path):
@@ -321,18 +337,20 @@ def test_what_was_sealed_is_in_the_backup_however_much_is_recorded_meanwhile(dsn
         await person(hub, "Zarina")
         run = backups._run
 
+        before, later = (Head(f"{when}.example/log", 0, sha256().digest()).text for when in ("before", "later"))
+
         def slowly(command, address, out, given=subprocess.DEVNULL):
             run(command, address, out, given)
             if "--exclude-schema=read_*" in command:
-                (home_of(dsn) / "log.head").write_text("later")
+                (home_of(dsn) / "log.head").write_text(later)
 
-        (home_of(dsn) / "log.head").write_text("before")
+        (home_of(dsn) / "log.head").write_text(before)
         monkeypatch.setattr(backups, "_run", slowly)
         await backups.back_up(dsn, home_of(dsn), tmp_path / "monday")
         await hub.close()
 
     told(story())
-    assert (tmp_path / "monday" / "log.head").read_text() == "before"
+    assert (tmp_path / "monday" / "log.head").read_text().startswith("before.example/log")
 
 
 def test_what_is_sealed_for_the_first_time_meanwhile_has_its_head_in_the_backup(dsn, empty, tmp_path, monkeypatch):

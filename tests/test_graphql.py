@@ -341,6 +341,12 @@ def test_a_filter_takes_what_people_copy(region_dsn):
             for typed in ("", "  ", None, "zzzzzz"):
                 found = (await anybody.data(query, text=typed))["organizations"]["totalCount"]
                 assert found == (0 if typed == "zzzzzz" else every["organizations"]["totalCount"]), typed
+            # Where an empty text is a mistake it is one, whatever was asked with the same document before.
+            query = "query($lead: ID) { proposals(where: {lead: $lead}) { totalCount } }"
+            for typed in (None, "", None, "  "):
+                answer = (await anybody.answer(query, lead=typed)).json()
+                assert ("errors" in answer) == (typed is not None), (typed, answer)
+                assert typed is None or answer["errors"][0]["extensions"]["code"] == "BAD_INPUT"
             blank = await anybody.data('{ organizations(where: {text: ""}) { totalCount } }')
             assert blank["organizations"]["totalCount"] == every["organizations"]["totalCount"]
 
@@ -420,7 +426,13 @@ def test_whoever_asks_for_the_same_in_several_places_is_answered(region_dsn):
             parts = " ".join(f"fragment F{n} on Organization {{ id name country }}" for n in range(30))
             spread = " ".join(f"...F{n}" for n in range(30))
             query = f"{{ organizations(first: 2) {{ nodes {{ {spread} }} }} }} {parts}"
-            assert len((await (await client()).data(query))["organizations"]["nodes"]) == 2
+            anybody = await client()
+            assert len((await anybody.data(query))["organizations"]["nodes"]) == 2
+            # One fragment of many fields, under many names.
+            fields = " ".join("... on Organization { id name city country kind status ror website }" for _ in range(20))
+            many = " ".join(f'a{n}: organization(id: "organization_{n}") {{ ...P }}' for n in range(40))
+            found = await anybody.data(f"{{ {many} }} fragment P on Organization {{ {fields} }}")
+            assert len(found) == 40
 
     told(story())
 
@@ -444,7 +456,13 @@ FRAGMENTS = " ".join(f"fragment F{n} on Query {{ me {{ id }} }}" for n in range(
         ("query A { __typename } query B { __typename }", "BAD_INPUT"),
         ("{ __typename @skip(if: 3) }", "INVALID_DOCUMENT"),
         ("fragment F on Query { ...F } { ...F }", "INVALID_DOCUMENT"),
-        ("{ hub { ...F } } fragment F on Hub { hub { ...F } }", "TOO_DEEP"),
+        ("{ hub { ...F } } fragment F on Hub { hub { ...F } }", "INVALID_DOCUMENT"),
+        # Also what nothing uses is validated.
+        ("{ me { id } } fragment F on Query {" + "organizations(first: 1) { nodes { id } } " * 330 + "}", "TOO_COSTLY"),
+        (
+            "query Q {" + "organizations(first: 1) { nodes { id } } " * 330 + "} query Q { me { id } }",
+            "TOO_COSTLY",
+        ),
         # What is asked for again and again takes a second to validate, and everybody else would wait for that.
         ("{" + "organizations(first: 1) { nodes { id } } " * 330 + "}", "TOO_COSTLY"),
         ("{" + "...on Query { hub { head } } " * 200 + "}", "TOO_COSTLY"),

@@ -50,6 +50,18 @@ from web import app
         ({"HUB_URL": "https://Hub.example"}, "HUB_URL"),
         ({"HUB_URL": "https://hub.example:443"}, "HUB_URL"),
         ({"HUB_ORIGIN": "two words"}, "HUB_ORIGIN"),
+        ({"HUB_URL": "https://[:::::]"}, "HUB_URL"),
+        ({"HUB_ORIGIN": "/"}, "HUB_ORIGIN"),
+        ({"HUB_ORIGIN": "a\x01b"}, "HUB_ORIGIN"),
+        ({"HUB_ORIGIN": "hub.example//log"}, "HUB_ORIGIN"),
+        (
+            {"HUB_OIDC_ISSUER": "https://[", "HUB_OIDC_CLIENT_ID": "hub", "HUB_OIDC_CLIENT_SECRET": "s"},
+            "HUB_OIDC_ISSUER",
+        ),
+        (
+            {"HUB_OIDC_ISSUER": "https://", "HUB_OIDC_CLIENT_ID": "hub", "HUB_OIDC_CLIENT_SECRET": "s"},
+            "HUB_OIDC_ISSUER",
+        ),
         ({"HUB_POLICY": "/there/is/none"}, "HUB_POLICY"),
         ({"FORWARDED_ALLOW_IPS": "proxy"}, "FORWARDED_ALLOW_IPS"),
         ({"FORWARDED_ALLOW_IPS": "10.0.0.1, "}, "FORWARDED_ALLOW_IPS"),

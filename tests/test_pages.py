@@ -219,7 +219,7 @@ def test_a_cell_is_no_formula(region_dsn):
             line = next(each for each in lines if id in each)
             assert "'=HYPERLINK" in line and ",=HYPERLINK" not in line and ',"=HYPERLINK' not in line
             # Nor where a program parts lines at semicolons, as those of the region do.
-            await hub.do(ReviseProposal(proposal=id, title="Rivers; =1+1;@a;\t+b; c"), person)
+            await hub.do(ReviseProposal(proposal=id, title='Rivers; =1+1;@a;\t+b; c;"=2+2";﹢3'), person)
             table = (await client.get("/proposals.csv")).content.decode("utf-8-sig").splitlines()
             line = next(each for each in table if id in each)
             assert "Rivers; '=1+1;'@a" in line

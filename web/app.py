@@ -170,7 +170,7 @@ def application(
         return site.unanswered(request, nobody(request), Unanswered([]))
 
     async def away(request: Request, error: Exception) -> Response:
-        _log.error("the database is away: %s", error)
+        _log.error("the database is away, or the hub too busy: %s", error or type(error).__name__)
         if request.url.path == "/graphql":
             told = {"message": "The database is away for a moment: try again.", "extensions": {"code": "BUSY"}}
             return JSONResponse({"errors": [told]}, 503, {"Retry-After": "2"})

@@ -17,6 +17,7 @@ from graphql import (
     get_nullable_type,
     is_list_type,
 )
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
@@ -56,7 +57,7 @@ class Exports:
         document = f"files/{name}"
         given = variables(document, request)
         for parameter, value in request.query_params.multi_items():
-            if value and not _means(document, parameter, value, given):
+            if value and not _means(document, parameter, value, given, request.query_params):
                 return self._refused(request, viewer, UNKNOWN, name=parameter, value=value)
         try:
             first = await self._page(name, viewer, given)
@@ -89,12 +90,11 @@ class Exports:
             page = await self._page(name, viewer, {**given, "after": page["pageInfo"]["endCursor"]})
 
 
-def _means(document: str, parameter: str, value: str, given: dict[str, Any]) -> bool:
+def _means(document: str, parameter: str, value: str, given: dict[str, Any], sent: QueryParams) -> bool:
     # Whether a parameter of the address has become a variable with this value, and was not left out.
     if parameter not in variables_of(document) or parameter not in given:
         return False
-    taken = given[parameter]
-    return value in taken if isinstance(taken, list) else True
+    return value in given[parameter] if isinstance(given[parameter], list) else value == sent[parameter]
 
 
 async def _json(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:
@@ -139,14 +139,14 @@ def flat(node: dict[str, Any]) -> dict[str, str]:
             found |= {f"{name}.{inner}": each for inner, each in flat(value).items()}
         elif isinstance(value, list):
             found[name] = "; ".join(
-                ", ".join(filter(None, flat(each).values())) if isinstance(each, dict) else str(each) for each in value
+                ", ".join(flat(each).values()) if isinstance(each, dict) else str(each) for each in value
             )
         else:
             found[name] = "" if value is None else str(value)
     return found
 
 
-_PARTED = re.compile(r"([;\t\r\n]\s*)([=+\-@＝＋－＠])")
+_PARTED = re.compile(r"""([;\t\r\n][\s"']*)([=+\-@＝＋－＠﹦﹢﹣﹫])""")
 
 
 def safe(value: str) -> str:

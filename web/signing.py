@@ -164,19 +164,20 @@ class Signing:
                 try:
                     person = await self._begun(named["email"]) or (await self._hub.do(command)).record
                     assert isinstance(person, str)
+                    await self._hub.do(JoinHub(person=person), person)
+                    # The role last: with it the hub is begun, and no link begins it again.
                     await self._hub.do(GrantRole(person=person, role="center_officer"))
                 except BaseException:
                     await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
                     raise
-                await self._hub.do(JoinHub(person=person), person)
                 return await signed_in(self._hub, request, person, "/?welcome=1")
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
 
     async def _begun(self, email: str) -> str | None:
-        # Who was invited by a try that ended before it gave them their role; whoever has come is somebody else.
-        sql = f"SELECT id FROM {self._hub.models.schema}.person WHERE id = $1 AND status = 'invited'"
+        # Who was invited, and came, by a try that ended before it gave them their role.
+        sql = f"SELECT id FROM {self._hub.models.schema}.person WHERE id = $1 AND status IN ('invited', 'joined')"
         found: str | None = await self._hub.log.pool.fetchval(sql, await self._hub.person_of(email))
         return found
 

@@ -69,6 +69,12 @@ class Site:
                 kept = [(name, each) for name, each in kept if name != "after"]
             return "?" + urlencode([*kept, *((name, each) for name, each in changed.items() if each)])
 
+        def filed(exports: str) -> str:
+            # What this page's address says of its list, and a file of that list understands.
+            known = variables_of(f"files/{exports.strip('/')}")
+            kept = [(name, each) for name, each in query.multi_items() if name in known and name != "after" and each]
+            return f"?{urlencode(kept)}" if kept else ""
+
         done = query.get("done", "")
         recorded = (
             N_("Recorded as event %(position)s.") if done.strip("0") else N_("It stands so already: nothing changed.")
@@ -87,6 +93,7 @@ class Site:
             "done": words if done.isdecimal() else "",
             "done_words": "",
             "again": again,
+            "filed": filed,
             "asked": lambda name: query.get(name, ""),
             "base": str(request.base_url).rstrip("/"),
             "document": None,

@@ -19,8 +19,8 @@ class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFF
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only somebody who has joined, and appointed by somebody else: by the Center, or by an officer of where they
-        say themselves that they work. Who acts for an organization has no say over it ever after, and an applicant
-        chooses nobody who would be without it.
+        say themselves that they work. Who has acted for an organization never judges it: an applicant must not be able
+        to make a judge one of its own against their will.
         """
         person = model.get(Person, self.person)
         if person.status != "joined":

@@ -39,6 +39,16 @@ async def differs(dsn: str, kept: Iterable[Head] = (), say: Callable[[int], None
         await db.close()
 
 
+async def unsigned_log(dsn: str) -> str:
+    """The same of a whole log and the heads that its database remembers."""
+    db = await asyncpg.connect(dsn)
+    try:
+        await as_writer(db)
+        return await unsigned(db)
+    finally:
+        await db.close()
+
+
 async def unsigned(db: asyncpg.Connection, kept: Iterable[Head] = ()) -> str:
     """Why the events do not lead to the roots that were signed of them, in words, whatever the tree holds of them;
     empty where they do.

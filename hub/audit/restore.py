@@ -45,9 +45,9 @@ async def restore(
             await db.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
             head = await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
             size = checkpoint.head.size
+            await _begins(db, copy, size, min(head, size))
             if head > size:
                 raise Different(f"This hub holds {head:,} events, more than the {size:,} of the mirror.")
-            await _begins(db, copy, size, head)
             edge = Edge()
             for bundle in copy.leaves(size):
                 edge.grow([leaf_hash(leaf) for leaf in bundle])

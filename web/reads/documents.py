@@ -76,7 +76,7 @@ def document_of(schema: GraphQLSchema, text: str) -> Prepared:
         d.name.value if d.name else "": d for d in document.definitions if isinstance(d, OperationDefinitionNode)
     }
     try:
-        errors = tuple(tangled(operations.values(), fragments))
+        errors = tuple(tangled(document.definitions, fragments))
         errors = errors or tuple(validate(schema, document, max_errors=MAX_ERRORS, hide_suggestions=False))
         errors = errors or tuple(excess(operations.values(), fragments))
     except RecursionError:
@@ -107,7 +107,7 @@ def shape(type: Any, value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str) and not value.strip():
-        return None
+        return " "
     if isinstance(value, dict):
         inner = getattr(get_named_type(type), "fields", {})
         return tuple(

@@ -9,6 +9,7 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
+    Node,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -32,11 +33,15 @@ def within_cost(cost: int, most: int = MAX_COST) -> None:
         raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
 
 
-def tangled(operations: Iterable[OperationDefinitionNode], fragments: Fragments) -> Iterator[GraphQLError]:
-    """What asks for the same so often that to validate it would hold up everybody else; the document may be wrong."""
+def tangled(definitions: Iterable[Node], fragments: Fragments) -> Iterator[GraphQLError]:
+    """What asks for the same so often that to validate it would hold up everybody else; the document may be wrong.
+
+    Every definition counts, also one that nothing uses: all of them are validated.
+    """
     merging = _Merging(fragments)
-    for operation in operations:
-        merging.merge([operation.selection_set], 1)
+    for each in definitions:
+        if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode) and merging.steps <= MAX_STEPS:
+            merging.merge([each.selection_set], 1)
     if merging.steps > MAX_STEPS:
         words = "ask for each field once in a place, and put fewer fragments together."
         yield limited("TOO_COSTLY", f"This takes more than {MAX_STEPS:,} steps to merge what it asks for: {words}")
@@ -51,9 +56,24 @@ class _Merging:
     def __init__(self, fragments: Fragments) -> None:
         self._fragments = fragments
         self.steps = self.deepest = 0
+        self._merged: set[tuple[int, ...]] = set()
+
+    def _within(self, asked: SelectionSetNode) -> SelectionSetNode:
+        # What a part that is a single fragment asks for is what the fragment does, however often it is spread.
+        for _ in self._fragments:
+            only = asked.selections[0] if len(asked.selections) == 1 else None
+            if not isinstance(only, FragmentSpreadNode) or (named := self._fragments.get(only.name.value)) is None:
+                break
+            asked = named.selection_set
+        return asked
 
     def merge(self, sets: list[SelectionSetNode], depth: int) -> None:
         self.deepest = max(self.deepest, depth)
+        sets = [self._within(each) for each in sets]
+        self.steps += 1
+        if (these := tuple(sorted(map(id, sets)))) in self._merged:
+            return
+        self._merged.add(these)
         asked: Counter[str] = Counter()
         below: dict[str, list[SelectionSetNode]] = {}
         spread: set[str] = set()

@@ -41,9 +41,9 @@ Where something is wrong with a request, `errors[].extensions.code` says what:
 - `TOO_DEEP` (14), `TOO_MANY_ALIASES` (60), `TOO_COSTLY` (20,000; 2,000 for each event of a subscription), `TOO_SLOW`
   (5 s): ask for less at once. A body has at most 1 MB, a document 4,000 tokens, an alias 63 characters; a socket
   carries 50 operations at once, and somebody listens to at most 100 subscriptions.
-- `BUSY`, with 503 and `Retry-After`: nothing was carried out, or so much was asked at once that 5 s were waited in
-  vain. `UNKNOWN`: whether a command was recorded is not known; send it again with the same key to find out.
-  `INTERNAL`: the fault is the hub's, and nothing was lost.
+- `BUSY`: this was not carried out, or so much was asked at once that 5 s were waited in vain; `UNKNOWN`: whether a
+  command was recorded is not known, send it again with the same key to find out. Both come with 503 and `Retry-After`,
+  but in a stream or over a socket, which have begun. `INTERNAL`: the fault is the hub's, and nothing was lost.
 
 Where an error ends a request of several mutations, `extensions.recorded` says what was recorded before.
 """
