@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from domain.core import Event, Kind, OrganizationId, PersonId, tagged_fields
 from projections.core import AUDITORS, PUBLIC, Row
@@ -38,14 +38,18 @@ def record_of(event: Event) -> str:
     return getattr(event, name) if name else ""
 
 
+@cache
+def _people_of(cls: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name, kind, many in tagged_fields(cls) if kind == _PERSON and not many)
+
+
 def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[tuple[str, ...]]) -> EntryRow:
     """The entry of an event; ``concerned`` are the readers of each row that it was folded into.
 
     Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
     record, organization = record_of(event), getattr(event, "organization", None)
-    people = (getattr(event, name) for name, kind, many in tagged_fields(type(event)) if kind == _PERSON and not many)
-    person = next((each for each in people if each is not None), None)
+    person = next((each for name in _people_of(type(event)) if (each := getattr(event, name)) is not None), None)
     return EntryRow(
         position=position,
         record=record,
