@@ -45,10 +45,7 @@ class ProposalRow(
     fuzzy=("title",),
     index=("call status lead", "status", "lead", "investigator", "-changed_at"),
 ):
-    """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all.
-
-    ``confirmed`` are the partners that have confirmed the text as it is now.
-    """
+    """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all."""
 
     id: ProposalId
     call: CallId
@@ -69,16 +66,11 @@ class ProposalRow(
     returned_until: datetime | None
     offered: bool
     status_reason: str | None
-    confirmed: tuple[str, ...]
     readers: tuple[str, ...]
 
 
 def _let(row: ProposalRow, *principals: str) -> tuple[str, ...]:
     return tuple(sorted({*row.readers, *principals}))
-
-
-def _without(row: ProposalRow, organization: str) -> tuple[str, ...]:
-    return tuple(each for each in row.confirmed if each != organization)
 
 
 @ProposalRow.on(ProposalDrafted)
@@ -104,7 +96,6 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         returned_until=None,
         offered=False,
         status_reason=None,
-        confirmed=(),
         readers=tuple(sorted((e.investigator, office(e.lead)))),
     )
 
@@ -119,7 +110,6 @@ def revised(row: ProposalRow, e: ProposalRevised, at: datetime) -> ProposalRow:
         revision=row.revision + 1,
         changed_at=at,
         revised_at=at,
-        confirmed=(),
     )
 
 
@@ -132,25 +122,19 @@ def assessed(row: ProposalRow, e: RiskAssessed, at: datetime) -> ProposalRow:
 @ProposalRow.on(PartnerInvited)
 def shared(row: ProposalRow, e: PartnerInvited, at: datetime) -> ProposalRow:
     """Who is asked may read what for."""
-    return replace(
-        row, readers=_let(row, office(e.organization)), confirmed=_without(row, e.organization), changed_at=at
-    )
+    return replace(row, readers=_let(row, office(e.organization)), changed_at=at)
 
 
 @ProposalRow.on(PartnerUninvited)
 def unshared(row: ProposalRow, e: PartnerUninvited, at: datetime) -> ProposalRow:
     """Who is asked no more reads no more."""
-    left = tuple(each for each in row.readers if each != office(e.organization))
-    return replace(row, readers=left, confirmed=_without(row, e.organization), changed_at=at)
+    return replace(row, readers=tuple(each for each in row.readers if each != office(e.organization)), changed_at=at)
 
 
 @ProposalRow.on(PartnerConfirmed, PartnerDeclined)
 def answered(row: ProposalRow, e: PartnerConfirmed | PartnerDeclined, at: datetime) -> ProposalRow:
-    """An answer is news to all who take part; a yes is one to the text as it is now, whatever any clock says."""
-    confirmed = _without(row, e.organization)
-    if isinstance(e, PartnerConfirmed):
-        confirmed = (*confirmed, e.organization)
-    return replace(row, confirmed=confirmed, changed_at=at)
+    """An answer is news to all who take part."""
+    return replace(row, changed_at=at)
 
 
 @ProposalRow.on(ProposalSubmitted)
