@@ -20,7 +20,7 @@ from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson
 from hub import reading, ror
 from hub.audit import following
-from hub.audit.events import differs, unsigned_log
+from hub.audit.events import differs, unsigned
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed
 from hub.audit.sealer import Stopped
@@ -241,14 +241,14 @@ def show(record: str, as_: str | None) -> None:
 @click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead.")
 def rebuild(drop_others: bool, tree: bool) -> None:
     """Make the read models anew from the log, and say how fast; exit 1 where the log is not what was signed of it."""
-    kept = _kept_heads() if tree else []
+    kept = _last_head() if tree else None
 
     async def story(hub: Hub) -> tuple[int, float]:
         if drop_others:
             await hub.models.remove_others()
         if tree:
             return await following.rebuild_tree(hub, kept)
-        if wrong := await unsigned_log(hub.log.dsn):
+        if wrong := await unsigned(hub.log.dsn):
             raise Stopped(f"{wrong}: what people read stays as it is, and “hub verify” says what differs.")
         return await hub.rebuild()
 
@@ -260,14 +260,13 @@ def rebuild(drop_others: bool, tree: bool) -> None:
     click.echo(f"{events} events in {seconds:.2f} s: {events / max(seconds, 1e-9):,.0f} events/s")
 
 
-def _kept_heads() -> list[Head]:
+def _last_head() -> Head | None:
     # What this hub signed last, as the folder remembers it; leaves where that is damaged.
     try:
-        last = LastHead(default_home() / "log.head").read()
+        return LastHead(default_home() / "log.head").read()
     except Malformed as error:
         err.print(str(error))
         sys.exit(2)
-    return [last] if last else []
 
 
 @main.command("verify")
@@ -278,7 +277,7 @@ def verify_() -> None:
     the database and in HUB_HOME. Of read models: every row. Whoever runs the database can change all of these together:
     only witnesses, mirrors and auditors prove that nobody did (hub-audit).
     """
-    kept = _kept_heads()
+    kept = _last_head()
 
     async def story(hub: Hub) -> tuple[int, str, int, Any]:
         return *await differs(hub.log.dsn, kept), *await verify(hub.log, hub.models)

@@ -18,16 +18,14 @@ import click
 
 from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
-from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Head, Malformed, Signer
-from hub.audit.tree import leaves
 from hub.console import UNWRITABLE, err, failing
 from hub.log import is_there, keys_of, make_databases, prepare_role
 from hub.postgres import Unavailable, database, default_home, program
 from hub.settings import policy_file
 
 LOG, KEYS, TIME = "hub.dump", "keys.dump", "backed-up"
-_KEY, _HEAD, _AT_ONCE = "log.key", "log.head", 2_000
+_KEY, _HEAD = "log.key", "log.head"
 # Read models are made anew from the log. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
     "--exclude-schema=read_*",
@@ -80,7 +78,7 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         raise Unfit(f"{folder} is there already: name a new folder for each backup.")
     if (known := await _sealed_with(dsn)) is not None and known != key_in(home):
         raise Unfit(f"the log is sealed with the key {known}, and {home / _KEY} is not that key. Is HUB_HOME right?")
-    if wrong := await _on(dsn, lambda db: unsigned(db, _last_head(home))):
+    if wrong := await unsigned(dsn, _head_in(home)):
         # It would look like a backup until it is needed, while those that are some are thrown away.
         raise Unfit(
             f"the log is not what was signed: {wrong}. It could not be brought back; hub verify says what differs."
@@ -101,12 +99,11 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         fresh.replace(home / TIME)
 
 
-def _last_head(home: Path) -> list[Head]:
+def _head_in(folder: Path) -> Head | None:
     try:
-        last = LastHead(home / _HEAD).read()
+        return LastHead(folder / _HEAD).read()
     except Malformed as error:
         raise Unfit(str(error)) from None
-    return [last] if last else []
 
 
 def _written(dsn: str, home: Path, fresh: Path) -> None:
@@ -139,10 +136,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
     ours, theirs = key_in(home), key_in(folder)
     if ours is not None and theirs is not None and ours != theirs:
         raise Unfit(f"{home / _KEY} is the key of another log.")
-    try:
-        head = LastHead(folder / "log.head").read()
-    except Malformed as error:
-        raise Unfit(str(error)) from None
+    head = _head_in(folder)
     await make_databases(dsn)
     await _on(dsn, prepare_role)
     home.mkdir(parents=True, exist_ok=True)
@@ -160,7 +154,7 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             raise Unfit("log.key has sealed another log, or none: this one is not its.")
         if new and not await _fit(dsn):
             raise Unfit(f"{folder / KEYS} holds the keys of another hub.")
-        if not await _on(dsn, lambda db: _continues(db, head)):
+        if not await _on(dsn, lambda db: _is_of(db, head)) or await unsigned(dsn, head):
             raise Unfit(
                 f"{folder / LOG} is not the log that {folder / 'log.head'} says was sealed: one of them was changed, "
                 "or is of another hub."
@@ -191,18 +185,12 @@ async def _bring_keys_back(dsn: str, folder: Path) -> bool:
     raise Unfit(f"{urlsplit(keys_of(dsn)).path[1:]} holds the keys of another hub: empty it, or name another one.")
 
 
-async def _continues(db: asyncpg.Connection, head: Head | None) -> bool:
-    # Whether the log begins with what was sealed last; where something was, there is a head.
+async def _is_of(db: asyncpg.Connection, head: Head | None) -> bool:
+    # Whether a head is one of this log, by its name; where something was sealed, there is a head.
     if head is None:
         return not await db.fetchval("SELECT EXISTS (SELECT FROM hub.head)")
     vkey = await db.fetchval("SELECT vkey FROM hub.sealer")
-    if vkey is not None and vkey.partition("+")[0] != head.origin:
-        return False
-    edge, position = Edge(), 0
-    while position < head.size and (found := await leaves(db, position, min(head.size, position + _AT_ONCE))):
-        edge.grow([leaf_hash(leaf) for leaf in found])
-        position += len(found)
-    return position == head.size and edge.root == head.root
+    return vkey is None or vkey.partition("+")[0] == head.origin
 
 
 async def _fit(dsn: str) -> bool:

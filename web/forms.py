@@ -172,14 +172,11 @@ class Forms:
         if refusal["code"] == Reason.CHANGED_MEANWHILE:
             # The form comes back with their text beside the writer's; what is saved next is a decision over both.
             # What stood there when they began says which texts somebody else has changed.
-            old = {f"!old.{name[5:]}": value for name, value in sent.items() if name[:5] == "!was."}
+            was = {name[5:]: value for name, value in sent.items() if name[:5] == "!was."}
             # Whoever left a field as it was has nothing to say about what somebody else made of it.
-            untouched = [
-                name[5:] for name, value in sent.items() if name[:5] == "!was." and sent.get(name[5:]) == value
-            ]
-            sent = {name: value for name, value in sent.items() if name not in untouched}
-            sent = {name: value for name, value in sent.items() if name != "revision" and name[:5] != "!was."}
-            sent |= {"!theirs": "true", **old}
+            left = {"revision", *(f"!was.{name}" for name in was), *(n for n in was if sent.get(n) == was[n])}
+            sent = {name: value for name, value in sent.items() if name not in left}
+            sent |= {"!theirs": "true", **{f"!old.{name}": value for name, value in was.items()}}
         wrong: dict[str, Refusal] = {}
         others = []
         for each in missing:

@@ -186,6 +186,13 @@ class RorHolder(State, kind=Kind("ror", claim=True), on=(OrganizationRegistered,
         return self
 
 
+def belongs(model: Model, act: Act, organization: str) -> bool:
+    """Whether the actor acts for an organization now, or says that they work there."""
+    if act.actor in model.get(Organization, organization).officers:
+        return True
+    return model.get(Person, act.actor).works_at(organization, act.at.date())
+
+
 def ties(model: Model, act: Act) -> frozenset[str]:
     """The organizations over which the actor has no say: all that they ever acted for, and where they worked within
     three years. Neither an office laid down nor a post left makes somebody an outsider the next day.

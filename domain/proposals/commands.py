@@ -22,7 +22,7 @@ from domain.core import (
     Title,
     refuse,
 )
-from domain.organizations.state import Organization
+from domain.organizations.state import Organization, belongs
 from domain.people.state import Person
 from domain.proposals.events import ProposalDrafted, ProposalRevised, ProposalSubmitted, RiskAssessed, RiskLevel
 from domain.proposals.state import EDITABLE, Proposal
@@ -68,7 +68,7 @@ class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
             raise Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is closed."), "call")
         if lead.status != "verified":
             raise Refusal(Reason.NOT_VERIFIED, N_("The lead organization has not been verified yet."), "lead")
-        if act.actor not in lead.officers and not model.get(Person, act.actor).works_at(self.lead, act.at.date()):
+        if not belongs(model, act, self.lead):
             raise Refusal(Reason.NOT_PERMITTED, N_("Say first, on your own page, that you work there."), "lead")
         yield ProposalDrafted(
             proposal=act.new("proposal"),
@@ -153,10 +153,9 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
 
 def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     call, lead = model.get(Call, proposal.call), model.get(Organization, proposal.lead)
-    granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
     if call.is_over:
         yield Refusal(Reason.ROUND_NOT_OPEN, OVER)
-    elif not granted and not call.accepts(act.at):
+    elif not proposal.granted(act.at) and not call.accepts(act.at):
         yield Refusal(Reason.ROUND_NOT_OPEN, CLOSED if call.is_closed or act.at >= call.closes_at else NOT_YET)
     if (length := len(proposal.abstract.strip())) < LEAST:
         message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")

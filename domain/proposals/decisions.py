@@ -8,8 +8,7 @@ from msgspec import Meta
 
 from domain.calls.state import Call
 from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, Reason_, Refusal, Role
-from domain.organizations.state import Organization
-from domain.people.state import Person
+from domain.organizations.state import belongs
 from domain.proposals.commands import OVER
 from domain.proposals.events import (
     AwardAccepted,
@@ -138,7 +137,7 @@ class DeclineProposal(
         if record.status != "returned":
             _all_are_in(record, model)
         call = model.get(Call, record.call)
-        granted = call.accepts(act.at) or (record.until is not None and act.at < record.until)
+        granted = call.accepts(act.at) or record.granted(act.at)
         if record.status == "returned" and granted and not call.is_over:
             raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
@@ -198,8 +197,7 @@ class WithdrawProposal(
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not by an investigator who has left: the organization that leads it goes on without them."""
-        lead, person = model.get(Organization, record.lead), model.get(Person, act.actor)
-        if act.actor not in lead.officers and not person.works_at(record.lead, act.at.date()):
+        if not belongs(model, act, record.lead):
             message = N_("You do not work any more at the organization that leads it: its officers withdraw it.")
             raise Refusal(Reason.NOT_PERMITTED, message)
 

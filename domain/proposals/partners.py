@@ -29,8 +29,7 @@ PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 def _too_late(proposal: Proposal, model: Model, act: Act) -> None:
     # Nobody is asked for what cannot be submitted any more.
     call = model.get(Call, proposal.call)
-    granted = proposal.status == "returned" and proposal.until is not None and act.at < proposal.until
-    if call.is_over or (call.is_closed and not granted):
+    if call.is_over or (call.is_closed and not proposal.granted(act.at)):
         raise Refusal(Reason.ROUND_NOT_OPEN, OVER if call.is_over else CLOSED)
 
 

@@ -143,6 +143,10 @@ class Proposal(
         """Whether the officers of its call have to decide, and nobody else to answer first."""
         return self.status in ("submitted", "in_review") or (self.status == "recommended" and not self.offered)
 
+    def granted(self, at: datetime) -> bool:
+        """Whether it was given back, and the time for changes has not run out."""
+        return self.status == "returned" and self.until is not None and at < self.until
+
     def says(self) -> dict[str, str | bool | None]:
         """Its text and what its applicants say of its risks, as it is now."""
         risk = {name: getattr(self.risk, name) if self.risk else None for name in RISKS}

@@ -4,7 +4,8 @@ What an operator's database holds beside the log follows from it, and is compare
 a decision reads, the tree's tiles are what auditors are shown.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -25,70 +26,67 @@ _TIMES = """SELECT position FROM (SELECT position, at, lag(at) OVER (ORDER BY po
     WHERE at < before ORDER BY position LIMIT 1"""
 
 
-async def differs(dsn: str, kept: Iterable[Head] = (), say: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
+async def differs(dsn: str, kept: Head | None = None, say: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
     """How many events were compared with a signed head, and what differs first, in words; empty where nothing does.
 
-    ``kept`` are heads that were signed and are remembered outside this database.
+    ``kept`` is a head that was signed and is remembered outside this database.
     """
+    async with _reading(dsn) as db:
+        return await _compared(db, kept, say)
+
+
+async def unsigned(dsn: str, kept: Head | None = None) -> str:
+    """Why the events do not lead to the roots that were signed of them, in words, whatever the tree holds of them;
+    empty where they do.
+    """
+    async with _reading(dsn) as db:
+        heads, _, lost = await _signed(db, kept)
+        return lost or (await _led(db, heads))[1]
+
+
+@asynccontextmanager
+async def _reading(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     db = await asyncpg.connect(dsn)
     try:
         await as_writer(db)
         async with db.transaction(isolation="repeatable_read", readonly=True):
-            return await _compared(db, kept, say)
+            yield db
     finally:
         await db.close()
 
 
-async def unsigned_log(dsn: str) -> str:
-    """The same of a whole log and the heads that its database remembers."""
-    db = await asyncpg.connect(dsn)
-    try:
-        await as_writer(db)
-        return await unsigned(db)
-    finally:
-        await db.close()
-
-
-async def unsigned(db: asyncpg.Connection, kept: Iterable[Head] = ()) -> str:
-    """Why the events do not lead to the roots that were signed of them, in words, whatever the tree holds of them;
-    empty where they do.
-    """
-    heads, missing = await _signed(db, kept)
-    return missing or (await _led(db, heads, _unlooked))[1]
-
-
-async def _signed(db: asyncpg.Connection, kept: Iterable[Head]) -> tuple[list[tuple[int, bytes]], str]:
-    # Size and root of each head that is known, the smallest first; and that the log has lost some of it, in words.
+async def _signed(db: asyncpg.Connection, kept: Head | None) -> tuple[list[tuple[int, bytes]], int, str]:
+    # Size and root of each head that is known, the smallest first; where the log ends; that it has lost some, in words.
     last = max(0, await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event"))
-    heads = [(head.size, head.root) for head in kept]
-    heads += [tuple(row) for row in await db.fetch("SELECT size, root FROM hub.head ORDER BY size DESC LIMIT 1")]
-    if (signed := max((size for size, _ in heads), default=0)) > last:
-        return [], f"the first {signed:,} events were signed, and the log ends at {last:,}: the newest are missing"
-    return sorted(heads), ""
+    rows = await db.fetch("SELECT size, root FROM hub.head ORDER BY size DESC LIMIT 1")
+    heads = sorted([*([(kept.size, kept.root)] if kept else ()), *map(tuple, rows)])
+    if heads and (signed := heads[-1][0]) > last:
+        return (
+            heads,
+            last,
+            f"the first {signed:,} events were signed, and the log ends at {last:,}: the newest are missing",
+        )
+    return heads, last, ""
 
 
-async def _led(db: asyncpg.Connection, heads: list[tuple[int, bytes]], look: Look) -> tuple[int, str]:
+async def _led(db: asyncpg.Connection, heads: list[tuple[int, bytes]], look: Look | None = None) -> tuple[int, str]:
     # Over how many events the roots were made, and what differs, in words.
     edge = Edge()
     for size, root in heads:
         while edge.size < size:
             new = await leaves(db, edge.size, min(size, edge.size + BATCH))
-            if differing := await look(edge.size + len(new), edge.grow([leaf_hash(leaf) for leaf in new])):
+            made = edge.grow([leaf_hash(leaf) for leaf in new])
+            if look is not None and (differing := await look(edge.size, made)):
                 return edge.size, differing
         if edge.root != root:
             return edge.size, f"the first {size:,} events do not lead to the root that was signed"
     return edge.size, ""
 
 
-async def _unlooked(_: int, __: Mapping[Tile, bytes]) -> str:
-    return ""
-
-
-async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[[int], None]) -> tuple[int, str]:
-    heads, lost = await _signed(db, kept)
+async def _compared(db: asyncpg.Connection, kept: Head | None, say: Callable[[int], None]) -> tuple[int, str]:
+    heads, last, lost = await _signed(db, kept)
     if lost:
         return 0, lost
-    last = max(0, await db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event"))
     if missing := last - await db.fetchval("SELECT count(*) FROM hub.event WHERE position > 0"):
         return 0, f"{missing:,} positions up to {last:,} hold no event"
     if (row := await db.fetchrow(_TAGS)) is not None:
@@ -96,7 +94,7 @@ async def _compared(db: asyncpg.Connection, kept: Iterable[Head], say: Callable[
         return 0, f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
     if (early := await db.fetchval(_TIMES)) is not None:
         return 0, f"event {early:,} is dated before the one before it: no hub records that"
-    covered, signed = await db.fetchval("SELECT size FROM hub.tree"), max((size for size, _ in heads), default=0)
+    covered, signed = await db.fetchval("SELECT size FROM hub.tree"), heads[-1][0] if heads else 0
     if covered < signed:
         return 0, f"the tree covers {covered:,} of {signed:,} signed events: it is being made anew, or lost"
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -159,17 +159,17 @@ async def state(pool: Pool) -> dict[str, Any]:
     return {**dict(row), "troubles": troubles}
 
 
-async def rebuild_tree(hub: Hub, kept: Iterable[Head] = ()) -> tuple[int, float]:
+async def rebuild_tree(hub: Hub, kept: Head | None = None) -> tuple[int, float]:
     """Make the tree anew from the log; answers the events and the seconds. Whoever keeps it begins anew by itself.
 
-    Raises ``Stopped`` where the log is not what was signed of it, also in the heads ``kept`` elsewhere: then the tree
-    that is there stays, for it says which event is another one.
+    Raises ``Stopped`` where the log is not what was signed of it, also by the head that is ``kept`` elsewhere: then the
+    tree that is there stays, for it says which event is another one.
     """
     began = time.perf_counter()
+    if wrong := await unsigned(hub.log.dsn, kept):
+        raise Stopped(f"{wrong}: the tree stays as it is, and “hub verify” says what differs.")
     db = await asyncpg.connect(hub.log.dsn)
     try:
-        if wrong := await unsigned(db, kept):
-            raise Stopped(f"{wrong}: the tree stays as it is, and “hub verify” says what differs.")
         async with db.transaction():
             await db.execute("DELETE FROM hub.tile")
             await db.execute("UPDATE hub.tree SET size = 0, root = sha256('')")
