@@ -125,7 +125,10 @@ class Filling:
         for each in partners:
             country = COUNTRIES[self.organizations.index(each) % 5]
             yield author, PartnerInvited(proposal=id, organization=each, contribution=self.text(6), country=country)
-            yield self.people[1 + self.organizations.index(each)], PartnerConfirmed(proposal=id, organization=each)
+            yield (
+                self.people[1 + self.organizations.index(each)],
+                PartnerConfirmed(proposal=id, organization=each, revision=2),
+            )
         yield (
             author,
             ProposalSubmitted(proposal=id, version=1, content=hashlib.sha256(id.encode()).hexdigest(), call=call),

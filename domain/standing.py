@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -21,6 +22,7 @@ from domain.core import (
     admit,
     check_ids,
     every_command,
+    meta_of,
     record_field,
     tagged_fields,
 )
@@ -148,8 +150,8 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         if (cls.while_ is not None and record.status not in cls.while_) or cls.idle(record):
             continue
         needs = tuple(f.name for f in msgspec.structs.fields(cls) if f.required and f.name != own)
-        others = [name for name in cls.__struct_fields__ if name != own]
-        if cls.by <= {Role.PARTNER_OFFICER} and others == ["organization"]:
+        others = _said(cls)
+        if cls.by <= {Role.PARTNER_OFFICER} and others == ("organization",):
             tried = [cls(**{own: id, "organization": each}) for each in sorted(who.offices)]
         else:
             tried = [] if others else [cls(**{own: id})]
@@ -168,6 +170,13 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         elif refusals and len(refusals) == len(tried) == 1:
             found.append(Action(cls, refusals[0], needs))
     return found
+
+
+@cache
+def _said(cls: type[Command]) -> tuple[str, ...]:
+    # What a command says of its record; a hidden field tells no more than what its giver had read.
+    each = msgspec.structs.fields(cls)
+    return tuple(f.name for f in each if f.name != record_field(cls) and meta_of(f.type).get("widget") != "hidden")
 
 
 def _barred(cls: type[Command], record: State, model: Model, act: Act) -> Refusal | None:

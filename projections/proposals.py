@@ -209,6 +209,7 @@ class PartnerRow(
     country: str
     contribution: str
     status: str
+    revision: int | None
     invited_at: datetime
     answered_at: datetime | None
 
@@ -222,6 +223,7 @@ def asked(e: PartnerInvited, at: datetime) -> PartnerRow:
         country=e.country,
         contribution=e.contribution,
         status="invited",
+        revision=None,
         invited_at=at,
         answered_at=None,
     )
@@ -235,8 +237,8 @@ def uninvited(row: PartnerRow, e: PartnerUninvited, at: datetime) -> None:
 
 @PartnerRow.on(PartnerConfirmed)
 def agreed(row: PartnerRow, e: PartnerConfirmed, at: datetime) -> PartnerRow:
-    """It takes part."""
-    return replace(row, status="confirmed", answered_at=at)
+    """It takes part in what it has read."""
+    return replace(row, status="confirmed", revision=e.revision, answered_at=at)
 
 
 @PartnerRow.on(PartnerDeclined)

@@ -185,7 +185,7 @@ class Oracle:
                         and any(
                             (
                                 p["status"] == "invited"
-                                or (p["status"] == "confirmed" and p["answered_at"] < row["revised_at"])
+                                or (p["status"] == "confirmed" and (p["revision"] or row["revision"]) < row["revision"])
                             )
                             and p["organization"] + "/office" in self.principals
                             for p in asked

@@ -286,6 +286,31 @@ def test_what_was_written_is_kept_when_the_session_has_ended_and_sent_once_more(
     told(story())
 
 
+def test_an_officer_confirms_the_text_that_their_page_showed(region_dsn):
+    """What its applicants change between the page and the form is shown before it is confirmed."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author, officer = people["karimova"], people["toktogulov"]
+            id, client = await draft_of(hub, author), await as_(hub, app, officer)
+            me = (await client.post("/graphql", json={"query": "{ me { offices { organization { id } } } }"})).json()
+            asked = me["data"]["me"]["offices"][0]["organization"]["id"]
+            await hub.do(InvitePartner(proposal=id, organization=asked, contribution="Data"), author)
+            page = (await client.get(f"/proposals/{id}")).text
+            link = unescape(re.search(rf'href="(/do/confirmPartner[^"]*organization={asked}[^"]*)"', page)[1])
+            await hub.do(ReviseProposal(proposal=id, abstract="What nobody has read yet"), author)
+            form = await client.get(link)
+            refused = await client.post(link, data=untouched(form.text) | {"organization": asked})
+            assert refused.status_code == 422 and "Read it again" in refused.text
+            assert "What nobody has read yet" in refused.text
+            anew = await client.post(link, data=untouched(refused.text) | {"organization": asked})
+            assert anew.status_code == 303
+            assert f"organization={asked}&amp;revision" not in (await client.get(f"/proposals/{id}")).text
+
+    told(story())
+
+
 def test_who_wrote_over_an_unseen_change_sees_both_and_saves_next(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

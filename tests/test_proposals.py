@@ -83,7 +83,8 @@ ASSESSED = RiskAssessed(
     proposal=P, level="limited", personal_data=False, harms="Nobody directly", safeguards="Open review of results"
 )
 INVITED = PartnerInvited(proposal=P, organization=BISHKEK, contribution="Field data", country="KG")
-CONFIRMED = PartnerConfirmed(proposal=P, organization=BISHKEK)
+CONFIRMED = PartnerConfirmed(proposal=P, organization=BISHKEK, revision=1)
+CONFIRMED_ANEW = PartnerConfirmed(proposal=P, organization=BISHKEK, revision=2)
 MOVED = OrganizationAmended(organization=BISHKEK, reason="It moved", country="TJ")
 READY = [*REGION, DRAFTED, ASSESSED, INVITED, CONFIRMED]
 
@@ -224,8 +225,8 @@ def test_a_partner_is_invited_and_answers_for_itself():
         given(*told).when(other, by=ZARINA).refused(Reason.WRONG_STATUS, "organization")
     # Where the text was changed since, its officer says so anew, or leaves it.
     revised = ProposalRevised(proposal=P, abstract="Another plan")
-    given(*READY, revised).when(confirm, by=AIBEK).then(CONFIRMED)
-    given(*READY, revised, CONFIRMED).when(confirm, by=AIBEK).then()
+    given(*READY, revised).when(confirm, by=AIBEK).then(CONFIRMED_ANEW)
+    given(*READY, revised, CONFIRMED_ANEW).when(confirm, by=AIBEK).then()
     assert "ConfirmPartner" in given(*READY, revised).may(AIBEK, P)
     assert "ConfirmPartner" not in given(*READY).may(AIBEK, P)
     anew = msgspec.structs.replace(INVITED, contribution="All the field data")
@@ -443,8 +444,20 @@ def test_a_partner_confirms_the_text_that_is_submitted_and_no_earlier_one():
     revised = ProposalRevised(proposal=P, abstract="Another abstract, " * 10)
     submit = SubmitProposal(proposal=P)
     given(*READY, revised).when(submit, by=ZARINA).refused(Reason.PARTNERS_UNCONFIRMED, "partners")
-    again = PartnerConfirmed(proposal=P, organization=BISHKEK)
-    assert given(*READY, revised, again).may(ZARINA, P)["SubmitProposal"] is None
+    assert given(*READY, revised, CONFIRMED_ANEW).may(ZARINA, P)["SubmitProposal"] is None
+
+
+def test_a_partner_confirms_what_its_officer_has_read():
+    """Who revises while an officer reads does not get a yes to what nobody read."""
+    read = ConfirmPartner(proposal=P, organization=BISHKEK, revision=1)
+    revised = ProposalRevised(proposal=P, abstract="Another abstract, " * 10)
+    asked = [*REGION, DRAFTED, INVITED]
+    given(*asked).when(read, by=AIBEK).then(CONFIRMED)
+    given(*asked, revised).when(read, by=AIBEK).refused(Reason.CHANGED_MEANWHILE)
+    given(*asked, revised).when(msgspec.structs.replace(read, revision=2), by=AIBEK).then(CONFIRMED_ANEW)
+    # A retry of what was said before the change is no second yes, and a page that is older than the yes no refusal.
+    given(*READY, revised).when(read, by=AIBEK).refused(Reason.CHANGED_MEANWHILE)
+    given(*READY, revised, CONFIRMED_ANEW).when(read, by=AIBEK).then()
 
 
 def test_nobody_is_asked_for_what_cannot_be_submitted_any_more():
@@ -455,7 +468,7 @@ def test_nobody_is_asked_for_what_cannot_be_submitted_any_more():
     # What was given back in time is confirmed, until results are out.
     returned = [*READY, SUBMITTED, ProposalReturned(proposal=P, reason="Budget", until=NOW + 99 * SECOND), CLOSED]
     revised = ProposalRevised(proposal=P, title="Another title")
-    given(*returned, revised).when(confirm, by=AIBEK).then(CONFIRMED)
+    given(*returned, revised).when(confirm, by=AIBEK).then(CONFIRMED_ANEW)
     given(*returned, revised).when(confirm, by=AIBEK, at=NOW + 99 * SECOND).refused(Reason.ROUND_NOT_OPEN)
     over = [*returned, revised, ResultsPublished(call=CALL)]
     given(*over).when(confirm, by=AIBEK).refused(Reason.ROUND_NOT_OPEN)

@@ -38,9 +38,7 @@ Abstract = Annotated[
         extra_json_schema={"later": True},
     ),
 ]
-Revision = Annotated[
-    int, Meta(ge=1, le=1_000_000, title=N_("Revision that you started from"), extra_json_schema={"widget": "hidden"})
-]
+Revision = Annotated[int, Meta(ge=1, le=1_000_000, extra_json_schema={"widget": "hidden"})]
 RiskText = Annotated[
     str, Meta(min_length=10, max_length=5_000, extra_json_schema={"widget": "textarea", "format": "markdown"})
 ]
@@ -86,7 +84,7 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     proposal: ProposalId
     title: ProposalTitle | None = None
     abstract: Abstract | None = None
-    revision: Revision | None = None
+    revision: Annotated[Revision, Meta(title=N_("Revision that you started from"))] | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not over a change that the writer has not seen."""

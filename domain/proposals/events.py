@@ -54,10 +54,11 @@ class PartnerUninvited(Event):
 
 
 class PartnerConfirmed(Event):
-    """A partner's own officer confirmed that it takes part."""
+    """A partner's own officer confirmed that it takes part; ``revision`` is that of the text that they had read."""
 
     proposal: ProposalId
     organization: OrganizationId
+    revision: int | None = None
 
 
 class PartnerDeclined(Event):

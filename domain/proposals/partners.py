@@ -9,7 +9,7 @@ from msgspec import Meta
 from domain.calls.state import Call
 from domain.core import N_, Act, Command, Event, Model, OrganizationId, ProposalId, Reason, Reason_, Refusal, Role
 from domain.organizations.state import Organization
-from domain.proposals.commands import CLOSED, OVER
+from domain.proposals.commands import CLOSED, OVER, Revision
 from domain.proposals.events import PartnerConfirmed, PartnerDeclined, PartnerInvited, PartnerUninvited
 from domain.proposals.state import EDITABLE, Partner, Proposal
 
@@ -94,6 +94,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
     proposal: ProposalId
     organization: PartnerField
+    revision: Annotated[Revision, Meta(title=N_("Revision that you have read"))] | None = None
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
@@ -101,10 +102,14 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
         _too_late(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Each partner is confirmed by its own officer; anew, where the text was changed since."""
-        partner = _asked(model, self.proposal, self.organization)
-        if partner.status != "confirmed" or partner.revision != model.get(Proposal, self.proposal).revision:
-            yield PartnerConfirmed(proposal=self.proposal, organization=self.organization)
+        """Each partner is confirmed by its own officer, who has read the text; anew, where it was changed since."""
+        partner, revision = _asked(model, self.proposal, self.organization), model.get(Proposal, self.proposal).revision
+        if partner.status == "confirmed" and partner.revision == revision:
+            return
+        if self.revision is not None and self.revision != revision:
+            message = N_("The text was changed after you had read it. Read it again, then confirm.")
+            raise Refusal(Reason.CHANGED_MEANWHILE, message)
+        yield PartnerConfirmed(proposal=self.proposal, organization=self.organization, revision=revision)
 
 
 class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
