@@ -645,6 +645,32 @@ def test_choices_are_kept_without_scripts(visitor):
 
 
 @BUILT_HERE
+@pytest.mark.parametrize("scripts", [False, True])
+def test_who_chooses_how_to_read_while_writing_goes_on_writing(visitor, scripts):
+    page = visitor(scripts=scripts)
+    sign_in(page, "Dilshod", to="/calls")
+    page.get_by_role("link", name="AI for health and languages").click()
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.get_by_label("Title").fill("Til va nutq")
+    page.get_by_role("button", name="Тоҷикӣ").click()
+    assert page.locator("html").get_attribute("lang") == "tg"
+    assert page.locator("#title").input_value() == "Til va nutq"
+    page.locator("#abstract").fill("Uch vodiyda odamlar qanday gapiradi")
+    page.locator("#reader-language").select_option("ru")
+    page.locator("#reader-zone").select_option("UTC")
+    page.locator("#reader-theme").select_option("dark")
+    page.get_by_role("button", name="Интихоб").last.click()
+    assert page.locator("html").get_attribute("lang") == "ru"
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.locator("#abstract").input_value() == "Uch vodiyda odamlar qanday gapiradi"
+    # Enter sends the form, and is no choice.
+    page.locator("#title").press("Enter")
+    page.wait_for_url(lambda url: "/proposals/" in url)
+    assert page.get_by_role("heading", level=1).inner_text().startswith("Til va nutq")
+    assert page.locator("html").get_attribute("lang") == "ru"
+    assert page.locator("#reader-zone").input_value() == "UTC"
+
+
 def test_deadlines_are_in_the_time_of_the_device(visitor):
     page = visitor(scripts=True, timezone_id="Asia/Kolkata")
     page.goto("/calls")

@@ -279,6 +279,11 @@ def test_what_was_written_is_kept_when_the_session_has_ended_and_sent_once_more(
             sent = {"proposal": id, "title": "Written for <hours>", "!key": "k1"}
             answer = await Client(app).http.post("/do/reviseProposal", data=sent)
             assert answer.status_code == 401 and answer.text.count("Written for &lt;hours&gt;") == 2
+            shown = {name: unescape(value) for name, value in hidden_of(answer.text).items()}
+            chosen = await Client(app).http.post("/do/reviseProposal", data={**shown, "!choose": "tg"})
+            assert chosen.status_code == 401 and chosen.text.count("Written for &lt;hours&gt;") == 2
+            assert '<html lang="tg"' in chosen.text and chosen.cookies["hub_language"] == "tg"
+            assert hidden_of(chosen.text) == hidden_of(answer.text)
             assert await hub.log.head() == head
             again = await (await as_(hub, app, person)).post("/do/reviseProposal", data=sent)
             assert again.status_code == 303 and await hub.log.head() == head + 1

@@ -33,7 +33,7 @@ from web.asking import TooLarge, from_elsewhere, posted
 from web.choosing import Choice, Choosing
 from web.fields import Fields, Filling
 from web.pages import path_of
-from web.preferences import KNOWN_ZONES
+from web.preferences import KNOWN_ZONES, keep
 from web.reads.viewer import Viewer
 from web.schema.mutations import commands, fields
 from web.site import MISSING, Site, Unanswered
@@ -67,9 +67,7 @@ class Forms:
         cls = self._commands.get(request.path_params["mutation"])
         if cls is None or self._site.at is not None:
             return self._site.missing(request, viewer)
-        if viewer.person is None and request.method == "POST" and not from_elsewhere(request):
-            return await self._signed_out(request, viewer, cls)
-        if viewer.person is None:
+        if viewer.person is None and request.method != "POST":
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/sign-in?next={quote(target, safe='')}", 303)
         try:
@@ -91,16 +89,24 @@ class Forms:
         except TooLarge:
             message = N_("This is more than a form holds: go back, shorten it, and send it again.")
             return self._site.problem(request, viewer, 413, N_("Too large"), message)
-        return await self._carry_out(request, viewer, cls, sent)
+        if "!choose" not in sent:
+            return await self._taken(request, viewer, cls, sent)
+        # Whoever chooses another language while they write goes on writing in it.
+        language, zone, theme = (sent.get(f"!read.{name}", "") for name in ("language", "zone", "theme"))
+        choice = sent["!choose"] or language, zone, theme
+        request.state.preferences = request.state.preferences.having(*choice)
+        request.state.language = request.state.preferences.language
+        response = await self._taken(request, await self._site.viewer(request), cls, sent)
+        keep(response, *choice)
+        return response
 
-    async def _signed_out(self, request: Request, viewer: Viewer, cls: type[Command]) -> Response:
+    async def _taken(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
+        if viewer.person is not None:
+            return await self._carry_out(request, viewer, cls, sent)
         # The session ended while somebody was writing: what they wrote is kept on the page, to be sent once more.
-        try:
-            sent = await posted(request)
-        except TooLarge:
-            sent = {}
+        again = [(name, value) for name, value in sent.items() if name != "!choose" and name[:6] != "!read."]
         written = self._written(cls, sent, request.state.language)
-        return self._site.render(request, "signed-out", viewer, 401, sent=list(sent.items()), written=written)
+        return self._site.render(request, "signed-out", viewer, 401, sent=again, written=written)
 
     @staticmethod
     def _written(cls: type[Command], sent: Mapping[str, str], language: str) -> list[tuple[str, str]]:
@@ -123,7 +129,7 @@ class Forms:
             # A form that comes back shows times as it did before, whatever its reader has chosen since.
             request.state.preferences = replace(request.state.preferences, zone=zone)
             self._site.read_by(request)
-        if sent.get("!preview") or sent.get("!look"):
+        if "!choose" in sent or sent.get("!preview") or sent.get("!look"):
             return await self._form(request, viewer, cls, sent, {}, key)
         if taken := sent.get("!take"):
             # What is saved next is a decision over what others wrote: over all of it that the page shows again.

@@ -1,7 +1,8 @@
 """What readers choose for themselves: language, time zone, light or dark. Kept in cookies, found for every request."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -27,6 +28,15 @@ class Preferences:
     language: str = "en"
     zone: str = HOME_ZONE
     theme: str = ""
+
+    def having(self, language: str, zone: str, theme: str) -> Self:
+        """These with another choice; what is unknown is none, and an empty theme follows the device."""
+        return replace(
+            self,
+            language=language if language in PAGES else self.language,
+            zone=zone if zone in KNOWN_ZONES else self.zone,
+            theme=theme if theme in THEMES else "",
+        )
 
     @property
     def tz(self) -> ZoneInfo:
@@ -57,11 +67,7 @@ def preferred(cookie: bytes, languages: bytes) -> Preferences:
     """What these headers say; what they say wrongly counts for nothing."""
     chosen = _cookies(cookie)
     zone, theme = unquote(chosen.get(ZONE, "")), chosen.get(THEME, "")
-    return Preferences(
-        language if (language := chosen.get(LANGUAGE, "")) in PAGES else accepted(languages),
-        zone if zone in KNOWN_ZONES else HOME_ZONE,
-        theme if theme in THEMES else "",
-    )
+    return Preferences(accepted(languages)).having(chosen.get(LANGUAGE, ""), zone, theme)
 
 
 def _cookies(raw: bytes) -> dict[str, str]:

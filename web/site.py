@@ -97,6 +97,7 @@ class Site:
             "asked": lambda name: query.get(name, ""),
             "base": str(request.base_url).rstrip("/"),
             "document": None,
+            "writes": False,
         }
         body = environment().get_template(f"{template}.html").render({**shared, **values}).encode()
         return packed(request, body, status)
