@@ -1,4 +1,4 @@
-"""Publishing a call's results, and putting it away: once each of its proposals is decided."""
+"""Publishing a call's results, and putting it away: once each of its proposals is decided, or before it is public."""
 
 from collections.abc import Iterator
 
@@ -30,8 +30,8 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
         yield ResultsPublished(call=self.call)
 
 
-class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"decided"}):
-    """Put this call away; it stays readable."""
+class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "decided"}):
+    """Put this call away; whoever can read it now still can."""
 
     call: CallId
 

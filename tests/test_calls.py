@@ -18,10 +18,24 @@ from domain.calls.events import (
 )
 from domain.core import HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
+from domain.proposals.commands import DraftProposal
 from domain.results import ArchiveCall, PublishResults
 from projections.calls import CallRow
 from projections.core import fold
-from tests.region import AIBEK, CALL, CLOSES, DRAFTED_CALL, OFFICER, OPEN_CALL, OPENS, PEOPLE
+from tests.region import (
+    AIBEK,
+    CALL,
+    CLOSES,
+    DRAFTED_CALL,
+    DUSHANBE,
+    OFFICER,
+    OPEN_CALL,
+    OPENS,
+    ORGANIZATIONS,
+    PEOPLE,
+    WORKS,
+    ZARINA,
+)
 from tests.stories import NOW, given, id_
 
 SECOND = timedelta(seconds=1)
@@ -139,6 +153,21 @@ def test_results_and_archive():
     given(*closed).when(PublishResults(call=CALL), by=AIBEK).refused(Reason.NOT_PERMITTED)
     given(*closed).when(ArchiveCall(call=CALL), by=OFFICER).refused(Reason.WRONG_STATUS)
     given(*closed, ResultsPublished(call=CALL)).when(ArchiveCall(call=CALL), by=OFFICER).then(CallArchived(call=CALL))
+
+
+def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():
+    away, archived = ArchiveCall(call=CALL), CallArchived(call=CALL)
+    given(*PEOPLE, DRAFTED_CALL).when(away, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, DRAFTED_CALL).when(away, by=OFFICER).then(archived)
+    given(*PEOPLE, DRAFTED_CALL, archived).when(PublishCall(call=CALL), by=OFFICER).refused(Reason.WRONG_STATUS)
+    # Nobody learns that it was there.
+    draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Ice from above")
+    region = [*PEOPLE, *ORGANIZATIONS, *WORKS, DRAFTED_CALL, archived]
+    given(*region).when(draft, by=ZARINA).refused(
+        Reason.NOT_FOUND, "call"
+    )
+    row = fold(CallRow, fold(CallRow, None, DRAFTED_CALL, NOW), archived, NOW)
+    assert row.status == "archived" and "public" not in row.readers
 
 
 def test_another_officer_of_the_center_joins_a_call():

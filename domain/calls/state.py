@@ -41,7 +41,7 @@ class Call(
     ),
     changed_by=(CallAmended,),
 ):
-    """``draft → published → open → closed → decided → archived``."""
+    """``draft → published → open → closed → decided → archived``; also ``draft → archived``."""
 
     officers: frozenset[str] = frozenset()
     title: str = ""
@@ -53,6 +53,7 @@ class Call(
     blindness: Blindness = "open"
     countries: int = 1
     conflict_years: int = 0
+    public: bool = False
 
     def evolve(self, event: Event) -> Self:
         """This call after the event."""
@@ -70,7 +71,7 @@ class Call(
             case CallOfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.officer})
             case CallPublished():
-                return msgspec.structs.replace(self, status="published")
+                return msgspec.structs.replace(self, status="published", public=True)
             case RoundOpened():
                 return msgspec.structs.replace(self, status="open")
             case RoundClosed():
@@ -92,8 +93,8 @@ class Call(
 
     @property
     def mentionable(self) -> bool:
-        """A draft is its officers' alone."""
-        return self.status not in ("", "draft")
+        """What was never published is its officers' alone."""
+        return self.public
 
     @property
     def is_over(self) -> bool:

@@ -237,7 +237,7 @@ class CloseOrganization(
     while_={"registered", "verified", "suspended"},
     final=True,
 ):
-    """Record that this organization no longer exists."""
+    """Record that this organization no longer exists, or never did: it was registered twice, or by mistake."""
 
     organization: OrganizationId
     reason: Reason_
