@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import click
 
-from hub import backups, settings
+from hub import settings
 from hub.audit.following import caught_up, policy_of, seal_models
 from hub.audit.following import lost as missing_events
 from hub.audit.heads import LastHead
@@ -20,12 +20,15 @@ from hub.audit.restore import Different
 from hub.audit.restore import restore as restored
 from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
+from hub.backups import is_backup
 from hub.console import address, err, failing, opened, shown
 from hub.door import Hub
+from hub.dumps import Unfit
 from hub.locks import Lock
 from hub.log import make_databases
 from hub.persons import unreadable
 from hub.postgres import Unavailable, database, default_home
+from hub.restoring import bring_back
 from hub.settings import policy_file
 
 
@@ -237,15 +240,15 @@ def restore(folder: Path, policy_path: Path | None) -> None:
     older backup; personal names come back where it holds their sealed values and the keys' own database was kept.
     """
     home = default_home()
-    if backups.is_backup(folder) and policy_path is not None:
+    if is_backup(folder) and policy_path is not None:
         raise click.UsageError("--policy is for a mirror, and this is a backup.")
-    if not backups.is_backup(folder) and not (folder / "checkpoint").exists():
+    if not is_backup(folder) and not (folder / "checkpoint").exists():
         raise click.UsageError(f"{folder} is the folder of neither a backup nor a mirror.")
-    known = None if backups.is_backup(folder) else pinned(policy_path)
+    known = None if is_backup(folder) else pinned(policy_path)
 
     async def story(dsn: str) -> tuple[str, int, str]:
         if known is None:
-            await backups.bring_back(dsn, home, folder)
+            await bring_back(dsn, home, folder)
             said = "They are as they were when the backup was made."
         else:
             dsn, _ = await make_databases(dsn)
@@ -265,7 +268,7 @@ def restore(folder: Path, policy_path: Path | None) -> None:
     with failing(), database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True) as dsn:
         try:
             said, lost, missing = asyncio.run(story(dsn))
-        except (Malformed, Different, backups.Unfit) as error:
+        except (Malformed, Different, Unfit) as error:
             err.print(f"Nothing was restored: {error}")
             sys.exit(1)
         except PermissionError as error:

@@ -11,9 +11,10 @@ import click
 from domain.people.events import PersonErased
 from hub.audit import following
 from hub.audit.notes import Malformed
-from hub.backups import Unfit, key_in, last_backup
+from hub.backups import key_in, last_backup
 from hub.console import opened
 from hub.door import Hub
+from hub.dumps import Unfit
 from hub.mail import Mail
 from hub.persons import unreadable
 from hub.postgres import default_home

@@ -11,7 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from hub import backups
+from hub import backups, dumps
 from hub.audit.notes import LOG, Head, Signer
 from hub.door import Hub
 from hub.log import keys_of
@@ -147,7 +147,7 @@ def test_an_address_is_told_to_programs_where_nobody_sees_it(monkeypatch, addres
 
     monkeypatch.setattr(subprocess, "run", run)
     before = dict(os.environ)
-    backups._run(["pg_dump", "--format=custom"], address, None)
+    dumps._run(["pg_dump", "--format=custom"], address, None)
     ((command, env),) = seen
     assert command[1:] == ["--format=custom"]
     assert {name: value for name, value in env.items() if before.get(name) != value and name != "PGAPPNAME"} == expected
@@ -335,17 +335,17 @@ def test_what_was_sealed_is_in_the_backup_however_much_is_recorded_meanwhile(dsn
     async def story():
         hub = await Hub.open(dsn)
         await person(hub, "Zarina")
-        run = backups._run
+        run = backups.dump
 
         before, later = (Head(f"{when}.example/log", 0, sha256().digest()).text for when in ("before", "later"))
 
-        def slowly(command, address, out, given=subprocess.DEVNULL):
-            run(command, address, out, given)
-            if "--exclude-schema=read_*" in command:
+        def slowly(address, to, *words):
+            run(address, to, *words)
+            if "--exclude-schema=read_*" in words:
                 (home_of(dsn) / "log.head").write_text(later)
 
         (home_of(dsn) / "log.head").write_text(before)
-        monkeypatch.setattr(backups, "_run", slowly)
+        monkeypatch.setattr(backups, "dump", slowly)
         await backups.back_up(dsn, home_of(dsn), tmp_path / "monday")
         await hub.close()
 
@@ -357,15 +357,15 @@ def test_what_is_sealed_for_the_first_time_meanwhile_has_its_head_in_the_backup(
     told(_one(dsn))
     with opened(dsn) as url:
         _sealed(url)
-    folder, head, run = tmp_path / "monday", home_of(dsn) / "log.head", backups._run
+    folder, head, run = tmp_path / "monday", home_of(dsn) / "log.head", backups.dump
     whole = head.read_bytes()
     head.unlink()
 
-    def slowly(command, address, out, given=subprocess.DEVNULL):
+    def slowly(address, to, *words):
         head.write_bytes(whole)
-        run(command, address, out, given)
+        run(address, to, *words)
 
-    monkeypatch.setattr(backups, "_run", slowly)
+    monkeypatch.setattr(backups, "dump", slowly)
     assert hub(dsn, "backup", folder)[0] == 0
     monkeypatch.undo()
     assert (folder / "log.head").read_bytes() == whole

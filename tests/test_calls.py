@@ -163,9 +163,7 @@ def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():
     # Nobody learns that it was there.
     draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Ice from above")
     region = [*PEOPLE, *ORGANIZATIONS, *WORKS, DRAFTED_CALL, archived]
-    given(*region).when(draft, by=ZARINA).refused(
-        Reason.NOT_FOUND, "call"
-    )
+    given(*region).when(draft, by=ZARINA).refused(Reason.NOT_FOUND, "call")
     row = fold(CallRow, fold(CallRow, None, DRAFTED_CALL, NOW), archived, NOW)
     assert row.status == "archived" and "public" not in row.readers
 
