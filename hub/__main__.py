@@ -28,6 +28,7 @@ from hub.auditing import key, policy, restore, seal, witness
 from hub.backups import backup
 from hub.checking import command as checked
 from hub.console import Program, address, err, opened, shown
+from hub.database import default_home
 from hub.doctor import doctor
 from hub.doing import do
 from hub.door import Hub
@@ -35,7 +36,6 @@ from hub.log import Recorded
 from hub.mirroring import mirror
 from hub.models import verify
 from hub.persons import link, people, person_called, revoke, token
-from hub.postgres import default_home
 from hub.serving import at, serve
 from hub.turns import Receipt
 

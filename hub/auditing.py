@@ -22,12 +22,13 @@ from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
 from hub.backups import is_backup
 from hub.console import address, err, failing, opened, shown
+from hub.database import database, default_home
 from hub.door import Hub
 from hub.dumps import Unfit
 from hub.locks import Lock
 from hub.log import make_databases
 from hub.persons import unreadable
-from hub.postgres import Unavailable, database, default_home
+from hub.programs import Unavailable
 from hub.restoring import bring_back
 from hub.settings import policy_file
 

@@ -18,9 +18,10 @@ from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed, Signer
 from hub.console import UNWRITABLE, err, failing
+from hub.database import database, default_home
 from hub.dumps import Unfit, dump
 from hub.log import is_there, keys_of
-from hub.postgres import Unavailable, database, default_home
+from hub.programs import Unavailable
 from hub.settings import policy_file
 
 T = TypeVar("T")

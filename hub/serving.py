@@ -18,10 +18,11 @@ from hub.audit.notes import Malformed, Signer
 from hub.auditing import sealing_key, unnamed
 from hub.console import address, err, failing, free_port, remember
 from hub.credentials import FIRST, FIRST_LIVES
+from hub.database import database, default_home
 from hub.door import Hub
 from hub.log import Log, is_there, make_databases
 from hub.logs import logged
-from hub.postgres import Unavailable, database, default_home
+from hub.programs import Unavailable
 from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, policy_file

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hub.postgres import default_home
+from hub.database import default_home
 
 SETTINGS = {
     "HUB_URL": "The address at which people reach the hub: https://HOST. Links and the log's name begin with it.",

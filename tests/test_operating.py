@@ -25,7 +25,8 @@ from hub.audit.notes import Head
 from hub.door import Hub
 from hub.logs import Lines
 from hub.pool import Pool
-from hub.postgres import Embedded, Unavailable, program
+from hub.postgres import Embedded
+from hub.programs import Unavailable, program
 from hub.serving import Ending
 from tests.conftest import administered
 from tests.test_log import person, told

@@ -13,7 +13,7 @@ from domain.erasure import ErasePerson
 from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
 from hub.doctor import RESTING
 from hub.door import Hub
-from hub.postgres import program
+from hub.programs import program
 from hub.vault import Erased, close_box, open_box
 from tests.conftest import copied
 from tests.sealed import SEALED, Region, as_root, audit, until_sealed

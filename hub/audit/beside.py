@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hub.postgres import die_with_parent
+from hub.processes import die_with_parent
 
 LONGEST = 60.0
 """Seconds between two starts of a follower that ends at once."""

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.audit.notes import Signer
-from hub.postgres import Unavailable, die_with_parent
+from hub.processes import die_with_parent
+from hub.programs import Unavailable
 
 COUNTRIES = ("tj", "kg", "kz", "uz", "tm")
 QUORUM = 4

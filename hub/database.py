@@ -1,0 +1,78 @@
+"""Where the database is: at ``HUB_DATABASE_URL``, or in the hub's own folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from hub.postgres import Embedded
+from hub.programs import Unavailable
+
+_OF_LIBPQ = {
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "tcp_user_timeout",
+}
+"""What addresses tell PostgreSQL's own client library, and the hub's client would take for settings of the server."""
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and parts.port != 0:
+            given = parse_qsl(parts.query, keep_blank_values=True)
+            kept = [(name, value) for name, value in given if name not in _OF_LIBPQ]
+            return url if kept == given else urlunsplit(parts._replace(query=urlencode(kept)))
+    except ValueError:
+        pass
+    raise Unavailable("HUB_DATABASE_URL is no address of a database: postgresql://USER@HOST:PORT/NAME is asked for.")
+
+
+@contextmanager
+def database(
+    home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False, makes: bool = False
+) -> Iterator[str]:
+    """The address of the database: ``HUB_DATABASE_URL``, a hub's that runs on ``home``, or our own embedded one.
+
+    ``alone`` raises ``Unavailable`` where another hub runs on ``home``; so does an empty ``home``, unless this
+    ``makes`` a hub there.
+    """
+    if url := os.environ.get("HUB_DATABASE_URL"):
+        yield _checked(url)
+        return
+    embedded = Embedded(home)
+    if not makes and not embedded.exists():
+        raise Unavailable(f"There is no hub in {home}: “hub serve” makes one; HUB_HOME names another folder.")
+    if not embedded.own():
+        if alone:
+            raise Unavailable(f"Another hub runs on {home}: stop it first, or set HUB_HOME to another folder.")
+        if not embedded.accepts():
+            raise Unavailable(f"Another hub is starting or stopping on {home}: try again in a moment.")
+        yield embedded.dsn
+        return
+    try:
+        say(f"{'Starting PostgreSQL' if embedded.exists() else 'A hub is made: starting PostgreSQL'} in {home}")
+        embedded.start()
+        with embedded.watched(say):
+            yield embedded.dsn
+    finally:
+        embedded.stop()
+
+
+def default_home() -> Path:
+    """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
+    if given := os.environ.get("HUB_HOME"):
+        try:
+            return Path(given).expanduser().resolve()
+        except RuntimeError:
+            raise Unavailable(f"HUB_HOME is “{given}”: there is no such user.") from None
+    if os.geteuid() == 0:
+        return Path("/var/lib/hub")
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser().resolve() / "hub"
