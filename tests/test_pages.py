@@ -291,6 +291,45 @@ def test_what_was_written_is_kept_when_the_session_has_ended_and_sent_once_more(
     told(story())
 
 
+def test_people_are_told_apart_by_where_they_work_and_an_office_is_ended_among_those_who_hold_it(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            center = await as_(hub, app, people["rahimova"])
+
+            async def listed(form):
+                page = (await center.get(f"/do/{form}?organization={osh}")).text
+                return re.findall(r'name="person" value="(\w+)"', page) or re.findall(
+                    r'<option value="(\w+)"', page
+                ), page
+
+            osh = await hub.log.pool.fetchval(
+                f"SELECT id FROM {hub.models.schema}.organization WHERE ror = '04wkkwk59'"
+            )
+            assert (await listed("dismissOfficer"))[0] == [people["nazarov"]]
+            offered, page = await listed("appointOfficer")
+            assert people["nazarov"] not in offered and people["karimova"] in offered
+            assert "S. U. Umarov Physical-Technical Institute" in page
+            # Who works there comes first.
+            works = DeclareAffiliation(
+                person=people["toktogulov"], organization=osh, position="Adviser", since=date(2026, 1, 1)
+            )
+            await hub.do(works, people["toktogulov"])
+            assert (await listed("appointOfficer"))[0][0] == people["toktogulov"]
+
+    told(story())
+
+
+def test_what_can_be_chosen_is_explained(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            assert "it cannot be submitted" in (await client.get(f"/do/assessRisk?proposal={id}")).text
+
+    told(story())
+
+
 def test_an_officer_confirms_the_text_that_their_page_showed(region_dsn):
     """What its applicants change between the page and the form is shown before it is confirmed."""
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
+from domain.calls.commands import AppointCallOfficer
 from domain.core import N_, Command
+from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
 from domain.proposals.partners import InvitePartner, UninvitePartner
 from projections.words import LOOKED_FOR, words
 from web.reads.viewer import Viewer
@@ -14,16 +16,17 @@ from web.site import Site
 from web.words import translated
 
 _NAMED = "id name city country status names { language text }"
+_PERSON = "id name status roles { role } affiliations { until organization { id name names { language text } } }"
 _CHOICES = {
     "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
         nodes { id name: title status opensAt closesAt } pageInfo { hasNextPage endCursor } } }""",
-    "person": """query($after: String) { found: people(first: 100, after: $after, where: {status: [JOINED]}) {
-        nodes { id name roles { role } } pageInfo { hasNextPage endCursor } } }""",
+    "person": f"""query($after: String) {{ found: people(first: 100, after: $after, where: {{status: [JOINED]}}) {{
+        nodes {{ {_PERSON} }} pageInfo {{ hasNextPage endCursor }} }} }}""",
 }
 CHOSEN = {
     "organization": f"query($id: ID!) {{ one: organization(id: $id) {{ {_NAMED} }} }}",
     "call": "query($id: ID!) { one: call(id: $id) { id name: title status opensAt closesAt } }",
-    "person": "query($id: ID!) { one: person(id: $id) { id name status } }",
+    "person": f"query($id: ID!) {{ one: person(id: $id) {{ {_PERSON} }} }}",
 }
 """How one record of a kind that can be chosen is asked for."""
 _CHOOSABLE = {"organization": {"VERIFIED"}, "call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
@@ -35,6 +38,14 @@ _ASKED = f"""query($id: ID!) {{
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {_NAMED} }} }} }} }}"""
 _AFFILIATED = f"""query($id: ID!) {{
     person(id: $id) {{ affiliations {{ id organization {{ {_NAMED} }} }} }} }}"""
+_HELD = f"""query($id: ID!) {{ organization(id: $id) {{
+    officers {{ person {{ {_PERSON} }} }} signatories {{ person {{ {_PERSON} }} }} }} }}"""
+_OFFICE: dict[type[Command], str] = {
+    AppointOfficer: "officers",
+    DismissOfficer: "officers",
+    AuthorizeSignatory: "signatories",
+    RevokeSignatory: "signatories",
+}
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until organization {{ {_NAMED} }} }} offices {{ organization {{ {_NAMED} }} }} }} }}"""
 _MOST_CHOICES = 2_000
@@ -68,22 +79,40 @@ class Choosing:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    async def every(self, viewer: Viewer, kind: str, chosen: str, role: str = "") -> tuple[Choice, ...]:
-        """All of a kind, in the order of the list; what is chosen already also where there are too many.
+    async def calls(self, viewer: Viewer, chosen: str) -> tuple[Choice, ...]:
+        """The calls in which a proposal can be begun, in the order of the list."""
+        return tuple(_choice(each, viewer.language) for each in await self._every(viewer, "call", chosen))
 
-        Of people those who have a ``role`` in the hub, where one is asked for.
+    async def people(self, viewer: Viewer, cls: type[Command], record: str, chosen: str) -> tuple[Choice, ...]:
+        """The people whom a command may name, by their names; first those who work at the organization that it is of.
+
+        Who ends an office chooses among those who hold it, who gives one among the others; an officer of a call is one
+        of the Center.
         """
-        found: list[Choice] = []
-        page, after, seen = {"hasNextPage": True}, None, 0
-        while page["hasNextPage"] and seen < _MOST_CHOICES:
-            seen += 100
+        held: dict[str, dict[str, Any]] = {}
+        if office := _OFFICE.get(cls):
+            organization = (await self._site.ask(_HELD, viewer, {"id": record}))["organization"] or {office: ()}
+            held = {each["person"]["id"]: each["person"] for each in organization[office] if each["person"]}
+        if cls in (DismissOfficer, RevokeSignatory):
+            found = list(held.values())
+        else:
+            found = [each for each in await self._every(viewer, "person", chosen) if each["id"] not in held]
+        if cls is AppointCallOfficer:
+            found = [each for each in found if "CENTER_OFFICER" in {role["role"] for role in each["roles"]}]
+        found.sort(key=lambda each: (not any(at["id"] == record for at in _works_at(each)), each["name"].casefold()))
+        return tuple(_choice(each, viewer.language) for each in found)
+
+    async def _every(self, viewer: Viewer, kind: str, chosen: str) -> list[dict[str, Any]]:
+        # What is chosen already also where there are too many.
+        found: list[dict[str, Any]] = []
+        page, after = {"hasNextPage": True}, None
+        while page["hasNextPage"] and len(found) < _MOST_CHOICES:
             listed = (await self._site.ask(_CHOICES[kind], viewer, {"after": after}))["found"]
-            fits = (each for each in listed["nodes"] if not role or role in {held["role"] for held in each["roles"]})
-            found += [_choice(each, viewer.language) for each in fits]
+            found += listed["nodes"]
             page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
-        if page["hasNextPage"] and chosen and chosen not in {each.value for each in found}:
-            found += await self._one(viewer, kind, chosen)
-        return tuple(found)
+        if page["hasNextPage"] and chosen and chosen not in {each["id"] for each in found}:
+            found += await self._node(viewer, kind, chosen)
+        return found
 
     async def organizations(self, viewer: Viewer, cls: type[Command], proposal: str, text: str, chosen: str) -> Found:
         """Verified organizations by words of their names, cities and countries; the chosen one comes first.
@@ -103,7 +132,8 @@ class Choosing:
         fits = [
             _choice(each, viewer.language) for each in nodes if each["status"] == "VERIFIED" and each["id"] not in left
         ]
-        first = await self._one(viewer, "organization", chosen) if chosen else []
+        kept = await self._node(viewer, "organization", chosen) if chosen else []
+        first = [_choice(each, viewer.language) for each in kept]
         rest = [each for each in fits if each.value != chosen]
         unfit = [named(each) for each in nodes if each["id"] in left] if text and not rest else []
         return Found(text, (*first, *rest[:SHOWN]), len(rest) > SHOWN, tuple(unfit[:3]))
@@ -142,9 +172,9 @@ class Choosing:
         works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
         return tuple(dict.fromkeys(_choice(each, viewer.language) for each in works_at if each["status"] == "VERIFIED"))
 
-    async def _one(self, viewer: Viewer, kind: str, id: str) -> list[Choice]:
+    async def _node(self, viewer: Viewer, kind: str, id: str) -> list[dict[str, Any]]:
         one = (await self._site.ask(CHOSEN[kind], viewer, {"id": id}))["one"]
-        return [_choice(one, viewer.language)] if one and one["status"] in _CHOOSABLE[kind] else []
+        return [one] if one and one["status"] in _CHOOSABLE[kind] else []
 
 
 def _alike(one: str, other: str) -> bool:
@@ -163,4 +193,9 @@ def _choice(node: dict[str, Any], language: str) -> Choice:
         words = N_("opens %(time)s") if opens else N_("closes %(time)s")
         more = translated(words, language, {"time": moment(node["opensAt" if opens else "closesAt"])})
         return Choice(node["id"], node["name"], more)
-    return Choice(node["id"], node["name"])
+    # Two people may have one name: where they work tells them apart.
+    return Choice(node["id"], node["name"], ", ".join(named(each) for each in _works_at(node)))
+
+
+def _works_at(person: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each["organization"] for each in person["affiliations"] if not each["until"]]

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.calls.commands import AppointCallOfficer
 from domain.core import COUNTRIES, N_, Command, Kind, Reason, Refusal, Role, kind_of, meta_of, record_field, sentence
 from domain.proposals.partners import UninvitePartner
 from hub.checking import bare_type, choices_of, takes_empty
@@ -157,12 +156,13 @@ class Fields:
             asked = () if cls is UninvitePartner else tuple(partners.items())
         elif "affiliation" in given:
             choices = await self._choosing.affiliated(viewer, record, given["affiliation"])
+        elif kind.name == "call":
+            choices = await self._choosing.calls(viewer, chosen)
         elif kind.name == "organization":
             found = await self._choosing.organizations(viewer, cls, record, given.get(f"!find.{name}", ""), chosen)
             return _Offer("find", found.choices, found)
         else:
-            role = "CENTER_OFFICER" if cls is AppointCallOfficer else ""
-            choices = await self._choosing.every(viewer, kind.name, chosen, role)
+            choices = await self._choosing.people(viewer, cls, record, chosen)
         # What tells one from another needs more room than a line of a phone.
         return _Offer("list" if len(choices) <= SHOWN else "select", choices, asked=asked)
 
@@ -170,7 +170,7 @@ class Fields:
 def _help(field: msgspec.structs.FieldInfo, offer: _Offer, language: str) -> str:
     type, meta = bare_type(inspect.type_info(field.type)), meta_of(field.type)
     said = [translated(str(meta.get("typed", "")), language)]
-    if not offer.choices or kind_of(field.type):
+    if not (offer.choices and isinstance(type, inspect.StrType)) or kind_of(field.type):
         # How a country is written is said to whoever writes it, not to whoever chooses it.
         said.append(translated(str(meta.get("description", "")), language))
     for each, contribution in offer.asked:
