@@ -158,6 +158,9 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         if not tried:
             found.append(Action(cls, _barred(cls, record, model, act), needs, tuple(cls.fixed(record, model, act))))
             continue
+        if barred := _barred(cls, record, model, act):
+            found.append(Action(cls, barred, needs))
+            continue
         refusals: list[Refusal] = []
         does = False
         for command in tried:

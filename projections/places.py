@@ -75,6 +75,16 @@ _COUNTRIES = {
 
 
 @cache
+def _latin() -> dict[str, str]:
+    return {other.casefold(): latin for latin, others in _cities().items() for other in (latin, *others)}
+
+
+def city_known(written: str) -> str:
+    """The Latin name of a city, in whichever of these languages it is written; else as it was written."""
+    return _latin().get(written.strip().casefold(), written)
+
+
+@cache
 def _cities() -> dict[str, tuple[str, ...]]:
     lines = (line.split("|") for line in _CITIES.split("\n") if line)
     return {latin: tuple(others) for latin, *others in lines}
@@ -82,6 +92,7 @@ def _cities() -> dict[str, tuple[str, ...]]:
 
 def city_for(language: str, city: str) -> str:
     """What readers of a language call a city; as it was written where that is not known."""
+    city = city_known(city)
     match language, _cities().get(city):
         case "ru" | "tg", None:
             return city
@@ -94,7 +105,7 @@ def city_for(language: str, city: str) -> str:
 
 def called(city: str) -> str:
     """All that a city is called."""
-    return " ".join(dict.fromkeys((city, *_cities().get(city, ()))))
+    return " ".join(dict.fromkeys((city, *_cities().get(city_known(city), ()))))
 
 
 def country_called(code: str) -> str:

@@ -393,7 +393,7 @@ def test_a_partner_that_confirmed_another_text_is_seen(region_dsn):
             assert {"id": id} in (await mine.data(waiting))["proposals"]["nodes"]
             page = (await as_officer.get(f"/proposals/{id}")).text
             address = re.search(rf'href="(/do/confirmPartner\?proposal={id}[^"]+)">Confirm the new text', page)[1]
-            organization = address.rpartition("=")[2]
+            organization = re.search(r"organization_\w+", address)[0]
             sent = {"proposal": id, "organization": organization, "!key": "anew"}
             assert (await as_officer.post("/do/confirmPartner", data=sent)).status_code == 303
             assert {"id": id} not in (await mine.data(waiting))["proposals"]["nodes"]

@@ -14,7 +14,13 @@ from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, Dis
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole
 from domain.proposals.commands import AssessRisk, ReviseProposal
-from domain.proposals.decisions import DeclineProposal, FindIneligible, OfferAward, WithdrawProposal
+from domain.proposals.decisions import (
+    DeclineProposal,
+    FindIneligible,
+    OfferAward,
+    RefuseAward,
+    WithdrawProposal,
+)
 from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePartner
 from domain.results import PublishResults
 from hub.act import new_id
@@ -316,6 +322,52 @@ def test_people_are_told_apart_by_where_they_work_and_an_office_is_ended_among_t
             )
             await hub.do(works, people["toktogulov"])
             assert (await listed("appointOfficer"))[0][0] == people["toktogulov"]
+
+    told(story())
+
+
+def test_a_refused_award_is_no_rejection(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author = people["nazarov"]
+            schema = hub.models.schema
+            id = await hub.log.pool.fetchval(
+                f"SELECT id FROM {schema}.proposal WHERE status = 'recommended' AND investigator = $1",
+                author,
+            )
+            lead, call = await hub.log.pool.fetchrow(f"SELECT lead, call FROM {schema}.proposal WHERE id = $1", id)
+            judge = (await hub.log.pool.fetchval(f"SELECT officers FROM {schema}.call WHERE id = $1", call))[0]
+            officer = await hub.log.pool.fetchval(f"SELECT person FROM {schema}.officer WHERE organization = $1", lead)
+            for command, by in (
+                (OfferAward(proposal=id), judge),
+                (RefuseAward(proposal=id, reason="Nobody is free this year"), officer),
+            ):
+                await hub.do(command, by)
+            client = await as_(hub, app, author)
+            for address in (f"/proposals/{id}", "/proposals?status=DECLINED", "/"):
+                page = (await client.get(address)).text
+                assert 'class="badge declined">award refused<' in page, address
+
+    told(story())
+
+
+def test_what_was_just_done_is_told_to_who_did_it(region_dsn):
+    """An address is soon copied: to whoever opens it, nothing was recorded."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author = people["karimova"]
+            id = await draft_of(hub, author)
+            at = (await hub.do(ReviseProposal(proposal=id, title="Another title"), author)).position
+            lead = await hub.log.pool.fetchval(f"SELECT lead FROM {hub.models.schema}.proposal WHERE id = $1", id)
+            other = await hub.log.pool.fetchval(
+                f"SELECT person FROM {hub.models.schema}.officer WHERE organization = $1 AND person <> $2", lead, author
+            )
+            for person, position, told_so in ((author, at, 1), (author, at - 1, 0), (author, 10**9, 0), (other, at, 0)):
+                page = (await (await as_(hub, app, person)).get(f"/proposals/{id}?done={position}")).text
+                assert page.count('class="notice good" role="status"') == told_so, (person, position)
 
     told(story())
 

@@ -472,6 +472,8 @@ def test_nobody_is_asked_for_what_cannot_be_submitted_any_more():
     given(*returned, revised).when(confirm, by=AIBEK, at=NOW + 99 * SECOND).refused(Reason.ROUND_NOT_OPEN)
     over = [*returned, revised, ResultsPublished(call=CALL)]
     given(*over).when(confirm, by=AIBEK).refused(Reason.ROUND_NOT_OPEN)
+    # Who acts for several organizations is told why, as whoever acts for one.
+    assert given(*draft, CLOSED).may(AIBEK, P)["ConfirmPartner"] == Reason.ROUND_NOT_OPEN
 
 
 def test_results_are_published_once_every_proposal_is_decided():

@@ -1,6 +1,6 @@
 """What can be chosen in a form: the records that its writer may name there, by what they are called and where."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from domain.calls.commands import AppointCallOfficer
 from domain.core import N_, Command
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
+from domain.people.affiliations import DeclareAffiliation
 from domain.proposals.partners import InvitePartner, UninvitePartner
 from projections.words import LOOKED_FOR, words
 from web.reads.viewer import Viewer
@@ -29,7 +30,7 @@ CHOSEN = {
     "person": f"query($id: ID!) {{ one: person(id: $id) {{ {_PERSON} }} }}",
 }
 """How one record of a kind that can be chosen is asked for."""
-_CHOOSABLE = {"organization": {"VERIFIED"}, "call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
+_CHOOSABLE = {"call": {"OPEN", "PUBLISHED"}, "person": {"JOINED"}}
 _FIRST = f"{{ found: organizations(first: 100, where: {{status: [VERIFIED]}}) {{ nodes {{ {_NAMED} }} }} }}"
 _FOUND = f"""query($text: String!) {{ found: search(text: $text, kinds: [ORGANIZATION], first: 50) {{
     nodes {{ record {{ ... on Organization {{ {_NAMED} }} }} }} }} }}"""
@@ -111,14 +112,16 @@ class Choosing:
             found += listed["nodes"]
             page, after = listed["pageInfo"], listed["pageInfo"]["endCursor"]
         if page["hasNextPage"] and chosen and chosen not in {each["id"] for each in found}:
-            found += await self._node(viewer, kind, chosen)
+            found += await self._node(viewer, kind, chosen, _CHOOSABLE[kind])
         return found
 
     async def organizations(self, viewer: Viewer, cls: type[Command], proposal: str, text: str, chosen: str) -> Found:
         """Verified organizations by words of their names, cities and countries; the chosen one comes first.
 
-        Who can be asked to be a partner is neither the lead nor asked already, unless it declined.
+        Where somebody works may wait to be verified. Who can be asked to be a partner is neither the lead nor asked
+        already, unless it declined.
         """
+        choosable = {"VERIFIED", "REGISTERED"} if cls is DeclareAffiliation else {"VERIFIED"}
         if text := text[:LOOKED_FOR].strip():
             nodes = [
                 each["record"] for each in (await self._site.ask(_FOUND, viewer, {"text": text}))["found"]["nodes"]
@@ -130,9 +133,9 @@ class Choosing:
             partners = (each for each in found["partners"] if each["status"] != "DECLINED")
             left = {found["lead"]["id"], *(each["organization"]["id"] for each in partners)}
         fits = [
-            _choice(each, viewer.language) for each in nodes if each["status"] == "VERIFIED" and each["id"] not in left
+            _choice(each, viewer.language) for each in nodes if each["status"] in choosable and each["id"] not in left
         ]
-        kept = await self._node(viewer, "organization", chosen) if chosen else []
+        kept = await self._node(viewer, "organization", chosen, choosable) if chosen else []
         first = [_choice(each, viewer.language) for each in kept]
         rest = [each for each in fits if each.value != chosen]
         unfit = [named(each) for each in nodes if each["id"] in left] if text and not rest else []
@@ -172,9 +175,9 @@ class Choosing:
         works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
         return tuple(dict.fromkeys(_choice(each, viewer.language) for each in works_at if each["status"] == "VERIFIED"))
 
-    async def _node(self, viewer: Viewer, kind: str, id: str) -> list[dict[str, Any]]:
+    async def _node(self, viewer: Viewer, kind: str, id: str, choosable: Set[str]) -> list[dict[str, Any]]:
         one = (await self._site.ask(CHOSEN[kind], viewer, {"id": id}))["one"]
-        return [one] if one and one["status"] in _CHOOSABLE[kind] else []
+        return [one] if one and one["status"] in choosable else []
 
 
 def _alike(one: str, other: str) -> bool:

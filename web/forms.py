@@ -24,6 +24,7 @@ from domain.core import (
 from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, VerifyOrganization
 from domain.organizations.events import NAMES
+from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import ChooseNotices, InvitePerson
 from hub.act import new_id
 from hub.checking import bare_type, problems
@@ -260,6 +261,7 @@ class Forms:
             sent=given,
             theirs="!theirs" in given,
             alike=alike,
+            registers=cls is DeclareAffiliation,
         )
 
     def _closed(

@@ -1,6 +1,7 @@
 """Renders the pages over the endpoint that everybody else uses."""
 
 import gzip
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from web.words import translated
 SMALL = 1_000
 """Bytes below which compressing a page is not worth the work."""
 LATELY = timedelta(days=30)
+_NEWS = timedelta(minutes=15)
 MISSING = N_("There is nothing at this address, or you may not read it.")
 """What is said of what is not there, and of what one may not know of; who has not signed in is told that, too."""
 
@@ -97,6 +99,7 @@ class Site:
             "asked": lambda name: query.get(name, ""),
             "base": str(request.base_url).rstrip("/"),
             "document": None,
+            "mails": self.mailing is not None,
             "writes": False,
         }
         body = environment().get_template(f"{template}.html").render({**shared, **values}).encode()
@@ -159,10 +162,11 @@ class Site:
                 return self.missing(request, viewer)
             shown = {**dict.fromkeys(variables_of(page.name)), **given}
             every = {**dict.fromkeys(roots(page.name)), **data}
-            if page.record and (done := request.query_params.get("done")):
-                # What was just done stands in the history in words.
+            if page.record and (done := request.query_params.get("done", "")).strip("0"):
+                # What was just done stands in the history in words, for who did it: an address is soon copied.
                 happened = data[page.record].get("history", {}).get("nodes", ())
-                every["done_words"] = next((each["words"] for each in happened if str(each["position"]) == done), "")
+                own = [each for each in happened if str(each["position"]) == done and _just_done(each, viewer)]
+                every |= {"done_words": own[0]["words"]} if own else {"done": ""}
             return self.render(request, page.name, viewer, document=page.name, given=shown, **every)
 
         return Route(page.path, show, methods=["GET"], name=page.name)
@@ -178,6 +182,10 @@ class Site:
         if "BUSY" in codes:
             response.headers["Retry-After"] = "2"
         return response
+
+
+def _just_done(event: Mapping[str, Any], viewer: Viewer) -> bool:
+    return event["actorId"] == viewer.person and datetime.now(UTC) - datetime.fromisoformat(event["at"]) < _NEWS
 
 
 def _as_invited(viewer: Viewer) -> Viewer:

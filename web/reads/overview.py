@@ -76,8 +76,9 @@ async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
     places = await reading.hub.log.counting.fetch(
         f"""SELECT o.city, o.country, avg(o.latitude) AS latitude, avg(o.longitude) AS longitude,
                    count(*) AS organizations
-            {organization} AND o.status = 'verified' AND o.latitude IS NOT NULL AND o.longitude IS NOT NULL
-            GROUP BY 1, 2 ORDER BY 5 DESC, 1, 2 LIMIT {MOST}""",
+            {organization} AND o.status = 'verified'
+            GROUP BY 1, 2 HAVING avg(o.latitude) IS NOT NULL AND avg(o.longitude) IS NOT NULL
+            ORDER BY 5 DESC, 1, 2 LIMIT {MOST}""",
         [PUBLIC],
     )
     links = await reading.hub.log.counting.fetch(
