@@ -88,7 +88,7 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
         if value is None or value == "" or value == ():
             if field.required:
                 found[field.name] = Refusal(Reason.INVALID, N_("This is needed."), field.name)
-            elif value == "" and record_field(cls) and not takes_empty(field):
+            elif value is not None and record_field(cls) and not takes_empty(field):
                 # Of a record that is there, what is left out stays: who empties it means something else.
                 found[field.name] = Refusal(Reason.INVALID, N_("This cannot be left empty."), field.name)
             continue

@@ -196,7 +196,8 @@ def moved(
     at: datetime,
 ) -> ProposalRow:
     """The next status."""
-    return replace(row, status=_NEXT[type(e)], status_reason=getattr(e, "reason", None), changed_at=at)
+    reason = getattr(e, "reason", None)
+    return replace(row, status=_NEXT[type(e)], status_reason=reason, returned_until=None, changed_at=at)
 
 
 class PartnerRow(

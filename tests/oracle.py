@@ -44,6 +44,7 @@ async def rows_of(hub):
     found["version"] = {position: data.get("version") for position, data in found["data"].items()}
     found["!role"] = {position: (data.get("role") or "").upper() or None for position, data in found["data"].items()}
     found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
+    found["recordId"] = {row["position"]: row["record"] or None for row in found["entry"]}
     found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
     found["tags"] = {row["position"]: row["tags"].split() for row in events}
     return found
@@ -122,9 +123,10 @@ class Oracle:
             found = [row for row in found if row[how.on] == source["id"]]
         found = [row for row in found if self.fits(cls.table, row, args.get("where") or {})]
         column, descends = cls.key[0], cls.table == "entry"
-        if "orderBy" in args:
+        if "orderBy" in field.args:
             orders = get_named_type(field.args["orderBy"].type)
-            column, descends = order(orders.values[args["orderBy"]], "en")
+            asked = args.get("orderBy") or field.args["orderBy"].ast_node.default_value.value
+            column, descends = order(orders.values[asked], "en")
         found.sort(key=lambda row: (row[column], row[cls.key[0]]), reverse=descends)
         total = len(found)
         key = cls.key[0]
@@ -291,7 +293,7 @@ class Author:
                 first = str(chance.randint(0, 7))
                 yield name, first if chance.random() < 0.5 else self.variable("Int", int(first))
             elif name == "orderBy" and chance.random() < 0.5:
-                yield name, chance.choice(list(get_named_type(argument.type).values))
+                yield name, chance.choice(["null", *get_named_type(argument.type).values])
             elif name == "where" and chance.random() < 0.5:
                 yield name, self.filter(get_named_type(argument.type))
 

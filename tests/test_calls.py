@@ -20,6 +20,7 @@ from domain.core import HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from domain.results import ArchiveCall, PublishResults
+from hub.checking import problems
 from projections.calls import CallRow
 from projections.core import fold
 from tests.region import (
@@ -166,6 +167,12 @@ def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():
     given(*region).when(draft, by=ZARINA).refused(Reason.NOT_FOUND, "call")
     row = fold(CallRow, fold(CallRow, None, DRAFTED_CALL, NOW), archived, NOW)
     assert row.status == "archived" and "public" not in row.readers
+
+
+def test_criteria_that_are_emptied_are_refused_at_their_field():
+    emptied = {"call": CALL, "reason": "Clearer", "criteria": []}
+    assert [*problems(AmendCall, emptied)] == ["criteria"]
+    assert not problems(AmendCall, {**emptied, "criteria": None})
 
 
 def test_another_officer_of_the_center_joins_a_call():

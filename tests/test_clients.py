@@ -194,7 +194,8 @@ def test_a_place_that_the_log_does_not_have_is_refused_and_not_waited_at(region_
             headers = {"accept": "text/event-stream"} | ({"last-event-id": last} if last else {})
             answer = http.get(f"{url}/graphql", params=asked, headers=headers).text
             why = r"it ends at \d" if last or after > 0 else "begin at 0"
-            assert "BAD_INPUT" in answer and re.search(why, answer) and "id:" not in answer
+            code = "AHEAD_OF_LOG" if last or after > 0 else "BAD_INPUT"
+            assert f'"{code}"' in answer and re.search(why, answer) and "id:" not in answer
 
 
 def test_what_is_asked_for_of_each_event_costs_little(region_dsn):

@@ -586,6 +586,43 @@ SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, afte
     event { position type } record { id ... on Proposal { title } } } }"""
 
 
+def test_events_are_listed_from_the_oldest_on_and_name_records_that_are_not_shown(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            auditor = await client((await people_of(hub))["osmonov"])
+            text = """query($after: Int, $by: EventOrder) {
+                activity(first: 3, where: {afterPosition: $after, type: ["ProposalDrafted"]}, orderBy: $by) {
+                    nodes { position recordId record { id } } } }"""
+            first = (await auditor.data(text, after=5, by="OLDEST"))["activity"]["nodes"]
+            positions = [each["position"] for each in first]
+            assert positions == sorted(positions) and positions[0] > 5
+            assert all(each["recordId"].startswith("proposal_") for each in first)
+            newest = await auditor.data(text, after=5, by=None)
+            assert newest == await auditor.data(
+                text.replace(", orderBy: $by", "").replace(", $by: EventOrder", ""), after=5
+            )
+            assert newest["activity"]["nodes"][0]["position"] > positions[-1]
+            # An auditor reads the events of what is not theirs to read.
+            text = "{ activity(first: 100) { nodes { recordId record { id } } } }"
+            events = (await auditor.data(text))["activity"]["nodes"]
+            assert any(each["recordId"] and not each["record"] for each in events)
+
+    told(story())
+
+
+def test_a_record_that_cannot_be_is_not_waited_for(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            from web.asking import Asked
+
+            viewer = await app.endpoint.viewers.find("")
+            answers = app.endpoint.results(Asked(SUBSCRIBE, None, {"id": "nonsense"}), viewer, "")
+            refused = json.loads(await asyncio.wait_for(anext(aiter(answers)), 10))
+            assert refused["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+
+    told(story())
+
+
 def test_changes_come_live_to_whom_they_concern(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
@@ -595,7 +632,8 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
             person, id = people["karimova"], await draft_of(hub, people["karimova"])
             endpoint = app.endpoint
             secret = await hub.identity.token(person, ["read"], "t", 1)
-            theirs = await hub.identity.token(people["osmonov"], ["read"], "t", 1)
+            theirs = await hub.identity.token(people["mammedova"], ["read"], "t", 1)
+            audits = await hub.identity.token(people["osmonov"], ["read"], "t", 1)
             heard = {}
 
             async def listen(name, secret, count):
@@ -608,6 +646,7 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
 
             waiting = asyncio.create_task(listen("author", secret, 2))
             stranger = asyncio.create_task(listen("stranger", theirs, 1))
+            auditor = asyncio.create_task(listen("auditor", audits, 2))
             await asyncio.sleep(0.3)
             for title in ("First change", "Second change"):
                 await hub.do(ReviseProposal(proposal=id, title=title), person)
@@ -619,6 +658,11 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
             await asyncio.sleep(0.3)
             assert "stranger" not in heard
             stranger.cancel()
+            # Whoever sees the event without the record, as auditors do, hears of it.
+            await asyncio.wait_for(auditor, 10)
+            changes = [each["data"]["recordChanged"] for each in heard["auditor"]]
+            assert [each["event"]["position"] for each in changes] == positions
+            assert [each["record"] for each in changes] == [None, None]
             # Whoever was away picks up where they left off.
             viewer = await endpoint.viewers.find(secret)
             ask = Asked(SUBSCRIBE, None, {"id": id, "after": positions[0] - 1})

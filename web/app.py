@@ -244,7 +244,7 @@ class Served:
         await receive()
         hub = await Hub.open(self._dsn, self._settings.until)
         kept = [] if self._settings.until is not None else [asyncio.create_task(keep(hub))]
-        live, mail = Live(hub.log), Mail.told()
+        live, mail = Live(hub.log, self._settings.until), Mail.told()
         mailing = Mailing(hub, mail, address()) if mail and self._settings.until is None else None
         self._app = scope["state"][SHORTCUT] = application(hub, self._settings, live, mailing)
         if mailing is not None:

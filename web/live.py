@@ -63,7 +63,7 @@ class Live:
             if position < 0:
                 raise GraphQLError("Positions of the log begin at 0.", extensions={"code": "BAD_INPUT"})
             if position > head:
-                raise GraphQLError(BEYOND % {"after": after, "head": head}, extensions={"code": "BAD_INPUT"})
+                raise GraphQLError(BEYOND % {"after": after, "head": head}, extensions={"code": "AHEAD_OF_LOG"})
             if self._task is None or self._task.done():
                 # Nothing is awaited from here to the task: who begins at the same time finds it, and there is one.
                 self._head = head

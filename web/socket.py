@@ -69,8 +69,8 @@ class Socket:
                 given = message.get("payload")
                 if isinstance(given, dict) and isinstance(shown := _authorization(given), str):
                     self._secret, self._token = shown.partition(" ")[2].strip(), True
-                    if (await self._endpoint.viewers.find(self._secret)).person is None:
-                        return 4403, "Forbidden"
+                if self._token and (await self._endpoint.viewers.find(self._secret)).person is None:
+                    return 4403, "Forbidden"
                 self._ready = True
                 await self._send({"type": "connection_ack"})
             case "ping":

@@ -17,8 +17,15 @@ class Reason(StrEnum):
         return made
 
     INVALID = "INVALID", "A value does not fit; `field` says which, where it is one."
-    NOT_PERMITTED = "NOT_PERMITTED", "It is not yours to do, or there is nothing here that you may know of."
-    WRONG_STATUS = "WRONG_STATUS", "It cannot be done while the record stands as it does."
+    NOT_PERMITTED = (
+        "NOT_PERMITTED",
+        "It is not yours to do, or there is nothing here that you may know of; with a `field`, that value is not yours "
+        "to choose.",
+    )
+    WRONG_STATUS = (
+        "WRONG_STATUS",
+        "It cannot be done while the record stands as it does; with a `field`, another value may do.",
+    )
     NOT_FOUND = "NOT_FOUND", "There is no such record, or none that you may know of."
     ALREADY_TAKEN = "ALREADY_TAKEN", "Another record has what only one may have."
     NOT_VERIFIED = "NOT_VERIFIED", "The organization has not been verified, or is not now."

@@ -67,13 +67,17 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
     affiliation: AffiliationId
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
+    @classmethod
+    def bar(cls, record: Person, model: Model, act: Act) -> None:
+        """Never the person for themselves."""
+        if record.id == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only the named organization confirms, and never the person for themselves."""
+        """Only the named organization confirms."""
         found = _affiliation(model, self.person, self.affiliation)
         if found.organization != self.organization:
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
-        if self.person == act.actor:
-            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
         if found.withdrawn:
             raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
         if not found.confirmed:

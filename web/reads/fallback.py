@@ -32,6 +32,7 @@ from web.live import Live
 from web.reads.compiler import Compiler
 from web.reads.documents import Prepared
 from web.reads.executor import Reading, Reads
+from web.reads.forms import fitting
 from web.reads.mapping import table_of
 from web.reads.measuring import MAX_COST, MAX_COST_HEARD, within_cost
 from web.reads.plan import Plan, Values
@@ -199,6 +200,8 @@ def _changes(name: str) -> Any:
         assert context.live is not None
         _within_cost(context, info)
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
+        if "id" in args:
+            fitting("record", "id", args["id"], info.field_nodes[0])
         after = args.get("after") if context.place.position is None else context.place.position
         async for recorded in context.live.follow(after, context.viewer.person, context.place.address):
             about = record_of(recorded.event)
@@ -214,7 +217,8 @@ def _changes(name: str) -> Any:
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )
             compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, values)
-            plan = compiler.happening(field, info.field_nodes[0], table)
+            # Who hears of events alone hears of those that `activity` lists, whether or not they read the record.
+            plan = compiler.happening(field, info.field_nodes[0], None if kind == "record" else table)
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
                 context.place.position = recorded.position

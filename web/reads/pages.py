@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphql import FieldNode, GraphQLEnumType, GraphQLObjectType, get_named_type
+from graphql import EnumValueNode, FieldNode, GraphQLArgument, GraphQLEnumType, GraphQLObjectType, get_named_type
 
 from hub.reading import Readable
 from hub.tables import columns
@@ -36,6 +36,13 @@ def cursor_of(*expressions: str) -> str:
     return f"translate(encode(convert_to({array}, 'UTF8'), 'base64'), E'\\n', '')"
 
 
+def usual_of(argument: GraphQLArgument) -> str:
+    """The order in which a list is shown where none is asked for."""
+    usual = argument.default.literal if argument.default else None
+    assert isinstance(usual, EnumValueNode)
+    return usual.value
+
+
 @dataclass(frozen=True)
 class Order:
     """The order of a list's rows."""
@@ -46,12 +53,14 @@ class Order:
 
     @classmethod
     def of(cls, rows: type[Row], chosen: Chosen, values: Values) -> "Order":
-        """As it is asked for; else by the rows' key, events from the newest on."""
+        """As it is asked for, or usual; else by the rows' key, events from the newest on."""
         if (by := chosen.definition.args.get("orderBy")) is None:
             return cls(rows, rows.key[0], rows.table == "entry")
         orders = get_named_type(by.type)
         assert isinstance(orders, GraphQLEnumType)
-        return cls(rows, *order(orders.values[chosen.args(values)["orderBy"]], values.language))
+        # Null is the usual order, as where nothing is asked for: many clients' types cannot tell the two apart.
+        asked = chosen.args(values).get("orderBy") or usual_of(by)
+        return cls(rows, *order(orders.values[asked], values.language))
 
     @property
     def key(self) -> str:

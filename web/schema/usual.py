@@ -12,7 +12,7 @@ ARGUMENTS = {
     "after": "A cursor of this list, from `pageInfo.endCursor`: the page begins behind it.",
     "first": "At most 100.",
     "where": "Which ones; left out, all that you may read.",
-    "orderBy": "In which order.",
+    "orderBy": "In which order; `null` is as left out.",
     "id": "Its id.",
     "input": "What the command is given.",
     "position": "A position of the log.",
