@@ -27,6 +27,9 @@ LONGEST = timedelta(hours=12)
 SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()"
+
+
 async def _mail(hub: Hub) -> str:
     # Why invitations wait, or that they do not.
     if Mail.told() is None:
@@ -79,8 +82,8 @@ def doctor(as_json: bool) -> None:
     """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
-    sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, or where
-    an erasure has waited for half a day.
+    sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, where an
+    erasure has waited for half a day, or where commits wait for a standby that is away.
     """
 
     async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
@@ -105,11 +108,13 @@ def doctor(as_json: bool) -> None:
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
             "erasures that wait": erasures,
+            "commits that wait for a standby": await hub.log.pool.fetchval(_WAITING),
             "mail": await _mail(hub),
             "last backup": last_backup(default_home()),
         }
 
     late, found = opened(story)
+    late |= found["commits that wait for a standby"] > 0
     stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
     if as_json:
         click.echo(json.dumps(found))

@@ -29,7 +29,7 @@ from hub.sweeping import log_ended, swept
 from hub.tables import functions
 from hub.turns import Again, Pending, Receipt, Tracking
 from hub.vault import DESTROYED, Vault
-from hub.writer import Writer
+from hub.writer import CONFIRMED, UNCONFIRMED, Unknown, Writer
 
 T = TypeVar("T")
 _ROUNDS, _EXCHANGES, _AT_ONCE = 100, 60, 4
@@ -60,7 +60,7 @@ class Hub:
         """
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
-        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4))
+        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4, command_timeout=CONFIRMED))
         states, models = States(log), Models(log, until=until)
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
@@ -226,7 +226,11 @@ class Hub:
                 for n in range(0, len(missing.keys), _AT_ONCE):
                     await asyncio.gather(*map(self._adopt, missing.keys[n : n + _AT_ONCE]))
             except (NeedsKey, NeedsAlias) as need:
-                await act.fetch(need, self.vault)
+                try:
+                    await act.fetch(need, self.vault)
+                except TimeoutError:
+                    # A key that is made and never used harms nobody.
+                    raise Unknown(UNCONFIRMED) from None
 
     async def _adopt(self, key: Key) -> None:
         while not self.writer.adopt(key, *await self.states.load(key)):
@@ -239,11 +243,15 @@ class Hub:
 
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
-        row = await self.log.pool.fetchrow(
-            "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
-            actor,
-            key,
-        )
+        try:
+            row = await self.log.pool.fetchrow(
+                "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
+                actor,
+                key,
+                timeout=CONFIRMED,
+            )
+        except TimeoutError:
+            raise Unknown(UNCONFIRMED) from None
         if row is None:
             return None
         # As it is noted, or as it was before nobody could guess from it what somebody sent.

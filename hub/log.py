@@ -193,6 +193,10 @@ async def prepare(dsn: str) -> None:
     """Make the log's tables, once, whoever comes first."""
     db = await asyncpg.connect(dsn)
     try:
+        missing = "SELECT bool_or(to_regclass(each) IS NULL) FROM unnest($1::text[]) each"
+        if not await db.fetchval(missing, [*_TABLES]):
+            # Whoever only looks does not wait behind a commit that waits for a standby.
+            return
         async with db.transaction():
             await db.execute(f"SELECT pg_advisory_xact_lock({Lock.APPEND})")
             for table, file in _TABLES.items():

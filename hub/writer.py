@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections import deque
@@ -23,11 +24,16 @@ MAX_WAITING = 10_000
 RECENT = 20_000
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
+CONFIRMED = 20.0
+"""So many seconds a commit may take, a standby's part included: who waits for longer is told that it is not known."""
 STALLED = "30s"
 """So long the server lets a writer alone that keeps others from appending; then it ends its connection."""
 _RESERVE = f"SELECT pg_advisory_lock({Lock.APPEND}), set_config('idle_session_timeout', '{STALLED}', false)"
 _RELEASE = f"SELECT set_config('idle_session_timeout', '0', false), pg_advisory_unlock({Lock.APPEND})"
 _CLOSED = "the hub has closed"
+UNCONFIRMED = f"the database has not confirmed it within {CONFIRMED:.0f} s"
+"""What is said of a commit that takes too long: it may be recorded, and it may not be on a standby yet."""
+_log = logging.getLogger("hub")
 
 
 class Busy(Exception):
@@ -315,8 +321,11 @@ class Writer:
             turn.let_go()
 
     async def _unknown(self, turn: Turn, error: Exception) -> None:
+        said = str(error) or UNCONFIRMED
+        if isinstance(error, TimeoutError):
+            _log.warning("%s: is a standby away?", said)
         for pending in turn.batch:
-            pending.fail(Unknown(str(error)))
+            pending.fail(Unknown(said))
         await self._reconnect()
 
     async def _send(self, turn: Turn) -> int:
@@ -356,6 +365,7 @@ class Writer:
             [box for _, _, box in boxes],
             self.models.schema if recorded else None,
             turn.rows.payload() if recorded else None,
+            timeout=CONFIRMED,
         )
 
     def _advance(self, recorded: list[Recorded], decided: dict[Key, State] | None = None) -> None:

@@ -1,19 +1,23 @@
 """The same code on other PostgreSQL servers, and the hub as it stood at an earlier position."""
 
+import asyncio
 import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
+import asyncpg
 import httpx2
 import pytest
 
-from domain.people.commands import GrantRole, RevokeRole
+from domain.people.commands import GrantRole, InvitePerson, RevokeRole
+from hub import door, writer
 from hub.door import Hub
 from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
+from hub.writer import Unknown
 from tests.test_log import told
 from tests.web import apart as command
 from tests.web import opened, people_of, serving
@@ -152,3 +156,52 @@ def test_the_hub_as_it_stood_says_so_on_every_page_and_changes_nothing(region_ds
         await hub.close()
 
     told(after())
+
+
+def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_nobody_who_looks(dsn, monkeypatch):
+    for module in (writer, door):
+        monkeypatch.setattr(module, "CONFIRMED", 1.0)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        db = await asyncpg.connect(dsn)
+        invite = InvitePerson(email="anna@example.org", name="Anna")
+
+        async def waits_for(standby):
+            await db.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+            await db.execute("SELECT pg_reload_conf()")
+
+        try:
+            before = await hub.log.head()
+            await waits_for("nobody")
+            # The server heeds it in its own time.
+            for n in range(50):
+                try:
+                    await hub.do(InvitePerson(email=f"a{n}@example.org", name="Anna"), by="story")
+                    await asyncio.sleep(0.1)
+                except Unknown as unknown:
+                    assert "has not confirmed it" in str(unknown)
+                    break
+            else:
+                raise AssertionError("no commit waits")
+            for _ in range(2):
+                with pytest.raises(Unknown):
+                    await hub.do(invite, by="story", key="once")
+            # Whoever looks reads on, and a hub opens, while another commit waits.
+            waiting = asyncio.create_task(hub.do(invite, by="story", key="again"))
+            await asyncio.sleep(0.3)
+            assert await hub.log.head() >= before
+            async with asyncio.timeout(10):
+                await (await Hub.open(dsn)).close()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await waits_for("")
+            receipt = await hub.do(invite, by="story", key="once")
+            assert receipt == await hub.do(invite, by="story", key="once")
+            told_of = await hub.log.read(after=before, types=["PersonInvited"], limit=1_000)
+            assert [each.position for each in told_of if each.position == receipt.position] == [receipt.position]
+        finally:
+            await waits_for("")
+            await db.close()
+            await hub.close()
+
+    told(story())
