@@ -241,15 +241,15 @@ def show(record: str, as_: str | None) -> None:
 @click.option("--tree", is_flag=True, help="Make the Merkle tree anew instead.")
 def rebuild(drop_others: bool, tree: bool) -> None:
     """Make the read models anew from the log, and say how fast; exit 1 where the log is not what was signed of it."""
-    kept = _last_head() if tree else None
+    kept = _last_head()
 
     async def story(hub: Hub) -> tuple[int, float]:
-        if drop_others:
-            await hub.models.remove_others()
         if tree:
             return await following.rebuild_tree(hub, kept)
-        if wrong := await unsigned(hub.log.dsn):
+        if wrong := await unsigned(hub.log.dsn, kept):
             raise Stopped(f"{wrong}: what people read stays as it is, and “hub verify” says what differs.")
+        if drop_others:
+            await hub.models.remove_others()
         return await hub.rebuild()
 
     try:

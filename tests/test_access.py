@@ -37,6 +37,26 @@ def test_what_has_ended_is_deleted_by_the_hub_that_serves(region_dsn):
     told(story())
 
 
+def test_neither_a_token_nor_a_session_is_a_link(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            for each in (await hub.identity.token(person, ["read"], "t", 1), await hub.identity.session(person)):
+                assert (await Client(app).http.post(f"/sign-in/{each}")).status_code == 410
+
+    told(story())
+
+
+def test_a_link_lets_one_in_however_many_come_with_it_at_once(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            link = await hub.identity.link((await people_of(hub))["karimova"])
+            answers = await asyncio.gather(*(Client(app).http.post(f"/sign-in/{link}") for _ in range(4)))
+            assert sorted(each.status_code for each in answers) == [303, 410, 410, 410]
+
+    told(story())
+
+
 @pytest.mark.parametrize("kind", ["session", "token"])
 def test_what_has_ended_lets_nobody_in_and_is_deleted(region_dsn, kind):
     async def story():

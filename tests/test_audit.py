@@ -15,6 +15,7 @@ from hub_audit import checks
 from hub_audit.__main__ import main as hub_audit
 from hub_audit.folder import Folder
 
+from domain.proposals.partners import UninvitePartner
 from hub.audit import notes
 from hub.audit.copy import Copy
 from hub.audit.merkle import (
@@ -29,7 +30,9 @@ from hub.audit.merkle import (
     unbundled,
 )
 from hub.audit.policy import Policy
+from hub.door import Hub
 from tests.sealed import SEALED, as_root, audit, until_sealed
+from tests.test_log import told
 from tests.web import hub
 
 
@@ -177,6 +180,29 @@ def test_a_policy_has_no_lines_that_only_some_readers_see(fetched, sealed_once, 
     assert code == 2, found
     with pytest.raises(notes.Malformed):
         Policy.parse(text)
+
+
+def test_what_partners_may_read_no_more_is_replayed_as_the_hub_folds_it(sealed, tmp_path):
+    """Whose invitation was taken back reads nothing of what happened before, in the read models of both."""
+
+    async def taken_back():
+        opened = await Hub.open(sealed.dsn)
+        schema = opened.models.schema
+        proposal, partner, author = await opened.log.pool.fetchrow(
+            f"""SELECT a.proposal, a.organization, p.investigator FROM {schema}.partner a
+                JOIN {schema}.proposal p ON p.id = a.proposal AND p.status = 'draft' LIMIT 1"""
+        )
+        await opened.do(UninvitePartner(proposal=proposal, organization=partner), author)
+        await opened.close()
+
+    told(taken_back())
+    assert hub(sealed.dsn, "seal")[0] == 0
+    assert hub(sealed.dsn, "verify")[0] == 0
+    with sealed.open() as url:
+        until_sealed(url, SEALED + 1)
+        assert sealed.fetch(url, tmp_path / "new")[0] == 0
+    code, found = audit("replay", tmp_path / "new")
+    assert code == 0, found
 
 
 def test_what_fails_inside_accuses_nobody(fetched, monkeypatch, capsys):

@@ -379,6 +379,30 @@ def test_doctor_says_what_was_lost_and_whose_signature_is_missing(sealed):
     assert code == 1 and "line 1 of the policy" in out
 
 
+@pytest.mark.parametrize("gone", [100, 293])
+def test_a_log_with_a_hole_is_named_by_whatever_reads_it_all(sealed, tmp_path, gone):
+    assert hub(sealed.dsn, "invite", "next@example.org", "--name", "Next")[0] == 0
+    gone_from = [f"DELETE FROM hub.{table} WHERE position = {gone}" for table in ("event", "tag")]
+    as_root(sealed.dsn, *gone_from)
+    for words in (("verify",), ("backup", tmp_path / "b"), ("rebuild",), ("rebuild", "--tree")):
+        code, out, said = hub(sealed.dsn, *words)
+        assert code == 1, (words, out, said)
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_was_signed_is_remembered_beside_the_database(sealed, tmp_path):
+    """Who changes an event and deletes the heads that were signed over it is met by the one that HUB_HOME keeps."""
+    as_root(
+        sealed.dsn,
+        "UPDATE hub.event SET at = at - interval '1 microsecond' WHERE position = 1",
+        "DELETE FROM hub.cosignature",
+        "DELETE FROM hub.head",
+    )
+    for words in (("verify",), ("backup", tmp_path / "b"), ("rebuild",), ("rebuild", "--tree")):
+        code, out, said = hub(sealed.dsn, *words)
+        assert code == 1, (words, out, said)
+
+
 def test_a_quorum_that_is_silent_is_said_to_be(sealed):
     with demonstration(sealed) as (url, _, _):
         until(lambda: _answers(url))

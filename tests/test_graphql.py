@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 from starlette.testclient import TestClient
 
-from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.people.commands import CorrectName, GrantRole, InvitePerson, JoinHub
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.partners import InvitePartner
@@ -606,6 +606,33 @@ def test_events_are_listed_from_the_oldest_on_and_name_records_that_are_not_show
             text = "{ activity(first: 100) { nodes { recordId record { id } } } }"
             events = (await auditor.data(text))["activity"]["nodes"]
             assert any(each["recordId"] and not each["record"] for each in events)
+
+    told(story())
+
+
+def test_what_is_new_since_a_position_begins_after_it(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            anybody = await client()
+            text = "query($n: Int!) { activity(first: 3, where: {afterPosition: $n}) { nodes { position } } }"
+            newest = (await anybody.data(text, n=0))["activity"]["nodes"][0]["position"]
+            assert (await anybody.data(text, n=newest))["activity"]["nodes"] == []
+            assert (await anybody.data(text, n=newest - 1))["activity"]["nodes"] == [{"position": newest}]
+
+    told(story())
+
+
+def test_a_corrected_name_is_in_no_answer_that_was_kept(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            theirs, id = await client(person), await draft_of(hub, person)
+            text = "query($id: ID!) { proposal(id: $id) { investigatorName } }"
+            old = await theirs.answer(text, id=id)
+            await theirs.answer(text, id=id)
+            await hub.do(CorrectName(person=person, name="Зарина Каримзода"), person)
+            new = await theirs.answer(text, headers={"if-none-match": old.headers["etag"]}, id=id)
+            assert new.status_code == 200 and "Каримова" not in new.text
 
     told(story())
 

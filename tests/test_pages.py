@@ -326,6 +326,15 @@ def test_people_are_told_apart_by_where_they_work_and_an_office_is_ended_among_t
     told(story())
 
 
+def test_what_became_of_others_proposals_is_not_told_as_ones_own(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            officer = (await people_of(hub))["rahimova"]
+            assert 'aria-labelledby="ended"' not in (await (await as_(hub, app, officer)).get("/")).text
+
+    told(story())
+
+
 def test_a_refused_award_is_no_rejection(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

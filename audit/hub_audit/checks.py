@@ -3,6 +3,7 @@
 import base64
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ AHEAD = 600
 """Seconds by which a witness's clock may be ahead of ours."""
 LONGEST = 65_535
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def _is_time(at: bytes) -> bool:
+    try:
+        return _TIME.fullmatch(at) is not None and bool(datetime.fromisoformat(at.decode()))
+    except ValueError:
+        return False
 
 
 def ago(seconds: int) -> str:
@@ -146,7 +154,7 @@ def fsck(folder: Folder) -> dict[str, Any]:
                     )
                 # RFC 3339 in UTC with six digits of a second: its bytes are in the order of time.
                 at = leaf.split(b"\n", 4)[3]
-                if not _TIME.fullmatch(at):
+                if not _is_time(at):
                     raise False_(
                         f"The event at position {position} is dated “{at.decode(errors='replace')}”: that is no time.",
                         checkpoint=note,

@@ -52,6 +52,8 @@ class Models:
         self._parked: set[tuple[str, Key]] = set()
         self._fold = core.fold
         self._folding: dict[type, list[tuple[Any, Any, bool]]] = {}
+        self._history: dict[str, list[int]] = {}
+        self._replaced: Callable[..., Any] = msgspec.structs.replace
         for cls in core.every_row():
             for event, (_, makes) in cls.folds.items():
                 self._folding.setdefault(event, []).append((cls, cls.keyed(), makes))
@@ -90,7 +92,18 @@ class Models:
                 rows[key] = after
             if cls.within is None:
                 concerned.append(getattr(after or before, "readers", ()))
-        self.rows["entry"][found.position,] = self._entry(event, found.position, found.actor, at, concerned)
+            if cls.key == ("id",):
+                self._withdraw(key[0], set(getattr(before, "readers", ())) - set(concerned[-1]))
+        entry = self._entry(event, found.position, found.actor, at, concerned)
+        self.rows["entry"][found.position,] = entry
+        self._history.setdefault(entry.record, []).append(found.position)
+
+    def _withdraw(self, record: str, gone: set[str]) -> None:
+        # Who may read a record no more, reads nothing of what happened in it before.
+        entries = self.rows["entry"]
+        for position in self._history.get(record, ()) if gone else ():
+            entry = entries[position,]
+            entries[position,] = self._replaced(entry, readers=tuple(r for r in entry.readers if r not in gone))
 
     def sorted(self, name: str) -> list[tuple[Key, str]]:
         """The rows of a read model in the order of their keys, each in canonical JSON."""

@@ -74,7 +74,10 @@ async def _led(db: asyncpg.Connection, heads: list[tuple[int, bytes]], look: Loo
     edge = Edge()
     for size, root in heads:
         while edge.size < size:
-            new = await leaves(db, edge.size, min(size, edge.size + BATCH))
+            upto = min(size, edge.size + BATCH)
+            new = await leaves(db, edge.size, upto)
+            if edge.size + len(new) < upto:
+                return edge.size, f"of the first {size:,} events, which were signed, some are missing"
             made = edge.grow([leaf_hash(leaf) for leaf in new])
             if look is not None and (differing := await look(edge.size, made)):
                 return edge.size, differing
