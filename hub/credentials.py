@@ -110,14 +110,20 @@ class Credentials:
             "SELECT person FROM hub.federated WHERE issuer = $1 AND subject = $2", issuer, subject
         )
 
-    async def bind(self, issuer: str, subject: str, person: str) -> None:
-        """From now on this account of an institution is this person's, whatever becomes of its e-mail address."""
-        await self._pool.execute(
-            "INSERT INTO hub.federated (issuer, subject, person) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    async def bind(self, issuer: str, subject: str, person: str) -> bool:
+        """From now on this account of an institution is this person's, whatever becomes of its e-mail address.
+
+        ``False`` where another account of it is theirs already: addresses are given to somebody else in time.
+        """
+        made = await self._pool.fetchval(
+            """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3
+               WHERE NOT EXISTS (SELECT FROM hub.federated WHERE issuer = $1 AND person = $3)
+               ON CONFLICT DO NOTHING RETURNING true""",
             issuer,
             subject,
             person,
         )
+        return bool(made)
 
     async def revoke_all(self, person: str) -> None:
         """Forget everything by which this person can prove who they are."""

@@ -27,6 +27,30 @@ _ENVIRONMENT = {
 }
 
 
+_MENDS = (
+    (
+        "SSL support is not compiled in",
+        "The programs that came with the hub speak no TLS: install PostgreSQL's client programs, of the server's "
+        "version or a later one, and name their folder in HUB_POSTGRES_BIN (on Debian, postgresql-client and "
+        "/usr/lib/postgresql/VERSION/bin).",
+    ),
+    (
+        "no encryption",
+        "The server asks for TLS: add sslmode=verify-full to HUB_DATABASE_URL, and name PostgreSQL's own client "
+        "programs in HUB_POSTGRES_BIN.",
+    ),
+    (
+        "unsupported version",
+        "The backup was made by later programs: name theirs, or later ones, in HUB_POSTGRES_BIN.",
+    ),
+    (
+        "server version mismatch",
+        "Name the client programs of the server's version, or later ones, in HUB_POSTGRES_BIN.",
+    ),
+)
+"""What PostgreSQL's programs say, and what mends it."""
+
+
 class Unfit(Exception):
     """A backup cannot be made or brought back; the message says why."""
 
@@ -62,6 +86,7 @@ def _run(command: list[str], dsn: str, out: Any, given: Any = subprocess.DEVNULL
         ) from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-500:].removeprefix(f"{command[0]}: ")
+        said += next((f"\n{words}" for what, words in _MENDS if what in said), "")
         raise Unfit(f"{command[0]}{f' of {Path(command[-1]).name}' if command[-1].endswith('.dump') else ''}: {said}")
 
 

@@ -24,13 +24,15 @@ PEOPLE = {
     "account-2": {"email": "karimova@hub.example", "email_verified": False},
     "account-3": {"email": "nobody@hub.example", "email_verified": True},
     "account-4": {},
+    "account-5": {"email": "karimova@hub.example", "email_verified": True},
 }
+SECRET = "a s3:cret/+% of both"
 
 
 @pytest.fixture(scope="module")
 def provider():
     """The address of a provider; ``/become?sub=…`` says who signs in there next."""
-    process = node("provider.mjs", BACK, "a secret of both", json.dumps(PEOPLE))
+    process = node("provider.mjs", BACK, SECRET, json.dumps(PEOPLE))
     line = process.stdout.readline()
     while line and not line.startswith("http://127.0.0.1"):
         line = process.stdout.readline()
@@ -42,7 +44,7 @@ def provider():
 @pytest.fixture
 def institution(provider, monkeypatch):
     """The same, named in the hub's settings."""
-    for name, value in (("ISSUER", provider), ("CLIENT_ID", "hub"), ("CLIENT_SECRET", "a secret of both")):
+    for name, value in (("ISSUER", provider), ("CLIENT_ID", "hub"), ("CLIENT_SECRET", SECRET)):
         monkeypatch.setenv(f"HUB_OIDC_{name}", value)
     return provider
 
@@ -75,9 +77,15 @@ def test_an_institution_says_who_somebody_is(region_dsn, institution):
             # From now on the account counts, whatever address the institution gives to somebody else.
             assert await hub.credentials.known_to(institution, "account-1") == person
             other = (await client()).http
-            for account in ("account-2", "account-3", "account-4"):
+            # And none that comes with the same address later: the institution has given that to somebody else.
+            for account, why in (
+                ("account-2", "email_verified"),
+                ("account-3", "nobody has invited you here"),
+                ("account-4", "email_verified"),
+                ("account-5", "nobody has invited you here"),
+            ):
                 refused = await through(other, institution, account)
-                assert refused.status_code == 403 and "nobody has invited you here" in refused.text
+                assert refused.status_code == 403 and why in refused.text
                 assert COOKIE not in other.cookies
 
     told(story())
@@ -93,12 +101,14 @@ def test_an_institution_says_who_somebody_is(region_dsn, institution):
         (lambda address: re.sub("iss=[^&]+", "iss=https://elsewhere.example", address), 403),
     ],
 )
-def test_who_comes_back_with_something_else_is_nobody(region_dsn, institution, change, status):
+def test_who_comes_back_with_something_else_is_nobody(region_dsn, institution, change, status, caplog):
     async def story():
         async with serving(region_dsn) as (_, _, client):
             http = (await client()).http
             answer = await through(http, institution, "account-1", change)
             assert answer.status_code == status and COOKIE not in http.cookies
+            # Who runs the hub finds out why.
+            assert ("did not confirm who somebody is" in caplog.text) == (status == 403)
 
     told(story())
 

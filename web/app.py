@@ -41,7 +41,7 @@ from web.graphql import Endpoint, sdl
 from web.live import Live
 from web.log import LogFiles
 from web.mailing import Mailing
-from web.pages import SITE, document
+from web.pages import LISTS, SITE, document, text
 from web.passkeys import Passkeys
 from web.preferences import Preferring
 from web.reads.executor import Reads
@@ -49,6 +49,7 @@ from web.reads.viewer import Viewer, Viewers
 from web.schema import schema
 from web.sessions import Throttle
 from web.shortcut import Shortcut
+from web.showing import environment
 from web.signing import Signing
 from web.site import Site, Unanswered
 from web.wire import SHORTCUT
@@ -107,6 +108,9 @@ def application(
     viewers = Viewers(hub)
     endpoint = Endpoint(reads, viewers, live or Live(hub.log, settings.until), _log.error)
     site = Site(endpoint, settings.demo, settings.until, mailing)
+    environment()
+    for each in (*(page.name for page in SITE), *(f"files/{name}" for name in LISTS)):
+        text(each)
     throttle, provider = Throttle(), Provider.told()
     forms, signing = Forms(site), Signing(site, throttle, provider is not None)
     passkeys, federation = Passkeys(site, throttle), Federation(site, throttle, provider)

@@ -63,7 +63,11 @@ async def static(request: Request) -> Response:
     headers: dict[str, Any] = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
     media = mimetypes.guess_type(name)[0] or "application/octet-stream"
     accepted = _accepted(request)
-    for encoding, suffix in _ENCODINGS:
-        if encoding in accepted and (packed := _files().get(name + suffix)):
-            return Response(packed.read_bytes(), 200, {**headers, "Content-Encoding": encoding}, media_type=media)
-    return Response(file.read_bytes(), 200, headers, media_type=media)
+    try:
+        for encoding, suffix in _ENCODINGS:
+            if encoding in accepted and (packed := _files().get(name + suffix)):
+                return Response(packed.read_bytes(), 200, {**headers, "Content-Encoding": encoding}, media_type=media)
+        return Response(file.read_bytes(), 200, headers, media_type=media)
+    except FileNotFoundError:
+        # Others were built or installed since this hub began.
+        return PlainTextResponse("There is no such file.", 404)

@@ -1,12 +1,15 @@
 """Signing in through an institution's OpenID Connect provider: authorization code, PKCE, state and nonce."""
 
+import base64
 import logging
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx2
 from authlib.integrations.base_client import OAuthError
@@ -22,11 +25,13 @@ from domain.people.commands import JoinHub
 from web import sessions
 from web.asking import address_of, base_of
 from web.passkeys import ceremony, hold_ceremony
+from web.reads.viewer import Viewer
 from web.site import Site
 
 _log = logging.getLogger("hub")
 
 KIND = "oidc"
+_BASIC = "client_secret_basic, encoded"
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 _TIMEOUT, _SKEW, _KEPT = 10.0, 60, 3600.0
 # What a provider may answer is not ours to trust: whatever cannot be read so is no answer.
@@ -97,18 +102,25 @@ class Federation:
             message = N_("This took too long, or it was begun in another browser: begin again.")
             return self._site.problem(request, viewer, 400, N_("Not signed in"), message)
         if "code" not in given or given.get("iss", self.provider.issuer) != self.provider.issuer:
-            message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
-            return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
+            # What stands in an address was perhaps written by nobody but its visitor: a word of it is enough.
+            why = given.get("error", "no code") if "iss" not in given or "error" in given else "another issuer"
+            return self._unconfirmed(request, viewer, repr(why[:60]))
         try:
             claims = await self._claims(request, given["code"], begun)
         except (httpx2.HTTPError, OSError) as error:
             return await self._away(request, error)
-        except (OAuthError, JoseError, *_ODD):
-            message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
-            return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
+        except OAuthError as error:
+            return self._unconfirmed(request, viewer, f"it answers {str(error.error)[:60]!r}")
+        except (JoseError, *_ODD) as error:
+            return self._unconfirmed(request, viewer, str(error)[:200] or type(error).__name__)
         person = await self._person(claims)
         if person is None:
             message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
+            if claims.get("email_verified") is not True:
+                message = N_(
+                    "Your institution does not say that your address is yours (“email_verified”), so nobody is found "
+                    "by it. Sign in with a link, and tell your institution."
+                )
             return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
         response = await sessions.signed_in(self._hub, request, person, begun["next"])
         return response
@@ -154,8 +166,9 @@ class Federation:
         person = await self._hub.credentials.known_to(self.provider.issuer, subject)
         if person is None and claims.get("email_verified") is True and _plain(claims.get("email")):
             person = await self._hub.person_of(claims["email"])
-            if person is not None:
-                await self._hub.credentials.bind(self.provider.issuer, subject, person)
+            if person is not None and not await self._hub.credentials.bind(self.provider.issuer, subject, person):
+                _log.warning("%s has another account at %s: this one signs nobody in", person, self.provider.issuer)
+                return None
         if person is not None:
             try:
                 await self._hub.do(JoinHub(person=person), person)
@@ -179,7 +192,7 @@ class Federation:
 
     def _client(self, request: Request, token: Any = None) -> AsyncOAuth2Client:
         assert self.provider is not None
-        return AsyncOAuth2Client(
+        made = AsyncOAuth2Client(
             self.provider.client_id,
             self.provider.client_secret,
             scope="openid email",
@@ -187,13 +200,30 @@ class Federation:
             code_challenge_method="S256",
             token=token,
             timeout=_TIMEOUT,
+            token_endpoint_auth_method=_BASIC,
         )
+        made.register_client_auth_method((_BASIC, _authenticated))
+        return made
+
+    def _unconfirmed(self, request: Request, viewer: Viewer, why: str) -> Response:
+        assert self.provider is not None
+        _log.warning("the provider %s did not confirm who somebody is: %s", self.provider.issuer, why)
+        message = N_("Your institution did not confirm who you are. Begin again, or sign in with a link.")
+        return self._site.problem(request, viewer, 403, N_("Not signed in"), message)
 
     async def _away(self, request: Request, error: Exception) -> Response:
         assert self.provider is not None
         _log.warning("the provider %s does not answer: %s", self.provider.issuer, str(error) or type(error).__name__)
         message = N_("Your institution does not answer now. Try again in a moment, or sign in with a link.")
         return self._site.problem(request, await self._site.viewer(request), 503, N_("Not signed in"), message)
+
+
+def _authenticated(
+    client: Any, method: str, uri: str, headers: Mapping[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    # RFC 6749, 2.3.1: both are encoded before they are joined.
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    return uri, {**headers, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}, body
 
 
 def _plain(value: Any) -> bool:

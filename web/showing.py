@@ -9,7 +9,7 @@ from babel import Locale
 from babel.dates import format_date, format_timedelta, get_timezone_gmt
 from babel.numbers import format_decimal
 from diff_match_patch import diff_match_patch
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markupsafe import Markup, escape
@@ -260,7 +260,8 @@ def said(message: str, **values: Any) -> Markup:
 def environment() -> Environment:
     """The templates: everything is escaped, and what is not there is an error."""
     made = Environment(
-        loader=FileSystemLoader(HERE),
+        # In memory, as the code is: what is installed over a hub that serves is the next one's.
+        loader=DictLoader({each.name: each.read_text() for each in HERE.glob("*.html")}),
         autoescape=True,
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],

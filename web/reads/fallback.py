@@ -210,6 +210,8 @@ def _changes(name: str) -> Any:
             table = of if of in TABLES and is_record(TABLES[of]) else None
             if about != args.get("id", about) or kind not in ("record", of) or (table is None and kind != "record"):
                 continue
+            # A hub of another version may have recorded it: what is read here is brought up to it first.
+            await context.hub.writer.reach(recorded.position)
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
                 raise GraphQLError("What let you in has ended: sign in again.", extensions={"code": "UNAUTHENTICATED"})
