@@ -37,6 +37,18 @@ async def _mail(hub: Hub) -> str:
     return str(await hub.log.pool.fetchval("SELECT max(trouble) FROM hub.mailing") or MAILING[0])
 
 
+async def _invitations(hub: Hub) -> tuple[list[str], bool]:
+    # Those that were not taken, of whoever has not come yet, each with why; and whether one was refused for good.
+    found = await hub.log.pool.fetch(
+        f"""SELECT u.person, u.why, u.next_at FROM hub.unmailed u JOIN {hub.models.schema}.person p ON p.id = u.person
+            WHERE p.status = 'invited' ORDER BY u.position"""
+    )
+    ends = "it is tried again", "hand them a link: “hub link”"
+    return [f"{each['person']}: {each['why']}, {ends[each['next_at'] is None]}" for each in found], any(
+        each["next_at"] is None for each in found
+    )
+
+
 async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
     # Why nothing is sealed, or that it is.
     if said := state["stopped"] or await following.lost(hub, default_home()):
@@ -83,7 +95,8 @@ def doctor(as_json: bool) -> None:
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
     sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, where an
-    erasure has waited for half a day, or where commits wait for a standby that is away.
+    erasure has waited for half a day, where an invitation was refused by the mail server for good, or where commits
+    wait for a standby that is away.
     """
 
     async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
@@ -95,7 +108,8 @@ def doctor(as_json: bool) -> None:
         )
         sealing = await following.state(hub.log.pool)
         erasures, late = await _erasures(hub)
-        return late, {
+        invitations, refused = await _invitations(hub)
+        return late or refused, {
             "version": version("central-asia-ai-hub"),
             "engine": await hub.log.pool.fetchval("SELECT version()"),
             "head": head,
@@ -110,6 +124,7 @@ def doctor(as_json: bool) -> None:
             "erasures that wait": erasures,
             "commits that wait for a standby": await hub.log.pool.fetchval(_WAITING),
             "mail": await _mail(hub),
+            "invitations that were not taken": invitations,
             "last backup": last_backup(default_home()),
         }
 

@@ -56,6 +56,7 @@ _TABLES = {
     "hub.tile": "audit/schema.sql",
     "hub.passkey": "identity.sql",
     "hub.mailing": "mailing.sql",
+    "hub.unmailed": "unmailed.sql",
 }
 PATIENCE = 5.0
 """How long, in seconds, whatever is still under way may take when the hub closes."""

@@ -23,11 +23,14 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class NotSent(Exception):
-    """A mail was not taken; ``final`` where it never will be, so that trying again is of no use."""
+    """A mail was not taken; ``final`` where it never will be, so that trying again is of no use.
 
-    def __init__(self, why: str, final: bool = False) -> None:
+    ``alone`` where it is about its recipient: mails to others may be taken.
+    """
+
+    def __init__(self, why: str, final: bool = False, alone: bool = False) -> None:
         super().__init__(why)
-        self.final = final
+        self.final, self.alone = final, alone or final
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,11 @@ class Mail:
                 if parts.username and not server.has_extn("auth"):
                     raise NotSent("the mail server lets nobody sign in, and HUB_MAIL_URL has a user")
                 if parts.username:
-                    server.login(unquote(parts.username), unquote(parts.password or ""))
+                    _login(server, unquote(parts.username), unquote(parts.password or ""))
                 server.send_message(message, self.sender, [to])
         except smtplib.SMTPRecipientsRefused as refused:
             code = max((code for code, _ in refused.recipients.values()), default=550)
-            raise NotSent(f"the mail server refused the address ({code})", final=code >= 500) from None
+            raise NotSent(f"the mail server refused the address ({code})", code >= 500, alone=True) from None
         except smtplib.SMTPNotSupportedError:
             raise NotSent("the mail server does not take such an address", final=True) from None
         except smtplib.SMTPDataError as error:
@@ -93,8 +96,21 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             # What a server says may repeat the address.
             raise NotSent(f"the mail server answered {error.smtp_code}") from None
+        except UnicodeEncodeError:
+            # Its words would show a letter of what cannot be written.
+            raise NotSent(
+                "the user or the password in HUB_MAIL_URL has letters that the mail server cannot take"
+            ) from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSent(f"the mail server cannot be reached: {error or type(error).__name__}") from None
+
+
+def _login(server: smtplib.SMTP, user: str, password: str) -> None:
+    try:
+        server.login(user, password)
+    except UnicodeEncodeError:
+        # Its words would show a letter of the password.
+        raise NotSent("the user or the password in HUB_MAIL_URL has letters that no mail server takes") from None
 
 
 async def _aside(do: Callable[[], None]) -> None:

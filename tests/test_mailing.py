@@ -80,6 +80,8 @@ async def mailed(dsn, monkeypatch):
     """An open hub, its application, a mail server, and what mails through it."""
     monkeypatch.setattr(mailing, "LOOK", 0.05)
     monkeypatch.setattr(mailing, "LONGEST", 0.2)
+    monkeypatch.setattr(mailing, "AGAIN", 0.1)
+    monkeypatch.setattr(mailing, "SOON", (0.1, 0.1))
     server = Server()
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
@@ -155,26 +157,32 @@ def test_an_address_that_is_refused_holds_up_nobody_and_a_server_that_is_busy_is
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made), kept(made):
             server.answers = {"gone@example.org": "550 no such user", "full@example.org": "452 later"}
-            await invited(hub, "gone@example.org")
+            gone = await invited(hub, "gone@example.org")
             waiting = await invited(hub, "full@example.org")
             await invited(hub, "next@example.org")
             async with asyncio.timeout(10):
                 while server.tried.count("full@example.org") < 2:
                     await asyncio.sleep(0.02)
-            assert not server.taken and server.tried.count("gone@example.org") == 1
+            # Only who is not taken waits.
+            (after,) = await server.get(1)
+            assert after["To"] == "next@example.org" and server.tried.count("gone@example.org") == 1
             monkeypatch.setenv("HUB_MAIL_URL", made._mail.url)
             monkeypatch.setenv("HUB_MAIL_FROM", FROM)
             monkeypatch.setenv("HUB_URL", "http://hub.example")
             code, out, _ = await asyncio.to_thread(command, dsn, "doctor")
-            assert code == 1 and "refused the address (452)" in out
-            server.answers = {}
-            full, after = await server.get(2)
-            assert (full["To"], after["To"]) == ("full@example.org", "next@example.org")
+            assert code == 1 and "refused the address (550), hand them a link" in out
+            assert f"{waiting}: the mail server refused the address (452), it is tried again" in out
+            server.answers = {"gone@example.org": "550 no such user"}
+            full = (await server.get(2))[1]
+            assert full["To"] == "full@example.org"
             async with asyncio.timeout(10):
-                while await hub.log.pool.fetchval("SELECT trouble FROM hub.mailing"):
+                while await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed WHERE next_at IS NOT NULL"):
                     await asyncio.sleep(0.02)
             assert await hub.identity.redeem(_LINK.search(body(full))[1]) == waiting
+            # Once they have come, by a link that was handed over, nothing is amiss.
+            await hub.do(JoinHub(person=gone), gone)
             assert (await asyncio.to_thread(command, dsn, "doctor"))[0] == 0
+            assert server.tried.count("gone@example.org") == 1
 
     told(story())
     # Addresses are personal.
@@ -253,6 +261,21 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
             elsewhere = {"origin": "https://elsewhere.example"}
             sent = await browser.post("/sign-in/mail", data={"email": "a@b.org"}, headers=elsewhere)
             assert sent.status_code == 403
+
+    told(story())
+
+
+def test_a_link_is_sent_through_a_server_that_takes_nothing_at_first_sight(region_dsn, monkeypatch):
+    async def story():
+        async with mailed(region_dsn, monkeypatch) as (_, _, server, made):
+            server.answers = {"karimova@hub.example": "451 greylisted, come back"}
+            made.ask("karimova@hub.example", "en")
+            async with asyncio.timeout(10):
+                while not server.tried:
+                    await asyncio.sleep(0.02)
+            server.answers = {}
+            (mail,) = await server.get(1)
+            assert mail["To"] == "karimova@hub.example"
 
     told(story())
 

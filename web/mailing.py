@@ -23,7 +23,11 @@ LOOK, LONGEST = 1.0, 300.0
 """Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
 _OFTEN, _EVERY = 3, 600.0
 _NOTICES, _INVITATIONS, _DAY = 20, 20, 86_400.0
-_AT_ONCE, _WAITING = 100, 20
+_AT_ONCE, _WAITING = 100, 200
+AGAIN, TRIES = 60.0, 80
+"""Seconds until a mail that one recipient did not get is tried again, at first; and how often it is: for three days."""
+SOON = (60.0, 300.0, 900.0)
+"""Seconds after which a link that somebody asked for is tried again: some servers take nothing at first sight."""
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
 _MAILED = ["PersonInvited", *(each.type for each in NOTICED)]
@@ -50,7 +54,7 @@ class Mailing:
         self._hub, self._mail, self._base = hub, mail, base
         self._throttle = Throttle(_OFTEN, _EVERY)
         self._sending: set[asyncio.Task[None]] = set()
-        self._made = "", ""
+        self._made: dict[str, str] = {}
         # Whoever invites and takes back again and again fills nobody's letter box.
         self._notices = Throttle(_NOTICES, _DAY / _NOTICES)
         self._invitations = Throttle(_INVITATIONS, _DAY / _INVITATIONS)
@@ -95,12 +99,10 @@ class Mailing:
             batch = await self._hub.log.read(at, types=_MAILED, limit=_AT_ONCE)
             try:
                 for each in batch:
-                    if isinstance(each.event, PersonInvited):
-                        await self._invite(each, each.event)
-                    else:
-                        await self._notify(each)
+                    await self._mail_of(each)
                     at = each.position
                     await db.execute(_DONE, at, "")
+                await self._try_again(db)
                 waits = LOOK
                 if len(batch) < _AT_ONCE and at < head:
                     # The rest of what was there concerns nobody's mail.
@@ -112,24 +114,58 @@ class Mailing:
                 waits = min(2 * waits, LONGEST)
             await asyncio.sleep(waits)
 
+    async def _mail_of(self, recorded: Recorded, only: str | None = None) -> None:
+        if isinstance(recorded.event, PersonInvited):
+            await self._invite(recorded, recorded.event)
+        else:
+            await self._notify(recorded, only)
+
+    async def _try_again(self, db: asyncpg.Connection) -> None:
+        due = "SELECT * FROM hub.unmailed WHERE next_at <= now() ORDER BY next_at LIMIT 10"
+        for row in await db.fetch(due):
+            for each in await self._hub.log.read(row["position"] - 1, limit=1):
+                await self._mail_of(each, row["person"])
+            # It was taken, or nobody waits for it any more, unless another try was noted.
+            gone = "DELETE FROM hub.unmailed WHERE position = $1 AND person = $2 AND tries = $3"
+            await db.execute(gone, row["position"], row["person"], row["tries"])
+
+    async def _note(self, recorded: Recorded, person: str, error: NotSent) -> None:
+        # Nobody else waits for what one recipient does not get; raises what is not about the recipient.
+        if not error.alone:
+            raise error
+        _log.warning("the mail about position %s to %s is not sent: %s", recorded.position, person, error)
+        await self._hub.log.pool.execute(
+            """INSERT INTO hub.unmailed AS u (position, person, next_at, why)
+               VALUES ($1, $2, CASE WHEN $3 THEN NULL ELSE now() + make_interval(secs => $5) END, $4)
+               ON CONFLICT (position, person) DO UPDATE SET tries = u.tries + 1, why = excluded.why,
+                   next_at = CASE WHEN $3 OR u.tries >= $6 THEN NULL
+                                  ELSE now() + make_interval(secs => $5 * least(2 ^ u.tries, 60)) END""",
+            recorded.position,
+            person,
+            error.final,
+            str(error),
+            AGAIN,
+            TRIES,
+        )
+
     async def _invite(self, recorded: Recorded, event: PersonInvited) -> None:
         hub, person = self._hub, event.person
         sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
-        if self._made[0] != person:
+        if person not in self._made:
             if await self._too_many(recorded.actor):
                 _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
                 return
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
-            self._made = person, await hub.identity.link(person, ends=False)
+            self._made[person] = await hub.identity.link(person, ends=False)
         try:
-            await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{self._made[1]}")
+            await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{self._made[person]}")
         except NotSent as error:
-            if not error.final:
-                raise
-            _log.warning("the invitation of %s is not sent: %s", person, error)
+            await self._note(recorded, person, error)
+        else:
+            del self._made[person]
 
     async def _too_many(self, actor: str) -> bool:
         # Anybody may invite; nobody but the Center writes to any number of strangers in the hub's name.
@@ -138,7 +174,7 @@ class Mailing:
             return False
         return bool(self._invitations.wait(actor))
 
-    async def _notify(self, recorded: Recorded) -> None:
+    async def _notify(self, recorded: Recorded, only: str | None) -> None:
         hub = self._hub
         if (found := await notice(hub, recorded.event)) is None:
             return
@@ -147,13 +183,13 @@ class Mailing:
             self._told = recorded.position, {}
         told = self._told[1]
         for person in found.people:
-            if person == recorded.actor or told.get(person):
+            if person == recorded.actor or person != (only or person) or (told.get(person) and not only):
                 continue
             sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
             language = await hub.log.pool.fetchval(sql, person)
             if language is None or (email := await self._address(person, "joined")) is None:
                 continue
-            if person not in told and self._notices.wait(person):
+            if person not in told and not only and self._notices.wait(person):
                 _log.warning("%s is not told of position %s: they were told enough today", person, recorded.position)
                 continue
             told[person] = False
@@ -162,9 +198,7 @@ class Mailing:
                 texts = found.text, _CHOICE
                 await self._send(email, language, found.subject, texts, found.link, choice=choice, **found.words)
             except NotSent as error:
-                if not error.final:
-                    raise
-                _log.warning("the notice for %s is not sent: %s", person, error)
+                await self._note(recorded, person, error)
             told[person] = True
 
     async def _address(self, person: str, *statuses: str) -> str | None:
@@ -188,7 +222,13 @@ class Mailing:
             if (known := await self._address(person, "invited", "joined")) is not None:
                 # Whoever asks has shown nothing yet: no link that somebody was given ends by it.
                 secret = await hub.identity.link(person, ends=False)
-                await self._send(known, language, _SIGN_IN, (_LINK,), f"/sign-in/{secret}")
+                for wait in (*SOON, 0.0):
+                    try:
+                        return await self._send(known, language, _SIGN_IN, (_LINK,), f"/sign-in/{secret}")
+                    except NotSent as error:
+                        if error.final or not wait:
+                            raise
+                        await asyncio.sleep(wait)
         except Exception as error:
             _log.warning("a link that was asked for is not sent: %s", str(error) or type(error).__name__)
 
