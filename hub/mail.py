@@ -96,11 +96,6 @@ class Mail:
         except smtplib.SMTPResponseException as error:
             # What a server says may repeat the address.
             raise NotSent(f"the mail server answered {error.smtp_code}") from None
-        except UnicodeEncodeError:
-            # Its words would show a letter of what cannot be written.
-            raise NotSent(
-                "the user or the password in HUB_MAIL_URL has letters that the mail server cannot take"
-            ) from None
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSent(f"the mail server cannot be reached: {error or type(error).__name__}") from None
 
