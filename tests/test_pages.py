@@ -28,6 +28,7 @@ from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
 from web import choosing
+from web.showing import markdown
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -381,6 +382,29 @@ def test_what_was_just_done_is_told_to_who_did_it(region_dsn):
     told(story())
 
 
+def test_bullets_of_a_word_processor_are_a_list():
+    shown = markdown("Three steps:\n\n• Якум\n• Дуюм\n\nמים וקרח.")
+    assert shown.count("<li") == 2 and "•" not in shown
+    # Each paragraph runs as its own first letter does.
+    assert '<p dir="auto">מים וקרח.</p>' in shown
+
+
+def test_what_somebody_else_changed_in_a_field_that_one_left_alone_is_shown(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            client, id = await as_(hub, app, person), await draft_of(hub, person)
+            form = (await client.get(f"/do/reviseProposal?proposal={id}")).text
+            before = unescape(hidden_of(form)["!was.title"])
+            await hub.do(ReviseProposal(proposal=id, title="Their title"), person)
+            sent = {name: unescape(value) for name, value in untouched(form).items()}
+            conflict = (await client.post("/do/reviseProposal", data={**sent, "abstract": "Mine"})).text
+            assert 'value="Their title"' in conflict and "Before that it was:" in conflict
+            assert before in unescape(conflict) and "Take this one" not in conflict
+
+    told(story())
+
+
 def test_what_can_be_chosen_is_explained(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
@@ -546,7 +570,9 @@ def test_headings_in_a_text_stand_below_the_pages_own(region_dsn):
             client, id = await as_(hub, app, person), await draft_of(hub, person)
             await hub.do(ReviseProposal(proposal=id, abstract="# Large\n\n###### Small"), person)
             shown = (await client.get(f"/proposals/{id}")).text
-            assert "<h3>Large</h3>" in shown and "<h6>Small</h6>" in shown and shown.count("<h1>") == 1
+            for heading in ('<h3 dir="auto">Large</h3>', '<h6 dir="auto">Small</h6>'):
+                assert heading in shown
+            assert shown.count("<h1>") == 1
 
     told(story())
 

@@ -8,7 +8,9 @@ from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
 from domain.calls.commands import OpenRound, PublishCall
 from domain.core import N_, Command, Role, mutation_of, record_field
+from domain.erasure import ErasePerson
 from domain.organizations.commands import VerifyOrganization
+from domain.organizations.events import OrganizationRegistered
 from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
 from domain.results import ArchiveCall, PublishResults
@@ -25,6 +27,8 @@ _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
 _AFFILIATIONS = " worksAt: affiliations { id position since until organization { id name names { language text } } }"
 _CALL = " whenOpen: opensAt whenClosed: closesAt"
+_REGISTERED = " happened: history(first: 50) { nodes { type actorName } }"
+_GOING = """ goOn: proposals(where: {status: [DRAFT, SUBMITTED, RETURNED, IN_REVIEW, RECOMMENDED]}) { totalCount }"""
 _OF_A_CALL = (PublishCall, OpenRound)
 _ENDING = (PublishResults, ArchiveCall)
 _SOME = "{ totalCount nodes { id title } }"
@@ -98,6 +102,7 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     said = _ORGANIZATION if "names" in type.fields else ""
     said += _AFFILIATIONS if cls in (ConfirmAffiliation, EndAffiliation) else ""
     said += _CALL if cls in _OF_A_CALL else ""
+    said += _REGISTERED if cls is VerifyOrganization else _GOING if cls is ErasePerson else ""
     may = "may: actions { mutation available reason fixed { message about } } stands: status"
     wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
     text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
@@ -159,6 +164,8 @@ def _facts(
     if cls in _OF_A_CALL:
         yield translated(N_("Opens"), language), moment(found["whenOpen"])
         yield translated(N_("Closes"), language), moment(found["whenClosed"])
+    if cls is ErasePerson and (count := found["goOn"]["totalCount"]):
+        yield translated(N_("Proposals that go on, and that nobody could change or submit then"), language), str(count)
     if cls is VerifyOrganization:
         yield translated(N_("Kind"), language), label(found["isKind"])
         yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
@@ -167,5 +174,8 @@ def _facts(
             yield translated(own, language) if own else language_name(each["language"]), each["text"]
         if found["isWebsite"]:
             yield translated(N_("Website"), language), found["isWebsite"]
+        by = [each["actorName"] for each in found["happened"]["nodes"] if each["type"] == OrganizationRegistered.type]
+        if by and by[0]:
+            yield translated(N_("Registered by"), language), by[0]
         ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
         yield "ROR", ror

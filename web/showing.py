@@ -117,10 +117,17 @@ def label(value: str) -> str:
     return translated(LABELS.get(value, value), READER.get().language)
 
 
+_BLOCKS = ("paragraph_open", "heading_open", "list_item_open", "td_open", "th_open")
+_BULLET = re.compile(r"^([ \t]*)[•‣▪●◦·][ \t]+", re.MULTILINE)
+
+
 def _lowered(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+        if token.type in _BLOCKS:
+            # Each runs as its own first letter does.
+            token.attrSet("dir", "auto")
 
 
 @cache
@@ -134,8 +141,8 @@ def _markdown() -> MarkdownIt:
 
 @lru_cache(500)
 def markdown(text: str) -> Markup:
-    """What people wrote, rendered."""
-    return Markup(_markdown().render(text))
+    """What people wrote, rendered; the bullets of a word processor are those of a list."""
+    return Markup(_markdown().render(_BULLET.sub(r"\1- ", text)))
 
 
 @lru_cache(500)

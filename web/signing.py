@@ -23,6 +23,7 @@ from web.pages import text
 from web.preferences import keep
 from web.reads.viewer import Viewer
 from web.sessions import Throttle, signed_in, within
+from web.showing import label
 from web.site import Site, Unanswered
 from web.words import translated
 
@@ -31,7 +32,7 @@ _DEMO_PEOPLE = """
                   JOIN {schema}.organization o ON o.id = f.organization WHERE f.person = p.id) AS acts_for,
            (SELECT o.name || ', ' || a.position FROM {schema}.affiliation a
             JOIN {schema}.organization o ON o.id = a.organization WHERE a.person = p.id LIMIT 1) AS works_at,
-           (SELECT string_agg(r.role, ', ') FROM {schema}.role r WHERE r.person = p.id) AS roles
+           (SELECT array_agg(r.role) FROM {schema}.role r WHERE r.person = p.id) AS roles
     FROM {schema}.person p WHERE p.status = 'joined' ORDER BY p.id LIMIT 200"""
 
 EMPTY: Mapping[str, str] = MappingProxyType({})
@@ -62,6 +63,7 @@ class Signing:
         return await self._asked(request, viewer, target=within(request.query_params.get("next", "/")))
 
     async def _asked(self, request: Request, viewer: Viewer, status: int = 200, **said: Any) -> Response:
+        self._site.read_by(request)
         people = await self._people() if self._site.demo and "link" not in said and "problem" not in said else []
         ways = {"institution": self._institution, "mail": self._site.mailing is not None}
         shown = {
@@ -84,7 +86,7 @@ class Signing:
         for row in rows:
             viewer = await self._site.endpoint.viewers.person(row["id"])
             name = (await self._site.ask("{ me { name } }", viewer, {}))["me"]["name"]
-            roles = (row["roles"] or "").replace("_", " ")
+            roles = ", ".join(label(each.upper()) for each in row["roles"] or ())
             about = "; ".join(filter(None, [row["works_at"], roles, row["acts_for"] and f"→ {row['acts_for']}"]))
             found.append({"id": row["id"], "name": name, "about": about})
         return found

@@ -152,7 +152,7 @@ def every_command(base: type[Command] = Command) -> Iterator[type[Command]]:
 def sentence(name: str) -> str:
     """A class name in words: ``SubmitProposal`` is ``Submit proposal``."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return words[:1] + words[1:].lower()
+    return (words[:1] + words[1:].lower()).replace("orcid", "ORCID iD")
 
 
 NOT_HERE = N_("There is no such record, or you may not do this with it.")

@@ -92,7 +92,7 @@ class OrganizationVerified(Event):
 
 
 class OrganizationSuspended(Event):
-    """Nothing may be done in its name until it is verified again."""
+    """The organization was suspended: nothing is done in its name until it is verified again."""
 
     organization: OrganizationId
     reason: str

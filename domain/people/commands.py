@@ -33,12 +33,9 @@ from domain.people.events import (
 )
 from domain.people.state import EmailHolder, OrcidHolder, Person
 
-Name = Annotated[
-    str,
-    Meta(
-        min_length=2, max_length=200, title=N_("Full name"), description=N_("As the person writes it, in any script.")
-    ),
-]
+_Name = Annotated[str, Meta(min_length=2, max_length=200, title=N_("Full name"))]
+Name = Annotated[_Name, Meta(description=N_("As the person writes it, in any script."))]
+OwnName = Annotated[_Name, Meta(description=N_("As you write it, in any script."))]
 _LABEL = r"[^\W_](?:[\w-]*[^\W_])?"
 MAILABLE = rf"^(?!.*=\?)[\w.!#$%&'*+/=?^`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+$"
 """An address that mail can be sent to, in any script; read as a header it is that address and no other."""
@@ -103,10 +100,13 @@ class CorrectName(Command, on=Person, by=Role.SELF, while_={"joined"}):
     """Say how your name is written. It is shown so wherever it stands, also where it stood before."""
 
     person: PersonId
-    name: Name
+    name: OwnName
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Whoever was invited under a name that somebody else has typed says what it is."""
+        """Whoever was invited under a name that somebody else has typed says what it is.
+
+        The same again is recorded again: what is sealed is compared with nothing.
+        """
         yield NameCorrected(person=self.person, name=act.seal(self.person, "name", " ".join(self.name.split())))
 
 
