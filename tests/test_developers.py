@@ -44,6 +44,27 @@ def test_a_first_query_works_as_printed(hub_and_token, tmp_path, name):
     assert "Зарина Каримова" in done.stdout and "AI for health and languages" in done.stdout
 
 
+def test_a_copy_is_made_as_printed_and_has_every_event_that_is_listed(hub_and_token, tmp_path):
+    url, secret = hub_and_token
+    file = tmp_path / "mirror.py"
+    file.write_text(example(url, "copy"))
+    env = {**os.environ, "HUB_TOKEN": secret}
+    done = subprocess.run([sys.executable, file], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    copied = [int(line.split()[0]) for line in done.stdout.splitlines()]
+    listed, after = [], None
+    with httpx2.Client(base_url=url, headers={"authorization": f"Bearer {secret}"}) as client:
+        text = """query($a: String) { activity(first: 100, after: $a) {
+            nodes { position } pageInfo { hasNextPage endCursor } } }"""
+        while True:
+            page = client.post("/graphql", json={"query": text, "variables": {"a": after}}).json()["data"]["activity"]
+            listed += [each["position"] for each in page["nodes"]]
+            after = page["pageInfo"]["endCursor"]
+            if not page["pageInfo"]["hasNextPage"]:
+                break
+    assert len(copied) > 100 and copied == sorted(listed)[: len(copied)]
+
+
 def mine(url, secret):
     """An open call, and the organization that the token's person works at."""
     query = "{ calls(where: {status: [OPEN]}) { nodes { id } } me { affiliations { organization { id } } } }"
