@@ -25,7 +25,9 @@ _OF_LIBPQ = {
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and parts.port != 0:
+        # One of several servers, perhaps.
+        ports = [urlsplit(f"//{each}").port for each in parts.netloc.rpartition("@")[2].split(",")]
+        if parts.scheme in ("postgresql", "postgres") and parts.path.strip("/") and 0 not in ports:
             given = parse_qsl(parts.query, keep_blank_values=True)
             kept = [(name, value) for name, value in given if name not in _OF_LIBPQ]
             return url if kept == given else urlunsplit(parts._replace(query=urlencode(kept)))

@@ -16,7 +16,9 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
+from hub import database
 from hub.__main__ import main
+from hub.programs import Unavailable
 from tests.web import free_port
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-asia.json"
@@ -148,6 +150,10 @@ def test_an_address_may_tell_what_only_other_clients_understand(dsn):
     command = [sys.executable, "-m", "hub", "invite", "first@example.org", "--name", "First"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
+    # Two servers may be named, each with a port that one can be reached at.
+    assert database._checked("postgresql://hub@a:5432,b:5433/hub") == "postgresql://hub@a:5432,b:5433/hub"
+    with pytest.raises(Unavailable):
+        database._checked("postgresql://hub@a:5432,b:0/hub")
     env["HUB_DATABASE_URL"] = f"{dsn}&frobnicate=1"
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 3 and "frobnicate" in done.stderr and "Is HUB_DATABASE_URL right?" in done.stderr

@@ -405,6 +405,25 @@ def test_what_somebody_else_changed_in_a_field_that_one_left_alone_is_shown(regi
     told(story())
 
 
+def test_people_are_listed_for_who_may_know_them(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            every = await hub.log.pool.fetchval(f"SELECT count(*) FROM {hub.models.schema}.person")
+
+            async def listed(person):
+                client = await as_(hub, app, person) if person else Client(app).http
+                return set(re.findall(r'<td><a href="/people/(\w+)"', (await client.get("/people")).text))
+
+            assert len(await listed(people["rahimova"])) == every > 10
+            assert await listed(people["karimova"]) == {people["karimova"]}
+            # Whoever works where one acts for it, and nobody else.
+            assert people["karimova"] in (theirs := await listed(people["nazarov"])) and len(theirs) < every
+            assert await listed(None) == set()
+
+    told(story())
+
+
 def test_what_can_be_chosen_is_explained(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

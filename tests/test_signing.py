@@ -258,6 +258,11 @@ def test_over_https_a_session_is_its_host_s_alone(region_dsn, monkeypatch):
             assert cookie.startswith(f"{SECURE}=") and "Domain" not in cookie
             for part in ("Secure", "HttpOnly", "Path=/", "SameSite=lax"):
                 assert part in cookie
+            chosen = (await http.post("/preferences", data={"language": "tg"})).headers["set-cookie"]
+            assert chosen.startswith("hub_language=tg") and "Secure" in chosen
+            # Whoever is on the line can write a page of plain http: it sends nothing here.
+            sent = await http.post("/preferences", data={"language": "ru"}, headers={"origin": BASE})
+            assert sent.status_code == 403
             # A cookie that any page of plain http could have set opens nothing.
             plain = (await client()).http
             plain.cookies.set(COOKIE, await hub.identity.session(person))

@@ -30,7 +30,7 @@ from hub.act import new_id
 from hub.checking import bare_type, problems
 from web import inputs
 from web.about import About, read_about
-from web.asking import TooLarge, from_elsewhere, posted
+from web.asking import TooLarge, from_elsewhere, is_secure, posted
 from web.choosing import Choice, Choosing
 from web.fields import Fields, Filling
 from web.pages import path_of
@@ -98,7 +98,7 @@ class Forms:
         request.state.preferences = request.state.preferences.having(*choice)
         request.state.language = request.state.preferences.language
         response = await self._taken(request, await self._site.viewer(request), cls, sent)
-        keep(response, *choice)
+        keep(response, *choice, secure=is_secure(request))
         return response
 
     async def _taken(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:

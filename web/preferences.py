@@ -83,12 +83,18 @@ def accepted(languages: bytes) -> str:
     return "en"
 
 
-def keep(response: Response, language: str = "", zone: str = "", theme: str | None = None) -> None:
-    """Remember a choice for a year; what is unknown is not kept, an empty theme follows the device again."""
+def keep(
+    response: Response, language: str = "", zone: str = "", theme: str | None = None, *, secure: bool = False
+) -> None:
+    """Remember a choice for a year; what is unknown is not kept, an empty theme follows the device again.
+
+    ``secure`` where the hub is reached over https: then a browser sends it over nothing else.
+    """
     kept = [(LANGUAGE, language, language in PAGES), (ZONE, zone, zone in KNOWN_ZONES), (THEME, theme, theme in THEMES)]
     for name, value, known in kept:
         if known and value:
             # The script on the page tells the zone of the device, so it has to be able to see whether one is known.
-            response.set_cookie(name, quote(value, safe=""), max_age=_YEAR, samesite="lax", httponly=name != ZONE)
+            seen = name == ZONE
+            response.set_cookie(name, quote(value, safe=""), _YEAR, secure=secure, httponly=not seen, samesite="lax")
     if theme == "":
         response.delete_cookie(THEME, samesite="lax", httponly=True)

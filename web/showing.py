@@ -1,6 +1,7 @@
 """How values are shown: in the reader's language and time zone, safely, in the templates and outside of them."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -115,6 +116,11 @@ def named(organization: dict[str, Any]) -> str:
 def label(value: str) -> str:
     """A value of an enum in words."""
     return translated(LABELS.get(value, value), READER.get().language)
+
+
+def earlier(partner: Mapping[str, Any], proposal: Mapping[str, Any]) -> bool:
+    """Whether what a partner has confirmed is not the text as it is now; a confirmation of old names no revision."""
+    return partner["status"] == "CONFIRMED" and (partner["revision"] or proposal["revision"]) < proposal["revision"]
 
 
 _BLOCKS = ("paragraph_open", "heading_open", "list_item_open", "td_open", "th_open")
@@ -299,6 +305,7 @@ def environment() -> Environment:
         "_": said,
         "label": label,
         "difference": difference,
+        "earlier": earlier,
         "changed": changed,
         "said_of": said_of,
         "menu": MENU,

@@ -294,5 +294,5 @@ class Signing:
         if sent is None:
             return await self._refused(request)
         response = RedirectResponse(quote(within(sent.get("next", "/")), safe="/?&=%"), 303)
-        keep(response, sent.get("language", ""), sent.get("zone", ""), sent.get("theme"))
+        keep(response, sent.get("language", ""), sent.get("zone", ""), sent.get("theme"), secure=is_secure(request))
         return response

@@ -182,7 +182,7 @@ function counted(field) {
   const most = Number(field.dataset.most);
   const count = () => {
     // As the hub counts: a letter is one, however many units a browser keeps it in, and a break is one.
-    const length = [...field.value.trim()].length;
+    const length = [...field.value.trim().normalize()].length;
     said.textContent = length > most * 0.8 ? `${length.toLocaleString([document.documentElement.lang, "ru"])} / ${most.toLocaleString([document.documentElement.lang, "ru"])}` : "";
     said.classList.toggle("over", length > most);
   };

@@ -44,6 +44,7 @@ SITE = (
     Page("/calls/{id}", "call", "call"),
     Page("/proposals", "proposals"),
     Page("/proposals/{id}", "proposal", "proposal"),
+    Page("/people", "people"),
     Page("/people/{id}", "person", "person"),
     Page("/search", "search"),
     Page("/activity", "activity"),
