@@ -6,11 +6,12 @@ import asyncpg
 import pytest
 
 from domain.calls.commands import AppointCallOfficer
+from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from hub.rounds import keep
-from hub.writer import Busy
+from hub.writer import Busy, Unknown
 from tests.test_log import told
 from tests.test_pages import as_
 from tests.web import Client, people_of, serving
@@ -142,7 +143,31 @@ def test_who_ends_their_other_sessions_keeps_their_tokens(region_dsn):
     told(story())
 
 
-def test_a_link_is_not_used_up_by_a_hub_that_is_too_busy(region_dsn, monkeypatch):
+def test_an_erasure_that_was_left_half_done_is_finished_by_the_hub_that_serves(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            person = (await people_of(hub))["karimova"]
+
+            async def nothing(*_):
+                raise OSError("the hub died here")
+
+            with monkeypatch.context() as patched:
+                patched.setattr(Hub, "_destroy", nothing)
+                with pytest.raises(OSError, match="died"):
+                    await hub.do(ErasePerson(person=person), person)
+            held = "SELECT count(*) FROM hub.box WHERE person = $1"
+            assert await hub.log.pool.fetchval(held, person)
+            keeping = asyncio.create_task(keep(hub))
+            async with asyncio.timeout(10):
+                while await hub.log.pool.fetchval(held, person):
+                    await asyncio.sleep(0.05)
+            keeping.cancel()
+
+    told(story())
+
+
+@pytest.mark.parametrize("why", [Busy(), Unknown("away")])
+def test_a_link_is_not_used_up_by_a_hub_that_is_too_busy(region_dsn, monkeypatch, why):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             officer = (await people_of(hub))["rahimova"]
@@ -150,7 +175,7 @@ def test_a_link_is_not_used_up_by_a_hub_that_is_too_busy(region_dsn, monkeypatch
             link, http = await hub.identity.link(new), Client(app).http
 
             async def busy(*_, **__):
-                raise Busy
+                raise why
 
             with monkeypatch.context() as patched:
                 patched.setattr(Hub, "do", busy)

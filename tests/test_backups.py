@@ -79,6 +79,37 @@ def test_a_backup_is_never_written_or_brought_back_over_something(dsn, empty, tm
     assert hub(empty, "restore", folder)[0] == 0
 
 
+def test_a_backup_asks_for_no_role_of_the_server_that_it_comes_from(dsn, empty, tmp_path):
+    """What an administrator let somebody do there is theirs to say in the new place."""
+
+    async def given(*statements):
+        db = await asyncpg.connect(keys_of(dsn))
+        for each in statements:
+            await db.execute(each)
+        await db.close()
+
+    told(_one(dsn))
+    told(given("CREATE ROLE ministry", "GRANT SELECT ON pepper TO ministry"))
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    told(given("REVOKE ALL ON pepper FROM ministry", "DROP ROLE ministry"))
+    code, _, said = hub(empty, "restore", tmp_path / "monday")
+    assert code == 0, said
+
+
+def test_a_hub_that_somebody_is_about_to_begin_is_not_overwritten(dsn, empty, tmp_path):
+    told(_one(dsn))
+    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+
+    async def held():
+        opened = await Hub.open(empty)
+        code, _, said = await asyncio.to_thread(hub, empty, "restore", tmp_path / "monday")
+        assert code == 1 and "somebody is connected" in said
+        await opened.close()
+
+    told(held())
+    assert hub(empty, "restore", tmp_path / "monday")[0] == 0
+
+
 def test_keys_that_outlived_the_log_are_kept_and_who_was_erased_since_stays_erased(dsn, empty, tmp_path):
     async def later():
         hub = await Hub.open(dsn)

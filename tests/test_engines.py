@@ -94,6 +94,27 @@ def test_the_region_is_told_found_and_verified_on_the_systems_postgresql(system_
     told(story())
 
 
+def test_a_right_that_was_given_later_opens_nothing_of_the_past(region_dsn):
+    async def begin():
+        async with serving(region_dsn) as (hub, _, _):
+            people = await people_of(hub)
+            before = await hub.log.head()
+            await hub.do(GrantRole(person=people["mammedova"], role="auditor"), people["rahimova"])
+            return await hub.identity.token(people["mammedova"], ["read"], "t", 1), before
+
+    token, before = told(begin())
+    query = {"query": '{ activity(where: {type: ["ProposalDrafted"]}) { nodes { position } } }'}
+
+    def seen(url):
+        answer = httpx2.post(f"{url}/graphql", json=query, headers={"authorization": f"Bearer {token}"})
+        return len(answer.json()["data"]["activity"]["nodes"])
+
+    with opened(region_dsn) as url:
+        assert seen(url) == 20
+    with opened(region_dsn, str(before), command="at") as url:
+        assert seen(url) < 20
+
+
 def test_a_right_that_was_taken_back_opens_nothing_of_the_past(region_dsn):
     async def begin():
         async with serving(region_dsn) as (hub, _, _):
