@@ -227,7 +227,7 @@ def test_what_may_be_long_costs_something():
     for type in schema().type_map.values():
         for name, field in getattr(type, "fields", {}).items():
             if isinstance(type, GraphQLObjectType) and name in long and get_named_type(field.type) is GraphQLString:
-                assert costs_of(field) or (name == "reason" and type.name == "Missing"), f"{type.name}.{name}"
+                assert costs_of(field), f"{type.name}.{name}"
 
 
 def test_every_subject_is_known_to_whoever_asks_first():

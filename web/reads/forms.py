@@ -11,7 +11,7 @@ from projections.core import is_record
 from web.reads.plan import BadInput
 
 _KINDS = tuple(Kind(table) for table, cls in TABLES.items() if is_record(cls))
-_EVENTS = {name for event in every_event() for name in (event.type, *event.was)}
+_EVENTS = {event.type for event in every_event()}
 _COUNTRIES = set(COUNTRIES.split())
 
 
