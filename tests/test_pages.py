@@ -28,7 +28,7 @@ from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.web import Client, people_of, serving
 from web import choosing
-from web.showing import markdown
+from web.texts import markdown
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}
 
