@@ -72,6 +72,7 @@ _LONG = (
     "test_engines",
     "test_backups",
     "test_pages",
+    "test_forms",
     "test_turns",
 )
 

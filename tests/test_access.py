@@ -13,8 +13,7 @@ from hub.door import Hub
 from hub.rounds import keep
 from hub.writer import Busy, Unknown
 from tests.test_log import told
-from tests.test_pages import as_
-from tests.web import Client, people_of, serving
+from tests.web import Client, as_, people_of, serving
 
 
 async def ended(hub, table, kind):

@@ -17,8 +17,7 @@ from hub.checking import command as checked
 from hub.door import Hub
 from hub.mail import Mail, NotSent
 from tests.test_log import region, told
-from tests.test_pages import as_
-from tests.web import BASE, people_of, serving
+from tests.web import BASE, as_, people_of, serving
 from tests.web import apart as command
 from web import mailing
 from web.app import Settings, application

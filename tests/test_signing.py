@@ -13,8 +13,7 @@ import pytest
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from tests.test_log import told
-from tests.test_pages import as_
-from tests.web import BASE, home_of, node, people_of, serving
+from tests.web import BASE, as_, home_of, node, people_of, serving
 from web.asking import COOKIE, SECURE
 from web.sessions import Throttle, device, within
 

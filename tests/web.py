@@ -159,3 +159,12 @@ def node(script, *words):
     if not (home / "node_modules").exists():
         pytest.skip("the npm packages are absent: make test installs them")
     return subprocess.Popen([node_program(), home / script, *map(str, words)], stdout=subprocess.PIPE, text=True)
+
+
+async def as_(hub, app, person, scope=None):
+    """A client with a session of a person's, or with a token of theirs."""
+    if scope:
+        return Client(app, await hub.identity.token(person, [scope], "test", 1)).http
+    client = Client(app).http
+    client.cookies.set("hub_session", await hub.identity.session(person))
+    return client
