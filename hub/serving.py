@@ -25,7 +25,7 @@ from hub.logs import logged
 from hub.programs import Unavailable
 from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
-from hub.settings import SETTINGS, policy_file
+from hub.settings import SETTINGS, policy_file, unknown
 
 APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
 
@@ -122,6 +122,8 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
         err.print(f"{file}: {error}. “hub policy” prints one to begin with.")
         sys.exit(2)
 
+    for said in unknown():
+        err.print(said)
     if not demo and (said := unnamed(home)):
         err.print(said)
         sys.exit(2)

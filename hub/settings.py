@@ -2,6 +2,7 @@
 
 import os
 import re
+from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ SETTINGS = {
     "PORT": "The port to listen on; left out: 8000.",
 }
 """Every setting, in words."""
+_OTHERS = ("HUB_TOKEN", "HUB_AUDIT_", "HUB_SERVING")
 _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+\.[^@\s<>,;:]+")
 _OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
 _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -52,6 +54,16 @@ def wrong() -> str:
     if given and not _is_address(issuer := os.environ[_OIDC[0]]):
         return f"{_OIDC[0]} is “{issuer}”: the address of a provider is asked for, https://…"
     return _wrong_mail()
+
+
+def unknown() -> list[str]:
+    """What is set as if it were a setting and is none, each with the one that was perhaps meant, in words."""
+    said = []
+    for name in sorted(os.environ):
+        if name.startswith("HUB_") and name not in SETTINGS and not name.startswith(_OTHERS):
+            near = get_close_matches(name, SETTINGS, 1)
+            said.append(f"{name} is no setting, and counts for nothing{f': is {near[0]} meant?' if near else '.'}")
+    return said
 
 
 def _no_addresses(proxies: str) -> str:
