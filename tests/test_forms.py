@@ -687,6 +687,23 @@ def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(re
     told(story())
 
 
+def test_the_address_of_a_site_is_taken_as_people_write_it(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["karimova"])
+            sent = {"name": "Quvvat Energy Lab", "kind": "laboratory", "city": "Хуҷанд", "country": "TJ", "!key": "k"}
+            refused = await client.post("/do/registerOrganization", data={**sent, "website": "two words"})
+            assert refused.status_code == 422 and 'value="two words"' in refused.text
+            made = await client.post("/do/registerOrganization", data={**sent, "website": "quvvat.tj"})
+            assert made.status_code == 303
+            page = (await client.get(made.headers["location"])).text
+            assert 'href="https://quvvat.tj"' in page
+            # A city is shown as its readers call it, in whichever script it was typed.
+            assert "Khujand, Tajikistan" in page
+
+    told(story())
+
+
 def test_which_of_several_criteria_does_not_fit_is_said(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):

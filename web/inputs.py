@@ -9,7 +9,7 @@ import msgspec
 from graphql import GraphQLObjectType, get_named_type
 from msgspec import inspect
 
-from domain.core import COUNTRIES, Command, record_field
+from domain.core import COUNTRIES, Command, meta_of, record_field
 from hub.checking import bare_type, takes_empty
 from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
@@ -115,6 +115,9 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
             yield field.name, _utc(value, sent.get("!zone", ""))
         elif isinstance(type, inspect.VarTupleType):
             yield field.name, tuple(_lines(value))
+        elif value and "://" not in value and meta_of(field.type).get("format") == "address":
+            # As it is written on a card.
+            yield field.name, f"https://{value.strip()}"
         else:
             yield field.name, value
 

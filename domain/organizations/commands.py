@@ -43,7 +43,7 @@ Website = Annotated[
         pattern=r"^https?://\S+$",
         title=N_("Website"),
         description=N_("Begins with https:// or http://."),
-        extra_json_schema={"asked": N_("An address like https://university.tj is asked for.")},
+        extra_json_schema={"format": "address", "asked": N_("An address like https://university.tj is asked for.")},
     ),
 ]
 Ror = Annotated[
