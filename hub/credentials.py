@@ -115,15 +115,15 @@ class Credentials:
 
         ``False`` where another account of it is theirs already: addresses are given to somebody else in time.
         """
-        made = await self._pool.fetchval(
+        await self._pool.execute(
             """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3
                WHERE NOT EXISTS (SELECT FROM hub.federated WHERE issuer = $1 AND person = $3)
-               ON CONFLICT DO NOTHING RETURNING true""",
+               ON CONFLICT DO NOTHING""",
             issuer,
             subject,
             person,
         )
-        return bool(made)
+        return await self.known_to(issuer, subject) == person
 
     async def revoke_all(self, person: str) -> None:
         """Forget everything by which this person can prove who they are."""

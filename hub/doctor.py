@@ -27,7 +27,8 @@ LONGEST = timedelta(hours=12)
 SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()"
+_WAITING = """SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()
+    AND state_change < now() - interval '5 seconds'"""
 
 
 async def _mail(hub: Hub) -> str:

@@ -68,7 +68,10 @@ class Hub:
         if until is not None:
             return hub
         await hub.writer.start()
-        await hub.finish_erasures()
+        try:
+            await hub.finish_erasures()
+        except TimeoutError:
+            _log.warning("an erasure is finished later: %s", UNCONFIRMED)
         return hub
 
     async def close(self) -> None:
@@ -116,8 +119,11 @@ class Hub:
 
     async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         receipt = await self._carry_out(command, actor, key, at, by)
-        # Also where the answer is that of an earlier try, which may have ended before this.
-        await self._destroy(command.person)
+        try:
+            # Also where the answer is that of an earlier try, which may have ended before this.
+            await self._destroy(command.person)
+        except TimeoutError:
+            raise Unknown(UNCONFIRMED) from None
         await self._sweep([command.person])
         return receipt
 

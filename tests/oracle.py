@@ -187,7 +187,14 @@ class Oracle:
                         and any(
                             (
                                 p["status"] == "invited"
-                                or (p["status"] == "confirmed" and (p["revision"] or row["revision"]) < row["revision"])
+                                or (
+                                    p["status"] == "confirmed"
+                                    and (
+                                        p["revision"] < row["revision"]
+                                        if p["revision"]
+                                        else p["answered_at"] < row["revised_at"]
+                                    )
+                                )
                             )
                             and p["organization"] + "/office" in self.principals
                             for p in asked

@@ -663,6 +663,10 @@ def test_who_chooses_how_to_read_while_writing_goes_on_writing(visitor, scripts)
     assert page.locator("html").get_attribute("lang") == "ru"
     assert page.locator("html").get_attribute("data-theme") == "dark"
     assert page.locator("#abstract").input_value() == "Uch vodiyda odamlar qanday gapiradi"
+    # What is chosen next takes nothing of it back.
+    assert page.locator("#reader-zone").input_value() == "UTC"
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="Русский").click()
     # Enter sends the form, and is no choice.
     page.locator("#title").press("Enter")
     page.wait_for_url(lambda url: "/proposals/" in url)

@@ -188,6 +188,41 @@ def test_an_address_that_is_refused_holds_up_nobody_and_a_server_that_is_busy_is
     assert "550" in caplog.text and "example.org" not in caplog.text
 
 
+def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_that_is_good(dsn, monkeypatch):
+    """Tried again by another process, which knows nothing of the first: no limit of the day, no old link, no second."""
+
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            monkeypatch.setattr(mailing, "_INVITATIONS", 1)
+            officer = (await region(hub))[0]
+            await hub.do(InvitePerson(name="Plain", email="plain@example.org"), officer)
+            plain = await invited(hub, "who-invites@example.org")
+            await hub.do(JoinHub(person=plain), plain)
+            server.answers = {f"{n}@example.org": "452 later" for n in "ab"}
+            async with kept(made):
+                for n in "ab":
+                    await hub.do(InvitePerson(name="Somebody", email=f"{n}@example.org"), officer)
+                async with asyncio.timeout(10):
+                    while await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed") < 2:
+                        await asyncio.sleep(0.02)
+                # An officer makes them a link meanwhile, which ends the one before.
+                people = [row[0] for row in await hub.log.pool.fetch("SELECT DISTINCT person FROM hub.unmailed")]
+                for person in people:
+                    await hub.identity.link(person, ends=True)
+                # Whoever mails dies before it has noted how far it came.
+            await hub.log.pool.execute("UPDATE hub.mailing SET position = position - 2")
+            server.answers, before = {}, len(server.taken)
+            async with kept(Mailing(hub, made._mail, BASE)):
+                *_, one, other = await server.get(before + 2)
+                await asyncio.sleep(0.5)
+            assert len(server.taken) == before + 2
+            assert {one["To"], other["To"]} == {"a@example.org", "b@example.org"}
+            found = {await hub.identity.redeem(_LINK.search(body(each))[1]) for each in (one, other)}
+            assert found == set(people)
+
+    told(story())
+
+
 def test_who_was_erased_or_has_come_meanwhile_is_not_invited(dsn, monkeypatch):
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):

@@ -5,6 +5,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 
 from domain.calls.commands import AmendCall
@@ -369,7 +370,8 @@ def test_an_event_says_what_something_was_and_what_it_became(region_dsn):
     told(story())
 
 
-def test_a_partner_that_confirmed_another_text_is_seen(region_dsn):
+@pytest.mark.parametrize("named", [True, False])
+def test_a_partner_that_confirmed_another_text_is_seen(region_dsn, named):
     async def story():
         async with serving(region_dsn) as (hub, app, client):
             people = await people_of(hub)
@@ -378,6 +380,11 @@ def test_a_partner_that_confirmed_another_text_is_seen(region_dsn):
             found = (await (await client(author)).data(query))["proposals"]["nodes"]
             confirmed = [{"status": "CONFIRMED"}]
             id = next(each["id"] for each in found if each["status"] == "DRAFT" and confirmed[0] in each["partners"])
+            if not named:
+                # As it was confirmed before confirmations named the revision of the text.
+                db = await asyncpg.connect(hub.log.dsn)
+                await db.execute(f"UPDATE {hub.models.schema}.partner SET revision = NULL")
+                await db.close()
             as_author = Client(app).http
             as_author.cookies.set("hub_session", await hub.identity.session(author))
             assert "The text was changed since." not in (await as_author.get(f"/proposals/{id}")).text

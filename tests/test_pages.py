@@ -208,6 +208,7 @@ def test_what_was_just_done_is_told_to_who_did_it(region_dsn):
 def test_bullets_of_a_word_processor_are_a_list():
     shown = markdown("Three steps:\n\n• Якум\n• Дуюм\n\nמים וקרח.")
     assert shown.count("<li") == 2 and "•" not in shown
+    assert "• kept" in markdown("```\n• kept\n```\n\n• Якум")
     # Each paragraph runs as its own first letter does.
     assert '<p dir="auto">מים וקרח.</p>' in shown
 

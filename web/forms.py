@@ -126,6 +126,7 @@ class Forms:
 
     async def _carry_out(self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str]) -> Response:
         key = sent.get("!key") or new_id("request")
+        request.state.chosen = request.state.preferences
         if (zone := sent.get("!zone", "")) in KNOWN_ZONES:
             # A form that comes back shows times as it did before, whatever its reader has chosen since.
             request.state.preferences = replace(request.state.preferences, zone=zone)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 import asyncpg
@@ -115,10 +115,14 @@ class Mailing:
             await asyncio.sleep(waits)
 
     async def _mail_of(self, recorded: Recorded, only: str | None = None) -> None:
+        # Whoever was not given it once gets it from there, and not from here again.
+        noted = "SELECT person FROM hub.unmailed WHERE position = $1"
+        waiting = {row["person"] for row in await self._hub.log.pool.fetch(noted, recorded.position)}
         if isinstance(recorded.event, PersonInvited):
-            await self._invite(recorded, recorded.event)
+            if only or recorded.event.person not in waiting:
+                await self._invite(recorded, recorded.event, again=only is not None)
         else:
-            await self._notify(recorded, only)
+            await self._notify(recorded, only, waiting)
 
     async def _try_again(self, db: asyncpg.Connection) -> None:
         due = "SELECT * FROM hub.unmailed WHERE next_at <= now() ORDER BY next_at LIMIT 10"
@@ -148,14 +152,14 @@ class Mailing:
             TRIES,
         )
 
-    async def _invite(self, recorded: Recorded, event: PersonInvited) -> None:
+    async def _invite(self, recorded: Recorded, event: PersonInvited, again: bool) -> None:
         hub, person = self._hub, event.person
         sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
-        if person not in self._made:
-            if await self._too_many(recorded.actor):
+        if person not in self._made or await hub.identity.linked(self._made[person]) is None:
+            if not again and await self._too_many(recorded.actor):
                 _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
                 return
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
@@ -174,7 +178,7 @@ class Mailing:
             return False
         return bool(self._invitations.wait(actor))
 
-    async def _notify(self, recorded: Recorded, only: str | None) -> None:
+    async def _notify(self, recorded: Recorded, only: str | None, waiting: Set[str]) -> None:
         hub = self._hub
         if (found := await notice(hub, recorded.event)) is None:
             return
@@ -183,7 +187,8 @@ class Mailing:
             self._told = recorded.position, {}
         told = self._told[1]
         for person in found.people:
-            if person == recorded.actor or person != (only or person) or (told.get(person) and not only):
+            due = person == only if only else not told.get(person) and person not in waiting
+            if person == recorded.actor or not due:
                 continue
             sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
             language = await hub.log.pool.fetchval(sql, person)

@@ -116,8 +116,12 @@ def label(value: str) -> str:
 
 
 def earlier(partner: Mapping[str, Any], proposal: Mapping[str, Any]) -> bool:
-    """Whether what a partner has confirmed is not the text as it is now; a confirmation of old names no revision."""
-    return partner["status"] == "CONFIRMED" and (partner["revision"] or proposal["revision"]) < proposal["revision"]
+    """Whether what a partner has confirmed is not the text as it is now; where no revision was named, by the times."""
+    if partner["status"] != "CONFIRMED":
+        return False
+    if partner["revision"] is None:
+        return bool(partner["answeredAt"] < proposal["revisedAt"])
+    return bool(partner["revision"] < proposal["revision"])
 
 
 SHORT = 80

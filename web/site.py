@@ -85,6 +85,7 @@ class Site:
         shared = {
             "language": request.state.language,
             "reader": request.state.preferences,
+            "chosen": getattr(request.state, "chosen", request.state.preferences),
             "signed_in": viewer.person is not None,
             "person": viewer.person,
             "demo": self.demo,

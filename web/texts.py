@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 from projections.words import LOOKED_FOR
 
 _BLOCKS = ("paragraph_open", "heading_open", "list_item_open", "td_open", "th_open")
-_BULLET = re.compile(r"^([ \t]*)[•‣▪●◦·][ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"^( {0,3})[•‣▪●◦·][ \t]+", re.MULTILINE)
+_FENCED = re.compile(r"(^```.*?(?:^```|\Z))", re.MULTILINE | re.DOTALL)
 
 
 def _lowered(state: StateCore) -> None:
@@ -35,7 +36,9 @@ def _markdown() -> MarkdownIt:
 @lru_cache(500)
 def markdown(text: str) -> Markup:
     """What people wrote, rendered; the bullets of a word processor are those of a list."""
-    return Markup(_markdown().render(_BULLET.sub(r"\1- ", text)))
+    parts = _FENCED.split(text)
+    parts[::2] = [_BULLET.sub(r"\1- ", part) for part in parts[::2]]
+    return Markup(_markdown().render("".join(parts)))
 
 
 @lru_cache(500)

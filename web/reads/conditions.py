@@ -46,7 +46,9 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     Who confirmed another text than the one that stands there now has not, either. Once its round has closed only what
     was given back can be submitted, and nothing once results are out: nobody is asked then.
     """
-    open = f"(p.status = 'invited' OR p.status = 'confirmed' AND p.revision < {t}.revision)"
+    # A confirmation from before these named a revision is compared by its time.
+    older = f"coalesce(p.revision < {t}.revision, p.answered_at < {t}.revised_at)"
+    open = f"(p.status = 'invited' OR p.status = 'confirmed' AND {older})"
     asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
     mine = f"p.organization = {by.offices('organization')}"
     waits = f"c.status IN ('published', 'open') OR c.status = 'closed' AND {t}.status = 'returned'"
