@@ -92,7 +92,8 @@ class Mail:
         except smtplib.SMTPNotSupportedError:
             raise NotSent("the mail server does not take such an address", final=True) from None
         except smtplib.SMTPDataError as error:
-            raise NotSent(f"the mail server refused the mail ({error.smtp_code})", error.smtp_code >= 500) from None
+            final = error.smtp_code >= 500
+            raise NotSent(f"the mail server refused the mail ({error.smtp_code})", final, alone=True) from None
         except smtplib.SMTPResponseException as error:
             # What a server says may repeat the address.
             raise NotSent(f"the mail server answered {error.smtp_code}") from None

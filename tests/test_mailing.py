@@ -401,13 +401,17 @@ def test_an_odd_address_is_never_read_as_another_one_and_holds_up_nobody(dsn, mo
 def test_what_a_server_refuses_for_good_holds_up_nobody_and_what_is_set_wrong_waits(dsn, monkeypatch):
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):
-            server.data = {"poison@example.org": "550 no"}
+            server.data = {"poison@example.org": "550 no", "grey@example.org": "451 not at first sight"}
             async with kept(made):
                 await invited(hub, "poison@example.org")
+                await invited(hub, "grey@example.org")
                 await invited(hub, "behind@example.org")
                 (mail,) = await server.get(1)
                 assert mail["To"] == "behind@example.org"
                 await noted(hub)
+                server.data = {}
+                assert (await server.get(2))[1]["To"] == "grey@example.org"
+                server.taken.pop()
             with_user = Mailing(hub, Mail(made._mail.url.replace("//", "//user:word@"), FROM), BASE)
             async with kept(with_user):
                 person = await invited(hub, "waits@example.org")
