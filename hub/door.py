@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -34,6 +35,15 @@ from hub.writer import CONFIRMED, UNCONFIRMED, Unknown, Writer
 T = TypeVar("T")
 _ROUNDS, _EXCHANGES, _AT_ONCE = 100, 60, 4
 _log = logging.getLogger("hub")
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    # What the database does not confirm in time may be done, or not.
+    try:
+        yield
+    except TimeoutError:
+        raise Unknown(UNCONFIRMED) from None
 
 
 @dataclass
@@ -119,11 +129,9 @@ class Hub:
 
     async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         receipt = await self._carry_out(command, actor, key, at, by)
-        try:
+        with _in_time():
             # Also where the answer is that of an earlier try, which may have ended before this.
             await self._destroy(command.person)
-        except TimeoutError:
-            raise Unknown(UNCONFIRMED) from None
         await self._sweep([command.person])
         return receipt
 
@@ -232,11 +240,9 @@ class Hub:
                 for n in range(0, len(missing.keys), _AT_ONCE):
                     await asyncio.gather(*map(self._adopt, missing.keys[n : n + _AT_ONCE]))
             except (NeedsKey, NeedsAlias) as need:
-                try:
-                    await act.fetch(need, self.vault)
-                except TimeoutError:
+                with _in_time():
                     # A key that is made and never used harms nobody.
-                    raise Unknown(UNCONFIRMED) from None
+                    await act.fetch(need, self.vault)
 
     async def _adopt(self, key: Key) -> None:
         while not self.writer.adopt(key, *await self.states.load(key)):
@@ -249,15 +255,13 @@ class Hub:
 
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
-        try:
+        with _in_time():
             row = await self.log.pool.fetchrow(
                 "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
                 actor,
                 key,
                 timeout=CONFIRMED,
             )
-        except TimeoutError:
-            raise Unknown(UNCONFIRMED) from None
         if row is None:
             return None
         # As it is noted, or as it was before nobody could guess from it what somebody sent.

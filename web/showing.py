@@ -115,6 +115,10 @@ def label(value: str) -> str:
     return translated(LABELS.get(value, value), READER.get().language)
 
 
+CLOSED_CALLS = ("CLOSED", "DECIDED", "ARCHIVED")
+"""The statuses of a call whose round has closed."""
+
+
 def earlier(partner: Mapping[str, Any], proposal: Mapping[str, Any]) -> bool:
     """Whether what a partner has confirmed is not the text as it is now; where no revision was named, by the times."""
     if partner["status"] != "CONFIRMED":
@@ -212,6 +216,7 @@ def environment() -> Environment:
         "label": label,
         "difference": difference,
         "earlier": earlier,
+        "closed_calls": CLOSED_CALLS,
         "changed": changed,
         "said_of": said_of,
         "menu": MENU,
