@@ -18,13 +18,14 @@ from domain.core import Refusal, UnknownEvent
 from hub import settings
 from hub.audit.digests import Undigested
 from hub.audit.following import lost
+from hub.confirming import Unknown
 from hub.database import database, default_home
 from hub.door import Hub
 from hub.log import is_there
 from hub.logs import logged
 from hub.programs import Unavailable
 from hub.turns import Receipt
-from hub.writer import Busy, Unknown
+from hub.writer import Busy
 
 T = TypeVar("T")
 RIGHTS = """

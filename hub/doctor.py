@@ -75,7 +75,7 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
 
 async def _erasures(hub: Hub) -> tuple[list[str], bool]:
     # Those whose last bytes wait to be gone, each with why; and whether one has waited for longer than a backup takes.
-    said, late, why = [], False, hub.unswept or "the hub that serves finishes it"
+    said, late, why = [], False, hub.erasures.unswept or "the hub that serves finishes it"
     for person in await hub.vault.unfinished():
         for erased in await hub.log.read(tag=person, types=[PersonErased.__name__], limit=1):
             said.append(f"{person}, since {erased.at:%Y-%m-%d %H:%M} UTC: {why}")

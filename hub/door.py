@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -16,34 +15,27 @@ import msgspec
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
 from domain.erasure import ErasePerson
 from domain.people.commands import mailbox
-from domain.people.events import OrcidLinked, PersonInvited
+from domain.people.events import PersonInvited
 from domain.standing import Action, actions, decide, may_make
+from hub import confirming
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
+from hub.confirming import UNCONFIRMED, confirmed
 from hub.credentials import Credentials
+from hub.erasing import Erasures
 from hub.identity import Identity
 from hub.locks import Lock
-from hub.log import PATIENCE, Log, keys_of, make_databases
+from hub.log import PATIENCE, Log, make_databases
 from hub.models import Models
 from hub.pool import Pool
 from hub.states import Key, Missing, States
-from hub.sweeping import log_ended, swept
 from hub.tables import functions
 from hub.turns import Again, Pending, Receipt, Tracking
-from hub.vault import DESTROYED, Vault
-from hub.writer import CONFIRMED, UNCONFIRMED, Unknown, Writer
+from hub.vault import Vault
+from hub.writer import Writer
 
 T = TypeVar("T")
 _ROUNDS, _EXCHANGES, _AT_ONCE = 100, 60, 4
 _log = logging.getLogger("hub")
-
-
-@contextmanager
-def _in_time() -> Iterator[None]:
-    # What the database does not confirm in time may be done, or not.
-    try:
-        yield
-    except TimeoutError:
-        raise Unknown(UNCONFIRMED) from None
 
 
 @dataclass
@@ -58,9 +50,8 @@ class Hub:
     identity: Identity
     credentials: Credentials
     _keys: Pool
+    erasures: Erasures
     _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
-    unswept: str = ""
-    """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
 
     @classmethod
     async def open(cls, dsn: str, until: int | None = None) -> "Hub":
@@ -70,16 +61,18 @@ class Hub:
         """
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
-        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4, command_timeout=CONFIRMED))
+        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4, command_timeout=confirming.CONFIRMED))
         states, models = States(log), Models(log, until=until)
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
-        hub = cls(log, states, models, writer, vault, Identity(log.pool), Credentials(log.pool), keys)
+        identity, credentials = Identity(log.pool), Credentials(log.pool)
+        erasures = Erasures(log, vault, identity, credentials)
+        hub = cls(log, states, models, writer, vault, identity, credentials, keys, erasures)
         if until is not None:
             return hub
         await hub.writer.start()
         try:
-            await hub.finish_erasures()
+            await hub.erasures.finish(models.schema)
         except TimeoutError:
             _log.warning("an erasure is finished later: %s", UNCONFIRMED)
         return hub
@@ -111,28 +104,15 @@ class Hub:
         """
         if not isinstance(command, ErasePerson):
             return await self._carry_out(command, actor, key, at, by)
-        task = asyncio.create_task(self._erase(command, actor, key, at, by))
+        task = asyncio.create_task(self._erased(command, actor, key, at, by))
         self._erasing.add(task)
         task.add_done_callback(self._erasing.discard)
         return await asyncio.shield(task)
 
-    async def finish_erasures(self) -> None:
-        """Destroy what is still there of who was erased: an erasure is done though its hub died over it, or never heard
-        whether it was recorded.
-        """
-        erased = await self.log.pool.fetch(f"SELECT id FROM {self.models.schema}.person WHERE status = 'erased'")
-        people = await self.vault.held(self.log.pool, [row["id"] for row in erased])
-        for person in people:
-            await self._destroy(person)
-        if people:
-            await self._sweep(people)
-
-    async def _erase(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
+    async def _erased(self, command: ErasePerson, actor: str, key: str | None, at: datetime | None, by: str) -> Receipt:
         receipt = await self._carry_out(command, actor, key, at, by)
-        with _in_time():
-            # Also where the answer is that of an earlier try, which may have ended before this.
-            await self._destroy(command.person)
-        await self._sweep([command.person])
+        # Also where the answer is that of an earlier try, which may have ended before this.
+        await self.erasures.carry_out(command.person)
         return receipt
 
     def request_of(self, actor: str, key: str) -> str:
@@ -240,7 +220,7 @@ class Hub:
                 for n in range(0, len(missing.keys), _AT_ONCE):
                     await asyncio.gather(*map(self._adopt, missing.keys[n : n + _AT_ONCE]))
             except (NeedsKey, NeedsAlias) as need:
-                with _in_time():
+                with confirmed():
                     # A key that is made and never used harms nobody.
                     await act.fetch(need, self.vault)
 
@@ -255,12 +235,12 @@ class Hub:
 
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
-        with _in_time():
+        with confirmed():
             row = await self.log.pool.fetchrow(
                 "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
                 actor,
                 key,
-                timeout=CONFIRMED,
+                timeout=confirming.CONFIRMED,
             )
         if row is None:
             return None
@@ -268,38 +248,3 @@ class Hub:
         if row["hash"] not in (self.vault.fingerprint(named), hashlib.sha256(named).hexdigest()):
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)
-
-    async def _destroy(self, person: str) -> None:
-        told = await self.log.read(tag=person, types=["PersonInvited", "OrcidLinked"], limit=10_000)
-        aliases = []
-        for each in told:
-            if isinstance(each.event, PersonInvited):
-                aliases.append(each.event.email_alias)
-            elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
-                aliases.append(each.event.orcid_alias)
-        # What opens new sessions first: nobody signs in between the two.
-        await self.credentials.revoke_all(person)
-        await self.identity.revoke_all(person)
-        await self.vault.forget(self.log.pool, person, aliases)
-
-    async def _sweep(self, people: Sequence[str]) -> None:
-        keys = keys_of(self.log.dsn)
-        try:
-            await swept(self.log.dsn, ["hub.box"])
-            await swept(keys, DESTROYED)
-            await log_ended(keys)
-            await self.vault.finished(people)
-            self.unswept = ""
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            # Nobody reads them any more; their last bytes go once nobody reads from before, as a backup does.
-            said = str(error) or type(error).__name__
-            if said != self.unswept:
-                _log.warning("an erasure is finished later: %s", said)
-            self.unswept = said
-
-    async def _held_by(self, orcid: str, person: str) -> bool:
-        # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
-        # stays, as another may be linking it just now, and two people under two names would hold one iD.
-        events = await self.log.read(tag=f"orcid:{orcid}", types=["OrcidLinked", "OrcidUnlinked"], limit=10_000)
-        last = events[-1].event
-        return isinstance(last, OrcidLinked) and last.person == person

@@ -36,7 +36,7 @@ async def keep(hub: Hub) -> None:
     tidied = -math.inf
     while True:
         try:
-            await hub.finish_erasures()
+            await hub.erasures.finish(hub.models.schema)
             if time.monotonic() > tidied + TIDY:
                 await hub.identity.tidy()
                 tidied = time.monotonic()

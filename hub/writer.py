@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import asyncpg
-import msgspec
 
 from domain.core import N_, Reason, Refusal, State
-from hub.locks import Lock
-from hub.log import AT_ONCE, PATIENCE, Log, Recorded, as_writer
+from hub.appending import Appender
+from hub.confirming import UNCONFIRMED, Unknown
+from hub.log import AT_ONCE, PATIENCE, Log, Recorded
 from hub.models import Models
 from hub.states import Key, States
 from hub.turns import Again, Pending, Turn
@@ -24,24 +24,12 @@ MAX_WAITING = 10_000
 RECENT = 20_000
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
-CONFIRMED = 20.0
-"""So many seconds a commit may take, a standby's part included: who waits for longer is told that it is not known."""
-STALLED = "30s"
-"""So long the server lets a writer alone that keeps others from appending; then it ends its connection."""
-_RESERVE = f"SELECT pg_advisory_lock({Lock.APPEND}), set_config('idle_session_timeout', '{STALLED}', false)"
-_RELEASE = f"SELECT set_config('idle_session_timeout', '0', false), pg_advisory_unlock({Lock.APPEND})"
 _CLOSED = "the hub has closed"
-UNCONFIRMED = f"the database has not confirmed it within {CONFIRMED:.0f} s"
-"""What is said of a commit that takes too long: it may be recorded, and it may not be on a standby yet."""
 _log = logging.getLogger("hub")
 
 
 class Busy(Exception):
     """Too many commands are waiting: come back in a moment."""
-
-
-class Unknown(Exception):
-    """Whether the command was recorded is not known: ask again with the same key to find out."""
 
 
 class Writer:
@@ -56,12 +44,11 @@ class Writer:
         self._turns: list[Turn] = []
         self._deciding, self._committing = 0.0, math.inf
         self._closed = False
-        self._outrun = self._reserved = False
+        self._outrun = False
         self._looks: list[tuple[int, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
         self._recent: deque[Recorded] = deque(maxlen=RECENT)
-        self._db: asyncpg.Connection | None = None
-        self._warned = False
+        self.appender = Appender(log.dsn)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,9 +70,7 @@ class Writer:
         for pending in self._under_way():
             pending.fail(Unknown(_CLOSED))
         self._refuse(Unknown(_CLOSED))
-        if self._db:
-            with contextlib.suppress(TimeoutError, OSError, asyncpg.InterfaceError):
-                await self._db.close(timeout=PATIENCE)
+        await self.appender.close()
 
     def put(self, pending: Pending) -> None:
         """Queue a command; raises ``Busy`` at once where too many wait, or where the hub closes."""
@@ -118,24 +103,14 @@ class Writer:
 
     async def _connect(self) -> None:
         self.models.drop()
-        self._reserved = False
-        if self._db:
-            self._db.terminate()
-        self._db = await asyncpg.connect(self.log.dsn)
-        await as_writer(self._db)
-        self._db.add_log_listener(self._warning)
-        row = await self._db.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")
+        head = await self.appender.connect()
         # At once with the head: a state that was read before it is too old for it, and is read again.
         self.states.drop()
         self._recent.clear()
-        if row:
-            self.head, self._last_at = row["position"], row["at"]
+        if head:
+            self.head, self._last_at = head
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
-        await self.models.bring_up(self._db)
-
-    def _warning(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
-        # "committed locally, but might not have been replicated": durable here is not durable everywhere.
-        self._warned |= message.severity_en == "WARNING"
+        await self.models.bring_up(self.appender.db)
 
     def _under_way(self) -> Iterable[Pending]:
         return (pending for turn in self._turns for pending in (*turn.batch, *turn.later))
@@ -146,7 +121,7 @@ class Writer:
             self._wake.clear()
             await self._look()
             while self._queue or self._alone:
-                if self._db is None or self._db.is_closed():
+                if self.appender.closed:
                     # It ended while nobody used it: nothing was sent, so nothing is unknown.
                     await self._reconnect()
                 if self._outrun and not await self._reserve():
@@ -167,10 +142,8 @@ class Writer:
     async def _reserve(self) -> bool:
         # Whoever was outrun decides once on what nobody changes meanwhile, and so is not outrun again: writers that
         # are never idle take turns, as they came. False where that could not be.
-        assert self._db is not None
         try:
-            await self._db.execute(_RESERVE)
-            self._reserved = True
+            await self.appender.reserve()
             known = self.head
             await self._catch_up()
             self._outrun = self.head != known
@@ -180,20 +153,17 @@ class Writer:
         return True
 
     async def _release(self) -> None:
-        if not self._reserved:
-            return
-        self._reserved = False
-        try:
-            assert self._db is not None
-            await self._db.execute(_RELEASE)
-        except Exception:
-            await self._reconnect()
+        if self.appender.reserved:
+            try:
+                await self.appender.release()
+            except Exception:
+                await self._reconnect()
 
     def _first(self) -> list[Pending]:
         if self._alone:
             return [self._alone.popleft()]
         many = len(self._queue)
-        if not self._reserved and many >= 4 and many * self._deciding > self._committing / 6:
+        if not self.appender.reserved and many >= 4 and many * self._deciding > self._committing / 6:
             # Who was answered together comes back together. Where deciding for all (here, and before they come) takes
             # long beside a commit, one half is decided while the other is committed; where the disk is slow, one
             # commit for all is shorter.
@@ -207,12 +177,12 @@ class Writer:
         # Turn after turn, for as long as the next one is ready when one is through.
         while turn is not None:
             began = time.monotonic()
-            sending = asyncio.create_task(self._send(turn))
+            sending = asyncio.create_task(self.appender.settle(turn, self.models.schema))
             sending.add_done_callback(lambda _: self._wake.set())
             ahead = turn.next()
             self._turns = [turn, ahead]
             try:
-                if not self._reserved:
+                if not self.appender.reserved:
                     ahead = await self._prepared(ahead, sending)
                 found = await sending
             except asyncio.CancelledError:
@@ -248,8 +218,7 @@ class Writer:
                 return
             self._advance(turn.recorded, turn.states)
             self.models.keep(turn.rows)
-            turn.answer(Unknown("the standby has not confirmed") if self._warned else None)
-            self._warned = False
+            turn.answer(Unknown("the standby has not confirmed") if self.appender.unheard() else None)
             ahead.stands()
             self._turns = [ahead]
             await self._look()
@@ -328,46 +297,6 @@ class Writer:
             pending.fail(Unknown(said))
         await self._reconnect()
 
-    async def _send(self, turn: Turn) -> int:
-        # Answers the head that was found: what was decided holds, and is written, where that is the turn's own.
-        if not turn.recorded and not turn.keyed:
-            # A refusal, too, is judged by the log as it is: another process may have appended.
-            return await self._db_head()
-        return await self._append(turn)
-
-    async def _db_head(self) -> int:
-        assert self._db is not None
-        return await self._db.fetchval("SELECT coalesce(max(position), 0) FROM hub.event")
-
-    async def _append(self, turn: Turn) -> int:
-        assert self._db is not None
-        recorded, keyed = turn.recorded, turn.keyed
-        tags = [(tag, n) for n, each in enumerate(recorded, start=1) for tag in each.tags]
-        told = [each for each in turn.batch if each.receipt and each.receipt.events]
-        boxes = [(digest, *box) for each in told for digest, box in each.act.boxes.items()]
-        return await self._db.fetchval(
-            "SELECT hub.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)",
-            turn.head,
-            [each.type for each in recorded],
-            [" ".join(each.tags) for each in recorded],
-            [each.actor for each in recorded],
-            [each.at for each in recorded],
-            [each.request for each in recorded],
-            [each.data for each in recorded],
-            [tag for tag, _ in tags],
-            [n for _, n in tags],
-            [each.act.actor for each in keyed],
-            [each.key for each in keyed],
-            [each.hash for each in keyed],
-            [msgspec.json.encode(each.receipt).decode() for each in keyed],
-            [digest for digest, _, _ in boxes],
-            [person for _, person, _ in boxes],
-            [box for _, _, box in boxes],
-            self.models.schema if recorded else None,
-            turn.rows.payload() if recorded else None,
-            timeout=CONFIRMED,
-        )
-
     def _advance(self, recorded: list[Recorded], decided: dict[Key, State] | None = None) -> None:
         # Committed: only now do states and head move, so a failed commit leaves memory as the log is.
         if not recorded:
@@ -381,11 +310,10 @@ class Writer:
             self.states.apply(each.position, each.event, each.tags)
 
     async def _catch_up(self) -> None:
-        assert self._db is not None
         more = True
         while more:
-            others = await self.log.read(after=self.head, db=self._db)
+            others = await self.log.read(after=self.head, db=self.appender.db)
             self._advance(others)
             self.models.forget(others)
             more = len(others) == AT_ONCE
-        await self.models.bring_up(self._db)
+        await self.models.bring_up(self.appender.db)

@@ -8,10 +8,12 @@ import pytest
 from domain.calls.commands import AppointCallOfficer
 from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
+from hub.confirming import Unknown
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
+from hub.erasing import Erasures
 from hub.rounds import keep
-from hub.writer import Busy, Unknown
+from hub.writer import Busy
 from tests.test_log import told
 from tests.web import Client, as_, people_of, serving
 
@@ -151,7 +153,7 @@ def test_an_erasure_that_was_left_half_done_is_finished_by_the_hub_that_serves(r
                 raise OSError("the hub died here")
 
             with monkeypatch.context() as patched:
-                patched.setattr(Hub, "_destroy", nothing)
+                patched.setattr(Erasures, "_destroy", nothing)
                 with pytest.raises(OSError, match="died"):
                     await hub.do(ErasePerson(person=person), person)
             held = "SELECT count(*) FROM hub.box WHERE person = $1"

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, RevokeRole
-from hub import door, writer
+from hub import confirming
+from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
-from hub.writer import Unknown
 from tests.test_log import told
 from tests.web import apart as command
 from tests.web import opened, people_of, serving
@@ -182,8 +182,7 @@ def test_the_hub_as_it_stood_says_so_on_every_page_and_changes_nothing(region_ds
 
 
 def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_nobody_who_looks(dsn, monkeypatch):
-    for module in (writer, door):
-        monkeypatch.setattr(module, "CONFIRMED", 1.0)
+    monkeypatch.setattr(confirming, "CONFIRMED", 1.0)
 
     async def story():
         hub = await Hub.open(dsn)

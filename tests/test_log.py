@@ -33,11 +33,12 @@ from domain.people.commands import GrantRole, InvitePerson, JoinHub, LinkOrcid, 
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.partners import InvitePartner
+from hub.confirming import Unknown
 from hub.door import Hub
 from hub.log import Log
 from hub.models import verify
 from hub.turns import Receipt
-from hub.writer import MAX_WAITING, Busy, Unknown
+from hub.writer import MAX_WAITING, Busy
 
 
 def told(story):
@@ -282,17 +283,19 @@ def test_a_commit_that_a_standby_has_not_confirmed_is_unknown_until_asked_again(
     async def story():
         hub = await Hub.open(dsn)
         _, author, lead, call = await region(hub)
-        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer._append
+        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer.appender.append
 
         async def warned(*args):
             found = await append(*args)
-            await hub.writer._db.execute("SET client_min_messages = notice; DO $$ BEGIN RAISE WARNING 'local'; END $$")
+            await hub.writer.appender.db.execute(
+                "SET client_min_messages = notice; DO $$ BEGIN RAISE WARNING 'local'; END $$"
+            )
             return found
 
-        hub.writer._append = warned
+        hub.writer.appender.append = warned
         with pytest.raises(Unknown):
             await hub.do(draft, author, "key-1")
-        hub.writer._append = append
+        hub.writer.appender.append = append
         receipt = await hub.do(draft, author, "key-1")
         assert (await hub.do(draft, author, "key-1")) == receipt
         rows = await check_log(hub)
@@ -306,17 +309,17 @@ def test_a_connection_that_breaks_while_committing_is_unknown_and_the_writer_goe
     async def story():
         hub = await Hub.open(dsn)
         _, author, lead, call = await region(hub)
-        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer._append
+        draft, append = DraftProposal(call=call, lead=lead, title="Once"), hub.writer.appender.append
 
         async def broken(*args):
             await append(*args)
-            hub.writer._db.terminate()
+            hub.writer.appender.db.terminate()
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
-        hub.writer._append = broken
+        hub.writer.appender.append = broken
         with pytest.raises(Unknown):
             await hub.do(draft, author, "key-1")
-        hub.writer._append = append
+        hub.writer.appender.append = append
         receipt = await hub.do(draft, author, "key-1")
         rows = await check_log(hub)
         assert [row.event.proposal for row in rows if row.type == "ProposalDrafted"] == [receipt.record]
@@ -558,7 +561,7 @@ def test_an_erasure_that_nobody_finished_is_finished(dsn, monkeypatch):
             raise OSError("gone")
 
         with monkeypatch.context() as broken:
-            broken.setattr(hub, "_destroy", away)
+            broken.setattr(hub.erasures, "_destroy", away)
             for each in (zarina, aibek):
                 with pytest.raises(OSError, match="gone"):
                     await hub.do(ErasePerson(person=each), each, key="once")
@@ -566,11 +569,11 @@ def test_an_erasure_that_nobody_finished_is_finished(dsn, monkeypatch):
         # A retry, whose answer was stored, finishes it; so does time, for who never asks again.
         await hub.do(ErasePerson(person=zarina), zarina, key="once")
         assert await hub.log.pool.fetchval(held, zarina) == 0 and await hub.log.pool.fetchval(held, aibek) == 2
-        await hub.finish_erasures()
+        await hub.erasures.finish(hub.models.schema)
         assert await hub.log.pool.fetchval(held, aibek) == 0
         # Also a key alone, as after older keys were brought back: mirrors may hold the boxes.
         await hub._keys.execute("INSERT INTO key VALUES ($1, 'old', 'old')", aibek)
-        await hub.finish_erasures()
+        await hub.erasures.finish(hub.models.schema)
         assert not await hub._keys.fetchval("SELECT count(*) FROM key WHERE person = $1", aibek)
         await hub.close()
 

@@ -10,9 +10,9 @@ from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.events import ProposalRevised
 from hub import batch
+from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
-from hub.writer import Unknown
 from projections.core import AUDITORS, FoldFailed
 from projections.organizations import OfficerRow
 from projections.proposals import ProposalRow

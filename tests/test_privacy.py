@@ -142,7 +142,7 @@ def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
         code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")
         assert code == 1 and json.loads(out)["sealing"] == RESTING
         await reading.close()
-        await opened_.finish_erasures()
+        await opened_.erasures.finish(opened_.models.schema)
         assert await opened_.vault.held(opened_.log.pool, [person]) == []
         await opened_.close()
         code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")

@@ -12,12 +12,13 @@ from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, Dis
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.state import Proposal
-from hub import turns
+from hub import appending, turns
 from hub import writer as writers
+from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
 from hub.turns import Receipt
-from hub.writer import Busy, Unknown
+from hub.writer import Busy
 from tests.test_log import check_log, person, region, told
 
 
@@ -25,22 +26,22 @@ class Gate:
     """Holds what a writer appends, until it is opened; then it may fail, before or after the commit."""
 
     def __init__(self, hub):
-        self.writer, self.append = hub.writer, hub.writer._append
+        self.writer, self.append = hub.writer, hub.writer.appender.append
         self.opened, self.reached = asyncio.Event(), asyncio.Event()
         self.fails = ""
-        hub.writer._append = self.held
+        hub.writer.appender.append = self.held
 
-    async def held(self, turn):
+    async def held(self, turn, schema):
         self.reached.set()
         await self.opened.wait()
         if self.fails == "before":
             self.fails = ""
-            self.writer._db.terminate()
+            self.writer.appender.db.terminate()
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
-        found = await self.append(turn)
+        found = await self.append(turn, schema)
         if self.fails == "after":
             self.fails = ""
-            self.writer._db.terminate()
+            self.writer.appender.db.terminate()
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         return found
 
@@ -109,11 +110,11 @@ def test_one_key_behind_itself_waits_for_its_answer(dsn):
         draft, gate = DraftProposal(call=call, lead=lead, title="Once"), Gate(hub)
         gate.opened.set()
 
-        async def slowly(turn):
+        async def slowly(turn, schema):
             await asyncio.sleep(0.5)
-            return await gate.append(turn)
+            return await gate.append(turn, schema)
 
-        hub.writer._append = slowly
+        hub.writer.appender.append = slowly
         async with asyncio.timeout(10):
             answers = await asyncio.gather(*(hub.do(draft, author, "a-key") for _ in range(8)))
         assert all(each == answers[0] for each in answers)
@@ -163,19 +164,19 @@ def test_whatever_fails_in_between_memory_and_rows_are_as_the_log_is(dsn):
         ]
         for hub in hubs:
 
-            async def unreliable(turn, hub=hub, append=hub.writer._append):
+            async def unreliable(turn, schema, hub=hub, append=hub.writer.appender.append):
                 what = chance.random()
                 if what < 0.03:
-                    hub.writer._db.terminate()
+                    hub.writer.appender.db.terminate()
                     raise asyncpg.ConnectionDoesNotExistError("before")
                 await asyncio.sleep(chance.random() * 0.004)
-                found = await append(turn)
+                found = await append(turn, schema)
                 if what > 0.98:
-                    hub.writer._db.terminate()
+                    hub.writer.appender.db.terminate()
                     raise asyncpg.ConnectionDoesNotExistError("after")
                 return found
 
-            hub.writer._append = unreliable
+            hub.writer.appender.append = unreliable
         done = []
 
         async def work(n):
@@ -230,15 +231,15 @@ def test_who_is_outrun_comes_to_its_turn_however_fast_others_append(dsn):
                 await quick.do(ReviseProposal(proposal=mine, title=f"Quick {n}"), author)
             return n
 
-        send = slow.writer._send
+        send = slow.writer.appender.settle
 
-        async def late(turn):
+        async def late(turn, schema):
             # As long as deciding for many takes: others have appended before it is sent.
             rounds.append(len(turn.batch))
             await asyncio.sleep(0.05)
-            return await send(turn)
+            return await send(turn, schema)
 
-        slow.writer._send = late
+        slow.writer.appender.settle = late
         hurrying = asyncio.create_task(hurry())
         async with asyncio.timeout(20):
             await asyncio.gather(
@@ -250,7 +251,7 @@ def test_who_is_outrun_comes_to_its_turn_however_fast_others_append(dsn):
         assert await hurrying >= 2
         for n in range(2):
             await slow.do(DraftProposal(call=call, lead=lead, title=f"Alone {n}"), author)
-        assert not slow.writer._outrun and not slow.writer._reserved
+        assert not slow.writer._outrun and not slow.writer.appender.reserved
         await check_log(slow)
         for hub in (slow, quick):
             assert (await verify(hub.log, hub.models))[1] is None
@@ -260,7 +261,7 @@ def test_who_is_outrun_comes_to_its_turn_however_fast_others_append(dsn):
 
 
 def test_who_keeps_others_from_appending_and_does_nothing_is_ended(dsn, monkeypatch):
-    monkeypatch.setattr(writers, "_RESERVE", writers._RESERVE.replace(writers.STALLED, "200ms"))
+    monkeypatch.setattr(appending, "_RESERVE", appending._RESERVE.replace(appending.STALLED, "200ms"))
 
     async def story():
         stalled, other = await Hub.open(dsn), await Hub.open(dsn)
@@ -297,18 +298,18 @@ def test_who_comes_together_is_committed_together_where_the_disk_is_slow(dsn, pa
     async def story():
         hub = await Hub.open(dsn)
         _, author, lead, call = await region(hub)
-        turns, append = [], hub.writer._append
+        turns, append = [], hub.writer.appender.append
 
-        async def counted(turn):
+        async def counted(turn, schema):
             turns.append(len(turn.batch))
             await asyncio.sleep(pause)
-            return await append(turn)
+            return await append(turn, schema)
 
         async def client(n):
             for k in range(8):
                 await hub.do(DraftProposal(call=call, lead=lead, title=f"Draft {n} {k}"), author)
 
-        hub.writer._append = counted
+        hub.writer.appender.append = counted
         await client(0)
         turns.clear()
         await asyncio.gather(*(client(n) for n in range(16)))
@@ -394,7 +395,7 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
         held = holding.transaction()
         await held.start()
         await holding.execute(f"LOCK TABLE {hub.models.schema}.position IN ACCESS EXCLUSIVE MODE")
-        hub.writer._db.terminate()
+        hub.writer.appender.db.terminate()
         asked = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author))
         waits = """SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%parked%'
                    AND datname = current_database()"""

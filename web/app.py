@@ -23,12 +23,13 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.core import N_
+from hub.confirming import Unknown
 from hub.console import address
 from hub.door import Hub
 from hub.logs import logged
 from hub.mail import Mail
 from hub.rounds import keep
-from hub.writer import Busy, Unknown
+from hub.writer import Busy
 from projections.core import PUBLIC
 from web.answers import AWAY, UNFIT
 from web.assets import static

@@ -13,7 +13,8 @@ from graphql.error import located_error
 
 from domain.core import Command, Refusal, mutation_of, record_field, tagged_fields
 from hub.checking import command as checked
-from hub.writer import Busy, Unknown
+from hub.confirming import Unknown
+from hub.writer import Busy
 from web.reads.executor import Reads
 from web.reads.fallback import Context, planned, read
 from web.reads.late import missing

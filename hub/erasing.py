@@ -1,0 +1,77 @@
+"""What is destroyed of a person who was erased: what opens their boxes, the boxes, every way in, and the last bytes."""
+
+import logging
+from collections.abc import Sequence
+
+import asyncpg
+
+from domain.people.events import OrcidLinked, PersonInvited
+from hub.confirming import confirmed
+from hub.credentials import Credentials
+from hub.identity import Identity
+from hub.log import Log, keys_of
+from hub.sweeping import log_ended, swept
+from hub.vault import DESTROYED, Vault
+
+_log = logging.getLogger("hub")
+
+
+class Erasures:
+    """An erasure is done though its hub died over it, or never heard whether it was recorded: each part may be done
+    again, by whoever comes first.
+    """
+
+    def __init__(self, log: Log, vault: Vault, identity: Identity, credentials: Credentials) -> None:
+        self._log, self._vault, self._identity, self._credentials = log, vault, identity, credentials
+        self.unswept = ""
+        """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
+
+    async def carry_out(self, person: str) -> None:
+        """Destroy what is there of a person whose erasure is recorded; raises ``Unknown`` where it may not be gone."""
+        with confirmed():
+            await self._destroy(person)
+        await self._sweep([person])
+
+    async def finish(self, schema: str) -> None:
+        """Destroy what is still there of whoever was erased, as the read models in ``schema`` say."""
+        erased = await self._log.pool.fetch(f"SELECT id FROM {schema}.person WHERE status = 'erased'")
+        people = await self._vault.held(self._log.pool, [row["id"] for row in erased])
+        for person in people:
+            await self._destroy(person)
+        if people:
+            await self._sweep(people)
+
+    async def _destroy(self, person: str) -> None:
+        told = await self._log.read(tag=person, types=["PersonInvited", "OrcidLinked"], limit=10_000)
+        aliases = []
+        for each in told:
+            if isinstance(each.event, PersonInvited):
+                aliases.append(each.event.email_alias)
+            elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
+                aliases.append(each.event.orcid_alias)
+        # What opens new sessions first: nobody signs in between the two.
+        await self._credentials.revoke_all(person)
+        await self._identity.revoke_all(person)
+        await self._vault.forget(self._log.pool, person, aliases)
+
+    async def _held_by(self, orcid: str, person: str) -> bool:
+        # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
+        # stays, as another may be linking it just now, and two people under two names would hold one iD.
+        events = await self._log.read(tag=f"orcid:{orcid}", types=["OrcidLinked", "OrcidUnlinked"], limit=10_000)
+        last = events[-1].event
+        return isinstance(last, OrcidLinked) and last.person == person
+
+    async def _sweep(self, people: Sequence[str]) -> None:
+        keys = keys_of(self._log.dsn)
+        try:
+            await swept(self._log.dsn, ["hub.box"])
+            await swept(keys, DESTROYED)
+            await log_ended(keys)
+            await self._vault.finished(people)
+            self.unswept = ""
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # Nobody reads them any more; their last bytes go once nobody reads from before, as a backup does.
+            said = str(error) or type(error).__name__
+            if said != self.unswept:
+                _log.warning("an erasure is finished later: %s", said)
+            self.unswept = said
