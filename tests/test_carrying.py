@@ -7,9 +7,8 @@ from graphql import GraphQLError, execute_sync, parse
 from domain.proposals.commands import SubmitProposal
 from hub.writer import Busy
 from tests.oracle import bare
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, people_of, serving
+from tests.web import Client, draft_of, people_of, serving
 from web.reads import carrying
 
 DOCUMENT = """

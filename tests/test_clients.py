@@ -13,9 +13,8 @@ from domain.core import UnknownEvent
 from domain.people.commands import InvitePerson
 from hub.door import Hub
 from hub.identity import fingerprint
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import node, opened, people_of, serving
+from tests.web import draft_of, node, opened, people_of, serving
 from web.app import Served, Settings
 from web.live import Closing, Live
 from web.reads.viewer import Viewers

@@ -19,9 +19,8 @@ from domain.proposals.decisions import (
 from domain.proposals.partners import InvitePartner
 from domain.results import PublishResults
 from hub.act import new_id
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, as_, people_of, serving
+from tests.web import Client, as_, draft_of, people_of, serving
 from web import choosing
 
 

@@ -16,9 +16,8 @@ from domain.people.commands import GrantRole
 from domain.proposals.commands import ReviseProposal
 from domain.proposals.partners import ConfirmPartner, InvitePartner
 from hub.door import Hub
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, people_of, serving
+from tests.web import Client, draft_of, people_of, serving
 
 REGION = """query($since: DateTime!) { region(since: $since) {
     figures { name count recent } places { city country organizations latitude }

@@ -17,9 +17,8 @@ from domain.proposals.decisions import (
 )
 from domain.proposals.partners import ConfirmPartner, UninvitePartner
 from tests.test_forms import hidden_of
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, as_, people_of, serving
+from tests.web import Client, as_, draft_of, people_of, serving
 from web.texts import markdown
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}

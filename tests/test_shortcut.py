@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import ReviseProposal
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, people_of, serving
+from tests.web import Client, draft_of, people_of, serving
 from web.asking import Asked
 from web.reads.documents import Prepared, _plain
 from web.schema import schema

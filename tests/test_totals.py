@@ -14,9 +14,8 @@ from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePar
 from hub.tables import TABLES
 from projections.core import FoldFailed, fold
 from projections.proposals import ProposalRow
-from tests.test_graphql import draft_of
 from tests.test_log import told
-from tests.web import Client, people_of, serving
+from tests.web import Client, draft_of, people_of, serving
 from web.app import Settings, application
 from web.reads import totals
 from web.reads.mapping import reading, table_of

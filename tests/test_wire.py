@@ -14,10 +14,9 @@ import uvicorn
 
 from domain.proposals.commands import ReviseProposal
 from hub.pool import Pool
-from tests.test_graphql import draft_of
 from tests.test_log import told
 from tests.test_shortcut import ASKED, SENT, TITLE
-from tests.web import Client, people_of, serving
+from tests.web import Client, draft_of, people_of, serving
 from web.wire import SHORTCUT, Wire
 
 ME = {"query": "{ me { name } }"}

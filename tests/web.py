@@ -168,3 +168,10 @@ async def as_(hub, app, person, scope=None):
     client = Client(app).http
     client.cookies.set("hub_session", await hub.identity.session(person))
     return client
+
+
+async def draft_of(hub, person):
+    """A draft of somebody's."""
+    return await hub.log.pool.fetchval(
+        f"SELECT id FROM {hub.models.schema}.proposal WHERE investigator = $1 AND status = 'draft' ORDER BY id", person
+    )
