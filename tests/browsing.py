@@ -1,11 +1,13 @@
 """The pages in headless Chromium: a demonstration that serves, and visitors with whatever screen and settings."""
 
 import asyncio
+import re
 
 import pytest
 
 from tests.conftest import copied
 from tests.web import CHROMIUM, opened
+from web.assets import BUILT, manifest
 
 QUIET = (
     "--no-sandbox",
@@ -18,6 +20,10 @@ QUIET = (
 NEEDED = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: on Debian, install the package chromium-headless-shell"
 )
+BUILT_HERE = pytest.mark.skipif(not manifest(), reason=f"the pages' assets were not built into {BUILT.name}: make run")
+CHANGE = re.compile("^(Write|Revise proposal)$")
+"""What leads to the form in which a draft is written, on the page of a draft."""
+AUTHOR, CENTER = "Зарина Каримова", "Нилуфар Раҳимова"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +103,20 @@ def photograph(page, path):
         except Error as error:
             if not left or "Unable to capture" not in error.message:
                 raise
+
+
+def own_draft(page, title):
+    """A new draft of whoever has signed in; answers its address."""
+    page.goto("/calls?status=OPEN")
+    page.get_by_role("link", name="AI for health and languages").click()
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.get_by_label("Title").fill(title)
+    page.get_by_role("button", name="Draft proposal").click()
+    page.wait_for_url(re.compile("/proposals/"))
+    return page.url.partition("?")[0]
+
+
+def first_link(page, listed, begins):
+    """The address of the first record of a list."""
+    page.goto(listed)
+    return page.locator(f'main a[href^="{begins}"]').first.get_attribute("href")

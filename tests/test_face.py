@@ -1,7 +1,6 @@
-"""The face in Chromium: for everybody's eyes and hands, within its budget, live, and careful with what is typed."""
+"""The face in Chromium: for everybody's eyes and hands, within its budget, and live."""
 
 import asyncio
-import csv
 import json
 import os
 import re
@@ -15,24 +14,28 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.browsing import NEEDED, choose, photograph, sign_in
+from tests.browsing import (
+    AUTHOR,
+    BUILT_HERE,
+    CENTER,
+    CHANGE,
+    NEEDED,
+    choose,
+    first_link,
+    own_draft,
+    photograph,
+    sign_in,
+)
 from tests.conftest import administered
 from tests.web import free_port, home_of
-from web.assets import BUILT, manifest
+from web.assets import manifest
 from web.pages import SITE
 from web.words import PAGES
 
 pytestmark = NEEDED
+
+
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
-BUILT_HERE = pytest.mark.skipif(not manifest(), reason=f"the pages' assets were not built into {BUILT.name}: make run")
-CHANGE = re.compile("^(Write|Revise proposal)$")
-AUTHOR, CENTER = "Зарина Каримова", "Нилуфар Раҳимова"
-
-
-def first_link(page, listed, begins):
-    """The address of the first record of a list."""
-    page.goto(listed)
-    return page.locator(f'main a[href^="{begins}"]').first.get_attribute("href")
 
 
 def addresses(page):
@@ -84,7 +87,6 @@ def looked_at(page, name, found, settles=0):
     return kept
 
 
-# No more of it comes over than is asked for: what axe tells of all that is well are megabytes.
 TOLD = """async only => {
   const told = await axe.run({resultTypes: ["violations"], ...only});
   return [told.passes.length, told.violations.map(e => [e.id, e.nodes.slice(0, 3).map(n => n.html.slice(0, 120))])];
@@ -244,33 +246,6 @@ def test_assets_are_packed_and_kept_for_ever(region_url):
         assert "content-encoding" not in plain.headers
 
 
-def own_draft(page, title):
-    """A new draft of whoever has signed in; answers its address."""
-    page.goto("/calls?status=OPEN")
-    page.get_by_role("link", name="AI for health and languages").click()
-    page.get_by_role("link", name="Begin a proposal").click()
-    page.get_by_label("Title").fill(title)
-    page.get_by_role("button", name="Draft proposal").click()
-    page.wait_for_url(re.compile("/proposals/"))
-    return page.url.partition("?")[0]
-
-
-@pytest.mark.parametrize("scripts", [True, False])
-def test_whoever_goes_back_to_a_form_and_sends_it_again_makes_nothing_twice(visitor, scripts):
-    page = visitor(390, scripts=scripts)
-    sign_in(page, AUTHOR)
-    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
-    page.locator("main a[href^='/do/draftProposal']").first.click()
-    page.locator("#title").fill(f"Sent, and sent again {scripts}")
-    page.locator("main form .send button").click()
-    page.wait_for_url(re.compile("/proposals/.*done="))
-    made = page.url
-    page.go_back()
-    page.locator("main form .send button").click()
-    page.wait_for_url(re.compile("/proposals/.*done="))
-    assert page.url == made
-
-
 @BUILT_HERE
 def test_a_page_that_is_open_shows_what_somebody_else_does(visitor):
     author, other = visitor(1280, scripts=True), visitor(390, scripts=True)
@@ -304,37 +279,6 @@ def test_a_page_that_is_open_shows_what_somebody_else_does(visitor):
 
 
 @BUILT_HERE
-def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    address = own_draft(page, "A lost line")
-    asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    form = page.get_by_role("link", name=CHANGE).first.get_attribute("href")
-    page.goto(form)
-    page.get_by_label("Abstract").press_sequentially("Words that nobody has saved yet")
-    page.wait_for_timeout(600)
-    page.goto("/")
-    assert asked == ["beforeunload"]
-    page.goto(form)
-    assert page.get_by_label("Abstract").input_value() == ""
-    page.get_by_role("button", name="Bring it back").click()
-    assert page.get_by_label("Abstract").input_value() == "Words that nobody has saved yet"
-    page.get_by_role("button", name="Revise proposal").click()
-    page.wait_for_url(re.compile(r"done="))
-    page.goto(form)
-    assert page.get_by_role("button", name="Bring it back").count() == 0
-    assert asked == ["beforeunload"]
-    assert "nobody has saved" in page.get_by_label("Abstract").input_value()
-    # Somebody else on this device is offered nothing.
-    page.get_by_label("Abstract").press_sequentially("!")
-    page.wait_for_timeout(600)
-    sign_in(page, "Фаррух Назаров")
-    page.goto(f"/do/invitePartner?proposal={address.rpartition('/')[2]}")
-    assert page.get_by_role("button", name="Bring it back").count() == 0
-
-
-@BUILT_HERE
 def test_a_list_changes_as_one_types_and_its_address_says_so(visitor):
     page = visitor(1280, scripts=True)
     page.goto("/organizations")
@@ -351,28 +295,6 @@ def test_a_list_changes_as_one_types_and_its_address_says_so(visitor):
     page.wait_for_url(re.compile("orderBy=NAME_LAST"))
     assert "text=technolog" in page.url
     assert page.locator("#list tbody tr").all_inner_texts() == shown[::-1]
-
-
-@BUILT_HERE
-def test_a_text_is_previewed_as_it_will_look(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
-    page.get_by_role("link", name="Begin a proposal").click()
-    page.get_by_label("Abstract").fill("**Bold** words <b>plain</b> ![x](javascript:1)")
-    page.get_by_role("button", name="Preview").click()
-    shown = page.locator("#abstract-preview")
-    shown.locator("strong").wait_for()
-    assert shown.inner_text() == "Bold words <b>plain</b> ![x](javascript:1)"
-    assert page.get_by_label("Abstract").input_value().startswith("**Bold**")
-    plain = visitor(scripts=False)
-    sign_in(plain, AUTHOR)
-    plain.goto(page.url)
-    plain.get_by_label("Abstract").fill("*Without* scripts")
-    plain.get_by_role("button", name="Preview").click()
-    assert plain.locator("#abstract-preview em").inner_text() == "Without"
-    assert plain.get_by_label("Abstract").input_value() == "*Without* scripts"
-    page.on("dialog", lambda dialog: dialog.accept())
 
 
 @BUILT_HERE
@@ -471,86 +393,6 @@ def test_a_proposal_is_carried_to_its_submission_by_keyboard_alone(visitor):
 
 
 @BUILT_HERE
-def test_a_text_that_is_too_long_is_counted_and_kept_and_never_cut(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    id = own_draft(page, "Long").rpartition("/")[2]
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.goto(f"/do/reviseProposal?proposal={id}")
-    count = page.locator("#title + .count")
-    assert count.inner_text() == ""
-    page.get_by_label("Title").fill("т" * 270)
-    assert count.inner_text() == "270 / 300" and "over" not in count.get_attribute("class")
-    page.get_by_label("Title").fill("т" * 301)
-    assert count.inner_text() == "301 / 300" and "over" in count.get_attribute("class")
-    page.get_by_role("button", name="Revise proposal").click()
-    page.get_by_role("alert").wait_for()
-    assert page.get_by_label("Title").input_value() == "т" * 301
-    assert "At most 300 characters fit; these are 301." in page.locator("#title-problem").inner_text()
-
-
-@BUILT_HERE
-def test_a_form_that_would_be_refused_says_so_before_anybody_writes(visitor):
-    page = visitor()
-    sign_in(page, AUTHOR)
-    id = own_draft(page, "Not yet").rpartition("/")[2]
-    page.goto(f"/do/submitProposal?proposal={id}")
-    assert page.locator("main form").count() == 0
-    assert page.locator(".notice.warn").inner_text() == "The abstract needs at least 100 characters; it has 0."
-    page.goto(f"/do/confirmEligibility?proposal={id}")
-    assert page.locator("main form").count() == 0
-    assert "not yours to do" in page.locator(".notice.warn").inner_text()
-    page.get_by_role("link", name="Not yet").last.click()
-    page.get_by_role("heading", level=1, name="Not yet").wait_for()
-    # What was sent all the same is answered in the form, with what was typed.
-    answer = page.request.post("/do/returnProposal", form={"proposal": id, "reason": "Typed at length"})
-    assert answer.status == 422 and "Typed at length" in answer.text()
-
-
-@BUILT_HERE
-def test_what_was_written_into_a_form_that_closed_is_shown_to_be_copied(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    id = own_draft(page, "Closed while writing").rpartition("/")[2]
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.goto(f"/do/reviseProposal?proposal={id}")
-    page.get_by_label("Abstract").press_sequentially("An hour's work")
-    page.wait_for_timeout(600)
-    page.request.post("/do/withdrawProposal", form={"proposal": id, "reason": "No longer needed"})
-    page.goto(f"/do/reviseProposal?proposal={id}")
-    assert page.locator("main form").count() == 0
-    assert page.locator("[data-kept] pre", has_text="An hour's work").is_visible()
-    page.get_by_role("button", name="Discard it").click()
-    page.reload()
-    assert not page.locator("[data-kept]").is_visible()
-
-
-def test_who_meets_a_change_may_take_it_instead_of_their_own(visitor):
-    """Two open one form; the second to save sees both texts, takes one of theirs, keeps one of their own."""
-    page = visitor()
-    sign_in(page, AUTHOR)
-    address = own_draft(page, "The first title")
-    id = address.rpartition("/")[2]
-    page.goto(f"/do/reviseProposal?proposal={id}")
-    theirs = {"proposal": id, "title": "A better title", "abstract": "Their abstract"}
-    page.request.post("/do/reviseProposal", form=theirs)
-    page.get_by_label("Title").fill("My title")
-    page.get_by_label("Abstract").fill("My abstract")
-    page.get_by_role("button", name="Revise proposal").click()
-    page.locator(".theirs").first.wait_for()
-    page.wait_for_load_state()
-    assert page.locator(".theirs").count() == 2
-    page.locator(".theirs", has_text="A better title").get_by_role("button").click()
-    assert page.get_by_label("Title").input_value() == "A better title"
-    assert page.get_by_label("Abstract").input_value() == "My abstract"
-    assert page.locator(".theirs").count() == 1
-    page.get_by_role("button", name="Revise proposal").click()
-    page.wait_for_url(re.compile("done="))
-    assert page.get_by_role("heading", level=1, name="A better title").count() == 1
-    assert "My abstract" in page.locator("main").inner_text()
-
-
-@BUILT_HERE
 def test_an_example_is_copied_with_one_press(visitor):
     page = visitor(scripts=True, permissions=["clipboard-read", "clipboard-write"])
     page.goto("/developers")
@@ -644,37 +486,6 @@ def test_choices_are_kept_without_scripts(visitor):
     assert "UTC+6" in page.locator("#list").inner_text()
 
 
-@BUILT_HERE
-@pytest.mark.parametrize("scripts", [False, True])
-def test_who_chooses_how_to_read_while_writing_goes_on_writing(visitor, scripts):
-    page = visitor(scripts=scripts)
-    sign_in(page, "Dilshod", to="/calls")
-    page.get_by_role("link", name="AI for health and languages").click()
-    page.get_by_role("link", name="Begin a proposal").click()
-    page.get_by_label("Title").fill("Til va nutq")
-    page.get_by_role("button", name="Тоҷикӣ").click()
-    assert page.locator("html").get_attribute("lang") == "tg"
-    assert page.locator("#title").input_value() == "Til va nutq"
-    page.locator("#abstract").fill("Uch vodiyda odamlar qanday gapiradi")
-    page.locator("#reader-language").select_option("ru")
-    page.locator("#reader-zone").select_option("UTC")
-    page.locator("#reader-theme").select_option("dark")
-    page.get_by_role("button", name="Интихоб").last.click()
-    assert page.locator("html").get_attribute("lang") == "ru"
-    assert page.locator("html").get_attribute("data-theme") == "dark"
-    assert page.locator("#abstract").input_value() == "Uch vodiyda odamlar qanday gapiradi"
-    # What is chosen next takes nothing of it back.
-    assert page.locator("#reader-zone").input_value() == "UTC"
-    page.get_by_role("button", name="English").click()
-    page.get_by_role("button", name="Русский").click()
-    # Enter sends the form, and is no choice.
-    page.locator("#title").press("Enter")
-    page.wait_for_url(lambda url: "/proposals/" in url)
-    assert page.get_by_role("heading", level=1).inner_text().startswith("Til va nutq")
-    assert page.locator("html").get_attribute("lang") == "ru"
-    assert page.locator("#reader-zone").input_value() == "UTC"
-
-
 def test_deadlines_are_in_the_time_of_the_device(visitor):
     page = visitor(scripts=True, timezone_id="Asia/Kolkata")
     page.goto("/calls")
@@ -752,49 +563,6 @@ def test_a_record_is_printed_without_what_only_screens_need(visitor):
         assert not page.locator(only).is_visible()
 
 
-def test_files_of_a_list_hold_what_the_list_shows(region_url):
-    with httpx2.Client(base_url=region_url) as client:
-        shown = client.get("/organizations?country=TJ").text
-        told = client.get("/organizations.json?country=TJ").json()
-        lines = client.get("/organizations.csv?country=TJ").content.decode("utf-8-sig").splitlines()
-        assert len(told) == len(lines) - 1 == int(re.search(r"(\d+) organizations", shown)[1]) > 3
-        assert {each["country"] for each in told} == {"TJ"}
-        assert lines[0].split(",")[:2] == ["id", "name"]
-        assert json.loads(client.get("/proposals.json?text=zzzzzz").content) == []
-        # Where nothing is found, the columns are there; a part of a record is found by its path.
-        (empty,) = client.get("/proposals.csv?text=zzzzzz").content.decode("utf-8-sig").splitlines()
-        assert empty.split(",")[:6] == ["id", "title", "status", "call.id", "call.title", "lead.id"]
-        rows = [*csv.DictReader(client.get("/proposals.csv").content.decode("utf-8-sig").splitlines())]
-        assert rows and all(", CONFIRMED, " in each["partners"] and each["submittedAt"] for each in rows)
-        assert client.get("/proposals.xlsx").status_code == client.get("/people.csv").status_code == 404
-        assert client.get("/proposals.csv?after=x").status_code == 400
-        assert client.get("/proposals.csv?status=DRAFT&status=AWARDED&mine=&orderBy=DRAFTED").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "text=zzzz&text=a",
-        "mine=false&mine=true",
-        "status=NOPE",
-        "status=in_review",
-        "status=DRAFT&status=NOPE",
-        "mine=maybe",
-        "stauts=DRAFT",
-        "orderBy=X",
-    ],
-)
-def test_a_file_that_leaves_out_of_account_what_was_asked_is_none(region_url, asked):
-    answer = httpx2.get(f"{region_url}/proposals.csv?{asked}")
-    assert answer.status_code == 400
-    assert any(each in answer.text for each in asked.split("&"))
-
-
-def test_a_token_that_is_not_valid_any_more_gives_no_file_of_what_is_public(region_url):
-    answer = httpx2.get(f"{region_url}/proposals.csv", headers={"authorization": "Bearer hub_expired"})
-    assert answer.status_code == 401 and "not valid" in answer.text
-
-
 HOSTILE = (
     '<script>window.hacked=1</script><img src=x onerror="window.hacked=1"><svg/onload=window.hacked=1>'
     "\"><b onclick=x>' {{ 7*7 }} [x](javascript:window.hacked=1) ![x](https://elsewhere.example/x.png) "
@@ -867,62 +635,3 @@ def test_whatever_people_enter_stays_a_text_on_every_page(visitor):
     assert "&lt;script&gt;window.hacked" in raw and ">49<" not in raw
     # What is typed and not saved asks before it is left; nothing else ever opened.
     assert opened == ["beforeunload"]
-
-
-@BUILT_HERE
-def test_an_organization_is_found_as_one_types_and_stays_chosen(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    address = f"/do/invitePartner?proposal={own_draft(page, 'To be joined').rpartition('/')[2]}"
-    page.goto(address)
-    find, found = page.locator("#organization"), page.locator("#organization-found label")
-    every = found.count()
-    assert "More fit" in page.locator("#organization-found").inner_text()
-    # By its city, by its Russian name, by a name that is not spelled well: the best comes first, and says where it is.
-    find.press_sequentially("бишкек технический")
-    page.get_by_text("More fit").wait_for(state="detached")
-    assert "Kyrgyz State Technical University\nBishkek, Kyrgyzstan" in found.first.inner_text()
-    find.fill("Osh stete universty")
-    found.first.filter(has_text="Osh State University").wait_for()
-    found.first.locator("input").check()
-    # What was chosen stays so whatever is looked for next; Enter in the box sends nothing.
-    find.fill("qqqqqqq")
-    find.press("Enter")
-    found.nth(1).wait_for(state="detached")
-    assert found.locator("input:checked").count() == 1 and "Osh State University" in found.inner_text()
-    assert "/do/invitePartner" in page.url
-    page.get_by_label("Contribution").fill("Measurements")
-    page.wait_for_timeout(600)
-    # A page that is lost brings the choice back, too.
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.goto(address)
-    page.get_by_role("button", name="Bring it back").click()
-    page.locator("#organization-found input:checked").wait_for()
-    assert "Osh State University" in found.first.inner_text() and found.count() >= every
-    page.get_by_role("button", name="Invite partner").click()
-    page.wait_for_url("**/proposals/*")
-    assert page.locator("main").inner_text().count("Osh State University")
-
-
-@BUILT_HERE
-def test_a_long_list_is_narrowed_by_what_is_typed_above_it(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    page.goto("/do/registerOrganization")
-    choice, find = page.locator("#country"), page.get_by_label("Find in the list")
-    every = choice.locator("option").count()
-    find.press_sequentially("stan")
-    few = choice.locator("option").all_inner_texts()
-    assert 1 < len(few) < every and "Kyrgyzstan" in few
-    # Letters count without their marks, words in any order.
-    find.fill("ivoire cote")
-    assert choice.input_value() == "CI"
-    # What alone fitted is chosen no more when it fits no more, and that nothing fits is said.
-    find.press_sequentially(" of")
-    assert choice.input_value() == "" and choice.locator("option").all_inner_texts() == ["Nothing fits what is typed."]
-    find.fill("tajik")
-    # Enter in the box sends nothing; what was found stays chosen when the box is emptied.
-    find.press("Enter")
-    assert "/do/registerOrganization" in page.url
-    find.fill("")
-    assert choice.locator("option").count() == every and choice.input_value() == "TJ"

@@ -1,0 +1,51 @@
+"""Files of lists, for a spreadsheet: they hold what the list shows, and nothing else."""
+
+import csv
+import json
+import re
+
+import httpx2
+import pytest
+
+
+def test_files_of_a_list_hold_what_the_list_shows(region_url):
+    with httpx2.Client(base_url=region_url) as client:
+        shown = client.get("/organizations?country=TJ").text
+        told = client.get("/organizations.json?country=TJ").json()
+        lines = client.get("/organizations.csv?country=TJ").content.decode("utf-8-sig").splitlines()
+        assert len(told) == len(lines) - 1 == int(re.search(r"(\d+) organizations", shown)[1]) > 3
+        assert {each["country"] for each in told} == {"TJ"}
+        assert lines[0].split(",")[:2] == ["id", "name"]
+        assert json.loads(client.get("/proposals.json?text=zzzzzz").content) == []
+        # Where nothing is found, the columns are there; a part of a record is found by its path.
+        (empty,) = client.get("/proposals.csv?text=zzzzzz").content.decode("utf-8-sig").splitlines()
+        assert empty.split(",")[:6] == ["id", "title", "status", "call.id", "call.title", "lead.id"]
+        rows = [*csv.DictReader(client.get("/proposals.csv").content.decode("utf-8-sig").splitlines())]
+        assert rows and all(", CONFIRMED, " in each["partners"] and each["submittedAt"] for each in rows)
+        assert client.get("/proposals.xlsx").status_code == client.get("/people.csv").status_code == 404
+        assert client.get("/proposals.csv?after=x").status_code == 400
+        assert client.get("/proposals.csv?status=DRAFT&status=AWARDED&mine=&orderBy=DRAFTED").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "text=zzzz&text=a",
+        "mine=false&mine=true",
+        "status=NOPE",
+        "status=in_review",
+        "status=DRAFT&status=NOPE",
+        "mine=maybe",
+        "stauts=DRAFT",
+        "orderBy=X",
+    ],
+)
+def test_a_file_that_leaves_out_of_account_what_was_asked_is_none(region_url, asked):
+    answer = httpx2.get(f"{region_url}/proposals.csv?{asked}")
+    assert answer.status_code == 400
+    assert any(each in answer.text for each in asked.split("&"))
+
+
+def test_a_token_that_is_not_valid_any_more_gives_no_file_of_what_is_public(region_url):
+    answer = httpx2.get(f"{region_url}/proposals.csv", headers={"authorization": "Bearer hub_expired"})
+    assert answer.status_code == 401 and "not valid" in answer.text
