@@ -19,6 +19,7 @@ from domain.core import Refusal, every_event
 from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson
 from hub import reading, ror
+from hub.access import give_link
 from hub.audit import following
 from hub.audit.events import differs, unsigned
 from hub.audit.heads import LastHead
@@ -125,7 +126,7 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
         assert receipt.record is not None
         if center_officer:
             await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
-        return receipt, await hub.identity.link(receipt.record, ends=False)
+        return receipt, await give_link(hub, receipt.record, ends=False)
 
     receipt, secret = opened(story, makes=True)
     link = f"{address()}/sign-in/{secret}"

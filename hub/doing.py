@@ -9,6 +9,7 @@ import msgspec
 from msgspec import inspect
 
 from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
+from domain.people.access import EndAccess, GiveAccess
 from domain.seals.commands import SealReadModels
 from hub.checking import bare_type, choices_of
 from hub.checking import command as checked
@@ -122,6 +123,6 @@ def _metas(annotation: Any) -> Iterator[msgspec.Meta]:
 
 
 for _cls in every_command():
-    if _cls is SealReadModels:
-        continue  # what it says is counted, not typed: ``hub seal``
+    if _cls in (SealReadModels, GiveAccess, EndAccess):
+        continue  # what these say is done, not typed: by ``hub seal``, ``hub link``, ``hub token``, ``hub revoke``
     do.add_command(_derived(_cls))

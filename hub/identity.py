@@ -76,9 +76,9 @@ class Identity:
             return await self._make(db, "hub_session_", "session", person, label, [EVERYTHING], SESSION_LIVES)
 
     async def end_others(self, person: str, kept: str) -> None:
-        """End every session of a person but the one with this id."""
+        """End every session of a person but the one with this id, and every link that would begin another."""
         await self._pool.execute(
-            "DELETE FROM hub.access WHERE person = $1 AND kind = 'session' AND id <> $2", person, kept
+            "DELETE FROM hub.access WHERE person = $1 AND kind <> 'token' AND id <> $2", person, kept
         )
 
     async def token(self, person: str, scope: Collection[str], label: str, days: int, key: str = "") -> str | None:
@@ -93,16 +93,16 @@ class Identity:
                 return None
 
     async def held(self, person: str) -> list[Access]:
-        """The tokens and sessions of a person that are valid now, the newest first."""
+        """The tokens, sessions and unused links of a person that are valid now, the newest first."""
         rows = await self._pool.fetch(
             "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
-            " WHERE person = $1 AND kind <> 'link' AND ends_at > now() ORDER BY made_at DESC, id",
+            " WHERE person = $1 AND ends_at > now() ORDER BY made_at DESC, id",
             person,
         )
         return [_access(row) for row in rows]
 
     async def revoke(self, person: str, id: str) -> bool:
-        """End a token or session of this person at once; whether there was one."""
+        """End a token, a session or a link of this person at once; whether there was one."""
         done = await self._pool.execute("DELETE FROM hub.access WHERE person = $1 AND id = $2", person, id)
         return done != "DELETE 0"
 

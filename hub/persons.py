@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from domain.core import Sealed, every_command, mutation_of
+from hub.access import end_all, give_link, give_token
 from hub.console import address, err, opened
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
@@ -75,13 +76,14 @@ def people(text: str, as_json: bool) -> None:
 def link(person: str) -> None:
     """Print a link with which a person signs in, once, within three days; their older links end.
 
-    PERSON is an id, or the e-mail address under which they were invited.
+    PERSON is an id, or the e-mail address under which they were invited. The log tells that it was made, and they are
+    mailed that it was.
     """
 
     async def story(hub: Hub) -> str:
-        return await hub.identity.link(await person_called(hub, person))
+        return await give_link(hub, await person_called(hub, person))
 
-    click.echo(f"{address()}/sign-in/{opened(story)}")
+    click.echo(f"{address()}/sign-in/{opened(story, records=True)}")
 
 
 @click.command()
@@ -92,7 +94,10 @@ def link(person: str) -> None:
 @click.option("--label", default="", help="What it is for; its owner sees it on their page.")
 @click.option("--days", default=90, show_default=True, type=click.IntRange(1, TOKEN_LIVES_AT_MOST))
 def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
-    """Make a token for programs that act as a person, and print it: it is shown this once."""
+    """Make a token for programs that act as a person, and print it: it is shown this once.
+
+    The log tells that it was made, and they are mailed that it was.
+    """
     known = {READ, EVERYTHING, MIRROR, *map(mutation_of, every_command())}
     for each in scope:
         if each not in known:
@@ -101,15 +106,9 @@ def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
         raise click.UsageError("--label: at most 100 characters fit.")
 
     async def story(hub: Hub) -> str | None:
-        id = await person_called(hub, person)
-        status = await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", id)
-        return await hub.identity.token(id, scope, label, days) if status == "joined" else None
+        return await give_token(hub, await person_called(hub, person), scope, label, days)
 
-    made = opened(story)
-    if made is None:
-        err.print("They have not joined yet: hub link lets them in.")
-        sys.exit(1)
-    click.echo(made)
+    click.echo(opened(story, records=True))
 
 
 @click.command()
@@ -119,9 +118,7 @@ def revoke(person: str) -> None:
 
     async def story(hub: Hub) -> str:
         id = await person_called(hub, person)
-        # First what makes sessions, then these: none is made in between.
-        await hub.credentials.revoke_all(id)
-        await hub.identity.revoke_all(id)
+        await end_all(hub, id)
         return id
 
-    click.echo(f"Nothing lets {opened(story)} in any more.")
+    click.echo(f"Nothing lets {opened(story, records=True)} in any more.")

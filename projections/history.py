@@ -49,12 +49,13 @@ def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iter
     Only who reads all of these rows sees the event, and auditors, who see every one: of people it holds ids alone.
     """
     record, organization = record_of(event), getattr(event, "organization", None)
-    person = next((each for name in _people_of(type(event)) if (each := getattr(event, name)) is not None), None)
+    named = (getattr(event, name) for name in _people_of(type(event)))
+    person = next((each for each in named if each not in (None, record, actor)), None)
     return EntryRow(
         position=position,
         record=record,
         organization=None if organization == record else organization,
-        person=None if person in (record, actor) else person,
+        person=person,
         type=event.type,
         actor=actor,
         at=at,

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from domain.core import AffiliationId, HubRole, OrganizationId, PersonId, Sealed
 from domain.people.events import (
+    AccessEnded,
+    AccessGiven,
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
@@ -203,3 +205,19 @@ def granted(e: RoleGranted, at: datetime) -> RoleRow:
 def revoked(row: RoleRow, e: RoleRevoked, at: datetime) -> None:
     """The role ends."""
     return None
+
+
+class AccessRow(Row, table="access", key=("person",)):
+    """Who hears of the ways to act as a person that others are given: they themselves and the Center.
+
+    Not the organizations that they name, which read whatever else there is of them.
+    """
+
+    person: PersonId
+    readers: tuple[str, ...]
+
+
+@AccessRow.on(AccessGiven, AccessEnded)
+def heard(e: AccessGiven | AccessEnded, at: datetime) -> AccessRow:
+    """The same each time."""
+    return AccessRow(person=e.person, readers=(CENTER, e.person))

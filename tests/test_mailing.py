@@ -12,6 +12,7 @@ import pytest
 from domain.core import Refusal
 from domain.people.commands import InvitePerson, JoinHub
 from hub import settings
+from hub.access import give_link, give_token
 from hub.audit.digests import digest
 from hub.checking import command as checked
 from hub.door import Hub
@@ -295,6 +296,29 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
             elsewhere = {"origin": "https://elsewhere.example"}
             sent = await browser.post("/sign-in/mail", data={"email": "a@b.org"}, headers=elsewhere)
             assert sent.status_code == 403
+
+    told(story())
+
+
+def test_who_can_be_acted_for_by_somebody_else_is_told_so_and_ends_it(region_dsn, monkeypatch):
+    async def story():
+        async with mailed(region_dsn, monkeypatch) as (hub, app, server, made), kept(made):
+            zarina = (await people_of(hub))["karimova"]
+            link = await give_link(hub, zarina)
+            (mail,) = await server.get(1)
+            assert mail["Subject"] == "Каси дигаре метавонад аз номи шумо амал кунад"
+            assert f"{BASE}/profile?tab=signing-in" in body(mail) and link not in body(mail)
+            own = await as_(hub, app, zarina)
+            page = (await own.get("/profile?tab=signing-in")).text
+            assert "Links that nobody has used yet" in page and "End all others" in page and link not in page
+            history = (await own.get(f"/people/{zarina}")).text
+            assert "Somebody else was given a way to act as this person" in history
+            await own.post("/sessions", data={"end": "others"})
+            assert await hub.identity.redeem(link) is None
+            assert "Links that nobody has used yet" not in (await own.get("/profile?tab=signing-in")).text
+            token = await give_token(hub, zarina, ["read"], "nightly", 1)
+            (_, mail) = await server.get(2)
+            assert f"{BASE}/profile?tab=tokens" in body(mail) and token not in body(mail)
 
     told(story())
 

@@ -192,6 +192,16 @@ def test_people_are_found_by_name_or_address_and_let_in_or_out(dsn):
     assert hub(dsn, "revoke", "zarina@example.org")[0] == 0
     found = json.loads(hub(dsn, "people", "--json")[1])
     assert (found["tokens"], found["status"], found["roles"]) == (0, "joined", ["center_officer"])
+    # Whoever replays the log sees what others than she got to act as her, and when that ended.
+    told = [json.loads(line) for line in hub(dsn, "log", "--tag", id, "--json")[1].splitlines()]
+    told = [each for each in told if each["type"].startswith("Access")]
+    assert [(each["type"], each["data"].get("way"), each["data"].get("scope")) for each in told] == [
+        ("AccessGiven", "link", []),
+        ("AccessGiven", "token", ["read"]),
+        ("AccessGiven", "link", []),
+        ("AccessEnded", None, None),
+    ]
+    assert all(each["actor"] == "hub" and each["request"].startswith("console") for each in told)
     code, _, said = hub(dsn, "forget", id, "--yes")
     assert code == 0 and "Nobody who has joined is an officer of the Center" in said
     assert "erased" in hub(dsn, "people")[1] and "Зарина" not in hub(dsn, "people")[1]
@@ -382,10 +392,13 @@ def test_nothing_is_recorded_where_something_that_was_sealed_is_missing(dsn):
     home = home_of(dsn)
     LastHead(home / "log.head").keep(Head("trial.invalid/log", 9, bytes(32)))
     invite = ("do", "invite-person", "--name", "Second", "--email", "second@example.org", "--as", "hub")
-    for words in (("invite", "second@example.org", "--name", "Second"), invite, ("seal",)):
+    known = "first@example.org"
+    again = ("invite", "second@example.org", "--name", "Second"), ("link", known), ("token", known), ("revoke", known)
+    for words in (*again, invite, ("seal",)):
         code, _, said = hub(dsn, *words)
         assert code == 1 and "newer ones are missing" in said
-    assert len(hub(dsn, "log", "--json")[1].splitlines()) == 1
+    told = [json.loads(line)["type"] for line in hub(dsn, "log", "--json")[1].splitlines()]
+    assert told == ["PersonInvited", "AccessGiven"]
 
 
 def test_health_is_answered_whatever_the_database_does(region_dsn, monkeypatch):

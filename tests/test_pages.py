@@ -79,6 +79,9 @@ def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_ds
             newcomer = (await client()).http
             assert (await newcomer.post(f"/sign-in/{first}")).status_code == 410
             assert (await newcomer.post(f"/sign-in/{again}")).status_code == 303
+            # The log tells each time who was shown it; and the officers of no organization.
+            told_of = await hub.log.read(tag=person, types=["AccessGiven"])
+            assert [(each.event.shown_to, each.actor) for each in told_of] == [(people["rahimova"], "hub")] * 2
             # Once somebody has come, nobody else gets a link to be them: not with the same form, not as the Center.
             assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
             assert (await center.post(f"/people/{person}/link")).status_code == 303

@@ -5,9 +5,10 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from domain.core import HubRole, Reason, orcid_is_valid
+from domain.core import HUB, HubRole, Reason, orcid_is_valid
 from domain.erasure import ErasePerson
 from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
+from domain.people.access import EndAccess, GiveAccess
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
 from domain.people.commands import (
     ChooseNotices,
@@ -20,6 +21,8 @@ from domain.people.commands import (
     UnlinkOrcid,
 )
 from domain.people.events import (
+    AccessEnded,
+    AccessGiven,
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
@@ -34,8 +37,9 @@ from domain.people.events import (
     RoleRevoked,
 )
 from domain.people.state import Person
-from projections.core import fold, office
-from projections.people import PersonRow
+from projections.core import AUDITORS, CENTER, fold, office
+from projections.history import entry
+from projections.people import AccessRow, PersonRow
 from tests.region import AIBEK, BISHKEK, DUSHANBE, KHUJAND, OFFICER, PEOPLE, REGION, STRANGER, ZARINA, joined
 from tests.stories import NOW, StoryModel, given, id_, sealed
 
@@ -306,3 +310,37 @@ def test_erasure_is_for_oneself_or_the_center():
     given(*PEOPLE, PersonErased(person=ZARINA)).when(LinkOrcid(person=ZARINA, orcid=ORCID), by=ZARINA).refused(
         Reason.NOT_PERMITTED
     )
+
+
+def test_a_way_to_act_as_somebody_that_others_are_given_is_told_by_the_log():
+    until, invited = NOW + 3 * DAY, joined(NEW, "new@example.org")[:1]
+    give = GiveAccess(person=NEW, way="link", until=until, shown_to=OFFICER)
+    given(*PEOPLE, *invited).when(give, by=HUB).then(AccessGiven(person=NEW, way="link", until=until, shown_to=OFFICER))
+    token = GiveAccess(person=ZARINA, way="token", until=until, scope=("read",))
+    given(*PEOPLE).when(token, by=HUB).then(AccessGiven(person=ZARINA, way="token", until=until, scope=("read",)))
+    # Also what was given before is given anew; and nobody is acted for who has not come, or was erased.
+    given(*PEOPLE, AccessGiven(person=ZARINA, way="link", until=until)).when(token, by=HUB).then(
+        AccessGiven(person=ZARINA, way="token", until=until, scope=("read",))
+    )
+    given(*PEOPLE, *invited).when(msgspec.structs.replace(token, person=NEW), by=HUB).refused(
+        Reason.WRONG_STATUS, "way"
+    )
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(token, by=HUB).refused(Reason.WRONG_STATUS)
+    for nobody in (ZARINA, OFFICER):
+        given(*PEOPLE).when(token, by=nobody).refused(Reason.NOT_PERMITTED)
+        given(*PEOPLE).when(EndAccess(person=ZARINA), by=nobody).refused(Reason.NOT_PERMITTED)
+
+
+def test_what_ended_all_that_let_somebody_in_is_told_each_time():
+    end = EndAccess(person=ZARINA)
+    given(*PEOPLE).when(end, by=HUB).then(AccessEnded(person=ZARINA))
+    given(*PEOPLE, AccessEnded(person=ZARINA)).when(end, by=HUB).then(AccessEnded(person=ZARINA))
+    given(*PEOPLE, PersonErased(person=ZARINA)).when(end, by=HUB).refused(Reason.WRONG_STATUS)
+
+
+def test_organizations_do_not_hear_who_else_was_let_in_as_one_of_their_people():
+    for event in (AccessGiven(person=ZARINA, way="link", until=NOW), AccessEnded(person=ZARINA)):
+        row = fold(AccessRow, None, event, NOW)
+        assert {*entry(event, 1, HUB, NOW, [row.readers]).readers} == {ZARINA, CENTER, AUDITORS}
+    shown = AccessGiven(person=ZARINA, way="link", until=NOW, shown_to=OFFICER)
+    assert entry(shown, 1, HUB, NOW, [row.readers]).person == OFFICER

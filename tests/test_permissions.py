@@ -62,6 +62,8 @@ MAY = {
     "AcceptAward": {R.LEAD_OFFICER},
     "RefuseAward": {R.LEAD_OFFICER},
     "WithdrawProposal": {R.AUTHOR, R.LEAD_OFFICER},
+    "GiveAccess": {R.HUB},
+    "EndAccess": {R.HUB},
     "SealReadModels": {R.HUB},
 }
 

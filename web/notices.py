@@ -1,9 +1,11 @@
 """What is mailed to whom when something waits for them: the same as their first page says, before they open it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from domain.core import N_, Event
+from domain.people.events import AccessGiven
 from domain.proposals.events import (
     AwardOffered,
     PartnerDeclined,
@@ -30,6 +32,13 @@ class Notice(NamedTuple):
 
 
 NOTICED: dict[type[Event], tuple[str, str]] = {
+    AccessGiven: (
+        N_("Somebody else was given a way to act as you"),
+        N_(
+            "Whoever runs the hub made a link or a token that acts as you on the hub, valid until %(until)s.\n\n"
+            "If you did not ask for it, ask them why, and end it on your page:\n\n%(link)s"
+        ),
+    ),
     PartnerInvited: (
         N_("Your organization is invited to a joint proposal"),
         N_(
@@ -79,6 +88,10 @@ _Noticed = (
 
 async def notice(hub: Hub, event: Event) -> Notice | None:
     """Whom to tell of an event; ``None`` where what it asked for no longer waits."""
+    if isinstance(event, AccessGiven):
+        tab = "signing-in" if event.way == "link" else "tokens"
+        said = {"until": _written(event.until)}
+        return Notice((event.person,), *NOTICED[AccessGiven], said, f"/profile?tab={tab}")
     if not isinstance(event, _Noticed):
         return None
     schema = hub.models.schema
@@ -107,15 +120,19 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
             people = (row["investigator"],)
         case _:
             return None
-    until = f"{row['returned_until']:%Y-%m-%d %H:%M} UTC" if row["returned_until"] else ""
-    words = {
+    said = {
         "title": row["title"],
         "lead": row["lead"],
         "organization": row["organization"] or "",
         "reason": row["status_reason"] or "",
-        "until": until,
+        "until": _written(row["returned_until"]) if row["returned_until"] else "",
     }
-    return Notice(people, *NOTICED[type(event)], words, f"/proposals/{event.proposal}")
+    return Notice(people, *NOTICED[type(event)], said, f"/proposals/{event.proposal}")
+
+
+def _written(at: datetime) -> str:
+    # Whoever reads the mail may be anywhere.
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 async def _officers(hub: Hub, organization: str) -> tuple[str, ...]:

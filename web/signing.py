@@ -232,6 +232,7 @@ class Signing:
             tab="tokens" if secret or wrong else request.query_params.get("tab", "about"),
             tokens=[each for each in held if each.kind == "token"],
             sessions=[each for each in held if each.kind == "session"],
+            links=[each for each in held if each.kind == "link"],
             current=viewer.access.id if viewer.access else "",
             passkeys=await self._hub.credentials.passkeys(viewer.person),
             secret=secret,
@@ -268,7 +269,7 @@ class Signing:
         return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)
 
     async def sessions(self, request: Request) -> Response:
-        """End a session on another device, or all others."""
+        """End a session on another device or a link, or all others."""
         own = await self._own(request)
         if isinstance(own, Response):
             return own

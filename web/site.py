@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from domain.core import N_
+from hub.access import give_link
 from projections.core import CENTER, PUBLIC
 from web.asking import Asked, base_of, etag, matches, secret_of
 from web.graphql import Endpoint
@@ -131,7 +132,7 @@ class Site:
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
         shown = viewer.signed_in and CENTER in viewer.principals
-        made = await hub.identity.link(person, ends=again) if shown else ""
+        made = await give_link(hub, person, viewer.person, ends=again) if shown else ""
         link = f"{base_of(request)}/sign-in/{made}" if made else ""
         response = self.render(
             request, "invited", viewer, name=name["person"]["name"], link=link, mailed=self.mailing and not again

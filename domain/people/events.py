@@ -1,6 +1,6 @@
 """What happens to people; their personal data stand in events sealed only."""
 
-from datetime import date
+from datetime import date, datetime
 
 from domain.core import (
     AffiliationId,
@@ -103,6 +103,22 @@ class RoleRevoked(Event):
     person: PersonId
     role: HubRole
     country: str | None = None
+
+
+class AccessGiven(Event):
+    """Somebody else was given a way to act as this person."""
+
+    person: PersonId
+    way: str
+    until: datetime
+    scope: tuple[str, ...] = ()
+    shown_to: PersonId | None = None
+
+
+class AccessEnded(Event):
+    """Everything that let this person in was ended at the server: sessions, links, tokens and passkeys."""
+
+    person: PersonId
 
 
 class PersonErased(Event):

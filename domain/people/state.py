@@ -9,6 +9,8 @@ import msgspec
 
 from domain.core import Actor, Event, HubRole, Kind, Role, State
 from domain.people.events import (
+    AccessEnded,
+    AccessGiven,
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
@@ -58,6 +60,8 @@ class Person(
         AffiliationEnded,
         RoleGranted,
         RoleRevoked,
+        AccessGiven,
+        AccessEnded,
         PersonErased,
     ),
 ):
