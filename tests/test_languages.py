@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.core import every_command
 from domain.proposals.commands import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
@@ -143,6 +144,9 @@ def test_a_refusal_names_statuses_in_the_readers_language():
     assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
     assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
     assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Записано как событие 7."
+    statuses = {each.replace("_", " ") for command in every_command() for each in command.while_ or ()}
+    for language in PAGES[1:]:
+        assert [each for each in statuses if translated(each, language) == each] == []
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,20 @@ def test_whoever_invites_is_told_that_it_was_mailed(region_dsn, monkeypatch):
     told(story())
 
 
+@pytest.mark.parametrize(
+    "subject",
+    ["Your proposal was given back for changes · Вашу заявку вернули на доработку", "A partner will not take part"],
+)
+def test_the_words_of_a_subject_stay_apart_however_it_is_folded(dsn, monkeypatch, subject):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (_, _, server, made):
+            for to in ("zarina@example.org", "зарина@example.org"):
+                await made._mail.send(to, subject, "Text")
+            assert [each["Subject"] for each in await server.get(2)] == [subject] * 2
+
+    told(story())
+
+
 def test_without_a_server_nothing_is_offered(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, _, client):

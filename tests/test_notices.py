@@ -15,6 +15,7 @@ from tests.test_log import region, told
 from tests.test_mailing import FROM, body, kept, mailed, noted
 from tests.web import BASE, people_of, serving
 from web import mailing
+from web.sessions import Throttle
 
 
 async def joined(hub, email, language="en"):
@@ -178,7 +179,8 @@ def test_a_proposal_that_was_given_back_is_told_with_its_reason_and_its_day(dsn,
                 await hub.do(back, center)
                 (mail,) = await server.get(1)
             assert mail["To"] == "zarina@example.org" and "Say who owns\nthe data." in body(mail)
-            assert f"until {until:%Y-%m-%d %H:%M} UTC" in body(mail)
+            there = until + timedelta(hours=5)
+            assert f"until {there:%Y-%m-%d %H:%M} (UTC+0500)" in body(mail)
 
     told(story())
 
@@ -231,7 +233,7 @@ def test_a_server_that_is_busy_or_refuses_one_of_them_loses_nothing_and_tells_no
     told(story())
 
 
-def test_who_is_invited_again_and_again_is_told_so_often_a_day_and_no_more(dsn, monkeypatch):
+def test_who_is_asked_again_and_again_is_told_so_often_a_day_and_of_what_waits_still_later(dsn, monkeypatch):
     monkeypatch.setattr(mailing, "_NOTICES", 3)
 
     async def story():
@@ -239,11 +241,25 @@ def test_who_is_invited_again_and_again_is_told_so_often_a_day_and_no_more(dsn, 
             center, author, lead, call = await region(hub)
             partner, _ = await office(hub, center, "Manas", "one@example.org")
             async with kept(made):
+                asked = []
                 for n in range(6):
-                    proposal = (await hub.do(DraftProposal(call=call, lead=lead, title=f"Draft {n}"), author)).record
-                    await hub.do(InvitePartner(proposal=proposal, organization=partner, contribution="Data"), author)
+                    asked.append((await hub.do(DraftProposal(call=call, lead=lead, title=f"Draft {n}"), author)).record)
+                    invite = InvitePartner(proposal=asked[-1], organization=partner, contribution="Data")
+                    await hub.do(invite, author)
                 await noted(hub)
                 await server.get(3)
+                put_off = "SELECT next_at - now() FROM hub.unmailed ORDER BY position"
+                for each in await hub.log.pool.fetch(put_off):
+                    assert timedelta(hours=7) < each[0] <= timedelta(hours=8)
+                # Of what was taken back meanwhile nobody is told; of the others they are, when their time has come.
+                await hub.do(UninvitePartner(proposal=asked[3], organization=partner), author)
+                await hub.log.pool.execute("UPDATE hub.unmailed SET next_at = now()")
+                made._notices = Throttle(1, 1000)
+                fourth = (await server.get(4))[3]
+                assert "Draft 4" in body(fourth)
+                while await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed WHERE next_at < now()"):
+                    await asyncio.sleep(0.02)
+                assert await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed") == 1 and len(server.taken) == 4
 
     told(story())
 

@@ -15,6 +15,7 @@ from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
 from domain.results import ArchiveCall, PublishResults
 from web import inputs
+from web.labels import LABELS
 from web.pages import path_of
 from web.reads.viewer import Viewer
 from web.schema import schema
@@ -83,7 +84,7 @@ class About:
         if (action := self.action(cls)) is None:
             if cls.while_ is not None and self.status.lower() not in cls.while_:
                 words = N_("This is not yours to do, or it cannot be done while the record is “%(status)s”.")
-                return translated(words, language, {"status": self.status.lower().replace("_", " ")})
+                return translated(words, language, {"status": LABELS[self.status]})
             return translated(N_("This is not yours to do, or it does not fit this record."), language)
         return "" if action["available"] else str(action["reason"])
 

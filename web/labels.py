@@ -64,6 +64,9 @@ LABELS = {
     "PARTNERSHIPS": N_("partnerships across borders"),
 }
 
+SAID = (N_("returned"),)
+"""What a refusal calls a status by its own name, where its label says more."""
+
 LANGUAGE_NAMES = {
     "en": "English",
     "ru": "Русский",

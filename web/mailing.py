@@ -28,6 +28,7 @@ AGAIN, TRIES = 60.0, 80
 """Seconds until a mail that one recipient did not get is tried again, at first; and how often it is: for three days."""
 SOON = (60.0, 300.0, 900.0)
 """Seconds after which a link that somebody asked for is tried again: some servers take nothing at first sight."""
+_ENOUGH = "they were told enough for now"
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
 _MAILED = ["PersonInvited", *(each.type for each in NOTICED)]
@@ -114,7 +115,7 @@ class Mailing:
                 waits = min(2 * waits, LONGEST)
             await asyncio.sleep(waits)
 
-    async def _mail_of(self, recorded: Recorded, only: str | None = None) -> None:
+    async def _mail_of(self, recorded: Recorded, only: str | None = None, counted: bool = False) -> None:
         # Whoever was not given it once gets it from there, and not from here again.
         noted = "SELECT person FROM hub.unmailed WHERE position = $1"
         waiting = {row["person"] for row in await self._hub.log.pool.fetch(noted, recorded.position)}
@@ -122,13 +123,13 @@ class Mailing:
             if only or recorded.event.person not in waiting:
                 await self._invite(recorded, recorded.event, again=only is not None)
         else:
-            await self._notify(recorded, only, waiting)
+            await self._notify(recorded, only, waiting, counted)
 
     async def _try_again(self, db: asyncpg.Connection) -> None:
         due = "SELECT * FROM hub.unmailed WHERE next_at <= now() ORDER BY next_at LIMIT 10"
         for row in await db.fetch(due):
             for each in await self._hub.log.read(row["position"] - 1, limit=1):
-                await self._mail_of(each, row["person"])
+                await self._mail_of(each, row["person"], counted=row["why"] != _ENOUGH)
             # It was taken, or nobody waits for it any more, unless another try was noted.
             gone = "DELETE FROM hub.unmailed WHERE position = $1 AND person = $2 AND tries = $3"
             await db.execute(gone, row["position"], row["person"], row["tries"])
@@ -150,6 +151,18 @@ class Mailing:
             str(error),
             AGAIN,
             TRIES,
+        )
+
+    async def _put_off(self, recorded: Recorded, person: str, seconds: int) -> None:
+        # Who was told enough for now is told of it later, if it waits for them still.
+        await self._hub.log.pool.execute(
+            """INSERT INTO hub.unmailed AS u (position, person, next_at, why)
+               VALUES ($1, $2, now() + make_interval(secs => $3), $4)
+               ON CONFLICT (position, person) DO UPDATE SET tries = u.tries + 1, next_at = excluded.next_at""",
+            recorded.position,
+            person,
+            seconds,
+            _ENOUGH,
         )
 
     async def _invite(self, recorded: Recorded, event: PersonInvited, again: bool) -> None:
@@ -178,7 +191,7 @@ class Mailing:
             return False
         return bool(self._invitations.wait(actor))
 
-    async def _notify(self, recorded: Recorded, only: str | None, waiting: Set[str]) -> None:
+    async def _notify(self, recorded: Recorded, only: str | None, waiting: Set[str], counted: bool) -> None:
         hub = self._hub
         if (found := await notice(hub, recorded.event)) is None:
             return
@@ -194,8 +207,8 @@ class Mailing:
             language = await hub.log.pool.fetchval(sql, person)
             if language is None or (email := await self._address(person, "joined")) is None:
                 continue
-            if person not in told and not only and self._notices.wait(person):
-                _log.warning("%s is not told of position %s: they were told enough today", person, recorded.position)
+            if person not in told and not counted and (seconds := self._notices.wait(person)):
+                await self._put_off(recorded, person, seconds)
                 continue
             told[person] = False
             try:

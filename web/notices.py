@@ -1,8 +1,9 @@
 """What is mailed to whom when something waits for them: the same as their first page says, before they open it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from domain.core import N_, Event
 from domain.people.events import AccessGiven
@@ -16,6 +17,7 @@ from domain.proposals.events import (
 )
 from domain.proposals.state import EDITABLE
 from hub.door import Hub
+from web.preferences import HOME_ZONE
 
 MOST = 50
 """An organization's officers of whom each gets a mail: no more of them than so many."""
@@ -131,8 +133,9 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
 
 
 def _written(at: datetime) -> str:
-    # Whoever reads the mail may be anywhere.
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    # Whoever reads the mail may be anywhere: in the time of the Center, and how far that is from UTC.
+    here = at.astimezone(ZoneInfo(HOME_ZONE))
+    return f"{here:%Y-%m-%d %H:%M} (UTC{here:%z})"
 
 
 async def _officers(hub: Hub, organization: str) -> tuple[str, ...]:
