@@ -35,6 +35,7 @@ class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), 
     blindness: str
     countries: int
     conflict_years: int
+    revision: int
     readers: tuple[str, ...]
 
 
@@ -55,6 +56,7 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
         blindness=e.blindness,
         countries=e.countries,
         conflict_years=e.conflict_years,
+        revision=1,
         readers=(office(e.call),),
     )
 
@@ -63,7 +65,8 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
 def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
     """What is null stays."""
     names = (name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
-    return replace(row, **{name: value for name in names if (value := getattr(e, name)) is not None})
+    changed = {name: value for name in names if (value := getattr(e, name)) is not None}
+    return replace(row, revision=row.revision + 1, **changed)
 
 
 @CallRow.on(CallOfficerAppointed)

@@ -76,6 +76,7 @@ class OrganizationRow(
     registered_at: datetime
     acting: int = 0
     represented: bool = False
+    revision: int = 1
     readers: tuple[str, ...] = (PUBLIC,)
 
 
@@ -148,7 +149,8 @@ def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime)
     if row is None:
         return _row(e, at, "registered", {})
     status = "registered" if row.status == "closed" else row.status
-    return _acting(_row(e, row.registered_at, status, _by_language(row.given), row.given_website), row.acting)
+    new = _row(e, row.registered_at, status, _by_language(row.given), row.given_website)
+    return _acting(replace(new, revision=row.revision + 1), row.acting)
 
 
 @OrganizationRow.on(OrganizationAmended)
@@ -166,6 +168,7 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
         countries=country_called(e.country or row.country),
         website=e.website or row.website,
         given_website=e.website or row.given_website,
+        revision=row.revision + 1,
     )
 
 

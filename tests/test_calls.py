@@ -112,6 +112,20 @@ def test_a_call_whose_opening_is_long_past_is_not_published():
     given(*PEOPLE, DRAFTED_CALL).when(publish, by=OFFICER, at=CLOSES - SECOND).then(CallPublished(call=CALL))
 
 
+def test_nobody_amends_a_call_over_a_change_that_they_have_not_seen():
+    theirs = CallAmended(call=CALL, reason="Clearer", title="Water and snow")
+    mine = AmendCall(call=CALL, reason="Better", title="Ice and water", revision=1)
+    given(*PEOPLE, DRAFTED_CALL).when(mine, by=OFFICER).then(CallAmended(call=CALL, reason="Better", title=mine.title))
+    given(*PEOPLE, DRAFTED_CALL, theirs).when(mine, by=OFFICER).refused(Reason.CHANGED_MEANWHILE)
+    for seen in (2, None):
+        given(*PEOPLE, DRAFTED_CALL, theirs).when(msgspec.structs.replace(mine, revision=seen), by=OFFICER).then(
+            CallAmended(call=CALL, reason="Better", title=mine.title)
+        )
+    # What stands there already is no change, whoever wrote it.
+    same = msgspec.structs.replace(mine, title=theirs.title)
+    given(*PEOPLE, DRAFTED_CALL, theirs).when(same, by=OFFICER).then()
+
+
 def test_what_applicants_rely_on_freezes_when_the_round_opens():
     criteria = (Criterion("Impact", 100),)
     amend = AmendCall(call=CALL, reason="Clearer", criteria=criteria)

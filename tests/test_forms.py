@@ -8,6 +8,8 @@ import pytest
 
 from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
+from domain.core import mutation_of
+from domain.organizations.commands import AmendOrganization, RegisterOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import DeclareAffiliation
 from domain.proposals.commands import ReviseProposal
@@ -261,6 +263,31 @@ def test_who_wrote_over_an_unseen_change_sees_both_and_saves_next(region_dsn):
     told(story())
 
 
+@pytest.mark.parametrize("what", ["call", "organization"])
+def test_two_officers_who_change_one_text_at_once_see_what_the_other_made_of_it(region_dsn, what):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            officer = people["rahimova"]
+            client = await as_(hub, app, officer)
+            if what == "call":
+                command, field, id = AmendCall, "title", await round_that_opens_at_a_whole_minute(hub, officer)
+            else:
+                new = RegisterOrganization(name="An institute", kind="laboratory", city="Osh", country="KG")
+                command, field, id = AmendOrganization, "name", (await hub.do(new, people["karimova"])).record
+            form = (await client.get(f"/do/{mutation_of(command)}?{what}={id}")).text
+            await hub.do(command(**{what: id, "reason": "Clearer", field: "Theirs, at once"}), officer)
+            mine = {**untouched(form), "reason": "Better", field: "Mine, at once"}
+            conflict = await client.post(f"/do/{mutation_of(command)}", data=mine)
+            assert conflict.status_code == 422 and "Theirs, at once" in conflict.text
+            again = {**untouched(conflict.text), "reason": "Better", field: "Mine, at once"}
+            assert (await client.post(f"/do/{mutation_of(command)}", data=again)).status_code == 303
+            schema = hub.models.schema
+            assert await hub.log.pool.fetchval(f"SELECT {field} FROM {schema}.{what} WHERE id = $1", id) == mine[field]
+
+    told(story())
+
+
 def test_who_left_a_text_as_it_was_does_not_take_back_what_another_made_of_it(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
@@ -413,6 +440,10 @@ def test_a_preview_takes_back_nothing_that_others_wrote(region_dsn):
             shown = (await client.post("/do/amendCall", data=mine | {"!preview": "summary"})).text
             again = untouched(shown) | {"title": "My title", "reason": "Written by me"}
             assert again["!was.summary"] == "S" * 50
+            # They see first what was changed beside them.
+            unseen = await client.post("/do/amendCall", data=again)
+            assert unseen.status_code == 422 and "What they wrote meanwhile" in unseen.text
+            again = untouched(unseen.text) | {"title": "My title", "reason": "Written by me"}
             assert (await client.post("/do/amendCall", data=again)).status_code == 303
             page = (await client.get(f"/calls/{id}")).text
             assert "My title" in page and "What they wrote meanwhile" in page

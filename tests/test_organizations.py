@@ -162,6 +162,13 @@ def test_what_is_said_of_an_organization_is_amended_from_outside_it():
     given(*told, amended(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт")).when(
         amend(city="Khujand", kind="other", website="https://x.tj", name_ru="Институт"), by=OFFICER
     ).then()
+    # Nobody writes over a change that they have not seen: that of another officer, or of an import.
+    for changed in (amended(name="Theirs"), msgspec.structs.replace(IMPORTED, organization=NEW)):
+        mine = amend(name_tg="Донишкада", revision=1)
+        given(*told, changed).when(mine, by=OFFICER).refused(Reason.CHANGED_MEANWHILE)
+        given(*told, changed).when(msgspec.structs.replace(mine, revision=2), by=OFFICER).then(
+            amended(name_tg="Донишкада")
+        )
     given(*told).when(amend(city="Khujand"), by=STRANGER).refused(Reason.NOT_PERMITTED)
     own = AffiliationDeclared(
         person=OFFICER, affiliation=id_("affiliation"), organization=NEW, position="Rector", since=NOW.date()

@@ -32,8 +32,10 @@ from domain.core import (
     Reason_,
     Refusal,
     Role,
+    StartedFrom,
     Title,
     refuse,
+    refuse_unseen,
 )
 from domain.people.state import Person
 
@@ -156,11 +158,14 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     countries: Countries | None = None
     blindness: Blind | None = None
     conflict_years: ConflictYears | None = None
+    revision: StartedFrom | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """What froze when the round opened stays; a deadline that applicants rely on only moves away."""
+        """What froze when the round opened stays, a deadline only moves away; not over a change that was not seen."""
         call = model.get(Call, self.call)
         changed = {name: value for name, value in said(self).items() if value != call.says()[name]}
+        if changed:
+            refuse_unseen(self.revision, call.revision)
         wrong = [each for each in self.fixed(call, model, act) if each.field in changed]
         if call.status == "open" and "closes_at" in changed and act.at >= call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("The round is over: it cannot be extended any more."), "closes_at"))

@@ -54,6 +54,7 @@ class Call(
     countries: int = 1
     conflict_years: int = 0
     public: bool = False
+    revision: int = 0
 
     def evolve(self, event: Event) -> Self:
         """This call after the event."""
@@ -64,10 +65,11 @@ class Call(
                     id=event.call,
                     status="draft",
                     officers=frozenset({event.officer}),
+                    revision=1,
                     **{name: getattr(event, name) for name in SAID},
                 )
             case CallAmended():
-                return msgspec.structs.replace(self, **said(event))
+                return msgspec.structs.replace(self, revision=self.revision + 1, **said(event))
             case CallOfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.officer})
             case CallPublished():

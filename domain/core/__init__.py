@@ -2,7 +2,7 @@
 
 from .command import HUB, Act, Command, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
 from .event import Codec, Event, Sealed, UnknownEvent, every_event, subject_of, tagged_fields
-from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Title, meta_of
+from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Revision, StartedFrom, Title, meta_of
 from .ids import (
     AffiliationId,
     CallId,
@@ -19,7 +19,7 @@ from .ids import (
     orcid_is_valid,
     ror_is_valid,
 )
-from .refusal import Reason, Refusal, refuse
+from .refusal import Reason, Refusal, refuse, refuse_unseen
 from .state import Actor, HubRole, Role, State, every_state
 from .words import N_
 
@@ -49,10 +49,12 @@ __all__ = [
     "Reason",
     "Reason_",
     "Refusal",
+    "Revision",
     "Role",
     "RorId",
     "SealId",
     "Sealed",
+    "StartedFrom",
     "State",
     "Title",
     "UnknownEvent",
@@ -68,6 +70,7 @@ __all__ = [
     "orcid_is_valid",
     "record_field",
     "refuse",
+    "refuse_unseen",
     "ror_is_valid",
     "sentence",
     "subject_of",

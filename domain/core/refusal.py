@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
+from .words import N_
+
 
 class Reason(StrEnum):
     """Why a command was refused: a code, and what it means. The codes are stable: programs may rely on them."""
@@ -70,6 +72,15 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return self.message % self.values if self.values else self.message
+
+
+def refuse_unseen(started_from: int | None, revision: int) -> None:
+    """Raise a refusal where somebody writes over a change that they have not seen; not for who names no revision."""
+    if started_from is not None and started_from != revision:
+        raise Refusal(
+            Reason.CHANGED_MEANWHILE,
+            N_("Somebody changed the text while you were writing. Compare yours with theirs, then save again."),
+        )
 
 
 def refuse(refusals: Iterable[Refusal]) -> None:

@@ -18,8 +18,10 @@ from domain.core import (
     Reason_,
     Refusal,
     Role,
+    StartedFrom,
     Title,
     refuse,
+    refuse_unseen,
     ror_is_valid,
 )
 from domain.organizations.events import (
@@ -188,6 +190,7 @@ class AmendOrganization(
     city: City | None = None
     country: Country | None = None
     website: Website | None = None
+    revision: StartedFrom | None = None
 
     @classmethod
     def bar(cls, record: Organization, model: Model, act: Act) -> None:
@@ -196,12 +199,13 @@ class AmendOrganization(
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Somebody from outside it does so, as for verifying. What ROR says is corrected there."""
+        """From outside it, as for verifying; what ROR says is corrected there; not over a change that was not seen."""
         organization = model.get(Organization, self.organization)
         given = ((field, getattr(self, field), known) for field, known in organization.says().items())
         changed = {field: value for field, value, known in given if value not in (None, known)}
-        refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
         if changed:
+            refuse_unseen(self.revision, organization.revision)
+            refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
             by = act.actor if act.actor != HUB else None
             yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **changed)
 

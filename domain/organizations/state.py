@@ -60,6 +60,7 @@ class Organization(
     closed_by_ror: bool = False
     officers: frozenset[str] = frozenset()
     signatories: frozenset[str] = frozenset()
+    revision: int = 0
 
     def evolve(self, event: Event) -> Self:
         """This organization after the event."""
@@ -78,6 +79,7 @@ class Organization(
                     country=event.place.country,
                     ror=event.ror or "",
                     described_by=frozenset({event.by} if event.by else ()),
+                    revision=1,
                 )
             case OrganizationImported():
                 return msgspec.structs.replace(
@@ -92,6 +94,7 @@ class Organization(
                     ror=event.ror,
                     record=event,
                     described_by=frozenset(),
+                    revision=self.revision + 1,
                 )
             case OrganizationAmended():
                 return msgspec.structs.replace(
@@ -104,6 +107,7 @@ class Organization(
                     website=event.website or self.website,
                     given_website=event.website or self.given_website,
                     described_by=self.described_by | ({event.by} if event.by and self.record is None else set()),
+                    revision=self.revision + 1,
                 )
             case OrganizationVerified():
                 return msgspec.structs.replace(self, status="verified", described_by=frozenset())

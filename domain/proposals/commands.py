@@ -19,8 +19,10 @@ from domain.core import (
     Reason,
     Refusal,
     Role,
+    StartedFrom,
     Title,
     refuse,
+    refuse_unseen,
 )
 from domain.organizations.state import Organization, belongs
 from domain.people.state import Person
@@ -38,7 +40,6 @@ Abstract = Annotated[
         extra_json_schema={"later": True},
     ),
 ]
-Revision = Annotated[int, Meta(ge=1, le=1_000_000, extra_json_schema={"widget": "hidden"})]
 RiskText = Annotated[
     str, Meta(min_length=10, max_length=5_000, extra_json_schema={"widget": "textarea", "format": "markdown"})
 ]
@@ -84,7 +85,7 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     proposal: ProposalId
     title: ProposalTitle | None = None
     abstract: Abstract | None = None
-    revision: Annotated[Revision, Meta(title=N_("Revision that you started from"))] | None = None
+    revision: StartedFrom | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not over a change that the writer has not seen."""
@@ -93,11 +94,7 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
         abstract = self.abstract if self.abstract != proposal.abstract else None
         if title is None and abstract is None:
             return
-        if self.revision is not None and self.revision != proposal.revision:
-            raise Refusal(
-                Reason.CHANGED_MEANWHILE,
-                N_("Somebody changed the text while you were writing. Compare yours with theirs, then save again."),
-            )
+        refuse_unseen(self.revision, proposal.revision)
         yield ProposalRevised(proposal=self.proposal, title=title, abstract=abstract)
 
 

@@ -7,9 +7,22 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.calls.state import Call
-from domain.core import N_, Act, Command, Event, Model, OrganizationId, ProposalId, Reason, Reason_, Refusal, Role
+from domain.core import (
+    N_,
+    Act,
+    Command,
+    Event,
+    Model,
+    OrganizationId,
+    ProposalId,
+    Reason,
+    Reason_,
+    Refusal,
+    Revision,
+    Role,
+)
 from domain.organizations.state import Organization
-from domain.proposals.commands import CLOSED, OVER, Revision
+from domain.proposals.commands import CLOSED, OVER
 from domain.proposals.events import PartnerConfirmed, PartnerDeclined, PartnerInvited, PartnerUninvited
 from domain.proposals.state import EDITABLE, Partner, Proposal
 
