@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hub.identity import fingerprint
+from hub.locks import Lock
 from hub.pool import Pool
 
 CEREMONY_LIVES = timedelta(minutes=10)
@@ -115,14 +116,17 @@ class Credentials:
 
         ``False`` where another account of it is theirs already: addresses are given to somebody else in time.
         """
-        await self._pool.execute(
-            """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3
-               WHERE NOT EXISTS (SELECT FROM hub.federated WHERE issuer = $1 AND person = $3)
-               ON CONFLICT DO NOTHING""",
-            issuer,
-            subject,
-            person,
-        )
+        async with self._pool.acquire() as db, db.transaction():
+            # One at a time for each person: two accounts that sign in at once do not both see that there is none.
+            await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ACCOUNTS}, hashtext($1))", person)
+            await db.execute(
+                """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3
+                   WHERE NOT EXISTS (SELECT FROM hub.federated WHERE issuer = $1 AND person = $3)
+                   ON CONFLICT DO NOTHING""",
+                issuer,
+                subject,
+                person,
+            )
         return await self.known_to(issuer, subject) == person
 
     async def revoke_all(self, person: str) -> None:

@@ -65,7 +65,7 @@ class Hub:
         states, models = States(log), Models(log, until=until)
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
-        identity, credentials = Identity(log.pool), Credentials(log.pool)
+        identity, credentials = Identity(log.writing), Credentials(log.writing)
         erasures = Erasures(log, vault, identity, credentials)
         hub = cls(log, states, models, writer, vault, identity, credentials, keys, erasures)
         if until is not None:
@@ -236,11 +236,10 @@ class Hub:
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
         with confirmed():
-            row = await self.log.pool.fetchrow(
+            row = await self.log.writing.fetchrow(
                 "UPDATE hub.answer SET seen = seen + 1 WHERE actor = $1 AND key = $2 RETURNING hash, answer::text",
                 actor,
                 key,
-                timeout=confirming.CONFIRMED,
             )
         if row is None:
             return None

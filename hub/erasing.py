@@ -52,7 +52,7 @@ class Erasures:
         # What opens new sessions first: nobody signs in between the two.
         await self._credentials.revoke_all(person)
         await self._identity.revoke_all(person)
-        await self._vault.forget(self._log.pool, person, aliases)
+        await self._vault.forget(self._log.writing, person, aliases)
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from domain.core import Codec, Event
+from hub import confirming
 from hub.locks import Lock
 from hub.pool import Pool
 
@@ -70,11 +71,12 @@ class Log:
 
     ``pool`` is for whatever is found by an index whoever asks: its statements are planned once. What is asked through
     ``counting`` is planned for the values that it is given, for statements over many rows: how many of them a viewer
-    may read is nothing that a plan for every viewer could know.
+    may read is nothing that a plan for every viewer could know. What is written beside the log is ``writing``: it may
+    have to wait for a standby, and nobody who reads waits behind it.
     """
 
-    def __init__(self, pool: Pool, counting: Pool, dsn: str) -> None:
-        self.pool, self.counting, self.dsn = pool, counting, dsn
+    def __init__(self, pool: Pool, counting: Pool, writing: Pool, dsn: str) -> None:
+        self.pool, self.counting, self.writing, self.dsn = pool, counting, writing, dsn
         self.codec = Codec()
 
     @classmethod
@@ -93,14 +95,17 @@ class Log:
                 connection_class=_Connection,
                 server_settings=given,
                 statement_cache_size=_STATEMENTS,
+                command_timeout=confirming.CONFIRMED,
             )
             return Pool(pool)
 
         counting = await connect(0, size // 2, plan_cache_mode="force_custom_plan")
-        return cls(await connect(1, size, plan_cache_mode="force_generic_plan"), counting, dsn)
+        writing = await connect(0, size // 2)
+        return cls(await connect(1, size, plan_cache_mode="force_generic_plan"), counting, writing, dsn)
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self.writing.close(PATIENCE)
         await self.counting.close(PATIENCE)
         await self.pool.close(PATIENCE)
 

@@ -20,7 +20,10 @@ from domain.people.commands import MAILABLE
 
 PATIENCE, LONGEST = 15.0, 60.0
 """Seconds that a mail server has for each step, and for a mail."""
+ENOUGH = "they were told enough for now"
+"""Why a mail waits that nobody has tried to send yet."""
 _ADDRESS = re.compile(MAILABLE)
+_BUSY = 421
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -106,12 +109,13 @@ class Mail:
                 server.send_message(message, self.sender, [to])
         except smtplib.SMTPRecipientsRefused as refused:
             code = max((code for code, _ in refused.recipients.values()), default=550)
-            raise NotSent(f"the mail server refused the address ({code})", code >= 500, alone=True) from None
+            raise NotSent(f"the mail server refused the address ({code})", code >= 500, alone=code != _BUSY) from None
         except smtplib.SMTPNotSupportedError:
             raise NotSent("the mail server does not take such an address", final=True) from None
         except smtplib.SMTPDataError as error:
             final = error.smtp_code >= 500
-            raise NotSent(f"the mail server refused the mail ({error.smtp_code})", final, alone=True) from None
+            why, alone = f"the mail server refused the mail ({error.smtp_code})", error.smtp_code != _BUSY
+            raise NotSent(why, final, alone) from None
         except smtplib.SMTPResponseException as error:
             # What a server says may repeat the address.
             raise NotSent(f"the mail server answered {error.smtp_code}") from None

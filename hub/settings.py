@@ -25,7 +25,7 @@ SETTINGS = {
     "PORT": "The port to listen on; left out: 8000.",
 }
 """Every setting, in words."""
-_OTHERS = ("HUB_TOKEN", "HUB_AUDIT_", "HUB_SERVING")
+_OTHERS = ("HUB_TOKEN", "HUB_SERVING")
 _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+\.[^@\s<>,;:]+")
 _OIDC = [name for name in SETTINGS if name.startswith("HUB_OIDC_")]
 _NAME = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -60,9 +60,9 @@ def unknown() -> list[str]:
     """What is set as if it were a setting and is none, each with the one that was perhaps meant, in words."""
     said = []
     for name in sorted(os.environ):
-        if name.startswith("HUB_") and name not in SETTINGS and not name.startswith(_OTHERS):
-            near = get_close_matches(name, SETTINGS, 1)
-            said.append(f"{name} is no setting, and counts for nothing{f': is {near[0]} meant?' if near else '.'}")
+        if name.startswith("HUB_") and name not in (*SETTINGS, *_OTHERS) and not name.startswith("HUB_AUDIT_"):
+            near = " or ".join(get_close_matches(name, SETTINGS, 2, 0.75))
+            said.append(f"{name} is no setting, and counts for nothing{f': is {near} meant?' if near else '.'}")
     return said
 
 

@@ -76,7 +76,12 @@ _COUNTRIES = {
 
 @cache
 def _latin() -> dict[str, str]:
-    return {other.casefold(): latin for latin, others in _cities().items() for other in (latin, *others)}
+    found = {latin.casefold(): latin for latin in _cities()}
+    for latin, others in _cities().items():
+        for other in others:
+            # Two may share a name, as a city and its district do: the first of them is the city.
+            found.setdefault(other.casefold(), latin)
+    return found
 
 
 def city_known(written: str) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, RevokeRole
-from hub import confirming
+from hub import confirming, doctor
 from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
@@ -187,6 +187,7 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
     async def story():
         hub = await Hub.open(dsn)
         db = await asyncpg.connect(dsn)
+        links = [await hub.identity.link(f"person_{n}") for n in range(12)]
         register = RegisterOrganization(name="Once", kind="university", city="Osh", country="KG")
 
         async def waits_for(standby):
@@ -209,6 +210,16 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
             for _ in range(2):
                 with pytest.raises(Unknown):
                     await hub.do(register, by="story", key="once")
+            # However many sign in, nobody who looks waits behind them; each of them is told in time.
+            signing = [asyncio.create_task(hub.identity.redeem(link)) for link in links]
+            await asyncio.sleep(0.2)
+            async with asyncio.timeout(0.5):
+                assert await hub.log.head() >= before
+            monkeypatch.setattr(doctor, "_WAITING", doctor._WAITING.replace("5 seconds", "0 seconds"))
+            assert await doctor._waiting(hub) > 0
+            async with asyncio.timeout(30):
+                ended = await asyncio.gather(*signing, return_exceptions=True)
+            assert all(isinstance(each, TimeoutError) for each in ended)
             # Whoever looks reads on, and a hub opens, while another commit waits.
             waiting = asyncio.create_task(hub.do(register, by="story", key="again"))
             await asyncio.sleep(0.3)

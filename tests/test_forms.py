@@ -11,7 +11,7 @@ from domain.calls.events import Criterion
 from domain.core import mutation_of
 from domain.organizations.commands import AmendOrganization, RegisterOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
-from domain.people.affiliations import DeclareAffiliation
+from domain.people.affiliations import DeclareAffiliation, EndAffiliation
 from domain.proposals.commands import ReviseProposal
 from domain.proposals.decisions import (
     DeclineProposal,
@@ -176,6 +176,14 @@ def test_people_are_told_apart_by_where_they_work_and_an_office_is_ended_among_t
             offered, page = await listed("appointOfficer")
             assert people["nazarov"] not in offered and people["karimova"] in offered
             assert "S. U. Umarov Physical-Technical Institute" in page
+            # Who never said that they work there is known to the others there by their office alone.
+            other = await hub.log.pool.fetchval(
+                f"SELECT o.organization FROM {hub.models.schema}.officer o WHERE o.person = $1", people["toktogulov"]
+            )
+            await hub.do(AppointOfficer(organization=other, person=people["nazarov"]), people["rahimova"])
+            colleague = await as_(hub, app, people["toktogulov"])
+            page = (await colleague.get(f"/do/dismissOfficer?organization={other}")).text
+            assert people["nazarov"] in page and "somebody whose name you may not know" in page
             # Who works there comes first.
             works = DeclareAffiliation(
                 person=people["toktogulov"], organization=osh, position="Adviser", since=date(2026, 1, 1)
@@ -717,23 +725,6 @@ def test_an_officer_of_the_center_gives_an_organization_a_name_that_ror_lacks(re
     told(story())
 
 
-def test_the_address_of_a_site_is_taken_as_people_write_it(region_dsn):
-    async def story():
-        async with serving(region_dsn) as (hub, app, _):
-            client = await as_(hub, app, (await people_of(hub))["karimova"])
-            sent = {"name": "Quvvat Energy Lab", "kind": "laboratory", "city": "Хуҷанд", "country": "TJ", "!key": "k"}
-            refused = await client.post("/do/registerOrganization", data={**sent, "website": "two words"})
-            assert refused.status_code == 422 and 'value="two words"' in refused.text
-            made = await client.post("/do/registerOrganization", data={**sent, "website": "quvvat.tj"})
-            assert made.status_code == 303
-            page = (await client.get(made.headers["location"])).text
-            assert 'href="https://quvvat.tj"' in page
-            # A city is shown as its readers call it, in whichever script it was typed.
-            assert "Khujand, Tajikistan" in page
-
-    told(story())
-
-
 def test_which_of_several_criteria_does_not_fit_is_said(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
@@ -777,5 +768,61 @@ def test_only_officers_of_the_center_are_offered_to_run_a_call(region_dsn):
             closes = await hub.log.pool.fetchval(f"SELECT closes_at FROM {hub.models.schema}.call WHERE id = $1", call)
             await hub.do(CloseRound(call=call), at=closes)
             assert "then publish the results" in (await client.get("/")).text
+
+    told(story())
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("quvvat.tj", "https://quvvat.tj"),
+        (" Https://quvvat.tj/a?b=http://c ", "https://quvvat.tj/a?b=http://c"),
+        ("HTTP://quvvat.tj", "http://quvvat.tj"),
+        ("quvvat.tj:8080/?u=http://x", "https://quvvat.tj:8080/?u=http://x"),
+        ("  ", None),
+        *(
+            (wrong, "")
+            for wrong in ("https//quvvat.tj", "http:/quvvat.tj", "a@b.tj", "mailto:a@b.tj", "//x", "-", "нет")
+        ),
+        ("https://https//quvvat.tj", ""),
+    ],
+)
+def test_the_address_of_a_site_is_taken_as_people_write_it_or_refused(region_dsn, typed, kept):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            client = await as_(hub, app, (await people_of(hub))["karimova"])
+            sent = {"name": "An institute of its own", "kind": "laboratory", "city": "Хуҷанд", "country": "TJ"}
+            answer = await client.post("/do/registerOrganization", data={**sent, "website": typed})
+            if kept == "":
+                assert answer.status_code == 422 and "An address like https://university.tj" in answer.text
+                assert f'value="{typed}"' in answer.text
+                return
+            assert answer.status_code == 303
+            rows = await hub.log.read(types=["OrganizationRegistered"], limit=1_000)
+            assert rows[-1].event.website == kept
+            # A city is shown as its readers call it, in whichever script it was typed.
+            assert "Khujand, Tajikistan" in (await client.get(answer.headers["location"])).text
+
+    told(story())
+
+
+@pytest.mark.parametrize(("days", "lasts"), [(-1, False), (0, True), (300, True)])
+def test_who_has_a_term_works_where_they_say_until_it_ends(region_dsn, days, lasts):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            until = datetime.now(UTC).date() + timedelta(days=days)
+            sql = f"SELECT id, organization FROM {hub.models.schema}.affiliation WHERE person = $1 AND until IS NULL"
+            for row in await hub.log.pool.fetch(sql, person):
+                end = {"affiliation": row["id"], "organization": row["organization"], "until": until}
+                officer = f"SELECT person FROM {hub.models.schema}.officer WHERE organization = $1 AND person <> $2"
+                by = await hub.log.pool.fetchval(officer, row["organization"], person)
+                await hub.do(EndAffiliation(person=person, **end), by)
+            client = await as_(hub, app, person)
+            assert ("Say where you work:" in (await client.get("/")).text) is not lasts
+            form = (await client.get("/do/draftProposal")).text
+            assert ("Umarov Physical-Technical Institute" in form) is lasts
+            people = (await client.get("/people")).text
+            assert ("Umarov Physical-Technical Institute" in people) is lasts
 
     told(story())

@@ -171,7 +171,7 @@ def test_an_address_that_is_refused_holds_up_nobody_and_a_server_that_is_busy_is
             monkeypatch.setenv("HUB_URL", "http://hub.example")
             code, out, _ = await asyncio.to_thread(command, dsn, "doctor")
             assert code == 1 and "refused the address (550), hand them a link" in out
-            assert f"{waiting}: the mail server refused the address (452), it is tried again" in out
+            assert f"{waiting}, PersonInvited (2): the mail server refused the address (452), it is tried again" in out
             server.answers = {"gone@example.org": "550 no such user"}
             full = (await server.get(2))[1]
             assert full["To"] == "full@example.org"

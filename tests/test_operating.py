@@ -79,11 +79,12 @@ def test_a_setting_that_cannot_be_meant_is_named(monkeypatch, given, named):
 
 def test_what_is_no_setting_is_named_with_the_one_that_was_meant(monkeypatch):
     assert settings.unknown() == []
-    for name in ("HUB_MAIL_URI", "HUB_OIDC_SECRET", "HUB_XYZZY", "HUB_TOKEN", "HUB_AUDIT_TOKEN"):
+    for name in ("HUB_MAIL_URI", "HUB_OIDC_SECRET", "HUB_XYZZY", "HUB_TOKENS", "HUB_TOKEN", "HUB_AUDIT_TOKEN"):
         monkeypatch.setenv(name, "something secret")
     assert settings.unknown() == [
-        "HUB_MAIL_URI is no setting, and counts for nothing: is HUB_MAIL_URL meant?",
-        "HUB_OIDC_SECRET is no setting, and counts for nothing: is HUB_OIDC_CLIENT_SECRET meant?",
+        "HUB_MAIL_URI is no setting, and counts for nothing: is HUB_MAIL_URL or HUB_MAIL_FROM meant?",
+        "HUB_OIDC_SECRET is no setting, and counts for nothing: is HUB_OIDC_CLIENT_SECRET or HUB_OIDC_ISSUER meant?",
+        "HUB_TOKENS is no setting, and counts for nothing.",
         "HUB_XYZZY is no setting, and counts for nothing.",
     ]
 

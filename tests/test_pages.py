@@ -210,7 +210,14 @@ def test_what_was_just_done_is_told_to_who_did_it(region_dsn):
 def test_bullets_of_a_word_processor_are_a_list():
     shown = markdown("Three steps:\n\n• Якум\n• Дуюм\n\nמים וקרח.")
     assert shown.count("<li") == 2 and "•" not in shown
-    assert "• kept" in markdown("```\n• kept\n```\n\n• Якум")
+    for code in ("```\n• kept\n```", "~~~\n• kept\n~~~", "````\n```\n• kept\n````", "Text:\n\n    • kept"):
+        shown = markdown(f"{code}\n\n• Якум\n• Дуюм")
+        assert "• kept" in shown and shown.count("<li") == 2, code
+    assert markdown("```sh run``` it\n\n• Якум").count("<li") == 1
+    # One within another, as it comes from there.
+    for indent in ("\t", "    "):
+        assert markdown(f"• one\n{indent}◦ two\n{indent}◦ three\n• four").count("<ul") == 2
+    shown = markdown("• Якум\n\nמים וקרח.")
     # Each paragraph runs as its own first letter does.
     assert '<p dir="auto">מים וקרח.</p>' in shown
 

@@ -1,5 +1,6 @@
 """Signing in: by an institution's provider that others wrote, as the first administrator; sessions, cookies, tries."""
 
+import asyncio
 import json
 import os
 import re
@@ -425,5 +426,18 @@ def test_whoever_is_erased_cannot_come_back(region_dsn):
             assert await hub.credentials.passkeys(person) == []
             assert await hub.credentials.known_to("https://issuer.example", "them") is None
             assert await hub.person_of("osmonov@hub.example") is None
+
+    told(story())
+
+
+def test_of_two_accounts_that_sign_in_at_once_one_is_theirs(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        for n in range(20):
+            bound = await asyncio.gather(
+                *(hub.credentials.bind("https://issuer.example", f"{n} {k}", f"person_{n}") for k in range(4))
+            )
+            assert sum(bound) == 1
+        await hub.close()
 
     told(story())

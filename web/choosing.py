@@ -12,12 +12,14 @@ from domain.people.affiliations import DeclareAffiliation
 from domain.proposals.partners import InvitePartner, UninvitePartner
 from projections.words import LOOKED_FOR, words
 from web.reads.viewer import Viewer
-from web.showing import city, country, moment, named
+from web.showing import city, country, day, lasts, moment, named
 from web.site import Site
 from web.words import translated
 
 _NAMED = "id name city country status names { language text }"
-_PERSON = "id name status roles { role } affiliations { until organization { id name names { language text } } }"
+_PERSON = (
+    "id name status roles { role } affiliations { until confirmed organization { id name names { language text } } }"
+)
 _CHOICES = {
     "call": """query($after: String) { found: calls(first: 100, after: $after, where: {status: [OPEN, PUBLISHED]}) {
         nodes { id name: title status opensAt closesAt } pageInfo { hasNextPage endCursor } } }""",
@@ -40,7 +42,8 @@ _ASKED = f"""query($id: ID!) {{
 _AFFILIATED = f"""query($id: ID!) {{
     person(id: $id) {{ affiliations {{ id organization {{ {_NAMED} }} }} }} }}"""
 _HELD = f"""query($id: ID!) {{ organization(id: $id) {{
-    officers {{ person {{ {_PERSON} }} }} signatories {{ person {{ {_PERSON} }} }} }} }}"""
+    officers {{ personId since person {{ {_PERSON} }} }}
+    signatories {{ personId since person {{ {_PERSON} }} }} }} }}"""
 _OFFICE: dict[type[Command], str] = {
     AppointOfficer: "officers",
     DismissOfficer: "officers",
@@ -48,7 +51,7 @@ _OFFICE: dict[type[Command], str] = {
     RevokeSignatory: "signatories",
 }
 _WORKS_AT = f"""{{ me {{
-    affiliations {{ until organization {{ {_NAMED} }} }} offices {{ organization {{ {_NAMED} }} }} }} }}"""
+    affiliations {{ until confirmed organization {{ {_NAMED} }} }} offices {{ organization {{ {_NAMED} }} }} }} }}"""
 _MOST_CHOICES = 2_000
 ALIKE = 0.85
 """From which share of letters in common on two names may mean the same organization."""
@@ -90,18 +93,25 @@ class Choosing:
         Who ends an office chooses among those who hold it, who gives one among the others; an officer of a call is one
         of the Center.
         """
-        held: dict[str, dict[str, Any]] = {}
+        held: dict[str, dict[str, Any] | None] = {}
+        unnamed: list[Choice] = []
         if office := _OFFICE.get(cls):
             organization = (await self._site.ask(_HELD, viewer, {"id": record}))["organization"] or {office: ()}
-            held = {each["person"]["id"]: each["person"] for each in organization[office] if each["person"]}
+            held = {each["personId"]: each["person"] for each in organization[office]}
         if cls in (DismissOfficer, RevokeSignatory):
-            found = list(held.values())
+            found = [each for each in held.values() if each is not None]
+            # Who never said that they work there is known there by their office alone.
+            since = {each["personId"]: day(each["since"]) for each in organization[office] if each["person"] is None}
+            words = translated(N_("somebody whose name you may not know"), viewer.language)
+            unnamed = [
+                Choice(id, words, f"{translated(N_('since'), viewer.language)} {at}") for id, at in since.items()
+            ]
         else:
             found = [each for each in await self._every(viewer, "person", chosen) if each["id"] not in held]
         if cls is AppointCallOfficer:
             found = [each for each in found if "CENTER_OFFICER" in {role["role"] for role in each["roles"]}]
         found.sort(key=lambda each: (not any(at["id"] == record for at in _works_at(each)), each["name"].casefold()))
-        return tuple(_choice(each, viewer.language) for each in found)
+        return (*(_choice(each, viewer.language) for each in found), *unnamed)
 
     async def _every(self, viewer: Viewer, kind: str, chosen: str) -> list[dict[str, Any]]:
         # What is chosen already also where there are too many.
@@ -172,7 +182,7 @@ class Choosing:
     async def own(self, viewer: Viewer) -> tuple[Choice, ...]:
         """The verified organizations where the writer works now, or for which they act."""
         me = (await self._site.ask(_WORKS_AT, viewer, {}))["me"]
-        works_at = [each["organization"] for each in (*me["affiliations"], *me["offices"]) if not each.get("until")]
+        works_at = [each["organization"] for each in (*filter(lasts, me["affiliations"]), *me["offices"])]
         return tuple(dict.fromkeys(_choice(each, viewer.language) for each in works_at if each["status"] == "VERIFIED"))
 
     async def _node(self, viewer: Viewer, kind: str, id: str, choosable: Set[str]) -> list[dict[str, Any]]:
@@ -201,4 +211,4 @@ def _choice(node: dict[str, Any], language: str) -> Choice:
 
 
 def _works_at(person: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each["organization"] for each in person["affiliations"] if not each["until"]]
+    return [each["organization"] for each in filter(lasts, person["affiliations"])]

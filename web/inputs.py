@@ -1,5 +1,6 @@
 """Between what is typed into a form and what a command takes: widgets, choices, times, lists."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,9 @@ from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
 from web.schema.mutations import camel, fields
 from web.showing import country, label, said_of
+
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_SITE = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?([/?#]\S*)?")
 
 
 def selection(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], str]:
@@ -102,6 +106,8 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
         if isinstance(type, inspect.BoolType):
             yield field.name, value == "true"
             continue
+        if meta_of(field.type).get("format") == "address":
+            value = _address(value)
         was = sent.get(f"!was.{field.name}")
         if isinstance(type, inspect.DateTimeType) and was:
             # Browsers leave out seconds that are none: what is the same instant is no change.
@@ -115,11 +121,16 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
             yield field.name, _utc(value, sent.get("!zone", ""))
         elif isinstance(type, inspect.VarTupleType):
             yield field.name, tuple(_lines(value))
-        elif value and "://" not in value and meta_of(field.type).get("format") == "address":
-            # As it is written on a card.
-            yield field.name, f"https://{value.strip()}"
         else:
             yield field.name, value
+
+
+def _address(value: str) -> str:
+    # As it is written on a card, and as a phone begins a line.
+    value = value.strip()
+    if scheme := _SCHEME.match(value):
+        return scheme[0].lower() + value[scheme.end() :]
+    return f"https://{value}" if _SITE.fullmatch(value) else value
 
 
 def _utc(value: str, zone: str) -> str:

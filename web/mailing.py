@@ -14,7 +14,7 @@ from domain.people.events import PersonInvited
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import Recorded, as_writer
-from hub.mail import Mail, NotSent
+from hub.mail import ENOUGH, Mail, NotSent
 from web.notices import NOTICED, notice
 from web.sessions import Throttle
 from web.words import PAGES, translated
@@ -28,7 +28,6 @@ AGAIN, TRIES = 60.0, 80
 """Seconds until a mail that one recipient did not get is tried again, at first; and how often it is: for three days."""
 SOON = (60.0, 300.0, 900.0)
 """Seconds after which a link that somebody asked for is tried again: some servers take nothing at first sight."""
-_ENOUGH = "they were told enough for now"
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
 _MAILED = ["PersonInvited", *(each.type for each in NOTICED)]
@@ -83,7 +82,7 @@ class Mailing:
                 said = str(error) or type(error).__name__
                 _log.exception("mails wait")
                 with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await self._hub.log.pool.execute("UPDATE hub.mailing SET trouble = $1", said)
+                    await self._hub.log.writing.execute("UPDATE hub.mailing SET trouble = $1", said)
             finally:
                 if db is not None:
                     db.terminate()
@@ -129,7 +128,7 @@ class Mailing:
         due = "SELECT * FROM hub.unmailed WHERE next_at <= now() ORDER BY next_at LIMIT 10"
         for row in await db.fetch(due):
             for each in await self._hub.log.read(row["position"] - 1, limit=1):
-                await self._mail_of(each, row["person"], counted=row["why"] != _ENOUGH)
+                await self._mail_of(each, row["person"], counted=row["why"] != ENOUGH)
             # It was taken, or nobody waits for it any more, unless another try was noted.
             gone = "DELETE FROM hub.unmailed WHERE position = $1 AND person = $2 AND tries = $3"
             await db.execute(gone, row["position"], row["person"], row["tries"])
@@ -139,7 +138,7 @@ class Mailing:
         if not error.alone:
             raise error
         _log.warning("the mail about position %s to %s is not sent: %s", recorded.position, person, error)
-        await self._hub.log.pool.execute(
+        await self._hub.log.writing.execute(
             """INSERT INTO hub.unmailed AS u (position, person, next_at, why)
                VALUES ($1, $2, CASE WHEN $3 THEN NULL ELSE now() + make_interval(secs => $5) END, $4)
                ON CONFLICT (position, person) DO UPDATE SET tries = u.tries + 1, why = excluded.why,
@@ -155,14 +154,14 @@ class Mailing:
 
     async def _put_off(self, recorded: Recorded, person: str, seconds: int) -> None:
         # Who was told enough for now is told of it later, if it waits for them still.
-        await self._hub.log.pool.execute(
+        await self._hub.log.writing.execute(
             """INSERT INTO hub.unmailed AS u (position, person, next_at, why)
                VALUES ($1, $2, now() + make_interval(secs => $3), $4)
                ON CONFLICT (position, person) DO UPDATE SET tries = u.tries + 1, next_at = excluded.next_at""",
             recorded.position,
             person,
             seconds,
-            _ENOUGH,
+            ENOUGH,
         )
 
     async def _invite(self, recorded: Recorded, event: PersonInvited, again: bool) -> None:
@@ -171,11 +170,12 @@ class Mailing:
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
-        if person not in self._made or await hub.identity.linked(self._made[person]) is None:
+        if again or person not in self._made:
             if not again and await self._too_many(recorded.actor):
                 _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
                 return
-            # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one.
+            # Whoever invited may have been shown a link too: both are good. One that is tried for days begins anew, so
+            # that it is good for as long as it says.
             self._made[person] = await hub.identity.link(person, ends=False)
         try:
             await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{self._made[person]}")

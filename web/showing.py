@@ -179,6 +179,17 @@ def said(message: str, **values: Any) -> Markup:
     return _text(message, language) % values if values else _whole(message, language)
 
 
+def goes_on(affiliation: Mapping[str, Any]) -> bool:
+    """Whether somebody will work there tomorrow, as they say."""
+    return affiliation["until"] is None or bool(affiliation["until"] > f"{datetime.now(UTC):%Y-%m-%d}")
+
+
+def lasts(affiliation: Mapping[str, Any]) -> bool:
+    """Whether somebody works there today, as they say: what ended and was never confirmed was taken back."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return goes_on(affiliation) or bool(affiliation["confirmed"] and affiliation["until"] == today)
+
+
 @cache
 def environment() -> Environment:
     """The templates: everything is escaped, and what is not there is an error."""
@@ -211,6 +222,7 @@ def environment() -> Environment:
         "marked": marked,
         "excerpt": excerpt,
     }
+    made.tests |= {"lasting": lasts, "going_on": goes_on}
     made.globals |= {
         "_": said,
         "label": label,

@@ -11,8 +11,7 @@ from markupsafe import Markup, escape
 from projections.words import LOOKED_FOR
 
 _BLOCKS = ("paragraph_open", "heading_open", "list_item_open", "td_open", "th_open")
-_BULLET = re.compile(r"^( {0,3})[•‣▪●◦·][ \t]+", re.MULTILINE)
-_FENCED = re.compile(r"(^```.*?(?:^```|\Z))", re.MULTILINE | re.DOTALL)
+_BULLET = re.compile(r"^([ \t]*)[•‣▪●◦·][ \t]+", re.MULTILINE)
 
 
 def _lowered(state: StateCore) -> None:
@@ -36,9 +35,20 @@ def _markdown() -> MarkdownIt:
 @lru_cache(500)
 def markdown(text: str) -> Markup:
     """What people wrote, rendered; the bullets of a word processor are those of a list."""
-    parts = _FENCED.split(text)
-    parts[::2] = [_BULLET.sub(r"\1- ", part) for part in parts[::2]]
-    return Markup(_markdown().render("".join(parts)))
+    return Markup(_markdown().render(_listed(text)))
+
+
+def _listed(text: str) -> str:
+    if not _BULLET.search(text):
+        return text
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    code = {
+        n
+        for token in _markdown().parse(text)
+        if token.type in ("fence", "code_block") and token.map
+        for n in range(*token.map)
+    }
+    return "\n".join(line if n in code else _BULLET.sub(r"\1- ", line) for n, line in enumerate(lines))
 
 
 @lru_cache(500)

@@ -42,9 +42,9 @@ Website = Annotated[
     str,
     Meta(
         max_length=500,
-        pattern=r"^https?://\S+$",
+        pattern=r"^https?://[^\s/?#@]*[^\s/?#@.]\.[^\s/?#@.][^\s/?#@]*([/?#]\S*)?$",
         title=N_("Website"),
-        description=N_("Begins with https:// or http://."),
+        description=N_("As in university.tj."),
         extra_json_schema={"format": "address", "asked": N_("An address like https://university.tj is asked for.")},
     ),
 ]
