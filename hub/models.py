@@ -4,7 +4,6 @@ import asyncio
 import gc
 import hashlib
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ import asyncpg
 import msgspec
 
 from hub.batch import ABSENT, ENCODER, Batch, RowKey, keys_of
+from hub.held import Held
 from hub.locks import Lock
 from hub.log import WRITER, Happened, Log, Recorded
 from hub.tables import TABLES, ddl, digest, first_difference, indexes
@@ -48,10 +48,10 @@ class Models:
     With ``until`` they are as they were at that position of the log, in a schema of their own.
     """
 
-    def __init__(self, log: Log, schema: str | None = None, size: int = 100_000, until: int | None = None) -> None:
-        self.log, self._size, self.until = log, size, until
+    def __init__(self, log: Log, schema: str | None = None, until: int | None = None) -> None:
+        self.log, self.until = log, until
         self.schema = schema or digest() + (f"_at_{until}" if until is not None else "")
-        self._rows: OrderedDict[RowKey, Row | None] = OrderedDict()
+        self._rows: Held[RowKey, Row | None] = Held()
         self._parked: set[RowKey] = set()
 
     async def open(self, say: Callable[[int], None] = lambda _: None) -> None:
@@ -204,8 +204,7 @@ class Models:
             self._rows[key] = row
             self._rows.move_to_end(key)
         self._parked |= {(each["table"], each["key"]) for each in batch.parked}
-        while len(self._rows) > self._size:
-            self._rows.popitem(last=False)
+        self._rows.trim()
 
     def forget(self, recorded: Iterable[Recorded]) -> None:
         """Drop the rows that somebody else has changed."""

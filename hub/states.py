@@ -1,10 +1,10 @@
 """States in memory: a bounded cache, brought forward by the events that pass through the writer."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeVar
 
 from domain.core import Event, State, every_state
+from hub.held import Held
 from hub.log import Log
 
 S = TypeVar("S", bound=State)
@@ -28,9 +28,9 @@ def _kind_of_tag(tag: str) -> str:
 class States:
     """Cached states, each with the position up to which it is folded. Only the event loop's thread touches it."""
 
-    def __init__(self, log: Log, size: int = 100_000) -> None:
-        self._log, self._size = log, size
-        self._held: OrderedDict[Key, tuple[State, int]] = OrderedDict()
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._held: Held[Key, tuple[State, int]] = Held()
         self._evolving: dict[str, dict[str, list[type[State]]]] = {}
         for cls in every_state():
             for name in cls.types:
@@ -56,8 +56,7 @@ class States:
             return
         self._held[key] = state, position
         self._held.move_to_end(key)
-        while len(self._held) > self._size:
-            self._held.popitem(last=False)
+        self._held.trim()
 
     def apply(self, position: int, event: Event, tags: Iterable[str]) -> None:
         """Bring forward what is here; a state that has seen this position already stays."""

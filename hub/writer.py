@@ -14,6 +14,7 @@ import asyncpg
 from domain.core import N_, Reason, Refusal, State
 from hub.appending import Appender
 from hub.confirming import UNCONFIRMED, Unknown
+from hub.held import Lately
 from hub.log import AT_ONCE, PATIENCE, Log, Recorded
 from hub.models import Models
 from hub.states import Key, States
@@ -47,7 +48,7 @@ class Writer:
         self._outrun = False
         self._looks: list[tuple[int, asyncio.Future[None]]] = []
         self._wake = asyncio.Event()
-        self._recent: deque[Recorded] = deque(maxlen=RECENT)
+        self._recent = Lately(RECENT)
         self.appender = Appender(log.dsn)
         self._task: asyncio.Task[None] | None = None
 
@@ -92,7 +93,7 @@ class Writer:
     def adopt(self, key: Key, state: State, position: int) -> bool:
         """Keep a state that was just loaded, brought to this writer's head; ``False`` if it is too old for that."""
         if position < self.head:
-            if not self._recent or self._recent[0].position > position + 1:
+            if not self._recent.holds(position):
                 return False
             for recorded in self._recent:
                 if recorded.position > position and key in self.states.touched(recorded.event, recorded.tags):
@@ -302,7 +303,7 @@ class Writer:
         if not recorded:
             return
         self.head, self._last_at = recorded[-1].position, recorded[-1].at
-        self._recent.extend(recorded)
+        self._recent.add(recorded)
         for key, state in (decided or {}).items():
             self.states.put(key, state, self.head)
         # And whatever else they change that somebody read from the log meanwhile.

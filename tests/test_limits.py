@@ -1,6 +1,7 @@
 """What is too much, malformed or unknown is refused before anything is read, in words and with a code."""
 
 import asyncio
+import gc
 import json
 
 import pytest
@@ -242,5 +243,30 @@ def test_an_error_speaks_of_values_as_json_writes_them(region_dsn, variables, sa
             query = "query($first: Int!) { organizations(first: $first) { totalCount } }"
             message = (await (await client()).answer(query, **variables)).json()["errors"][0]["message"]
             assert said in message and not any(each in message for each in ("True", "None")), message
+
+    told(story())
+
+
+def test_what_is_remembered_of_documents_is_weighed_by_what_it_takes(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, client):
+            reads, anybody = app.endpoint.reads, await client()
+            # A tree takes some hundred times its text: of what cannot be run none is kept.
+            many = reads.prepare("{ " + "nothere " * 3_000 + "}")
+            assert many.errors and many.document is None and many.weight < 20_000
+            assert all(each.nodes is None and each.locations for each in many.errors)
+            merged = reads.prepare("{ calls { nodes { " + "id " * 3_000 + "} } }")
+            assert not merged.errors and merged.weight > 1_000_000
+            # What costs too much is not remembered as a plan; and an answer keeps no plan.
+            fields = "nodes { id title summary criteria { name weight } proposals(first: 100) { nodes { id } } }"
+            costly = " ".join(f"a{n}: calls(first: 100) {{ {fields} }}" for n in range(50))
+            before = reads._plans._total
+            assert await anybody.code(f"{{ {costly} }}") == "TOO_COSTLY"
+            assert reads._plans._total == before
+            asked = "{ calls { totalCount nodes { id } } }"
+            first = await anybody.answer(asked)
+            reads._plans._held.clear()
+            gc.collect()
+            assert (await anybody.answer(asked)).content == first.content
 
     told(story())

@@ -604,7 +604,7 @@ def test_nothing_is_decided_by_a_clock_that_is_behind_the_log(dsn):
 def test_states_that_left_the_memory_are_read_again(dsn):
     async def story():
         hub = await Hub.open(dsn)
-        hub.states._size = 12
+        hub.states._held.most = 12
         officer, author, lead, call = await region(hub)
         await hub.do(AppointOfficer(organization=lead, person=author), officer)
         drafts = await asyncio.gather(

@@ -52,6 +52,9 @@ class Answer:
         return b"{" + b",".join(parts) + b"}"
 
 
+_USUAL = 500
+
+
 def response_of(answer: Answer, media: str) -> tuple[int, dict[str, str], bytes]:
     """The status, the headers and the body that say what an operation gave."""
     status = answer.extensions.pop("status", 0)
@@ -69,9 +72,14 @@ def response_of(answer: Answer, media: str) -> tuple[int, dict[str, str], bytes]
     return status, headers, body
 
 
-@lru_cache(1_000)
 def wanted(accept: str) -> str:
     """What is liked best of what there is, or else asked for first; who asks for nothing in particular gets JSON."""
+    # Nobody who likes much in particular fills the memory with it.
+    return _wanted(accept) if len(accept) <= _USUAL else _wanted.__wrapped__(accept)
+
+
+@lru_cache(1_000)
+def _wanted(accept: str) -> str:
     liked = ((_quality(each), each.partition(";")[0].strip().lower()) for each in accept.split(","))
     kinds = [kind for much, kind in sorted(liked, key=lambda each: -each[0]) if much > 0]
     for kind in kinds:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import asyncpg
 from graphql import GraphQLError
 
+from hub.held import Lately
 from hub.log import Log, Recorded
 
 MOST, MOST_EACH, POLL, KEPT = 2_000, 100, 0.1, 5_000
@@ -35,7 +36,7 @@ class Live:
 
     def __init__(self, log: Log, until: int | None = None) -> None:
         self._log, self._until = log, until
-        self._recent: deque[Recorded] = deque(maxlen=KEPT)
+        self._recent = Lately(KEPT)
         self._head = 0
         self._waiting = 0
         self._by: Counter[str] = Counter()
@@ -88,7 +89,7 @@ class Live:
         self._news.set()
 
     async def _since(self, position: int) -> list[Recorded]:
-        if self._recent and self._recent[0].position <= position + 1:
+        if self._recent.holds(position):
             return [each for each in self._recent if each.position > position]
         return await self._log.read(after=position) if position < self._head else []
 
@@ -105,7 +106,7 @@ class Live:
                 _log.exception("nobody hears of new events")
                 break
             if new:
-                self._recent.extend(new)
+                self._recent.add(new)
                 self._head = new[-1].position
                 self._news.set()
                 self._news = asyncio.Event()

@@ -70,7 +70,7 @@ class Carrying:
 
     def __init__(self, reads: Reads) -> None:
         self._reads, self._commands = reads, commands()
-        self._fields: Recent[Any, tuple[_Field, ...]] = Recent(4_000_000)
+        self._fields: Recent[Any, tuple[_Field, ...]] = Recent(16_000_000)
 
     async def carry(self, context: Context) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         """The data and the errors.
@@ -130,7 +130,7 @@ class Carrying:
         key = context.prepared.text, context.name, chosen
         if (known := self._fields.get(key)) is None:
             known = self._read_off(context)
-            self._fields.put(key, known, len(context.prepared.text) + 1_000)
+            self._fields.put(key, known, context.prepared.weight)
         return known
 
     def _read_off(self, context: Context) -> tuple[_Field, ...]:

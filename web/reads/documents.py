@@ -27,6 +27,8 @@ from graphql.execution.values import VariableValues, VariableValueSource, get_va
 from web.reads.measuring import MAX_TOKENS, excess, limited, tangled
 
 MAX_ERRORS = 10
+_TOKEN = 600
+"""Bytes that a document's tree takes for each of its tokens, as measured."""
 _PLAIN = {GraphQLID: str, GraphQLString: str, GraphQLBoolean: bool}
 WRITTEN = {"RecordKind"}
 """The enums of which a list is written into the statement: which kinds are searched."""
@@ -43,6 +45,14 @@ class Prepared:
     operations: Mapping[str, OperationDefinitionNode] = field(default_factory=dict)
     fragments: Mapping[str, FragmentDefinitionNode] = field(default_factory=dict)
     plain: Mapping[str, Mapping[str, tuple[GraphQLVariableSignature, type]]] = field(default_factory=dict)
+
+    @cached_property
+    def weight(self) -> int:
+        """The bytes that it takes in memory, about: of a tree, so many for each of its tokens."""
+        token, tokens = self.document.loc.start_token if self.document and self.document.loc else None, 0
+        while token is not None:
+            token, tokens = token.next, tokens + 1
+        return 1_000 + len(self.text) + _TOKEN * tokens
 
     def as_they_are(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
         """The coerced variables where coercing changes nothing: all are there, and of a plain type; else ``None``."""
@@ -81,9 +91,16 @@ def document_of(schema: GraphQLSchema, text: str) -> Prepared:
         errors = errors or tuple(excess(operations.values(), fragments))
     except RecursionError:
         errors = (limited("TOO_DEEP", "The document is nested too deeply."),)
-    plain = {} if errors else {name: _plain(schema, each) for name, each in operations.items()}
+    if errors:
+        # What cannot be run is remembered by its text and by what is wrong with it: a tree is some hundred times that.
+        return Prepared(text, None, tuple(map(_light, errors)), parsed=True)
+    plain = {name: _plain(schema, each) for name, each in operations.items()}
     every = {name: found for name, found in plain.items() if found is not None}
-    return Prepared(text, document, errors, True, operations, fragments, every)
+    return Prepared(text, document, (), True, operations, fragments, every)
+
+
+def _light(error: GraphQLError) -> GraphQLError:
+    return GraphQLError(error.message, source=error.source, positions=error.positions, extensions=error.extensions)
 
 
 def variables_of(

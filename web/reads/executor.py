@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
+from weakref import ReferenceType, ref
 
 import msgspec
 from graphql import (
@@ -18,7 +19,7 @@ from hub.door import Hub
 from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
 from web.reads.documents import Prepared, document_of, shape, variables_of
-from web.reads.measuring import limited, within_cost
+from web.reads.measuring import MAX_COST, limited, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.recent import Recent
 from web.reads.totals import Counting
@@ -48,21 +49,21 @@ class Reads:
 
     def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 0) -> None:
         self.hub, self.schema, self.until = hub, schema, until
-        self._documents: Recent[str, Prepared] = Recent(8_000_000)
-        self._plans: Recent[Any, Plan] = Recent(2_000)
-        self._answers: Recent[Any, tuple[Plan, bytes]] = Recent(answers - answers // 4)
+        self._documents: Recent[str, Prepared] = Recent(32_000_000)
+        self._plans: Recent[Any, Plan] = Recent(96_000_000)
+        self._answers: Recent[Any, tuple[ReferenceType[Plan], bytes]] = Recent(answers - answers // 4)
         self.keeps = answers > 0
         self.kept: Recent[Any, Any] = Recent(answers // 4)
         self.counting = Counting(self)
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
         self._asking: set[Any] = set()
-        self._whole: Recent[int, str] = Recent(2_000)
+        self._whole: Recent[int, str] = Recent(16_000_000)
 
     def prepare(self, text: str) -> Prepared:
         """Parse and validate a document, once."""
         if (known := self._documents.get(text)) is None:
             known = document_of(self.schema, text)
-            self._documents.put(text, known, len(text) + 1_000)
+            self._documents.put(text, known, known.weight)
         return known
 
     def values(
@@ -88,9 +89,14 @@ class Reads:
         if (plan := self._plans.get(key)) is None:
             lean = partial(self._compiled, prepared, operation, only)
             values.empty = frozenset()
-            plan = replace(lean(values), lean=lean)
-            self._plans.put(key, plan)
+            plan = replace(lean(values), lean=lean, weight=prepared.weight)
+            if plan.costs(values) <= MAX_COST:
+                self._keep(key, plan)
         return plan
+
+    def _keep(self, key: Any, plan: Plan) -> None:
+        # It keeps the tree of its document, too.
+        self._plans.put(key, plan, plan.weight + 8 * len(plan.sql))
 
     def _compiled(self, prepared: Prepared, operation: OperationDefinitionNode, only: str, values: Values) -> Plan:
         compiler = Compiler(self.schema, self.hub.models.schema, prepared.fragments, values, named=bool(only))
@@ -110,8 +116,8 @@ class Reads:
             return plan
         key = plan.number, values.empty
         if (known := self._plans.get(key)) is None:
-            known = plan.lean(values)
-            self._plans.put(key, known)
+            known = replace(plan.lean(values), weight=plan.weight)
+            self._keep(key, known)
         return known
 
     async def data(self, bound: Bound, viewer: Viewer) -> bytes:
@@ -134,7 +140,7 @@ class Reads:
         # kept until a table changes.
         key = bound.key
         while True:
-            if (known := self._answers.get(key)) is not None:
+            if (known := self._known(key)) is not None:
                 return known
             if (flight := self._flights.get(key)) is None:
                 break
@@ -153,8 +159,14 @@ class Reads:
         finally:
             del self._flights[key]
             flight.cancel()
-        self._answers.put(key, answer, len(answer[1]) + 500)
+        self._answers.put(key, (ref(answer[0]), answer[1]), len(answer[1]) + 500)
         return answer
+
+    def _known(self, key: Any) -> tuple[Plan, bytes] | None:
+        # An answer is of use with its plan alone, and keeps none: a plan may be a thousand times as large.
+        if (known := self._answers.get(key)) is None or (plan := known[0]()) is None:
+            return None
+        return plan, known[1]
 
     def pool(self, plan: Plan, viewer: Viewer) -> Pool:
         """Where a viewer's statement is planned best."""
@@ -170,7 +182,7 @@ class Reads:
 
     def answer(self, key: Any) -> bytes | None:
         """The finished JSON of ``data`` that is kept under a key, if it depends on nothing but tables."""
-        known = self._answers.get(key)
+        known = self._known(key)
         return known[1] if known is not None and not known[0].volatile else None
 
     @staticmethod
@@ -203,7 +215,7 @@ class Reads:
             given = [bind(values) for bind in lean.binders]
         if (sql := self._whole.get(lean.number)) is None:
             sql = viewers.beside(lean.sql, len(given) + 1)
-            self._whole.put(lean.number, sql)
+            self._whole.put(lean.number, sql, len(sql) + 200)
         self._asking.add(bound.key)
         try:
             row = await self.pool(plan, guess).fetchrow(sql, guess.list, *given, guess.at, shown, timeout=TIMEOUT)
@@ -228,7 +240,7 @@ class Reads:
         finally:
             self._asking.discard(bound.key)
         key = bound.key if viewer is guess else self.bound(plan, values, viewer).key
-        self._answers.put(key, (lean, answer), len(answer) + 500)
+        self._answers.put(key, (ref(lean), answer), len(answer) + 500)
         return answer
 
     async def _fetch(self, bound: Bound, viewer: Viewer) -> tuple[Plan, bytes]:

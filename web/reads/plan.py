@@ -116,7 +116,8 @@ class Plan:
 
     ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
     only the values tell. ``walks`` are the tables that it may look through in the order of a list: how soon what
-    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty. ``constant`` are
+    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty; with that it
+    keeps a tree of so many bytes, its ``weight``. ``constant`` are
     the arguments of fields that no request changes, by the identity of the field's node, which the plan keeps.
     """
 
@@ -130,6 +131,7 @@ class Plan:
     by_words: bool = False
     walks: frozenset[str] = frozenset()
     lean: "Callable[[Values], Plan] | None" = None
+    weight: int = 0
     number: int = field(default_factory=itertools.count(1).__next__)
     constant: dict[int, dict[str, Any]] = field(default_factory=dict)
     _costs: dict[tuple[int, ...], int] = field(default_factory=dict)
