@@ -252,7 +252,7 @@ def test_what_is_remembered_of_documents_is_weighed_by_what_it_takes(region_dsn)
         async with serving(region_dsn) as (_, app, client):
             reads, anybody = app.endpoint.reads, await client()
             # A tree takes some hundred times its text: of what cannot be run none is kept.
-            many = reads.prepare("{ " + "nothere " * 3_000 + "}")
+            many = reads.prepare("{ " + " ".join(f"none{n}" for n in range(1_500)) + " }")
             assert many.errors and many.document is None and many.weight < 20_000
             assert all(each.nodes is None and each.locations for each in many.errors)
             merged = reads.prepare("{ calls { nodes { " + "id " * 3_000 + "} } }")

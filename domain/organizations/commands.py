@@ -44,7 +44,7 @@ Website = Annotated[
         max_length=500,
         pattern=r"^https?://[^\s/?#@]*[^\s/?#@.]\.[^\s/?#@.][^\s/?#@]*([/?#]\S*)?$",
         title=N_("Website"),
-        description=N_("As in university.tj."),
+        description=N_("As in https://university.tj."),
         extra_json_schema={"format": "address", "asked": N_("An address like https://university.tj is asked for.")},
     ),
 ]
