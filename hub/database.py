@@ -60,7 +60,7 @@ def database(
         return
     try:
         say(f"{'Starting PostgreSQL' if embedded.exists() else 'A hub is made: starting PostgreSQL'} in {home}")
-        embedded.start()
+        embedded.start(say)
         with embedded.watched(say):
             yield embedded.dsn
     finally:

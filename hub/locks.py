@@ -17,6 +17,8 @@ class Lock(IntEnum):
     """Following the log to seal it; held for as long as somebody does."""
     SEALED_ROWS = 4715745
     """Writing the hashes of the rows that a seal is about."""
+    VERIFYING = 4715748
+    """Replaying the log into a schema beside the live read models, to compare the two."""
     ACCOUNTS = 4715747
     """Binding an institution's account to a person; taken together with a number for whom."""
     MAILING = 4715746

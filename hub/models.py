@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -247,10 +246,13 @@ async def verify(log: Log, models: Models, say: Callable[[int], None] = lambda _
 
     Answers that position and the first difference, if any.
     """
-    scratch = Models(log, f"verify_{hashlib.sha256(str(id(models)).encode()).hexdigest()[:12]}")
+    scratch = Models(log, f"verify_{models.schema}")
     db = await asyncpg.connect(log.dsn)
     try:
-        await db.execute(f"DROP SCHEMA IF EXISTS {scratch.schema} CASCADE")
+        # One at a time: what is there of another was left by one that was killed.
+        await db.execute(f"SELECT pg_advisory_lock({Lock.VERIFYING})")
+        for row in await db.fetch("SELECT nspname FROM pg_namespace WHERE nspname ~ '^verify_'"):
+            await db.execute(f'DROP SCHEMA "{row["nspname"]}" CASCADE')
         await scratch.open(say)
         async with db.transaction():
             # No command is recorded while the two are compared.

@@ -20,7 +20,9 @@ from hub.processes import die_with_parent, end_session, is_postgres_of, owner_na
 from hub.programs import Unavailable, program
 
 PORT = 5432
-_START, _STOP, _GOES = 60.0, 30.0, 1.0
+_STOP, _GOES = 30.0, 1.0
+_SAID, _SELDOM = 30.0, 30.0
+"""Seconds after which it is said that it still starts; and at most between two tries to start it again."""
 _LOG = 10_000_000
 
 
@@ -98,8 +100,12 @@ class Embedded:
             return False
         return True
 
-    def start(self) -> None:
-        """Bring it up, whatever the last run left behind; raises ``Unavailable``. Needs ``own`` first."""
+    def start(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Bring it up, whatever the last run left behind; raises ``Unavailable``. Needs ``own`` first.
+
+        After a crash it may read its log for long before anybody can connect: it is waited for as long as it runs, or
+        all that it did would begin anew.
+        """
         if self._user and not _reachable(self.home):
             raise Unavailable(
                 f"PostgreSQL does not run as root, and the user “nobody” cannot reach {self.home}: "
@@ -135,13 +141,16 @@ class Embedded:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, **self._as_user()
             )
-        deadline = time.monotonic() + _START
+        began, told = time.monotonic(), _SAID
         while not self._ready(bin):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if (waited := time.monotonic() - began) > told:
+                say(f"PostgreSQL has not come up for {waited:.0f} s, and still starts: {log} says what it does")
+                told += _SAID
+            if self._process.poll() is not None:
                 own = log.read_bytes()[said:].decode(errors="replace").strip().splitlines()
                 worst = [line for line in own if "FATAL" in line or "PANIC" in line or "could not" in line] or own
                 raise Unavailable(f"PostgreSQL did not start; {log} says: " + " / ".join(worst[-3:]))
-            time.sleep(0.02)
+            time.sleep(0.02 if waited < 10 else 0.5)
 
     @contextmanager
     def watched(self, say: Callable[[str], None]) -> Iterator[None]:
@@ -149,13 +158,15 @@ class Embedded:
         over = threading.Event()
 
         def watch() -> None:
-            while not over.wait(0.5):
-                if self._process is not None and self._process.poll() is not None:
+            wait = 0.5
+            while not over.wait(wait):
+                wait = 0.5 if self._process is None or self._process.poll() is None else min(2 * wait, _SELDOM)
+                if wait > 0.5:
                     say("PostgreSQL has ended: starting it again")
                     try:
-                        self.start()
-                    except (Unavailable, OSError) as error:
-                        say(str(error))
+                        self.start(say)
+                    except Exception as error:
+                        say(str(error) or type(error).__name__)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()

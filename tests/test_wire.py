@@ -17,6 +17,7 @@ from hub.pool import Pool
 from tests.test_log import told
 from tests.test_shortcut import ASKED, SENT, TITLE
 from tests.web import Client, draft_of, people_of, serving
+from web import wire
 from web.wire import SHORTCUT, Wire
 
 ME = {"query": "{ me { name } }"}
@@ -177,7 +178,14 @@ ODD = {
         200,
         False,
     ),
-    "an upgrade": (request(ME, connection="upgrade", upgrade="h2c"), 400, None),
+    "an upgrade": (request(ME, connection="Upgrade, HTTP2-Settings", upgrade="h2c", http2_settings="x"), 200, False),
+    "an upgrade to a socket": (request(ME, connection="upgrade", upgrade="websocket"), 200, False),
+    "a socket where there is none": (
+        request(b"", b"Connection: upgrade", b"Upgrade: websocket", method=b"GET", target=b"/health", length=""),
+        200,
+        None,
+    ),
+    "a head without end": (b"GET / HTTP/1.1\r\nX: " + b"y" * 70_000, 431, True),
     "another method": (request(ME, method=b"PUT"), 405, False),
     "no length": (request(b"", length=""), 400, False),
     "a wrong length": (request(ME, length="+27"), 400, True),
@@ -302,6 +310,26 @@ def test_a_connection_that_nobody_uses_is_closed_and_one_that_is_used_stays(regi
                 began = asyncio.get_running_loop().time()
                 assert await ended(reader)
                 assert asyncio.get_running_loop().time() - began < 3
+
+    told(story())
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\nHost: h\r\nX: "])
+def test_a_connection_whose_head_does_not_come_is_closed(region_dsn, monkeypatch, sent):
+    monkeypatch.setattr(wire, "HEAD_IN", 0.3)
+
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server, connected(server) as (reader, writer):
+            writer.write(sent)
+            # Also where one was answered before it.
+            async with connected(server) as (other, after):
+                after.write(request())
+                await answer(other)
+                after.write(sent or b"P")
+                assert (await answer(other))[0] == 408
+            async with asyncio.timeout(5):
+                said = await reader.read()
+            assert said.startswith(b"HTTP/1.1 408") if sent else said == b""
 
     told(story())
 

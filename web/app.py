@@ -94,7 +94,12 @@ class Headers:
             if message["type"] == "http.response.start":
                 own = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in own)]
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                # Whoever has gone hears no more of it.
+                if "handler is closed" not in str(error):
+                    raise
 
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 

@@ -1,6 +1,7 @@
 """GraphQL over ``graphql-transport-ws``."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -109,7 +110,8 @@ class Socket:
             await self._results(id, ask, viewer)
         except Closing:
             # A client that was only interrupted comes back by itself.
-            await self._socket.close(1012, "The hub is closing: come back in a moment")
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close(1012, "The hub is closing: come back in a moment")
         except AWAY:
             away = limited("BUSY", "The database is away for a moment: try again.")
             self._running.pop(id, None)
@@ -128,7 +130,9 @@ class Socket:
         await self._send({"id": id, "type": "complete"})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._socket.send_text(msgspec.json.encode(message).decode())
+        # Whoever has gone hears no more of it; that they have is found by who reads from them.
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._socket.send_text(msgspec.json.encode(message).decode())
 
 
 def _authorization(payload: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """HTTP as uvicorn speaks it, but that a program's request for ``/graphql`` is answered as soon as it is there."""
 
 import asyncio
+import re
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -13,7 +14,10 @@ from web.shortcut import SHORT, Head, Kept, Request, Response, Shortcut
 
 SHORTCUT = "shortcut"
 """Where the application leaves its ``Shortcut``, in the state that it shares with its server."""
+MAX_HEAD, HEAD_IN = 64_000, 60.0
+"""Bytes of a request's head, at most; and seconds in which it has to be there, or the connection is closed."""
 _HEAD = 4_000
+_OTHER = re.compile(rb"\r\n(?:upgrade|http2-settings):[^\r\n]*", re.IGNORECASE)
 _UNUSUAL = {b"transfer-encoding", b"expect", b"upgrade"}
 
 
@@ -52,6 +56,13 @@ class Wire(HttpToolsProtocol):
         self._short: _Short | None = None
         self._last: _Last | None = None
         self._between, self._arrived, self._active = True, b"", 0.0
+        self._heading = 0
+        self._head_in: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request: not for long."""
+        super().connection_made(transport)
+        self._head_in = self.loop.call_later(HEAD_IN, self._late)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, unless it was parsed before: most programs send the same head with every request."""
@@ -59,21 +70,51 @@ class Wire(HttpToolsProtocol):
         if last is not None and len(data) == last.whole and data.startswith(last.sent) and self._is_free():
             self._taken(_Short(last.named, last.head, data[len(last.sent) :]))
             return
+        if self._between and data[:4] != b"GET " and (end := data.find(b"\r\n\r\n")) > 0:
+            # Nothing but a socket goes on in another protocol: who offers one beside a body is answered in this one.
+            data = _OTHER.sub(b"", data[:end]) + data[end:]
         # Whoever sends a part of a request and then something that looks like a whole one has sent one request.
         self._arrived = data if self._between else b""
         super().data_received(data)
         self._arrived = b""
+        if self._heading:
+            self._heading += len(data)
+            if self._heading > MAX_HEAD:
+                self._refused(b"431 Request Header Fields Too Large")
+            elif self._head_in is None:
+                self._head_in = self.loop.call_later(HEAD_IN, self._late)
+
+    def _late(self) -> None:
+        self._head_in = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._head_in = self.loop.call_later(HEAD_IN, self._late)
+        elif self._heading:
+            self._refused(b"408 Request Timeout")
+        else:
+            self.transport.close()
+
+    def _refused(self, status: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+            self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        return self.parser.get_method() == b"GET" and self.url == b"/graphql" and super()._should_upgrade()
 
     def _is_free(self) -> bool:
         return self._between and (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
     def on_message_begin(self) -> None:
         """Make nothing of a request yet."""
-        self._between = False
+        self._between, self._heading = False, 1
         self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_headers_complete(self) -> None:
         """Hold back what may be short."""
+        self._heading = 0
+        if self._head_in is not None:
+            self._head_in.cancel()
+            self._head_in = None
         named, head = dict(self.headers), None
         if self._shortcut is not None and self.url == b"/graphql" and self._may_be_short(named):
             head = self._shortcut.head(named)
@@ -230,6 +271,8 @@ class Wire(HttpToolsProtocol):
         """Let go of the timer, however the connection ended."""
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        if self._head_in is not None:
+            self._head_in.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what nobody uses: a timer is not made anew for every request."""
