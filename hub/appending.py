@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 
 from hub import confirming
+from hub.connecting import connect
 from hub.locks import Lock
 from hub.log import PATIENCE, as_writer
 from hub.turns import Turn
@@ -37,7 +38,7 @@ class Appender:
         self.reserved = self._warned = False
         if self._made:
             self.db.terminate()
-        self.db, self._made = await asyncpg.connect(self._dsn), True
+        self.db, self._made = await connect(self._dsn), True
         await as_writer(self.db)
         self.db.add_log_listener(self._warning)
         row = await self.db.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import click
 
 from hub import settings
@@ -21,6 +20,7 @@ from hub.audit.restore import restore as restored
 from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
 from hub.backups import is_backup
+from hub.connecting import connect
 from hub.console import address, err, failing, opened, shown
 from hub.database import database, default_home
 from hub.door import Hub
@@ -132,7 +132,7 @@ def key_replace(yes: bool) -> None:
     home = default_home()
 
     async def story(hub: Hub) -> tuple[str | None, int]:
-        db = await asyncpg.connect(hub.log.dsn)
+        db = await connect(hub.log.dsn)
         try:
             async with db.transaction():
                 if not await db.fetchval(f"SELECT pg_try_advisory_xact_lock({Lock.FOLLOWER})"):

@@ -17,6 +17,7 @@ import click
 from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed, Signer
+from hub.connecting import connect
 from hub.console import UNWRITABLE, err, failing
 from hub.database import database, default_home
 from hub.dumps import Unfit, dump
@@ -105,7 +106,7 @@ async def sealed_with(dsn: str) -> str | None:
 
 async def on(dsn: str, do: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     """What this answers over a connection of its own."""
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         return await do(db)
     finally:

@@ -19,15 +19,19 @@ from hub.dumps import Unfit
 from hub.log import keys_of
 from hub.mail import ENOUGH, Mail
 from hub.persons import unreadable
+from hub.rounds import due
 from hub.settings import policy_file
 from hub.tables import digest
 
 MAILING = ("as it should", "no server is named: links are handed over")
 LONGEST = timedelta(hours=12)
 """How long an erasure may wait for whoever reads from before it, before somebody has to look at that."""
+LATE = timedelta(minutes=1)
+"""How long what is to be done by itself may wait while a hub is served."""
 SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
+AHEAD = ": later than this clock, and so is all that follows until then"
 _WAITING = """SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()
     AND state_change < now() - interval '5 seconds'"""
 
@@ -81,7 +85,10 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
     if not state["followed"]:
         return RESTING
     waits = state["waits_since"]
-    if waits is not None and datetime.now(UTC) - waits > timedelta(minutes=1):
+    behind = "SELECT at FROM hub.event WHERE position = $1 + 1 AND at < $2"
+    if since := await hub.log.pool.fetchval(behind, state["tree"], datetime.now(UTC) - LATE):
+        return f"nothing was added to the tree since {since:%Y-%m-%d %H:%M} UTC: is the process that seals stuck?"
+    if waits is not None and datetime.now(UTC) - waits > LATE:
         since = f"since {waits:%Y-%m-%d %H:%M} UTC"
         return f"no quorum of witnesses has cosigned {since}: the newest {state['waiting']:,} events are signed only"
     return SEALING
@@ -110,8 +117,8 @@ def doctor(as_json: bool) -> None:
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
     sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, where an
-    erasure has waited for half a day, where a mail was refused by the mail server for good, or where commits
-    wait for a standby that is away.
+    erasure has waited for half a day, where a round is overdue or an event is dated ahead of the clock, where a mail
+    was refused by the mail server for good, or where commits wait for a standby that is away.
     """
 
     async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
@@ -122,13 +129,17 @@ def doctor(as_json: bool) -> None:
             "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1 ORDER BY 1", hub.models.schema
         )
         sealing = await following.state(hub.log.pool)
+        now = datetime.now(UTC)
+        overdue = [each.record for each in await due(hub, now - LATE)] if sealing["followed"] else []
+        newest = await hub.log.pool.fetchval("SELECT max(at) FROM hub.event WHERE position = $1", head)
         erasures, late = await _erasures(hub)
         unmailed, refused = await _unmailed(hub)
-        return late or refused, {
+        return late or refused or bool(overdue) or (newest is not None and newest > now + LATE), {
             "version": version("central-asia-ai-hub"),
             "engine": await hub.log.pool.fetchval("SELECT version()"),
             "head": head,
             "read models": digest(),
+            "newest event": newest and f"{newest:%Y-%m-%d %H:%M:%S} UTC{AHEAD if newest > now + LATE else ''}",
             "behind by": {"read models": head - at, "tree": head - sealing["tree"], "seals": head - sealing["sealed"]},
             "sealing": await _sealing(hub, sealing),
             "witnesses": sealing["asked"] or "none is asked: the hub seals alone",
@@ -136,6 +147,7 @@ def doctor(as_json: bool) -> None:
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
+            "rounds that are overdue": overdue,
             "erasures that wait": erasures,
             "commits that wait for a standby": await _waiting(hub),
             "mail": await _mail(hub),

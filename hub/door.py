@@ -20,6 +20,7 @@ from domain.standing import Action, actions, decide, may_make
 from hub import confirming
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.confirming import UNCONFIRMED, confirmed
+from hub.connecting import connect
 from hub.credentials import Credentials
 from hub.erasing import Erasures
 from hub.identity import Identity
@@ -152,7 +153,7 @@ class Hub:
         """
         began = time.perf_counter()
         fresh = Models(self.log, self.models.schema + "_new")
-        guard = await asyncpg.connect(self.log.dsn)
+        guard = await connect(self.log.dsn)
         try:
             await guard.execute(f"DROP SCHEMA IF EXISTS {fresh.schema} CASCADE")
             await fresh.open()

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.core import Codec, Event
 from hub import confirming
+from hub.connecting import Connection, connect
 from hub.locks import Lock
 from hub.pool import Pool
 
@@ -171,7 +172,7 @@ async def _reader(db: asyncpg.Connection) -> None:
     await as_writer(db)
 
 
-class _Connection(asyncpg.Connection):
+class _Connection(Connection):
     """A connection that knows whether what was asked last may not have been sent whole.
 
     A value that cannot be encoded is found after its statement was parsed: the server then waits for the rest, in a
@@ -197,7 +198,7 @@ async def _settled(db: Any) -> None:
 
 async def prepare(dsn: str) -> None:
     """Make the log's tables, once, whoever comes first."""
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         missing = "SELECT bool_or(to_regclass(each) IS NULL) FROM unnest($1::text[]) each"
         if not await db.fetchval(missing, [*_TABLES]):
@@ -221,7 +222,7 @@ async def prepare_role(db: asyncpg.Connection) -> None:
 async def is_there(dsn: str) -> bool:
     """Whether there is a hub in this database."""
     try:
-        db = await asyncpg.connect(dsn)
+        db = await connect(dsn)
     except asyncpg.InvalidCatalogNameError:
         return False
     try:
@@ -244,9 +245,9 @@ async def make_databases(dsn: str) -> tuple[str, str]:
     keys = keys_of(dsn)
     for wanted, address in ((name, dsn), (f"{name}_keys", keys)):
         try:
-            await (await asyncpg.connect(address)).close()
+            await (await connect(address)).close()
         except asyncpg.InvalidCatalogNameError:
-            admin = await asyncpg.connect(f"{base}/postgres{tail}")
+            admin = await connect(f"{base}/postgres{tail}")
             try:
                 await admin.execute(f'CREATE DATABASE "{wanted}"')
             except asyncpg.DuplicateDatabaseError:

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from hub.batch import ABSENT, ENCODER, Batch, RowKey, keys_of
+from hub.connecting import connect
 from hub.held import Held
 from hub.locks import Lock
 from hub.log import WRITER, Happened, Log, Recorded
@@ -55,7 +56,7 @@ class Models:
 
     async def open(self, say: Callable[[int], None] = lambda _: None) -> None:
         """Make the schema where it is missing, and bring it up to the head by replay."""
-        db = await asyncpg.connect(self.log.dsn)
+        db = await connect(self.log.dsn)
         try:
             async with db.transaction():
                 await db.execute(f"SELECT pg_advisory_xact_lock({Lock.MODELS})")
@@ -76,7 +77,7 @@ class Models:
 
     async def remove(self) -> None:
         """Drop these read models: a replay makes them again."""
-        db = await asyncpg.connect(self.log.dsn)
+        db = await connect(self.log.dsn)
         try:
             await db.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
         finally:
@@ -84,7 +85,7 @@ class Models:
 
     async def remove_others(self) -> None:
         """Drop the read models of other versions of the code; while one of them still serves, it fails."""
-        db = await asyncpg.connect(self.log.dsn)
+        db = await connect(self.log.dsn)
         try:
             for row in await db.fetch(
                 "SELECT nspname FROM pg_namespace WHERE nspname ~ '^read_' AND nspname <> $1", self.schema
@@ -247,7 +248,7 @@ async def verify(log: Log, models: Models, say: Callable[[int], None] = lambda _
     Answers that position and the first difference, if any.
     """
     scratch = Models(log, f"verify_{models.schema}")
-    db = await asyncpg.connect(log.dsn)
+    db = await connect(log.dsn)
     try:
         # One at a time: what is there of another was left by one that was killed.
         await db.execute(f"SELECT pg_advisory_lock({Lock.VERIFYING})")

@@ -5,7 +5,11 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +31,8 @@ from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, policy_file, unknown
 
+BUSY = 60
+"""Seconds for which a process may be too busy to answer, before another one is begun in its place."""
 APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
 
 
@@ -46,6 +52,8 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
         log_level="info",  # of which the log keeps what is grave
         access_log=False,
         ws_max_size=1_000_000,
+        lifespan="on",
+        timeout_worker_healthcheck=BUSY,
         timeout_graceful_shutdown=3,
         server_header=False,
         log_config=None,
@@ -106,6 +114,8 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
+    # A terminal that is closed ends what it shows; a service has none, and is asked nothing by this.
+    signal.signal(signal.SIGHUP, ending if sys.stdin is not None and sys.stdin.isatty() else signal.SIG_IGN)
     sys.unraisablehook = ending.dropped
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
         _served(host, port, demo, workers, answers, ending)
@@ -165,26 +175,41 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
         if demo and not file.exists():
             started = stack.enter_context(witnesses(home / "demonstration", signer))
             file = started.policy(f"{url}/log")
-        err.print(f"The hub is open at {url} — Ctrl-C ends it")
+        told = [f"The hub is open at {url} — Ctrl-C ends it"]
         if token is not None:
-            _told_auditors(url, home, token, file)
+            told += _for_auditors(url, home, token, file)
+        _when_open(host, port, told)
         stack.enter_context(beside.following(dsn, home, signer.name, file))
         ending.heed()
         _run(dsn, host, port, workers, demo=demo, answers=answers)
 
 
-def _told_auditors(url: str, home: Path, token: str, policy: Path) -> None:
+def _when_open(host: str, port: int, said: Sequence[str]) -> None:
+    # Whoever waits for these lines may go on with what they say.
+    def look() -> None:
+        place = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        while True:
+            with suppress(OSError), socket.create_connection((place, port), 1):
+                break
+            time.sleep(0.05)
+        for line in said:
+            err.print(line)
+
+    threading.Thread(target=look, daemon=True, name="open").start()
+
+
+def _for_auditors(url: str, home: Path, token: str, policy: Path) -> Iterator[str]:
     secret = home / "auditor.token"
     with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(token + "\n")
     program, here = Path(sys.executable).with_name("hub-audit"), home / "audit"
-    err.print("An auditor would type, somewhere else:")
+    yield "An auditor would type, somewhere else:"
     for words in (
         ("fetch", f"{url}/log", here, "--token-file", secret),
         ("checkpoint", here, "--policy", policy, "--max-age", "1h"),
         ("fsck", here),
     ):
-        err.print(f"  {shlex.join(map(str, (program, *words)))}")
+        yield f"  {shlex.join(map(str, (program, *words)))}"
 
 
 @click.command()
@@ -233,7 +258,9 @@ def at(when: str, host: str, port: int) -> None:
             err.print(f"“{when}” is neither a position nor a day, as in 2027-03-01.")
             sys.exit(2)
         asyncio.run(replay(dsn, until))
-        err.print(f"The hub as it stood at position {until} is open at http://{host}:{port} — Ctrl-C ends it")
+        _when_open(
+            host, port, [f"The hub as it stood at position {until} is open at http://{host}:{port} — Ctrl-C ends it"]
+        )
         try:
             _run(dsn, host, port, until=until)
         finally:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from hub.connecting import connect
+
 PATIENCE = 2.0
 """Seconds to wait for whoever still reads what was deleted: their snapshot keeps it."""
 _OLDER = """SELECT pg_snapshot_xmin(pg_current_snapshot()) <= $1::text::xid8
@@ -34,7 +36,7 @@ async def swept(dsn: str, tables: Sequence[str]) -> None:
     Raises ``TimeoutError``, which says who that is, or ``asyncpg.LockNotAvailableError`` while somebody reads on for
     long, as a backup does: then it is tried again later; and ``PermissionError`` where the tables are somebody else's.
     """
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         now = await db.fetchval("SELECT pg_current_xact_id()::text")
         deadline = time.monotonic() + PATIENCE
@@ -59,7 +61,7 @@ async def log_ended(dsn: str) -> None:
     The embedded server does not (``wal_recycle``). Whoever runs a server of their own may keep it for as long as they
     see fit, in archives and for replicas; where it is not deleted, or the hub may not ask for that, this is said.
     """
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         await db.execute("SELECT pg_switch_wal()")
         await db.execute("CHECKPOINT")

@@ -20,7 +20,7 @@ from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy
 from hub.door import Hub
 from hub.vault import close_box
-from tests.sealed import SEALED, Region, as_root, audit, processes, until_sealed
+from tests.sealed import MODELS, SEALED, Region, as_root, audit, processes, until_sealed
 from tests.web import free_port, home_of, hub, opened
 
 
@@ -95,7 +95,7 @@ def test_a_follower_that_is_killed_is_started_again(sealed):
         (follower,) = [pid for pid in processes("hub.audit.following") if _parent(pid) == process.pid]
         os.kill(follower, signal.SIGKILL)
         assert hub(sealed.dsn, "seal")[0] == 0
-        assert until_sealed(url, SEALED + 11) == SEALED + 11
+        assert until_sealed(url, SEALED + MODELS) == SEALED + MODELS
 
 
 def test_key_and_policy_are_printed_as_others_read_them(sealed):
@@ -150,7 +150,7 @@ def test_a_mirror_follows_and_serves_the_same_addresses(sealed, tmp_path):
         with mirroring(sealed, url, folder, "--port", port, "--readers", readers):
             until(lambda: size(folder) == SEALED)
             assert hub(sealed.dsn, "seal")[0] == 0
-            head = until_sealed(url, SEALED + 11)
+            head = until_sealed(url, SEALED + MODELS)
             until(lambda: size(folder) == head)
             there, bearer = f"http://127.0.0.1:{port}", {"authorization": "Bearer a-reader-of-the-mirror"}
             for path in ("checkpoint", "tile/0/000", "tile/0/001.p/48", "tile/1/000.p/1"):
@@ -192,7 +192,7 @@ def test_a_mirror_accuses_a_hub_that_rewrites_what_was_mirrored(sealed, tmp_path
         assert hub(sealed.dsn, *words)[0] == 0
         as_root(sealed.dsn, f"UPDATE hub.event SET data = {change} WHERE position = 290")
         assert hub(sealed.dsn, "seal")[0] == 0
-        until_sealed(url, SEALED + 11)
+        until_sealed(url, SEALED + MODELS)
         code, _, said = hub(sealed.dsn, *words)
         assert code == 1 and "evidence" in said
         evidence = json.loads(next(folder.glob("evidence/*.json")).read_text())
@@ -370,7 +370,7 @@ def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
 
 def test_doctor_says_what_was_lost_and_whose_signature_is_missing(sealed):
     assert hub(sealed.dsn, "doctor")[0] == 0
-    as_root(sealed.dsn, "DELETE FROM hub.event WHERE position = 293", "DELETE FROM hub.tag WHERE position = 293")
+    as_root(sealed.dsn, *(f"DELETE FROM hub.{table} WHERE position = {SEALED}" for table in ("event", "tag")))
     code, out, _ = hub(sealed.dsn, "doctor")
     assert code == 1 and "hub restore" in out
     (sealed.home / "log.head").unlink()
@@ -379,7 +379,7 @@ def test_doctor_says_what_was_lost_and_whose_signature_is_missing(sealed):
     assert code == 1 and "line 1 of the policy" in out
 
 
-@pytest.mark.parametrize("gone", [100, 293])
+@pytest.mark.parametrize("gone", [100, SEALED])
 def test_a_log_with_a_hole_is_named_by_whatever_reads_it_all(sealed, tmp_path, gone):
     assert hub(sealed.dsn, "invite", "next@example.org", "--name", "Next")[0] == 0
     gone_from = [f"DELETE FROM hub.{table} WHERE position = {gone}" for table in ("event", "tag")]

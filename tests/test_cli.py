@@ -262,15 +262,19 @@ def served(*words):
     port = free_port()
     env = {name: value for name, value in os.environ.items() if name != "HUB_DATABASE_URL"}
     env |= {"HUB_HOME": str(home), "PORT": str(port), "HUB_ORIGIN": "trial.invalid/log"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hub", "serve", *words], env=env, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "hub", "serve", *words]
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         while f"is open at http://127.0.0.1:{port}" not in (line := process.stderr.readline()):
             assert line, "the hub did not open"
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: httpx2.get(f"{url}/status").status_code == 200)
+        # What is said to be open is.
+        assert httpx2.get(f"{url}/health").status_code == 200
         yield url, env, home
+        # A service has no terminal that could be closed under it.
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert process.poll() is None and httpx2.get(f"{url}/health").status_code == 200
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

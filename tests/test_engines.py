@@ -4,7 +4,9 @@ import asyncio
 import os
 import re
 import shutil
+import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -16,7 +18,9 @@ from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, RevokeRole
 from hub import confirming, doctor
 from hub.confirming import Unknown
+from hub.connecting import UNHEARD, connect
 from hub.door import Hub
+from hub.log import Log
 from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
@@ -236,5 +240,38 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
             await waits_for("")
             await db.close()
             await hub.close()
+
+    told(story())
+
+
+def test_a_connection_over_a_network_notices_silence(dsn):
+    """A server without power says nothing: whoever waited for it would wait for ever."""
+
+    async def story():
+        path = Path(re.search(r"host=([^&]+)", dsn)[1]) / ".s.PGSQL.5432"
+
+        async def piped(reader, writer):
+            there, back = await asyncio.open_unix_connection(path)
+
+            async def pass_on(one, other):
+                with suppress(OSError):
+                    while data := await one.read(65_536):
+                        other.write(data)
+                other.close()
+
+            await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+        listening = await asyncio.start_server(piped, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        address = f"{dsn.partition('?')[0].replace('@/', f'@127.0.0.1:{port}/')}?sslmode=disable"
+        log = await Log.open(address)
+        async with log.pool.acquire() as pooled:
+            for db in (pooled._con, await connect(address)):
+                own = db._transport.get_extra_info("socket")
+                assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD * 1_000
+        db.terminate()
+        await log.close()
+        listening.close()
 
     told(story())

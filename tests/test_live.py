@@ -8,8 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.proposals.commands import ReviseProposal
+from hub.door import Hub
 from tests.test_log import told
 from tests.web import draft_of, people_of, serving
+from web.app import Served, Settings
 
 SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
     event { position type } record { id ... on Proposal { title } } } }"""
@@ -73,8 +75,6 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
 
 
 def test_server_sent_events_and_sockets(region_dsn):
-    from hub.door import Hub
-    from web.app import Served, Settings
 
     async def prepared():
         hub = await Hub.open(region_dsn)
@@ -162,6 +162,20 @@ def test_server_sent_events_and_sockets(region_dsn):
             told(revoked())
             socket.send_json({"type": "subscribe", "id": "1", "payload": body})
             assert socket.receive()["code"] == 4403
+
+
+def test_a_process_that_begins_while_the_database_is_away_waits_for_it(region_dsn, monkeypatch):
+    opened, tries = Hub.open, []
+
+    async def away(*given):
+        tries.append(given)
+        if len(tries) < 3:
+            raise ConnectionRefusedError("the database is away")
+        return await opened(*given)
+
+    monkeypatch.setattr(Hub, "open", away)
+    with TestClient(Served(region_dsn, Settings())) as client:
+        assert client.get("/health").status_code == 200 and len(tries) == 3
 
 
 def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):

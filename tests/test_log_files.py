@@ -8,7 +8,7 @@ from hub_audit.__main__ import main as hub_audit
 
 from hub.audit import notes
 from hub.audit.policy import Policy
-from tests.sealed import SEALED, until_sealed
+from tests.sealed import SEALED, TOLD, until_sealed
 from tests.web import hub
 
 RECORD = """query($id: ID!) { proposal(id: $id) {
@@ -56,14 +56,25 @@ def test_the_checkpoint_is_for_everybody_and_never_stale(served):
 
 def test_tiles_are_for_everybody_and_for_ever(served):
     _, url = served
-    full, partial = (httpx2.get(f"{url}/log/tile/{path}") for path in ("0/000", "0/001.p/37"))
-    assert len(full.content) == 8_192 and len(partial.content) == 37 * 32
+    full, partial = (httpx2.get(f"{url}/log/tile/{path}") for path in ("0/000", f"0/001.p/{SEALED - 256}"))
+    assert len(full.content) == 8_192 and len(partial.content) == (SEALED - 256) * 32
     for answer in (full, partial):
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     # A partial tile is the beginning of what it grows into.
     assert httpx2.get(f"{url}/log/tile/0/000.p/5").content == full.content[:160]
-    for path in ("0/001", "0/001.p/38", "1/001", "9/000", "64/000", "0/999/999", "x", "0/000.p/0", "entries/x1/000"):
+    none = (
+        "0/001",
+        f"0/001.p/{SEALED - 150}",
+        "1/001",
+        "9/000",
+        "64/000",
+        "0/999/999",
+        "x",
+        "0/000.p/0",
+        "entries/x1/000",
+    )
+    for path in none:
         assert httpx2.get(f"{url}/log/tile/{path}").status_code == 404, path
 
 
@@ -79,9 +90,15 @@ def test_entries_are_for_auditors(served):
     assert answer.headers["content-encoding"] == "gzip"
     plain = httpx2.get(bundle, headers=bearer(token(region, "auditor")) | {"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers and plain.content == answer.content
-    assert httpx2.get(f"{url}/log/rows/proposal/282/0").status_code == 401
-    assert httpx2.get(f"{url}/log/rows/proposal/282/0", headers=bearer(author)).status_code == 403
-    for path in ("proposal/281/0", "nothing/282/0", "proposal/282/9", "proposal/x/0", f"proposal/{'9' * 5_000}/0"):
+    assert httpx2.get(f"{url}/log/rows/proposal/{TOLD}/0").status_code == 401
+    assert httpx2.get(f"{url}/log/rows/proposal/{TOLD}/0", headers=bearer(author)).status_code == 403
+    for path in (
+        f"proposal/{TOLD - 1}/0",
+        f"nothing/{TOLD}/0",
+        f"proposal/{TOLD}/9",
+        "proposal/x/0",
+        f"proposal/{'9' * 5_000}/0",
+    ):
         answer = httpx2.get(f"{url}/log/rows/{path}", headers=bearer(token(region, "auditor")))
         assert answer.status_code == 404, path
 
@@ -121,7 +138,7 @@ def test_a_token_for_one_command_opens_nothing_of_the_log(served):
     for scope in ("confirmPartner", "mirror"):
         headers = bearer(hub(region.dsn, "token", auditor, "--scope", scope)[1].strip())
         assert httpx2.get(f"{url}/log/tile/entries/000", headers=headers).status_code == 403
-        assert httpx2.get(f"{url}/log/rows/proposal/282/0", headers=headers).status_code == 403
+        assert httpx2.get(f"{url}/log/rows/proposal/{TOLD}/0", headers=headers).status_code == 403
         assert httpx2.get(f"{url}/log/proof/{drafted['position']}", headers=headers).status_code == 404
 
 
@@ -145,5 +162,6 @@ def test_a_record_says_how_it_is_sealed(served):
 
 def test_the_status_page_says_how_far_the_seals_are(served):
     _, url = served
+    head = until_sealed(url, SEALED)
     page = httpx2.get(f"{url}/status").text
-    assert f"<dd>{SEALED}</dd>" in page and "Nothing is sealed any more" not in page
+    assert f"<dd>{head}</dd>" in page and "Nothing is sealed any more" not in page

@@ -12,17 +12,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import httpx2
 import pytest
 
+from domain.calls.commands import DraftCall, PublishCall
+from domain.calls.events import Criterion
+from domain.people.commands import GrantRole, InvitePerson
 from hub import postgres, settings
 from hub.__main__ import main
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head
 from hub.door import Hub
+from hub.locks import Lock
 from hub.logs import Lines
 from hub.pool import Pool
 from hub.postgres import Embedded
@@ -30,7 +35,7 @@ from hub.programs import Unavailable, program
 from hub.serving import Ending
 from tests.conftest import administered
 from tests.test_log import person, told
-from tests.web import free_port, home_of, hub, opened, serving
+from tests.web import apart, free_port, home_of, hub, opened, serving
 from web import app
 
 
@@ -220,6 +225,70 @@ def test_doctor_notices_that_names_cannot_be_read(dsn):
     told(story())
     code, out, _ = hub(dsn, "doctor", "--json")
     assert code == 1 and json.loads(out)["names that cannot be read"] == 2
+
+
+def test_doctor_notices_rounds_that_are_overdue_and_events_that_are_dated_ahead(dsn, monkeypatch):
+    later = datetime.now(UTC) + timedelta(days=2)
+
+    async def story():
+        hub = await Hub.open(dsn)
+        officer = await person(hub, "Zarina")
+        await hub.do(GrantRole(person=officer, role="center_officer"))
+        times = {"opens_at": later - timedelta(days=1), "closes_at": later}
+        draft = DraftCall(title="A call", summary="S" * 50, criteria=(Criterion("Excellence", 100),), **times)
+        call = (await hub.do(draft, officer)).record
+        await hub.do(PublishCall(call=call), officer)
+        # A hub is served, and what it is to do by itself is not done.
+        db = await asyncpg.connect(dsn)
+        await db.execute(f"SELECT pg_advisory_lock({Lock.FOLLOWER})")
+        found = json.loads((await asyncio.to_thread(apart, dsn, "doctor", "--json"))[1])
+        assert found["rounds that are overdue"] == [] and "later than" not in found["newest event"]
+        await db.execute(f"UPDATE {hub.models.schema}.call SET opens_at = now() - interval '2 minutes'")
+        code, out, _ = await asyncio.to_thread(apart, dsn, "doctor", "--json")
+        assert code == 1 and json.loads(out)["rounds that are overdue"] == [call]
+        await db.execute(f"UPDATE {hub.models.schema}.call SET opens_at = now() + interval '2 minutes'")
+        await hub.do(InvitePerson(name="Ahead", email="ahead@example.org"), at=later)
+        code, out, _ = await asyncio.to_thread(apart, dsn, "doctor", "--json")
+        assert code == 1 and "later than this clock" in json.loads(out)["newest event"]
+        await db.close()
+        await hub.close()
+
+    told(story())
+
+
+def test_who_verifies_takes_away_what_one_that_was_killed_has_left(dsn):
+    assert hub(dsn, "invite", "first@example.org", "--name", "First")[0] == 0
+    schemas = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^verify_'"
+
+    async def asked(sql):
+        db = await asyncpg.connect(dsn)
+        found = await db.fetchval(sql)
+        await db.close()
+        return found
+
+    told(asked("CREATE SCHEMA verify_0123456789ab"))
+    assert told(asked(schemas)) == 1
+    assert hub(dsn, "verify")[0] == 0 and told(asked(schemas)) == 0
+
+
+def test_a_server_that_takes_long_to_come_up_is_waited_for(monkeypatch):
+    home, said = Path(tempfile.mkdtemp(prefix="hub-slow-")), []
+    home.chmod(0o711)
+    server, ready, looks = Embedded(home), Embedded._ready, []
+
+    def slowly(self, bin):
+        looks.append(bin)
+        return len(looks) > 20 and ready(self, bin)
+
+    monkeypatch.setattr("hub.postgres._SAID", 0.1)
+    monkeypatch.setattr(Embedded, "_ready", slowly)
+    try:
+        assert server.own()
+        server.start(said.append)
+        assert said and all("still starts" in each for each in said)
+    finally:
+        server.stop()
+        shutil.rmtree(home)
 
 
 def test_a_full_disk_behind_the_output_is_no_broken_database(dsn):

@@ -252,7 +252,11 @@ class Served:
             await self._app(scope, receive, send)
             return
         await receive()
-        hub = await Hub.open(self._dsn, self._settings.until)
+        ended = asyncio.Event()
+        _when_it_ends(ended.set)
+        if (hub := await self._opened(ended)) is None:
+            await send({"type": "lifespan.startup.failed", "message": "told to end before there was a database"})
+            return
         kept = [] if self._settings.until is not None else [asyncio.create_task(keep(hub))]
         live, mail = Live(hub.log, self._settings.until), Mail.told()
         mailing = Mailing(hub, mail, address()) if mail and self._settings.until is None else None
@@ -269,6 +273,17 @@ class Served:
         await asyncio.gather(*kept, return_exceptions=True)
         await hub.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _opened(self, ended: asyncio.Event) -> Hub | None:
+        # A process that begins while the database is away waits for it, as those do that were there before.
+        while not ended.is_set():
+            try:
+                return await Hub.open(self._dsn, self._settings.until)
+            except AWAY as error:
+                _log.warning("this process waits for the database: %s", error or type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 1)
+        return None
 
 
 def _end_with(parent: BaseProcess) -> None:

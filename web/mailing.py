@@ -11,6 +11,7 @@ import msgspec
 from domain.core import HUB, N_, HubRole, Sealed, mutation_of
 from domain.people.commands import ChooseNotices
 from domain.people.events import PersonInvited
+from hub.connecting import connect
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import Recorded, as_writer
@@ -74,7 +75,7 @@ class Mailing:
         while True:
             db = None
             try:
-                db = await asyncpg.connect(self._hub.log.dsn)
+                db = await connect(self._hub.log.dsn)
                 if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.MAILING})"):
                     await as_writer(db)
                     await self._follow(db)

@@ -27,6 +27,7 @@ import domain
 import projections
 from domain.seals.commands import SealedModel, SealReadModels
 from hub.audit.merkle import WIDTH, leaf_hash, root_of
+from hub.connecting import connect
 from hub.locks import Lock
 from hub.log import as_writer
 from hub.tables import TABLES, columns
@@ -100,7 +101,7 @@ def canonical(cls: type[Row]) -> Callable[[asyncpg.Record], bytes]:
 
 async def digest(dsn: str, schema: str) -> SealReadModels:
     """What the read models in this schema are, all at one position; keeps the hashes of their rows for auditors."""
-    reads, writes = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    reads, writes = await connect(dsn), await connect(dsn)
     try:
         # As the hub itself reads: what is hidden from it by a policy on rows is missing here too.
         await as_writer(reads)

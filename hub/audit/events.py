@@ -12,6 +12,7 @@ import asyncpg
 from hub.audit.merkle import HASH, WIDTH, Edge, Tile, leaf_hash
 from hub.audit.notes import Head
 from hub.audit.tree import BATCH, fetched, leaves
+from hub.connecting import connect
 from hub.log import as_writer
 
 Look = Callable[[int, Mapping[Tile, bytes]], Awaitable[str]]
@@ -46,7 +47,7 @@ async def unsigned(dsn: str, kept: Head | None = None) -> str:
 
 @asynccontextmanager
 async def _reading(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         await as_writer(db)
         async with db.transaction(isolation="repeatable_read", readonly=True):

@@ -26,6 +26,7 @@ from hub.audit.notes import Head, Malformed
 from hub.audit.policy import Policy
 from hub.audit.sealer import Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
+from hub.connecting import connect
 from hub.door import Hub
 from hub.locks import Lock
 from hub.log import as_writer
@@ -76,7 +77,7 @@ async def keep(hub: Hub, audit: Audit) -> None:
     while True:
         db = None
         try:
-            db = await asyncpg.connect(hub.log.dsn)
+            db = await connect(hub.log.dsn)
             if await db.fetchval(f"SELECT pg_try_advisory_lock({Lock.FOLLOWER})"):
                 await as_writer(db)
                 await _follow(hub, audit, db, told)
@@ -168,7 +169,7 @@ async def rebuild_tree(hub: Hub, kept: Head | None = None) -> tuple[int, float]:
     began = time.perf_counter()
     if wrong := await unsigned(hub.log.dsn, kept):
         raise Stopped(f"{wrong}: the tree stays as it is, and “hub verify” says what differs.")
-    db = await asyncpg.connect(hub.log.dsn)
+    db = await connect(hub.log.dsn)
     try:
         async with db.transaction():
             await db.execute("DELETE FROM hub.tile")
@@ -181,7 +182,7 @@ async def rebuild_tree(hub: Hub, kept: Head | None = None) -> tuple[int, float]:
 
 async def caught_up(hub: Hub) -> None:
     """Bring the tree up to the log, once."""
-    db = await asyncpg.connect(hub.log.dsn)
+    db = await connect(hub.log.dsn)
     try:
         await as_writer(db)
         tree = Tree(db)

@@ -13,6 +13,7 @@ from hub.audit.merkle import Edge, leaf_hash
 from hub.audit.notes import Malformed
 from hub.audit.policy import Policy
 from hub.audit.tree import leaves
+from hub.connecting import connect
 from hub.locks import Lock
 from hub.log import prepare
 
@@ -38,7 +39,7 @@ async def restore(
     if not policy.witnessed(policy.cosigned(checkpoint)):
         raise Malformed("no quorum of the policy's witnesses has cosigned the mirror's checkpoint")
     await prepare(dsn)
-    db = await asyncpg.connect(dsn)
+    db = await connect(dsn)
     try:
         async with db.transaction():
             # No command is recorded meanwhile.
