@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test dist check bench screenshots lighthouse clean
+.PHONY: run test dist check schema bench screenshots lighthouse clean
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two)"
@@ -31,6 +31,11 @@ dist: $(VENV)/ready
 check: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# What is derived from the code and committed: the published schema, and the texts to be translated.
+schema: $(VENV)/ready
+	$(BIN)/python -c 'from web.schema import published; open("schema.graphql", "w").write(published())'
+	$(BIN)/python -m web.messages
 
 bench/node/node_modules/ready: bench/node/package-lock.json $(VENV)/ready
 	@echo "Setting up the peers that the benches measure beside (once)"

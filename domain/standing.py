@@ -83,8 +83,12 @@ def standing(model: Model, act: Act) -> Standing:
 
 
 OF_AN_OFFICE = frozenset({Role.OFFICER, Role.LEAD_OFFICER, Role.PARTNER_OFFICER})
-RECORDS: dict[str, type[State]] = {cls.on.kind.name: cls.on for cls in every_command()}
-"""The state that stands for a record of each kind."""
+
+
+@cache
+def records() -> dict[str, type[State]]:
+    """The state that stands for a record of each kind."""
+    return {cls.on.kind.name: cls.on for cls in every_command()}
 
 
 def decide(command: Command, model: Model, act: Act) -> list[Event]:
@@ -107,9 +111,9 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     for name, kind, many in tagged_fields(cls):
         value = getattr(command, name)
         for each in value if many else [value]:
-            if not each or kind.name not in RECORDS or name == record_field(cls):
+            if not each or kind.name not in records() or name == record_field(cls):
                 continue
-            if not model.get(RECORDS[kind.name], each).mentionable:
+            if not model.get(records()[kind.name], each).mentionable:
                 raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)
     return list(command.decide(model, act))
 
@@ -139,7 +143,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
     officer, an organization of theirs) is tried, so that its refusal says what is missing.
     """
     kind = id.rpartition("_")[0]
-    if (state := RECORDS.get(kind)) is None:
+    if (state := records().get(kind)) is None:
         return []
     record, who = model.get(state, id), standing(model, act)
     roles, found = who.roles(record), []

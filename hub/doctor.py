@@ -16,10 +16,10 @@ from hub.console import opened
 from hub.database import default_home
 from hub.door import Hub
 from hub.dumps import Unfit
+from hub.keeping import due
 from hub.log import keys_of
 from hub.mail import ENOUGH, Mail
 from hub.persons import unreadable
-from hub.rounds import due
 from hub.settings import policy_file
 from hub.tables import digest
 
@@ -147,7 +147,7 @@ def doctor(as_json: bool) -> None:
             "read models of other versions": [row["nspname"] for row in others],
             "parked": [dict(row) for row in parked],
             "names that cannot be read": await unreadable(hub),
-            "rounds that are overdue": overdue,
+            "overdue": overdue,
             "erasures that wait": erasures,
             "commits that wait for a standby": await _waiting(hub),
             "mail": await _mail(hub),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.core import N_, Command, Event, Reason, Refusal, State
-from domain.standing import RECORDS, decide
+from domain.standing import decide, records
 from hub.act import CommandAct, NeedsAlias, NeedsKey
 from hub.batch import Batch
 from hub.checking import NULL
@@ -192,7 +192,7 @@ class Turn:
             pending.refusal = refusal
             return
         for id in pending.act.ids.values():
-            if (cls := RECORDS.get(id.rpartition("_")[0])) is not None:
+            if (cls := records().get(id.rpartition("_")[0])) is not None:
                 self.states.setdefault((cls, id), cls())
         for each in new:
             for key in self._states.touched(each.event, each.tags):

@@ -45,6 +45,8 @@ class RowMeta(msgspec.StructMeta):
         **options: Any,
     ) -> "RowMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
+        if bool(search) != bool(fuzzy):
+            raise TypeError(f"{name}: what is searched is searched for misspelled words too, so name both or neither")
         noted: dict[str, Any] = {}
         noted |= {"table": table, "key": key, "within": within, "search": search, "fuzzy": fuzzy, "index": index}
         for attribute, value in {**noted, "folds": {}}.items():

@@ -12,7 +12,7 @@ from hub.confirming import Unknown
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from hub.erasing import Erasures
-from hub.rounds import keep
+from hub.keeping import keep
 from hub.writer import Busy
 from tests.test_log import told
 from tests.web import Client, as_, people_of, serving

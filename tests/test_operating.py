@@ -242,10 +242,10 @@ def test_doctor_notices_rounds_that_are_overdue_and_events_that_are_dated_ahead(
         db = await asyncpg.connect(dsn)
         await db.execute(f"SELECT pg_advisory_lock({Lock.FOLLOWER})")
         found = json.loads((await asyncio.to_thread(apart, dsn, "doctor", "--json"))[1])
-        assert found["rounds that are overdue"] == [] and "later than" not in found["newest event"]
+        assert found["overdue"] == [] and "later than" not in found["newest event"]
         await db.execute(f"UPDATE {hub.models.schema}.call SET opens_at = now() - interval '2 minutes'")
         code, out, _ = await asyncio.to_thread(apart, dsn, "doctor", "--json")
-        assert code == 1 and json.loads(out)["rounds that are overdue"] == [call]
+        assert code == 1 and json.loads(out)["overdue"] == [call]
         await db.execute(f"UPDATE {hub.models.schema}.call SET opens_at = now() + interval '2 minutes'")
         await hub.do(InvitePerson(name="Ahead", email="ahead@example.org"), at=later)
         code, out, _ = await asyncio.to_thread(apart, dsn, "doctor", "--json")

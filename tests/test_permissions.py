@@ -4,7 +4,7 @@ import pytest
 
 from domain.core import HubRole, Role, every_command
 from domain.organizations.events import SignatoryAuthorized
-from domain.people.events import RoleGranted
+from domain.people.events import AccessGiven, RoleGranted
 from domain.proposals.events import AwardAccepted, PartnerDeclined, PartnerUninvited, ProposalReturned
 from projections.core import PUBLIC, every_row, fold, office
 from tests.region import AIBEK, AT_DUSHANBE, BISHKEK, CALL, CLOSES, DRAFTED_CALL, DUSHANBE, OFFICER, REGION, ZARINA
@@ -104,6 +104,7 @@ READS = [
     ([], "affiliation", (AT_DUSHANBE,), {CENTRAL, ZARINA, office(DUSHANBE)}),
     ([], "role", (OFFICER, "center_officer", ""), {CENTRAL, OFFICER}),
     ([RoleGranted(person=AIBEK, role=HubRole.AUDITOR)], "role", (AIBEK, "auditor", ""), {CENTRAL, AIBEK}),
+    ([AccessGiven(person=ZARINA, way="link", until=CLOSES)], "access", (ZARINA,), {CENTRAL, ZARINA}),
     ([], "call", (CALL,), {PUBLIC, office(CALL)}),
     ([DRAFTED], "proposal", (P,), PROPOSAL),
     (ASKED, "proposal", (P,), {*PROPOSAL, office(BISHKEK)}),
@@ -118,6 +119,11 @@ READS = [
         {*PROPOSAL, office(BISHKEK), office(CALL), PUBLIC},
     ),
 ]
+
+
+def test_who_reads_is_said_of_every_row_that_has_readers_of_its_own():
+    own = {row.table for row in every_row() if row.within is None and row.table not in ("entry", "seal")}
+    assert {table for _, table, _, _ in READS} == own
 
 
 @pytest.mark.parametrize(("events", "table", "key", "readers"), READS)

@@ -26,9 +26,9 @@ from domain.core import N_
 from hub.confirming import Unknown
 from hub.console import address
 from hub.door import Hub
+from hub.keeping import keep
 from hub.logs import logged
 from hub.mail import Mail
-from hub.rounds import keep
 from hub.writer import Busy
 from projections.core import PUBLIC
 from web.answers import AWAY, UNFIT

@@ -76,7 +76,7 @@ class Exports:
         return self._site.problem(request, viewer, 400, N_("Not understood"), said)
 
     async def _page(self, name: str, viewer: Viewer, given: dict[str, Any]) -> dict[str, Any]:
-        return (await self._site.ask(text(f"files/{name}"), viewer, given))[LISTS[name]]
+        return (await self._site.ask(text(f"files/{name}"), viewer, given))[name]
 
     async def _rows(
         self, name: str, viewer: Viewer, given: dict[str, Any], page: dict[str, Any]

@@ -24,6 +24,7 @@ from domain.core import (
     Act,
     CallId,
     Command,
+    Due,
     Event,
     LongText,
     Model,
@@ -219,7 +220,13 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
         yield CallPublished(call=self.call)
 
 
-class OpenRound(Command, on=Call, by=(Role.CALL_OFFICER, Role.HUB), while_={"published", "open"}):
+class OpenRound(
+    Command,
+    on=Call,
+    by=(Role.CALL_OFFICER, Role.HUB),
+    while_={"published", "open"},
+    due=Due("opens_at", "published", until="closes_at"),
+):
     """Open the round now."""
 
     call: CallId
@@ -233,7 +240,7 @@ class OpenRound(Command, on=Call, by=(Role.CALL_OFFICER, Role.HUB), while_={"pub
             yield RoundOpened(call=self.call)
 
 
-class CloseRound(Command, on=Call, by=Role.HUB, while_={"open", "closed"}):
+class CloseRound(Command, on=Call, by=Role.HUB, while_={"open", "closed"}, due=Due("closes_at", "open")):
     """Close the round when its time has come; nobody closes it earlier."""
 
     call: CallId

@@ -1,6 +1,6 @@
 """What every subject stands on: ids, events, states, commands, refusals."""
 
-from .command import HUB, Act, Command, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
+from .command import HUB, Act, Command, Due, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
 from .event import Codec, Event, Sealed, UnknownEvent, every_event, subject_of, tagged_fields
 from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Revision, StartedFrom, Title, meta_of
 from .ids import (
@@ -35,6 +35,7 @@ __all__ = [
     "Codec",
     "Command",
     "Country",
+    "Due",
     "EmailAlias",
     "Event",
     "HubRole",

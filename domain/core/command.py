@@ -59,6 +59,16 @@ class Act(Protocol):
         ...
 
 
+class Due(typing.NamedTuple):
+    """When the hub gives a command by itself: while the record has this status, from the time in its field ``at`` on,
+    and up to the one in ``until``, where that is named.
+    """
+
+    at: str
+    status: str
+    until: str | None = None
+
+
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class CommandMeta(msgspec.StructMeta):
     """Keeps the whitelists, who and when, as data on the command's class."""
@@ -74,6 +84,7 @@ class CommandMeta(msgspec.StructMeta):
         while_: set[str] | None = None,
         office: str | None = None,
         final: bool = False,
+        due: "Due | None" = None,
         **options: Any,
     ) -> "CommandMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
@@ -82,6 +93,7 @@ class CommandMeta(msgspec.StructMeta):
         setattr(cls, "while_", frozenset(while_) if while_ is not None else None)
         setattr(cls, "office", office)
         setattr(cls, "final", final)
+        setattr(cls, "due", due)
         return cls
 
 
@@ -90,6 +102,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
 
     ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
     After a ``final`` one nothing can bring back what was before: whoever asks a person for it asks twice.
+    One that is ``due`` at a time that its record names is given by the hub itself then.
     The whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
     A command without a field of its record's kind makes a new record.
     """
@@ -99,6 +112,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     while_: ClassVar[frozenset[str] | None] = None
     office: ClassVar[str | None] = None
     final: ClassVar[bool] = False
+    due: ClassVar[Due | None] = None
 
     @classmethod
     def bar(cls, record: Any, model: Model, act: Act) -> None:

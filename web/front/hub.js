@@ -323,16 +323,13 @@ async function preview(event, form) {
 const DOCUMENTS = {
   record: "subscription($id: ID!) { recordChanged(id: $id) { event { words actorId actorName } } }",
   all: "subscription { happened { event { words } } }",
-  proposal: "subscription { proposalChanged { event { words } } }",
-  call: "subscription { callChanged { event { words } } }",
-  organization: "subscription { organizationChanged { event { words } } }",
 };
 let source;
 function listen() {
   const { live, record } = main.dataset;
   source?.close();
   if (!live || document.hidden) return;
-  const asked = new URLSearchParams({ query: DOCUMENTS[live === "elsewhere" ? "record" : live] });
+  const asked = new URLSearchParams({ query: DOCUMENTS[live === "elsewhere" ? "record" : live] ?? `subscription { ${live}Changed { event { words } } }` });
   if (record) asked.set("variables", JSON.stringify({ id: record }));
   source = new EventSource(`/graphql?${asked}`);
   let before = !performance.getEntriesByType("navigation").length;

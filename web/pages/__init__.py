@@ -29,38 +29,39 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its address and the name of its document and template; ``record`` is the root without which it is not."""
+    """A page: its address and the name of its document and template.
+
+    ``record`` is the root without which it is not. A list's ``file`` says that it is given as a file too, ``menu`` what
+    it is called in the menu.
+    """
 
     path: str
     name: str
     record: str = ""
+    file: bool = False
+    menu: str = ""
 
 
 SITE = (
     Page("/", "home"),
-    Page("/organizations", "organizations"),
-    Page("/organizations/{id}", "organization", "organization"),
-    Page("/calls", "calls"),
+    Page("/calls", "calls", file=True, menu=N_("Calls")),
     Page("/calls/{id}", "call", "call"),
-    Page("/proposals", "proposals"),
+    Page("/proposals", "proposals", file=True, menu=N_("Proposals")),
     Page("/proposals/{id}", "proposal", "proposal"),
+    Page("/organizations", "organizations", file=True, menu=N_("Organizations")),
+    Page("/organizations/{id}", "organization", "organization"),
     Page("/people", "people"),
     Page("/people/{id}", "person", "person"),
     Page("/search", "search"),
-    Page("/activity", "activity"),
+    Page("/activity", "activity", menu=N_("Activity")),
     Page("/status", "status"),
     Page("/log", "log"),
     Page("/developers", "developers"),
     Page("/components", "components"),
 )
-LISTS = {"organizations": "organizations", "calls": "calls", "proposals": "proposals"}
-"""The pages that are lists, and the root of each: they are also given as files."""
-MENU = (
-    ("/calls", N_("Calls")),
-    ("/proposals", N_("Proposals")),
-    ("/organizations", N_("Organizations")),
-    ("/activity", N_("Activity")),
-)
+LISTS = tuple(page.name for page in SITE if page.file)
+"""The pages that are lists, each by its root: they are also given as files."""
+MENU = tuple((page.path, page.menu) for page in SITE if page.menu)
 _PATHS = {page.record: page.path for page in SITE if page.record}
 
 

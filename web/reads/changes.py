@@ -9,7 +9,7 @@ import msgspec
 from graphql import get_named_type
 
 from domain.core import State, every_command, every_state, kind_named, meta_of
-from domain.standing import RECORDS
+from domain.standing import records
 from hub.checking import choices_of
 from web.reads.late import loads, project
 from web.reads.plan import Late, Values, written
@@ -65,7 +65,7 @@ async def _found(reading: "Reading", items: Sequence[list[Any]]) -> dict[int, li
 
 
 async def _changes(reading: "Reading", record: str, positions: set[int]) -> dict[int, list[dict[str, Any]]]:
-    cls = RECORDS[kind_named(record)]
+    cls = records()[kind_named(record)]
     state, after, last = cls(), 0, max(positions)
     found: dict[int, list[dict[str, Any]]] = {}
     while after < last and (chunk := await reading.hub.log.read(after, record, sorted(cls.types), limit=5_000)):

@@ -145,13 +145,15 @@ class Compiler(Statement):
         named, alias = object_of(type), f"e{self.alias()}"
         item = f"{alias}.v" if isinstance(type, GraphQLList) else value
         fields = []
-        for key, name, *_ in self.chosen(named, selections):
+        for key, name, _, asked, _ in self.chosen(named, selections):
             if name == "__typename":
                 fields.append((key, f"'{named.name}'"))
                 continue
             of = get_named_type(named.fields[name].type)
             raw, text = f"{item}->'{snake(name)}'", f"({item}->>'{snake(name)}')"
-            if isinstance(of, GraphQLEnumType):
+            if isinstance(of, GraphQLObjectType):
+                raw = self._embedded(named.fields[name].type, asked, f"({raw})")
+            elif isinstance(of, GraphQLEnumType):
                 raw = f"upper{text}"
             elif of.name == "DateTime":
                 raw = f"{text}::timestamptz"

@@ -14,7 +14,9 @@ from graphql import (
 from web.schema.mutations import sdl as mutations_sdl
 from web.schema.usual import describe
 
-FILES = ("core", "organizations", "people", "calls", "proposals", "subscriptions")
+_HERE = Path(__file__).parent
+FILES = ("core", *sorted({each.stem for each in _HERE.glob("*.graphql")} - {"core", "subscriptions"}), "subscriptions")
+"""The subjects between what they share: each extends that."""
 HEAD = '''"""
 The hub for joint AI research in Central Asia.
 
@@ -65,7 +67,7 @@ schema {
 @cache
 def document() -> DocumentNode:
     """The whole schema with its readings."""
-    hand = "\n".join((Path(__file__).parent / f"{name}.graphql").read_text() for name in FILES)
+    hand = "\n".join((_HERE / f"{name}.graphql").read_text() for name in FILES)
     written = parse(HEAD + hand, no_location=True)
     derived = parse(mutations_sdl(written), no_location=True)
     return DocumentNode(definitions=(*written.definitions, *derived.definitions))
