@@ -4,15 +4,17 @@ from collections.abc import Iterator
 
 from domain.calls.events import CallArchived, ResultsPublished
 from domain.calls.state import Call
-from domain.core import N_, Act, CallId, Command, Event, Model, Reason, Refusal, Role
+from domain.core import N_, Act, CallId, Command, Event, Model, ProposalId, Reason, Refusal, Role
+from domain.proposals.events import AwardPublished
 from domain.proposals.state import Proposal, Submissions
 
 
-def _all_decided(call: Call, model: Model) -> None:
+def _all_decided(call: Call, model: Model) -> list[Proposal]:
     # What its authors were asked for (changes, an answer to an offer) waits for nobody's decision here.
     proposals = model.every(Proposal, sorted(model.get(Submissions, call.id).proposals))
     if count := sum(each.awaits_decision for each in proposals):
         raise Refusal(Reason.WRONG_STATUS, N_("Proposals that are not decided yet: %(count)s."), count=count)
+    return proposals
 
 
 class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, final=True):
@@ -22,16 +24,21 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
 
     @classmethod
     def bar(cls, record: Call, model: Model, act: Act) -> None:
-        """Not while a proposal waits for a decision."""
-        _all_decided(record, model)
+        """Not while a proposal waits for a decision, or its authors still have the time that they were given."""
+        if count := sum(each.granted(act.at) for each in _all_decided(record, model)):
+            message = N_("Proposals whose authors still have time for changes: %(count)s.")
+            raise Refusal(Reason.WRONG_STATUS, message, count=count)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once, when every proposal is decided; what was given back for changes cannot be submitted afterwards."""
+        """Once, when every proposal is decided; from then on everybody may read what was awarded."""
         yield ResultsPublished(call=self.call)
+        for each in _all_decided(model.get(Call, self.call), model):
+            if each.status == "awarded":
+                yield AwardPublished(proposal=ProposalId(each.id))
 
 
-class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "decided"}):
-    """Put this call away; whoever can read it now still can."""
+class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "decided"}, final=True):
+    """Put this call away for good: also one that has not opened. Whoever can read it now still can."""
 
     call: CallId
 

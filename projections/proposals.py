@@ -9,7 +9,9 @@ from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
 from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
+    AwardPublished,
     AwardRefused,
+    DeadlineMoved,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -162,6 +164,12 @@ def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow
     )
 
 
+@ProposalRow.on(DeadlineMoved)
+def postponed(row: ProposalRow, e: DeadlineMoved, at: datetime) -> ProposalRow:
+    """Another time, and why."""
+    return replace(row, returned_until=e.until, status_reason=e.reason, changed_at=at)
+
+
 @ProposalRow.on(AwardOffered)
 def offered(row: ProposalRow, e: AwardOffered, at: datetime) -> ProposalRow:
     """The applicants answer next."""
@@ -170,8 +178,15 @@ def offered(row: ProposalRow, e: AwardOffered, at: datetime) -> ProposalRow:
 
 @ProposalRow.on(AwardAccepted)
 def awarded(row: ProposalRow, e: AwardAccepted, at: datetime) -> ProposalRow:
-    """An awarded project is public."""
-    return replace(row, status="awarded", changed_at=at, readers=_let(row, PUBLIC))
+    """An awarded project is public once the results of its call are."""
+    readers = _let(row, PUBLIC) if e.published else row.readers
+    return replace(row, status="awarded", changed_at=at, readers=readers)
+
+
+@ProposalRow.on(AwardPublished)
+def published(row: ProposalRow, e: AwardPublished, at: datetime) -> ProposalRow:
+    """Everybody reads it."""
+    return replace(row, changed_at=at, readers=_let(row, PUBLIC))
 
 
 _NEXT: dict[type[Event], str] = {

@@ -16,7 +16,7 @@ from domain.calls.events import (
     RoundClosed,
     RoundOpened,
 )
-from domain.core import HubRole, Reason
+from domain.core import HUB, HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from domain.results import ArchiveCall, PublishResults
@@ -168,6 +168,16 @@ def test_results_and_archive():
     given(*closed).when(PublishResults(call=CALL), by=AIBEK).refused(Reason.NOT_PERMITTED)
     given(*closed).when(ArchiveCall(call=CALL), by=OFFICER).refused(Reason.WRONG_STATUS)
     given(*closed, ResultsPublished(call=CALL)).when(ArchiveCall(call=CALL), by=OFFICER).then(CallArchived(call=CALL))
+
+
+def test_a_call_that_has_not_opened_is_put_away_where_everybody_saw_it():
+    away, archived = ArchiveCall(call=CALL), CallArchived(call=CALL)
+    published = [*PEOPLE, *ORGANIZATIONS, *WORKS, DRAFTED_CALL, CallPublished(call=CALL)]
+    given(*published).when(away, by=OFFICER).then(archived)
+    given(*published, RoundOpened(call=CALL)).when(away, by=OFFICER).refused(Reason.WRONG_STATUS)
+    given(*published, archived).when(OpenRound(call=CALL), by=HUB, at=OPENS).refused(Reason.WRONG_STATUS)
+    draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Ice from above")
+    given(*published, archived).when(draft, by=ZARINA).refused(Reason.ROUND_NOT_OPEN, "call")
 
 
 def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():

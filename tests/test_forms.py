@@ -403,11 +403,20 @@ def test_who_publishes_results_is_told_what_is_not_decided(region_dsn):
             for each in left:
                 answer = FindIneligible if each["status"] == "submitted" else DeclineProposal
                 await hub.do(answer(proposal=each["id"], reason="No money"), officer)
-            form = (await client.get(f"/do/publishResults?call={call}")).text
-            assert "1 proposal was given back for changes" in form and 'class="form"' in form
+            # Nor while authors have time for changes; once they have it no more, it is said whose they were.
+            page = (await client.get(f"/do/publishResults?call={call}")).text
+            assert "Proposals whose authors still have time for changes: 1." in page and 'class="form"' not in page
+            sql = f"SELECT id FROM {schema}.proposal WHERE call = $1 AND status = 'returned'"
+            returned = await hub.log.pool.fetchval(sql, call)
+            assert f"/proposals/{returned}" in page
             # However many there are, and though none is in memory, they are looked up at once.
             hub.states.drop()
             await hub.do(PublishResults(call=call), officer)
+            form = (await client.get(f"/do/archiveCall?call={call}")).text
+            assert "1 proposal was given back for changes" in form
+            decided = await hub.log.pool.fetchval(f"SELECT call FROM {schema}.proposal WHERE status = 'recommended'")
+            form = (await client.get(f"/do/archiveCall?call={decided}")).text
+            assert "1 offer of an award waits for an answer" in form
             # What it opens or closes stands in the form of what cannot be taken back.
             other = await hub.log.pool.fetchrow(f"SELECT * FROM {schema}.call WHERE status = 'published'")
             assert f"{other['closes_at']:%Y}" in (await client.get(f"/do/openRound?call={other['id']}")).text

@@ -143,7 +143,7 @@ def test_a_refusal_names_statuses_in_the_readers_language():
     message = "This cannot be done while the record is “%(status)s”."
     assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
     assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
-    assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Записано как событие 7."
+    assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Сохранено: событие 7 в журнале."
     statuses = {each.replace("_", " ") for command in every_command() for each in command.while_ or ()}
     for language in PAGES[1:]:
         assert [each for each in statuses if translated(each, language) == each] == []

@@ -333,7 +333,7 @@ def _serving_with_workers(dsn):
 
     def workers():
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return [each for each in children if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+        return [each for each in children if b"spawn_main" in _command(Path(f"/proc/{each}"))]
 
     def waited(until):
         deadline = time.monotonic() + 60
@@ -601,11 +601,16 @@ def _beginning(after, of_ctrl_c=signal.SIG_DFL):
     shutil.rmtree(home)
 
 
+def _command(process):
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return (process / "cmdline").read_bytes()
+    return b""
+
+
 def _runs_on(process, home):
-    try:
-        return str(home).encode() in (process / "cmdline").read_bytes() or home in (process / "cwd").resolve().parents
-    except OSError:
-        return False  # it has ended meanwhile
+    with contextlib.suppress(OSError):
+        return str(home).encode() in _command(process) or home in (process / "cwd").resolve().parents
+    return False
 
 
 def test_lines_of_the_log_say_when_and_hold_no_values(capsys):

@@ -5,7 +5,7 @@ import pytest
 from domain.core import HubRole, Role, every_command
 from domain.organizations.events import SignatoryAuthorized
 from domain.people.events import AccessGiven, RoleGranted
-from domain.proposals.events import AwardAccepted, PartnerDeclined, PartnerUninvited, ProposalReturned
+from domain.proposals.events import AwardAccepted, AwardPublished, PartnerDeclined, PartnerUninvited, ProposalReturned
 from projections.core import PUBLIC, every_row, fold, office
 from tests.region import AIBEK, AT_DUSHANBE, BISHKEK, CALL, CLOSES, DRAFTED_CALL, DUSHANBE, OFFICER, REGION, ZARINA
 from tests.stories import NOW
@@ -54,6 +54,7 @@ MAY = {
     "DeclinePartner": {R.PARTNER_OFFICER},
     "SubmitProposal": {R.AUTHOR},
     "ReturnProposal": {R.CALL_OFFICER},
+    "MoveDeadline": {R.CALL_OFFICER},
     "ConfirmEligibility": {R.CALL_OFFICER},
     "FindIneligible": {R.CALL_OFFICER},
     "RecommendProposal": {R.CALL_OFFICER},
@@ -112,6 +113,18 @@ READS = [
     ([*ASKED, PartnerUninvited(proposal=P, organization=BISHKEK)], "proposal", (P,), PROPOSAL),
     ([*ASKED, CONFIRMED, SUBMITTED], "proposal", (P,), {*PROPOSAL, office(BISHKEK), office(CALL)}),
     ([*ASKED, CONFIRMED, SUBMITTED, RETURNED], "proposal", (P,), {*PROPOSAL, office(BISHKEK), office(CALL)}),
+    (
+        [*ASKED, CONFIRMED, SUBMITTED, AwardAccepted(proposal=P, published=False)],
+        "proposal",
+        (P,),
+        {*PROPOSAL, office(BISHKEK), office(CALL)},
+    ),
+    (
+        [*ASKED, CONFIRMED, SUBMITTED, AwardAccepted(proposal=P, published=False), AwardPublished(proposal=P)],
+        "proposal",
+        (P,),
+        {*PROPOSAL, office(BISHKEK), office(CALL), PUBLIC},
+    ),
     (
         [*ASKED, CONFIRMED, SUBMITTED, AwardAccepted(proposal=P)],
         "proposal",

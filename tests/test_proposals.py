@@ -28,6 +28,7 @@ from domain.proposals.decisions import (
     ConfirmEligibility,
     DeclineProposal,
     FindIneligible,
+    MoveDeadline,
     OfferAward,
     RecommendProposal,
     RefuseAward,
@@ -37,7 +38,9 @@ from domain.proposals.decisions import (
 from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
+    AwardPublished,
     AwardRefused,
+    DeadlineMoved,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -486,11 +489,51 @@ def test_results_are_published_once_every_proposal_is_decided():
         given(*READY, SUBMITTED, *waiting, *over, decided).when(ArchiveCall(call=CALL), by=OFFICER).refused(
             Reason.WRONG_STATUS
         )
-    # What waits for its authors, or for the answer to an offer, waits for nobody here.
+    # Nor while its authors have the time that they were given; an answer to an offer is waited for by nobody here.
     returned = ProposalReturned(proposal=P, reason="Budget", until=NOW + 9 * SECOND)
-    for answered in ([returned], [ProposalRecommended(proposal=P), AwardOffered(proposal=P)]):
-        given(*READY, SUBMITTED, *answered, *over).when(publish, by=OFFICER).then(decided)
+    told = given(*READY, SUBMITTED, returned, *over)
+    told.when(publish, by=OFFICER, at=NOW).refused(Reason.WRONG_STATUS)
+    told.when(publish, by=OFFICER, at=NOW + 9 * SECOND).then(decided)
+    given(*READY, SUBMITTED, ProposalRecommended(proposal=P), AwardOffered(proposal=P), *over).when(
+        publish, by=OFFICER
+    ).then(decided)
     given(*READY, *over).when(publish, by=OFFICER).then(decided)
+
+
+def test_an_award_is_public_once_the_results_of_its_call_are():
+    accepted = AwardAccepted(proposal=P, published=False)
+    awarded = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), AwardOffered(proposal=P)]
+    given(*awarded, CLOSED).when(AcceptAward(proposal=P), by=AIBEK).then(accepted)
+    given(*awarded, CLOSED, accepted).when(PublishResults(call=CALL), by=OFFICER).then(
+        ResultsPublished(call=CALL), AwardPublished(proposal=P)
+    )
+    # What is accepted later is public at once.
+    given(*awarded, CLOSED, ResultsPublished(call=CALL)).when(AcceptAward(proposal=P), by=AIBEK).then(
+        AwardAccepted(proposal=P)
+    )
+
+
+def test_the_time_for_changes_is_moved_also_nearer():
+    returned = ProposalReturned(proposal=P, reason="Budget", until=NOW + timedelta(days=170))
+    given(*READY, SUBMITTED).when(
+        ReturnProposal(proposal=P, reason="Budget", until=NOW + timedelta(days=200)), by=OFFICER
+    ).refused(Reason.INVALID, "until")
+    nearer = MoveDeadline(proposal=P, reason="It was a slip", until=NOW + timedelta(days=10))
+    moved = DeadlineMoved(proposal=P, reason="It was a slip", until=nearer.until)
+    told = given(*READY, SUBMITTED, returned)
+    told.when(nearer, by=OFFICER).then(moved)
+    told.when(nearer, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    told.when(msgspec.structs.replace(nearer, until=NOW - SECOND), by=OFFICER).refused(Reason.INVALID, "until")
+    told.when(msgspec.structs.replace(nearer, until=returned.until), by=OFFICER).then()
+    given(*READY, SUBMITTED).when(nearer, by=OFFICER).refused(Reason.WRONG_STATUS)
+    over = [CLOSED, ResultsPublished(call=CALL)]
+    given(*READY, SUBMITTED, returned, *over).when(nearer, by=OFFICER).refused(Reason.WRONG_STATUS)
+    # It is the same version that is given back, and it may be declined once that time is over.
+    decline, after = DeclineProposal(proposal=P, reason="No answer"), nearer.until + SECOND
+    given(*READY, SUBMITTED, returned, CLOSED).when(decline, by=OFFICER, at=after).refused(Reason.WRONG_STATUS)
+    given(*READY, SUBMITTED, returned, moved, CLOSED).when(decline, by=OFFICER, at=after).then(
+        ProposalDeclined(proposal=P, reason="No answer")
+    )
 
 
 def test_nothing_is_decided_in_a_call_that_was_put_away():
@@ -505,7 +548,7 @@ def test_nothing_is_decided_in_a_call_that_was_put_away():
 def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered():
     recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P)]
     offered = [*recommended, AwardOffered(proposal=P)]
-    given(*offered).when(AcceptAward(proposal=P), by=AIBEK).then(AwardAccepted(proposal=P))
+    given(*offered).when(AcceptAward(proposal=P), by=AIBEK).then(AwardAccepted(proposal=P, published=False))
     given(*offered).when(RefuseAward(proposal=P, reason="Too small"), by=AIBEK).then(
         AwardRefused(proposal=P, reason="Too small")
     )

@@ -15,6 +15,7 @@ from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.partners import InvitePartner, UninvitePartner
 from domain.seals.commands import SealedModel, SealReadModels
+from hub.access import give_link
 from hub.door import Hub
 from hub.models import verify
 from hub.reading import principals, readable, record
@@ -49,6 +50,7 @@ async def furnished(hub):
     partner = (await hub.do(register, author)).record
     await hub.do(VerifyOrganization(organization=partner), officer)
     await hub.do(GrantRole(person=other, role="auditor"))
+    await give_link(hub, author)
     await hub.do(SealReadModels(code="ab" * 32, position=1, models=(SealedModel("call", 0, "cd" * 32),)))
     await hub.do(InvitePartner(proposal=drafts[0], organization=partner, contribution="Field data"), author)
     await hub.do(

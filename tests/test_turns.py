@@ -366,7 +366,7 @@ def test_a_state_that_was_read_before_the_writer_connected_anew_is_not_kept(dsn,
         hub.states.load = slowly
         looking = asyncio.create_task(hub.actions(author, mine))
         await loaded.wait()
-        connect = asyncpg.connect
+        connect = appending.connect
 
         async def connecting(*args, **options):
             held.set()
@@ -374,7 +374,7 @@ def test_a_state_that_was_read_before_the_writer_connected_anew_is_not_kept(dsn,
             return await connect(*args, **options)
 
         with monkeypatch.context() as patched:
-            patched.setattr(asyncpg, "connect", connecting)
+            patched.setattr(appending, "connect", connecting)
             gate.opened.set()
             with pytest.raises(Unknown):
                 await withdrawing
@@ -534,7 +534,7 @@ def test_the_writer_stops_however_its_connection_breaks(dsn, monkeypatch):
         with monkeypatch.context() as patched:
             # The server has gone, and what waits for it is never told: the request to cancel fails as well.
             patched.setattr(connect_utils, "_cancel", away)
-            patched.setattr(asyncpg, "connect", away)
+            patched.setattr(appending, "connect", away)
             async with asyncio.timeout(10):
                 await hub.writer.stop()
             with pytest.raises(Unknown):

@@ -36,7 +36,8 @@ _SOME = "{ totalCount nodes { id title } }"
 _LEFT = f"""query($id: ID!) {{
     undecided: proposals(first: 5, where: {{call: $id, status: [SUBMITTED, IN_REVIEW]}}) {_SOME}
     recommended: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: false}}) {_SOME}
-    returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME} }}"""
+    returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME}
+    offered: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: true}}) {_SOME} }}"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class About:
 
     ``was`` is what it holds, by the command's fields and as a form writes it. ``summary`` and ``lead`` are for who
     answers for somebody else, ``facts`` what is said yes to, or cannot be undone; ``undecided`` are the proposals of a
-    call that wait for a decision, ``returned`` those that wait for their authors.
+    call that wait for a decision, ``returned`` and ``offered`` those that wait for their authors, and for an answer.
     """
 
     id: str
@@ -69,6 +70,7 @@ class About:
     facts: tuple[tuple[str, str], ...] = ()
     undecided: Some = Some()
     returned: Some = Some()
+    offered: Some = Some()
 
     def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
         """What the API says of a command that may be given about this record; nothing where it may not."""
@@ -136,6 +138,7 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
         facts=tuple(_facts(found, cls, part, viewer.language)),
         undecided=_some(left, "undecided", "recommended"),
         returned=_some(left, "returned"),
+        offered=_some(left, "offered"),
     )
 
 

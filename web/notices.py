@@ -9,6 +9,7 @@ from domain.core import N_, Event
 from domain.people.events import AccessGiven
 from domain.proposals.events import (
     AwardOffered,
+    DeadlineMoved,
     PartnerDeclined,
     PartnerInvited,
     ProposalDeclined,
@@ -63,6 +64,13 @@ NOTICED: dict[type[Event], tuple[str, str]] = {
             "Its next version can be submitted until %(until)s:\n\n%(link)s"
         ),
     ),
+    DeadlineMoved: (
+        N_("The time for changes to your proposal was moved"),
+        N_(
+            "You may change your proposal “%(title)s” until %(until)s, and submit its next version until then:"
+            "\n\n%(reason)s\n\n%(link)s"
+        ),
+    ),
     AwardOffered: (
         N_("Your organization is offered an award"),
         N_(
@@ -84,7 +92,13 @@ NOTICED: dict[type[Event], tuple[str, str]] = {
 
 
 _Noticed = (
-    PartnerInvited | PartnerDeclined | ProposalReturned | AwardOffered | ProposalFoundIneligible | ProposalDeclined
+    PartnerInvited
+    | PartnerDeclined
+    | ProposalReturned
+    | DeadlineMoved
+    | AwardOffered
+    | ProposalFoundIneligible
+    | ProposalDeclined
 )
 
 
@@ -118,7 +132,7 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
             people = (row["investigator"],)
         case PartnerDeclined() if row and row["status"] in EDITABLE and row["answer"] == "declined":
             people = (row["investigator"],)
-        case ProposalReturned() if row and row["status"] == "returned":
+        case ProposalReturned() | DeadlineMoved() if row and row["status"] == "returned":
             people = (row["investigator"],)
         case _:
             return None

@@ -210,7 +210,7 @@ class AppointCallOfficer(
 
 
 class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
-    """Make this call public; its round opens when the time comes."""
+    """Make this call public for good; its round opens when the time comes."""
 
     call: CallId
 
@@ -227,7 +227,7 @@ class OpenRound(
     while_={"published", "open"},
     due=Due("opens_at", "published", until="closes_at"),
 ):
-    """Open the round now."""
+    """Open the round now; from then on what it asks for is frozen."""
 
     call: CallId
 

@@ -45,7 +45,7 @@ RiskText = Annotated[
 ]
 LEAST = 100
 """Characters of an abstract that is submitted, at least."""
-OVER = N_("The results of this call have been published.")
+OVER = N_("This call is over: its results are out, or it was put away.")
 CLOSED = N_("The round of this call has closed.")
 NOT_YET = N_("The round of this call has not opened yet.")
 

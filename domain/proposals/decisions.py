@@ -14,6 +14,7 @@ from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
     AwardRefused,
+    DeadlineMoved,
     EligibilityConfirmed,
     ProposalDeclined,
     ProposalFoundIneligible,
@@ -23,8 +24,11 @@ from domain.proposals.events import (
 )
 from domain.proposals.state import EDITABLE, Proposal
 
-LONGEST = timedelta(days=366)
-"""For changes that a proposal is given back for."""
+LONGEST = timedelta(days=183)
+"""For changes that a proposal is given back for: what is further is a slip in the year."""
+ChangesUntil = Annotated[
+    datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time, within half a year."))
+]
 
 
 class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted", "in_review"}):
@@ -32,23 +36,48 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
 
     proposal: ProposalId
     reason: Reason_
-    until: Annotated[
-        datetime, Meta(tz=True, title=N_("Changes until"), description=N_("Date and time, within a year."))
-    ]
+    until: ChangesUntil
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not once results are out."""
-        if model.get(Call, record.call).is_over:
-            raise Refusal(Reason.WRONG_STATUS, OVER)
+        _open_still(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """With time enough to answer, and no more than a year of it."""
-        if self.until <= act.at:
-            raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
-        if self.until > act.at + LONGEST:
-            raise Refusal(Reason.INVALID, N_("At most a year from now."), "until")
+        """With time enough to answer, and no more than half a year of it."""
+        _fits(self.until, act.at)
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
+
+
+class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned"}):
+    """Move the time that the authors of this proposal have for changes."""
+
+    proposal: ProposalId
+    reason: Reason_
+    until: ChangesUntil
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not once results are out."""
+        _open_still(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Also nearer, where it was a slip; the same time again changes nothing."""
+        _fits(self.until, act.at)
+        if self.until != model.get(Proposal, self.proposal).until:
+            yield DeadlineMoved(proposal=self.proposal, reason=self.reason, until=self.until)
+
+
+def _open_still(proposal: Proposal, model: Model) -> None:
+    if model.get(Call, proposal.call).is_over:
+        raise Refusal(Reason.WRONG_STATUS, OVER)
+
+
+def _fits(until: datetime, at: datetime) -> None:
+    if until <= at:
+        raise Refusal(Reason.INVALID, N_("This time has passed."), "until")
+    if until > at + LONGEST:
+        raise Refusal(Reason.INVALID, N_("At most half a year from now."), "until")
 
 
 def _put_away(proposal: Proposal, model: Model) -> None:
@@ -105,7 +134,7 @@ class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_
 
 
 class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommended"}):
-    """Offer the applicants an award."""
+    """Offer the applicants an award; the offer stands until they answer."""
 
     proposal: ProposalId
 
@@ -163,7 +192,8 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only what was offered."""
-        yield AwardAccepted(proposal=self.proposal)
+        call = model.get(Call, model.get(Proposal, self.proposal).call)
+        yield AwardAccepted(proposal=self.proposal, published=call.is_over)
 
 
 class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, final=True):

@@ -86,6 +86,14 @@ class ProposalReturned(Event):
     until: datetime
 
 
+class DeadlineMoved(Event):
+    """The time for changes was moved; the next version may be submitted until then."""
+
+    proposal: ProposalId
+    reason: str
+    until: datetime
+
+
 class EligibilityConfirmed(Event):
     """A proposal meets the formal conditions and goes to review."""
 
@@ -113,6 +121,13 @@ class AwardOffered(Event):
 
 class AwardAccepted(Event):
     """The lead organization accepted the award."""
+
+    proposal: ProposalId
+    published: bool = True
+
+
+class AwardPublished(Event):
+    """The award was published, with the results of its call."""
 
     proposal: ProposalId
 

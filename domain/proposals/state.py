@@ -11,7 +11,9 @@ from domain.core import Actor, Event, Kind, Role, State
 from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
+    AwardPublished,
     AwardRefused,
+    DeadlineMoved,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -53,11 +55,13 @@ class Proposal(
         PartnerDeclined,
         ProposalSubmitted,
         ProposalReturned,
+        DeadlineMoved,
         EligibilityConfirmed,
         ProposalFoundIneligible,
         ProposalRecommended,
         AwardOffered,
         AwardAccepted,
+        AwardPublished,
         AwardRefused,
         ProposalDeclined,
         ProposalWithdrawn,
@@ -119,6 +123,8 @@ class Proposal(
                 return to(self, status="submitted", version=event.version, submitted=True)
             case ProposalReturned():
                 return to(self, status="returned", version=self.version + 1, until=event.until)
+            case DeadlineMoved():
+                return to(self, until=event.until)
             case EligibilityConfirmed():
                 return to(self, status="in_review")
             case ProposalFoundIneligible():
