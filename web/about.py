@@ -13,6 +13,7 @@ from domain.organizations.commands import VerifyOrganization
 from domain.organizations.events import OrganizationRegistered
 from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
+from domain.proposals.decisions import MoveDeadline
 from domain.results import ArchiveCall, PublishResults
 from web import inputs
 from web.labels import LABELS
@@ -105,6 +106,7 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     said = _ORGANIZATION if "names" in type.fields else ""
     said += _AFFILIATIONS if cls in (ConfirmAffiliation, EndAffiliation) else ""
     said += _CALL if cls in _OF_A_CALL else ""
+    said += " due: returnedUntil" if cls is MoveDeadline else ""
     said += _REGISTERED if cls is VerifyOrganization else _GOING if cls is ErasePerson else ""
     may = "may: actions { mutation available reason fixed { message about } } stands: status"
     wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
@@ -168,6 +170,8 @@ def _facts(
     if cls in _OF_A_CALL:
         yield translated(N_("Opens"), language), moment(found["whenOpen"])
         yield translated(N_("Closes"), language), moment(found["whenClosed"])
+    if cls is MoveDeadline and found["due"]:
+        yield translated(N_("Changes until"), language), moment(found["due"])
     if cls is ErasePerson and (count := found["goOn"]["totalCount"]):
         yield translated(N_("Proposals that go on, and that nobody could change or submit then"), language), str(count)
     if cls is VerifyOrganization:
