@@ -134,6 +134,8 @@ class Embedded:
         options = {"listen_addresses": "", "unix_socket_directories": str(self._sockets), "timezone": "UTC"}
         # What was erased is not kept in a piece of the write-ahead log that waits to be used again.
         options["wal_recycle"] = "off"
+        # Each process that serves may take some twenty, and eight of them are not too many for a large machine.
+        options["max_connections"] = "250"
         command = [str(bin / "postgres"), "-D", str(self._data), "-p", str(PORT)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]

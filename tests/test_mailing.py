@@ -5,6 +5,7 @@ import contextlib
 import email
 import email.policy
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -511,3 +512,18 @@ def test_settings_of_mail_that_cannot_be_meant_are_named(monkeypatch, url, sende
         monkeypatch.setenv(name, value)
     said = settings.wrong()
     assert words in said and bool(said) == bool(words) and "s3cret" not in said
+
+
+def test_what_was_refused_for_good_is_forgotten_after_a_while(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, _, made):
+            for days in (100, 10):
+                at = datetime.now(UTC) - timedelta(days=days)
+                await hub.do(InvitePerson(name="Somebody", email=f"{days}@example.org"), at=at)
+            note = "INSERT INTO hub.unmailed (position, person, why) SELECT position, 'person_x', 'no' FROM hub.event"
+            await hub.log.pool.execute(note)
+            async with kept(made):
+                await noted(hub)
+            assert [row[0] for row in await hub.log.pool.fetch("SELECT position FROM hub.unmailed")] == [2]
+
+    told(story())

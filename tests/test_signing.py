@@ -14,7 +14,7 @@ import pytest
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from tests.test_log import told
-from tests.web import BASE, as_, home_of, node, people_of, serving
+from tests.web import BASE, Client, as_, home_of, node, people_of, serving
 from web.asking import COOKIE, SECURE
 from web.sessions import Throttle, device, within
 
@@ -82,7 +82,7 @@ def test_an_institution_says_who_somebody_is(region_dsn, institution):
                 ("account-2", "email_verified"),
                 ("account-3", "nobody has invited you here"),
                 ("account-4", "email_verified"),
-                ("account-5", "nobody has invited you here"),
+                ("account-5", "Another account of your institution"),
             ):
                 refused = await through(other, institution, account)
                 assert refused.status_code == 403 and why in refused.text
@@ -439,5 +439,19 @@ def test_of_two_accounts_that_sign_in_at_once_one_is_theirs(dsn):
             )
             assert sum(bound) == 1
         await hub.close()
+
+    told(story())
+
+
+def test_nobody_begins_to_sign_in_any_number_of_times(region_dsn, monkeypatch):
+    """Each time something is noted of it."""
+    for name, value in (("ISSUER", "http://127.0.0.1:9"), ("CLIENT_ID", "hub"), ("CLIENT_SECRET", "secret")):
+        monkeypatch.setenv(f"HUB_OIDC_{name}", value)
+
+    async def story():
+        async with serving(region_dsn) as (_, app, _):
+            browser = Client(app).http
+            answers = [(await browser.get("/sign-in/institution")).status_code for _ in range(90)]
+            assert set(answers[:60]) == {503} and 429 in answers[60:]
 
     told(story())

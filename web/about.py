@@ -29,7 +29,8 @@ _ORGANIZATION = """namesBy: names { language text }
     isKind: kind isCity: city isCountry: country isWebsite: website isRor: ror"""
 _AFFILIATIONS = " worksAt: affiliations { id position since until organization { id name names { language text } } }"
 _CALL = " whenOpen: opensAt whenClosed: closesAt"
-_REGISTERED = " happened: history(first: 50) { nodes { type actorName } }"
+_REGISTERED = f"""by: activity(first: 1, where: {{record: $id, type: ["{OrganizationRegistered.type}"]}}) {{
+    nodes {{ actorName }} }}"""
 _GOING = """ goOn: proposals(where: {status: [DRAFT, SUBMITTED, RETURNED, IN_REVIEW, RECOMMENDED]}) { totalCount }"""
 _OF_A_CALL = (PublishCall, OpenRound)
 _ENDING = (PublishResults, ArchiveCall)
@@ -107,13 +108,16 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     said += _AFFILIATIONS if cls in (ConfirmAffiliation, EndAffiliation) else ""
     said += _CALL if cls in _OF_A_CALL else ""
     said += " due: returnedUntil" if cls is MoveDeadline else ""
-    said += _REGISTERED if cls is VerifyOrganization else _GOING if cls is ErasePerson else ""
+    said += _GOING if cls is ErasePerson else ""
     may = "may: actions { mutation available reason fixed { message about } } stands: status"
     wanted = f"id shown: {titled} {' '.join(selected)} {said} {asked} {may}"
-    text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} }}"
-    found = (await site.ask(text, viewer, {"id": id}))["node"]
+    beside = _REGISTERED if cls is VerifyOrganization else ""
+    text = f"query($id: ID!) {{ node(id: $id) {{ ... on {type.name} {{ {wanted} }} }} {beside} }}"
+    answered = await site.ask(text, viewer, {"id": id})
+    found = answered["node"]
     if not found or "shown" not in found:
         return None
+    found["registeredBy"] = [each["actorName"] for each in answered.get("by", {}).get("nodes", ()) if each["actorName"]]
     part = None
     if "worksAt" in found and not (part := _part(found["worksAt"], given)):
         return None
@@ -182,8 +186,7 @@ def _facts(
             yield translated(own, language) if own else language_name(each["language"]), each["text"]
         if found["isWebsite"]:
             yield translated(N_("Website"), language), found["isWebsite"]
-        by = [each["actorName"] for each in found["happened"]["nodes"] if each["type"] == OrganizationRegistered.type]
-        if by and by[0]:
-            yield translated(N_("Registered by"), language), by[0]
+        for by in found["registeredBy"]:
+            yield translated(N_("Registered by"), language), by
         ror = f"https://ror.org/{found['isRor']}" if found["isRor"] else translated(N_("none given"), language)
         yield "ROR", ror

@@ -39,6 +39,14 @@ _ODD = (ValueError, KeyError, TypeError, AttributeError, OverflowError, Recursio
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
+class _Another(Exception):
+    """Somebody whose account here is bound to another one of theirs at the institution."""
+
+
+_LONGEST = 2_000
+_ANOTHER = N_("Another account of your institution is yours here already: sign in with that one, or with a link.")
+
+
 @dataclass(frozen=True)
 class Provider:
     """The three settings: ``HUB_OIDC_ISSUER``, ``HUB_OIDC_CLIENT_ID``, ``HUB_OIDC_CLIENT_SECRET``."""
@@ -59,6 +67,7 @@ class Federation:
 
     def __init__(self, site: Site, throttle: sessions.Throttle, provider: Provider | None) -> None:
         self._site, self._throttle, self.provider = site, throttle, provider
+        self._begins = sessions.Throttle(60, 1)
         self._hub = site.endpoint.reads.hub
         self._found: tuple[float, dict[str, Any], Any] | None = None
 
@@ -67,15 +76,18 @@ class Federation:
         viewer = await self._site.viewer(request)
         if self.provider is None:
             return self._site.missing(request, viewer)
+        if wait := self._begins.wait(address_of(request)):
+            return too_often(self._site, request, viewer, wait)
         try:
             about, _ = await self._about()
         except (httpx2.HTTPError, *_ODD) as error:
             return await self._away(request, error)
+        next = sessions.within(request.query_params.get("next", "/"))
         asked = {
             "state": token_urlsafe(24),
             "nonce": token_urlsafe(24),
             "verifier": token_urlsafe(48),
-            "next": sessions.within(request.query_params.get("next", "/")),
+            "next": next if len(next) <= _LONGEST else "/",
         }
         async with self._client(request) as client:
             address, _ = client.create_authorization_url(
@@ -113,7 +125,10 @@ class Federation:
             return self._unconfirmed(request, viewer, f"it answers {str(error.error)[:60]!r}")
         except (JoseError, *_ODD) as error:
             return self._unconfirmed(request, viewer, str(error)[:200] or type(error).__name__)
-        person = await self._person(claims)
+        try:
+            person = await self._person(claims)
+        except _Another:
+            return self._site.problem(request, viewer, 403, N_("Not signed in"), _ANOTHER)
         if person is None:
             message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
             if claims.get("email_verified") is not True:
@@ -168,7 +183,7 @@ class Federation:
             person = await self._hub.person_of(claims["email"])
             if person is not None and not await self._hub.credentials.bind(self.provider.issuer, subject, person):
                 _log.warning("%s has another account at %s: this one signs nobody in", person, self.provider.issuer)
-                return None
+                raise _Another
         if person is not None:
             try:
                 await self._hub.do(JoinHub(person=person), person)

@@ -94,6 +94,11 @@ class Mailing:
             """INSERT INTO hub.mailing (position) SELECT coalesce(max(position), 0) FROM hub.event
                HAVING NOT EXISTS (SELECT FROM hub.mailing)"""
         )
+        # What was refused for good is of use to whoever asks why, for a while.
+        await db.execute(
+            """DELETE FROM hub.unmailed u USING hub.event e WHERE e.position = u.position AND u.next_at IS NULL
+               AND e.at < now() - interval '90 days'"""
+        )
         at, waits = await db.fetchval("SELECT position FROM hub.mailing"), LOOK
         while True:
             head = await self._hub.log.head()
