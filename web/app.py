@@ -33,12 +33,13 @@ from hub.writer import Busy
 from projections.core import PUBLIC
 from web.answers import AWAY, UNFIT
 from web.assets import static
+from web.endpoint import Endpoint
 from web.events import events
 from web.explorer import Explorer
 from web.exporting import Exports
 from web.federation import Federation, Provider
 from web.forms import Forms
-from web.graphql import Endpoint, sdl
+from web.graphql import GraphQL, sdl
 from web.live import Live
 from web.log import LogFiles
 from web.mailing import Mailing
@@ -113,6 +114,7 @@ def application(
     reads = Reads(hub, schema(), settings.until, memory - memory // 8)
     viewers = Viewers(hub)
     endpoint = Endpoint(reads, viewers, live or Live(hub.log, settings.until), _log.error)
+    graphql = GraphQL(endpoint)
     site = Site(endpoint, settings.demo, settings.until, mailing)
     environment()
     for each in (*(page.name for page in SITE), *(f"files/{name}" for name in LISTS)):
@@ -121,8 +123,8 @@ def application(
     forms, signing = Forms(site), Signing(site, throttle, provider is not None)
     passkeys, federation = Passkeys(site, throttle), Federation(site, throttle, provider)
     routes: list[BaseRoute] = [
-        Route("/graphql", endpoint.http, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", endpoint.socket),
+        Route("/graphql", graphql.http, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", graphql.socket),
         Route("/schema.graphql", sdl),
         Route("/events.json", events),
         Route("/pages/{name}.graphql", document),

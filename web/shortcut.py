@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.answers import EVENTS, Answer, response_of, unforeseen, wanted
 from web.asking import KEY, Asked, Malformed, asked, decoded, matches
-from web.graphql import Endpoint, Failed
+from web.endpoint import Endpoint, Failed
 from web.preferences import accepted
 from web.reads.documents import Prepared
 from web.reads.executor import Bound

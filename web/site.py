@@ -16,7 +16,7 @@ from domain.core import N_
 from hub.access import give_link
 from projections.core import CENTER, PUBLIC
 from web.asking import Asked, base_of, etag, matches, secret_of
-from web.graphql import Endpoint
+from web.endpoint import Endpoint
 from web.mailing import Mailing
 from web.pages import Page, roots, text, variables, variables_of
 from web.preferences import READER
