@@ -17,9 +17,9 @@ from projections.proposals import ProposalRow
 from tests.test_log import told
 from tests.web import Client, draft_of, people_of, serving
 from web.app import Settings, application
-from web.reads import totals
+from web.reads import counting, totals
+from web.reads.counting import Counting
 from web.reads.mapping import reading, table_of
-from web.reads.totals import Counting
 from web.schema import schema
 
 COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
@@ -47,8 +47,9 @@ COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
 
 @pytest.mark.parametrize(("kept", "changed"), [(100_000, 1_000), (2, 1_000), (100_000, 0)])
 def test_counts_stay_right_through_changes(region_dsn, monkeypatch, kept, changed):
-    monkeypatch.setattr(totals, "MOST_KEPT", kept)
-    monkeypatch.setattr(totals, "MOST_CHANGED", changed)
+    for module in (totals, counting):
+        monkeypatch.setattr(module, "MOST_KEPT", kept)
+        monkeypatch.setattr(module, "MOST_CHANGED", changed)
 
     async def story():
         async with serving(region_dsn) as (hub, app, _):

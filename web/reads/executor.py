@@ -18,11 +18,11 @@ from graphql import (
 from hub.door import Hub
 from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
+from web.reads.counting import Counting
 from web.reads.documents import Prepared, document_of, shape, variables_of
 from web.reads.measuring import MAX_COST, limited, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.recent import Recent
-from web.reads.totals import Counting
 from web.reads.viewer import Viewer, Viewers
 
 TIMEOUT = 5.0
