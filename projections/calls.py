@@ -9,13 +9,14 @@ from domain.calls.events import (
     CallArchived,
     CallDrafted,
     CallOfficerAppointed,
+    CallOfficerDismissed,
     CallPublished,
     Criterion,
     ResultsPublished,
     RoundClosed,
     RoundOpened,
 )
-from domain.core import CallId
+from domain.core import CallId, PersonId
 from projections.core import PUBLIC, Row, office
 
 
@@ -75,6 +76,12 @@ def joined(row: CallRow, e: CallOfficerAppointed, at: datetime) -> CallRow:
     return replace(row, officers=(*row.officers, e.officer))
 
 
+@CallRow.on(CallOfficerDismissed)
+def left(row: CallRow, e: CallOfficerDismissed, at: datetime) -> CallRow:
+    """One officer less."""
+    return replace(row, officers=tuple(each for each in row.officers if each != e.officer))
+
+
 @CallRow.on(CallPublished)
 def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
     """Everybody sees it."""
@@ -92,3 +99,23 @@ def moved(row: CallRow, e: RoundClosed | ResultsPublished | CallArchived, at: da
     """The next status."""
     status = {RoundClosed: "closed", ResultsPublished: "decided", CallArchived: "archived"}
     return replace(row, status=status[type(e)])
+
+
+class CallOfficerRow(Row, table="call_officer", key=("call", "officer"), within=CallRow, index=("officer",)):
+    """A person who runs a call, and since when."""
+
+    call: CallId
+    officer: PersonId
+    since: datetime
+
+
+@CallOfficerRow.on(CallDrafted, CallOfficerAppointed)
+def appointed(e: CallDrafted | CallOfficerAppointed, at: datetime) -> CallOfficerRow:
+    """From now on."""
+    return CallOfficerRow(call=e.call, officer=e.officer, since=at)
+
+
+@CallOfficerRow.on(CallOfficerDismissed)
+def dismissed(row: CallOfficerRow, e: CallOfficerDismissed, at: datetime) -> None:
+    """Not any more."""
+    return None

@@ -5,11 +5,20 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from domain.calls.commands import AmendCall, AppointCallOfficer, CloseRound, DraftCall, OpenRound, PublishCall
+from domain.calls.commands import (
+    AmendCall,
+    AppointCallOfficer,
+    CloseRound,
+    DismissCallOfficer,
+    DraftCall,
+    OpenRound,
+    PublishCall,
+)
 from domain.calls.events import (
     CallAmended,
     CallArchived,
     CallOfficerAppointed,
+    CallOfficerDismissed,
     CallPublished,
     Criterion,
     ResultsPublished,
@@ -197,6 +206,34 @@ def test_criteria_that_are_emptied_are_refused_at_their_field():
     emptied = {"call": CALL, "reason": "Clearer", "criteria": []}
     assert [*problems(AmendCall, emptied)] == ["criteria"]
     assert not problems(AmendCall, {**emptied, "criteria": None})
+
+
+def test_who_ran_a_call_hands_it_over():
+    dismiss, role = (
+        DismissCallOfficer(call=CALL, officer=OFFICER),
+        RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER),
+    )
+    appointed, dismissed = (
+        CallOfficerAppointed(call=CALL, officer=AIBEK),
+        CallOfficerDismissed(call=CALL, officer=OFFICER),
+    )
+    told = [*PEOPLE, role, *OPEN_CALL]
+    # Somebody runs it still, and that somebody is of the Center.
+    given(*told).when(dismiss, by=OFFICER).refused(Reason.NOT_PERMITTED, "officer")
+    given(*told, appointed, RoleRevoked(person=AIBEK, role=HubRole.CENTER_OFFICER)).when(dismiss, by=OFFICER).refused(
+        Reason.NOT_PERMITTED, "officer"
+    )
+    for by in (OFFICER, AIBEK):
+        given(*told, appointed).when(dismiss, by=by).then(dismissed)
+    given(*told, appointed).when(DismissCallOfficer(call=CALL, officer=ZARINA), by=OFFICER).then()
+    # They run it no more, though they are of the Center.
+    amend = AmendCall(call=CALL, reason="Clearer", title="Water, ice and snow")
+    given(*told, appointed, dismissed).when(amend, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    given(*told, appointed, dismissed).when(amend, by=AIBEK).then(
+        CallAmended(call=CALL, reason="Clearer", title="Water, ice and snow")
+    )
+    row = fold(CallRow, fold(CallRow, fold(CallRow, None, DRAFTED_CALL, NOW), appointed, NOW), dismissed, NOW)
+    assert row.officers == (AIBEK,)
 
 
 def test_another_officer_of_the_center_joins_a_call():

@@ -6,12 +6,13 @@ from html import unescape
 
 import pytest
 
-from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
+from domain.calls.commands import AmendCall, AppointCallOfficer, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
 from domain.core import mutation_of
 from domain.organizations.commands import AmendOrganization, RegisterOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import DeclareAffiliation, EndAffiliation
+from domain.people.commands import GrantRole
 from domain.proposals.commands import ReviseProposal
 from domain.proposals.decisions import (
     DeclineProposal,
@@ -190,6 +191,36 @@ def test_people_are_told_apart_by_where_they_work_and_an_office_is_ended_among_t
             )
             await hub.do(works, people["toktogulov"])
             assert (await listed("appointOfficer"))[0][0] == people["toktogulov"]
+
+    told(story())
+
+
+def test_a_call_says_who_runs_it_to_whom_that_concerns_and_is_handed_over(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            center, other = people["rahimova"], people["osmonov"]
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'open'")
+            page = await as_(hub, app, center)
+            assert ">Run by<" in (await page.get(f"/calls/{call}")).text
+            assert ">Run by<" not in (await (await client()).http.get(f"/calls/{call}")).text
+            await hub.do(GrantRole(person=other, role="center_officer"), center)
+            form = (await page.get(f"/do/appointCallOfficer?call={call}")).text
+            assert other in form and f'value="{center}"' not in form
+            sent = {"call": call, "officer": center}
+            refused = await page.post("/do/dismissCallOfficer", data=sent)
+            assert refused.status_code == 422 and "appoint somebody first" in refused.text
+            await hub.do(AppointCallOfficer(call=call, officer=other), center)
+            form = (await page.get(f"/do/dismissCallOfficer?call={call}")).text
+            assert {*re.findall(r'value="(person_\w+)"', form)} == {center, other}
+            assert (await page.post("/do/dismissCallOfficer", data=sent)).status_code == 303
+            asked = "query($id: ID!) { call(id: $id) { officers { personId person { id } since } } }"
+            found = (await (await client(other)).data(asked, id=call))["call"]["officers"]
+            assert [each["personId"] for each in found] == [other]
+            # Whoever runs it no more reads nothing more of what is submitted to it.
+            submitted = "query($id: ID!) { call(id: $id) { proposals { totalCount } } }"
+            assert (await (await client(center)).data(submitted, id=call))["call"]["proposals"]["totalCount"] == 0
+            assert (await (await client(other)).data(submitted, id=call))["call"]["proposals"]["totalCount"] > 0
 
     told(story())
 

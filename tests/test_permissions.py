@@ -40,6 +40,7 @@ MAY = {
     "DraftCall": CENTER,
     "AmendCall": {R.CALL_OFFICER},
     "AppointCallOfficer": {R.CALL_OFFICER, R.CENTER_OFFICER},
+    "DismissCallOfficer": {R.CALL_OFFICER},
     "PublishCall": {R.CALL_OFFICER},
     "OpenRound": {R.CALL_OFFICER, R.HUB},
     "CloseRound": {R.HUB},

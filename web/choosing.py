@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from domain.calls.commands import AppointCallOfficer
+from domain.calls.commands import AppointCallOfficer, DismissCallOfficer
 from domain.core import N_, Command
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
 from domain.people.affiliations import DeclareAffiliation
@@ -41,15 +41,20 @@ _ASKED = f"""query($id: ID!) {{
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {_NAMED} }} }} }} }}"""
 _AFFILIATED = f"""query($id: ID!) {{
     person(id: $id) {{ affiliations {{ id organization {{ {_NAMED} }} }} }} }}"""
-_HELD = f"""query($id: ID!) {{ organization(id: $id) {{
-    officers {{ personId since person {{ {_PERSON} }} }}
-    signatories {{ personId since person {{ {_PERSON} }} }} }} }}"""
-_OFFICE: dict[type[Command], str] = {
-    AppointOfficer: "officers",
-    DismissOfficer: "officers",
-    AuthorizeSignatory: "signatories",
-    RevokeSignatory: "signatories",
+_HOLDER = f"{{ personId since person {{ {_PERSON} }} }}"
+_HELD = {
+    "organization": f"query($id: ID!) {{ of: organization(id: $id) {{ officers {_HOLDER} signatories {_HOLDER} }} }}",
+    "call": f"query($id: ID!) {{ of: call(id: $id) {{ officers {_HOLDER} }} }}",
 }
+_OFFICE: dict[type[Command], tuple[str, str]] = {
+    AppointOfficer: ("organization", "officers"),
+    DismissOfficer: ("organization", "officers"),
+    AuthorizeSignatory: ("organization", "signatories"),
+    RevokeSignatory: ("organization", "signatories"),
+    AppointCallOfficer: ("call", "officers"),
+    DismissCallOfficer: ("call", "officers"),
+}
+_ENDS = (DismissOfficer, RevokeSignatory, DismissCallOfficer)
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until confirmed organization {{ {_NAMED} }} }} offices {{ organization {{ {_NAMED} }} }} }} }}"""
 _MOST_CHOICES = 2_000
@@ -95,13 +100,14 @@ class Choosing:
         """
         held: dict[str, dict[str, Any] | None] = {}
         unnamed: list[Choice] = []
-        if office := _OFFICE.get(cls):
-            organization = (await self._site.ask(_HELD, viewer, {"id": record}))["organization"] or {office: ()}
-            held = {each["personId"]: each["person"] for each in organization[office]}
-        if cls in (DismissOfficer, RevokeSignatory):
+        if of := _OFFICE.get(cls):
+            kind, office = of
+            holders = ((await self._site.ask(_HELD[kind], viewer, {"id": record}))["of"] or {office: ()})[office]
+            held = {each["personId"]: each["person"] for each in holders}
+        if cls in _ENDS:
             found = [each for each in held.values() if each is not None]
             # Who never said that they work there is known there by their office alone.
-            since = {each["personId"]: day(each["since"]) for each in organization[office] if each["person"] is None}
+            since = {each["personId"]: day(each["since"]) for each in holders if each["person"] is None}
             words = translated(N_("somebody whose name you may not know"), viewer.language)
             unnamed = [
                 Choice(id, words, f"{translated(N_('since'), viewer.language)} {at}") for id, at in since.items()

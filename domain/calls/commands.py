@@ -12,6 +12,7 @@ from domain.calls.events import (
     CallAmended,
     CallDrafted,
     CallOfficerAppointed,
+    CallOfficerDismissed,
     CallPublished,
     Criterion,
     RoundClosed,
@@ -207,6 +208,25 @@ class AppointCallOfficer(
             if self.officer == act.actor and any(model.get(Person, each).of_the_center for each in officers):
                 raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to appoint you."), "officer")
             yield CallOfficerAppointed(call=self.call, officer=self.officer)
+
+
+class DismissCallOfficer(
+    Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "open", "closed", "decided"}
+):
+    """End a person's running of this call; they stay an officer of the Center."""
+
+    call: CallId
+    officer: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Somebody of the Center goes on running it; whoever does not run it stays as they are."""
+        officers = model.get(Call, self.call).officers
+        if self.officer not in officers:
+            return
+        if not any(model.get(Person, each).of_the_center for each in officers - {self.officer}):
+            message = N_("Nobody else runs this call: appoint somebody first.")
+            raise Refusal(Reason.NOT_PERMITTED, message, "officer")
+        yield CallOfficerDismissed(call=self.call, officer=self.officer)
 
 
 class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):

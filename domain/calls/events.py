@@ -57,6 +57,13 @@ class CallOfficerAppointed(Event):
     officer: PersonId
 
 
+class CallOfficerDismissed(Event):
+    """A person runs the call no more."""
+
+    call: CallId
+    officer: PersonId
+
+
 class CallPublished(Event):
     """A call became public."""
 

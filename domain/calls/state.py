@@ -13,6 +13,7 @@ from domain.calls.events import (
     CallArchived,
     CallDrafted,
     CallOfficerAppointed,
+    CallOfficerDismissed,
     CallPublished,
     Criterion,
     ResultsPublished,
@@ -33,6 +34,7 @@ class Call(
         CallDrafted,
         CallAmended,
         CallOfficerAppointed,
+        CallOfficerDismissed,
         CallPublished,
         RoundOpened,
         RoundClosed,
@@ -72,6 +74,8 @@ class Call(
                 return msgspec.structs.replace(self, revision=self.revision + 1, **said(event))
             case CallOfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.officer})
+            case CallOfficerDismissed():
+                return msgspec.structs.replace(self, officers=self.officers - {event.officer})
             case CallPublished():
                 return msgspec.structs.replace(self, status="published", public=True)
             case RoundOpened():
@@ -113,7 +117,7 @@ class Call(
         return self.status == "open" and at < self.closes_at
 
 
-class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed)):
+class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed, CallOfficerDismissed)):
     """The calls whose officer a person is."""
 
     calls: frozenset[str] = frozenset()
@@ -123,4 +127,6 @@ class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppoin
         match event:
             case CallDrafted() | CallOfficerAppointed():
                 return msgspec.structs.replace(self, calls=self.calls | {event.call})
+            case CallOfficerDismissed():
+                return msgspec.structs.replace(self, calls=self.calls - {event.call})
         return self
