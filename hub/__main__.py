@@ -16,10 +16,7 @@ import msgspec
 from rich.progress import track
 
 from domain.core import Refusal, every_event
-from domain.erasure import ErasePerson
-from domain.people.commands import GrantRole, InvitePerson
 from hub import reading, ror
-from hub.access import give_link
 from hub.audit import following
 from hub.audit.events import differs, unsigned
 from hub.audit.heads import LastHead
@@ -27,8 +24,7 @@ from hub.audit.notes import Head, Malformed
 from hub.audit.sealer import Stopped
 from hub.auditing import key, policy, restore, seal, witness
 from hub.backups import backup
-from hub.checking import command as checked
-from hub.console import Program, address, err, opened, shown
+from hub.console import Program, err, opened
 from hub.database import default_home
 from hub.doctor import doctor
 from hub.doing import do
@@ -36,9 +32,8 @@ from hub.door import Hub
 from hub.log import Recorded
 from hub.mirroring import mirror
 from hub.models import verify
-from hub.persons import link, people, person_called, revoke, token
+from hub.persons import forget, invite, link, people, revoke, token
 from hub.serving import at, serve
-from hub.turns import Receipt
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,66 +96,6 @@ def import_ror(file: Path, as_json: bool) -> None:
     counts = opened(story, makes=True)
     click.echo(json.dumps(counts) if as_json else ", ".join(f"{n} {name}" for name, n in counts.items()))
     sys.exit(2 if counts["malformed"] else 0)
-
-
-@main.command()
-@click.argument("email")
-@click.option("--name", required=True, help="The person's full name.")
-@click.option("--center-officer", is_flag=True, help="Make them an officer of the Center.")
-@click.option("--json", "as_json", is_flag=True, help="Print the receipt and the link as JSON.")
-def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
-    """Invite a person in the hub's own name (the first one, for instance), and print the link that lets them in."""
-    try:
-        command = checked(InvitePerson, {"email": email, "name": name})
-    except Refusal as refusal:
-        where = {"email": "EMAIL: ", "name": "--name: "}.get(refusal.field or "", "")
-        raise click.UsageError(f"{where}{refusal}") from None
-
-    async def story(hub: Hub) -> tuple[Receipt, str]:
-        try:
-            receipt = await hub.do(command, by="console")
-        except Refusal:
-            if known := await hub.person_of(email):
-                err.print(f"They were invited already, as {known}: hub link {known} prints a link for them.")
-            raise
-        assert receipt.record is not None
-        if center_officer:
-            await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
-        return receipt, await give_link(hub, receipt.record, ends=False)
-
-    receipt, secret = opened(story, makes=True)
-    link = f"{address()}/sign-in/{secret}"
-    if as_json:
-        click.echo(msgspec.json.encode({"receipt": receipt, "link": link}))
-    else:
-        shown(receipt, as_json=False)
-        click.echo(f"Their link, for one signing in within three days: {link}")
-
-
-@main.command()
-@click.argument("person")
-@click.confirmation_option(prompt="This destroys the person's name, e-mail and ORCID iD for good. Go on?")
-def forget(person: str) -> None:
-    """Erase a person's personal data; what they did stays under their id, and everything still replays.
-
-    PERSON is an id, or the e-mail address under which they were invited.
-    """
-    try:
-        command = None if "@" in person else checked(ErasePerson, {"person": person})
-    except Refusal as refusal:
-        raise click.UsageError(f"PERSON: {refusal}") from None
-
-    async def story(hub: Hub) -> tuple[Receipt, bool]:
-        erase = command or ErasePerson(person=await person_called(hub, person))
-        receipt = await hub.do(erase, by="console")
-        officers = f"""SELECT EXISTS (SELECT FROM {hub.models.schema}.role r JOIN {hub.models.schema}.person p
-                       ON p.id = r.person WHERE r.role = 'center_officer' AND p.status = 'joined')"""
-        return receipt, await hub.log.pool.fetchval(officers)
-
-    receipt, led = opened(story, records=True)
-    shown(receipt, as_json=False)
-    if not led:
-        err.print("Nobody who has joined is an officer of the Center now: hub invite … --center-officer brings one.")
 
 
 def _printed(recorded: Recorded, as_json: bool) -> None:
@@ -299,7 +234,7 @@ def verify_() -> None:
     sys.exit(1 if wrong or difference else 0)
 
 
-_people, _trust = (people, link, token, revoke), (key, policy, seal, witness, mirror)
+_people, _trust = (people, invite, link, token, revoke, forget), (key, policy, seal, witness, mirror)
 for _command in (do, doctor, serve, at, backup, restore, *_people, *_trust):
     main.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""``hub people``, ``hub link``, ``hub token``, ``hub revoke``: who there is, and what lets them in."""
+"""``hub people``, ``invite``, ``link``, ``token``, ``revoke``, ``forget``: who there is, and what lets them in."""
 
 import json
 import sys
@@ -7,11 +7,15 @@ from typing import Any
 import click
 import msgspec
 
-from domain.core import Sealed, every_command, mutation_of
+from domain.core import Refusal, Sealed, every_command, mutation_of
+from domain.erasure import ErasePerson
+from domain.people.commands import GrantRole, InvitePerson
 from hub.access import end_all, give_link, give_token
-from hub.console import address, err, opened
+from hub.checking import command as checked
+from hub.console import address, err, opened, shown
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
+from hub.turns import Receipt
 
 
 async def person_called(hub: Hub, text: str) -> str:
@@ -122,3 +126,63 @@ def revoke(person: str) -> None:
         return id
 
     click.echo(f"Nothing lets {opened(story, records=True)} in any more.")
+
+
+@click.command()
+@click.argument("email")
+@click.option("--name", required=True, help="The person's full name.")
+@click.option("--center-officer", is_flag=True, help="Make them an officer of the Center.")
+@click.option("--json", "as_json", is_flag=True, help="Print the receipt and the link as JSON.")
+def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
+    """Invite a person in the hub's own name (the first one, for instance), and print the link that lets them in."""
+    try:
+        command = checked(InvitePerson, {"email": email, "name": name})
+    except Refusal as refusal:
+        where = {"email": "EMAIL: ", "name": "--name: "}.get(refusal.field or "", "")
+        raise click.UsageError(f"{where}{refusal}") from None
+
+    async def story(hub: Hub) -> tuple[Receipt, str]:
+        try:
+            receipt = await hub.do(command, by="console")
+        except Refusal:
+            if known := await hub.person_of(email):
+                err.print(f"They were invited already, as {known}: hub link {known} prints a link for them.")
+            raise
+        assert receipt.record is not None
+        if center_officer:
+            await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
+        return receipt, await give_link(hub, receipt.record, ends=False)
+
+    receipt, secret = opened(story, makes=True)
+    link = f"{address()}/sign-in/{secret}"
+    if as_json:
+        click.echo(msgspec.json.encode({"receipt": receipt, "link": link}))
+    else:
+        shown(receipt, as_json=False)
+        click.echo(f"Their link, for one signing in within three days: {link}")
+
+
+@click.command()
+@click.argument("person")
+@click.confirmation_option(prompt="This destroys the person's name, e-mail and ORCID iD for good. Go on?")
+def forget(person: str) -> None:
+    """Erase a person's personal data; what they did stays under their id, and everything still replays.
+
+    PERSON is an id, or the e-mail address under which they were invited.
+    """
+    try:
+        command = None if "@" in person else checked(ErasePerson, {"person": person})
+    except Refusal as refusal:
+        raise click.UsageError(f"PERSON: {refusal}") from None
+
+    async def story(hub: Hub) -> tuple[Receipt, bool]:
+        erase = command or ErasePerson(person=await person_called(hub, person))
+        receipt = await hub.do(erase, by="console")
+        officers = f"""SELECT EXISTS (SELECT FROM {hub.models.schema}.role r JOIN {hub.models.schema}.person p
+                       ON p.id = r.person WHERE r.role = 'center_officer' AND p.status = 'joined')"""
+        return receipt, await hub.log.pool.fetchval(officers)
+
+    receipt, led = opened(story, records=True)
+    shown(receipt, as_json=False)
+    if not led:
+        err.print("Nobody who has joined is an officer of the Center now: hub invite … --center-officer brings one.")

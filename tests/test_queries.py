@@ -222,7 +222,8 @@ def test_a_field_may_be_called_anything(region_dsn):
 
 def test_what_takes_too_long_gives_its_connection_back(region_dsn, monkeypatch):
     """A table that cannot be read for a while stops the reading of others only as long as an answer may take."""
-    monkeypatch.setattr("web.reads.executor.TIMEOUT", 0.5)
+    for module in ("executor", "making"):
+        monkeypatch.setattr(f"web.reads.{module}.TIMEOUT", 0.5)
 
     async def story():
         async with serving(region_dsn) as (hub, _, client):

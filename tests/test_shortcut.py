@@ -287,7 +287,8 @@ def test_looks_that_fail_leave_nothing_behind(region_dsn, monkeypatch):
 
 
 def test_what_is_too_slow_is_not_asked_twice(region_dsn, monkeypatch):
-    monkeypatch.setattr("web.reads.executor.TIMEOUT", 0.2)
+    for module in ("executor", "making"):
+        monkeypatch.setattr(f"web.reads.{module}.TIMEOUT", 0.2)
 
     async def story():
         async with serving(region_dsn) as (hub, app, client):

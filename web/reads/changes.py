@@ -17,7 +17,7 @@ from web.schema.mutations import camel
 from web.words import translated
 
 if TYPE_CHECKING:
-    from web.reads.executor import Reading
+    from web.reads.making import Reading
 
 
 @cache

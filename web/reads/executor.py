@@ -1,8 +1,8 @@
 """Runs compiled operations: documents and plans are cached, answers are kept for as long as nothing changed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import ReferenceType, ref
@@ -20,12 +20,11 @@ from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
 from web.reads.counting import Counting
 from web.reads.documents import Prepared, document_of, shape, variables_of
+from web.reads.making import TIMEOUT, Reading
 from web.reads.measuring import MAX_COST, limited, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.recent import Recent
 from web.reads.viewer import Viewer, Viewers
-
-TIMEOUT = 5.0
 
 
 class Bound(NamedTuple):
@@ -253,70 +252,3 @@ class Reads:
             return plan, raw
         filled = await Reading(self, viewer).fill(plan, msgspec.json.decode(raw), values, volatile=False)
         return plan, msgspec.json.encode(filled)
-
-
-@dataclass
-class Reading:
-    """One answer in the making."""
-
-    reads: Reads
-    viewer: Viewer
-
-    @property
-    def hub(self) -> Hub:
-        """The hub that is read."""
-        return self.reads.hub
-
-    @property
-    def schema(self) -> GraphQLSchema:
-        """The schema that is answered."""
-        return self.reads.schema
-
-    @property
-    def until(self) -> int | None:
-        """The position at which the hub is shown, where it is not now."""
-        return self.reads.until
-
-    @property
-    def read_only(self) -> bool:
-        """Whether the hub is shown as it stood."""
-        return self.reads.until is not None
-
-    async def run(self, plan: Plan, values: Values) -> Any:
-        """Run a part of an answer."""
-        bound = [bind(values) for bind in plan.binders]
-        raw = await self.reads.pool(plan, self.viewer).fetchval(plan.sql, self.viewer.list, *bound, timeout=TIMEOUT)
-        if raw is None:
-            return None
-        return await self.fill(plan, msgspec.json.decode(raw), values)
-
-    async def fill(self, plan: Plan, data: Any, values: Values, volatile: bool | None = None) -> Any:
-        """Put the late values in their places; with ``volatile`` only those that are, or only those that are not."""
-        from web.reads import changes, overview  # noqa: F401  (they register their loaders)
-        from web.reads.late import LOADERS
-
-        places: dict[int, list[tuple[Any, str, list[Any]]]] = {}
-        for path in plan.paths:
-            for holder in _holders(data, path[:-1]):
-                placed = holder.get(path[-1])
-                if isinstance(placed, list) and placed and isinstance(placed[0], int):
-                    places.setdefault(placed[0], []).append((holder, path[-1], placed[1:]))
-        for number, found in places.items():
-            late = plan.late[number]
-            if volatile not in (None, late.volatile):
-                continue
-            filled = await LOADERS[late.node.name.value](self, late, [needs for _, _, needs in found], values)
-            for (holder, key, _), value in zip(found, filled, strict=True):
-                holder[key] = value
-        return data
-
-
-def _holders(data: Any, path: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    if isinstance(data, list):
-        for each in data:
-            yield from _holders(each, path)
-    elif isinstance(data, dict):
-        if not path:
-            yield data
-        elif path[0] in data:
-            yield from _holders(data[path[0]], path[1:])

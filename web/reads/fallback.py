@@ -31,8 +31,9 @@ from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
 from web.reads.documents import Prepared
-from web.reads.executor import Reading, Reads
+from web.reads.executor import Reads
 from web.reads.forms import fitting
+from web.reads.making import Reading
 from web.reads.mapping import table_of
 from web.reads.measuring import MAX_COST, MAX_COST_HEARD, within_cost
 from web.reads.plan import Plan, Values

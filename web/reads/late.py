@@ -33,7 +33,7 @@ from web.schema.mutations import camel
 from web.words import translated
 
 if TYPE_CHECKING:
-    from web.reads.executor import Reading
+    from web.reads.making import Reading
 
 ERASED, UNREADABLE = N_("erased"), N_("unreadable")
 """What stands for a personal value: its person was erased; or its key or box is not here, as after a loss."""

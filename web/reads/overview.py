@@ -17,7 +17,7 @@ from web.reads.plan import MAX_FOUND, BadInput, Late, Values
 from web.reads.totals import Tally
 
 if TYPE_CHECKING:
-    from web.reads.executor import Reading
+    from web.reads.making import Reading
 
 MOST = 200
 """Places, and links between them."""
