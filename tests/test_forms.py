@@ -662,6 +662,14 @@ def test_a_partner_is_chosen_among_those_that_can_be_one(region_dsn):
             free = await offered("invitePartner")
             chosen = sorted(free)[0]
             assert lead not in free
+            # Nor is one that nobody has verified; where somebody works may be one of those.
+            new = RegisterOrganization(name="Unverified Institute of Ice", kind="laboratory", city="Osh", country="KG")
+            waits = (await hub.do(new, person)).record
+            asked = "!find.organization=Unverified+Institute+of+Ice&!look=organization"
+            asks = ("invitePartner", f"proposal={id}", False), ("declareAffiliation", f"person={person}", True)
+            for form, of, there in asks:
+                page = (await client.get(f"/do/{form}?{of}&{asked}")).text
+                assert (waits in page) is there, form
             sent = {"proposal": id, "organization": chosen, "contribution": "Field data", "!key": "k"}
             assert (await client.post("/do/invitePartner", data=sent)).status_code == 303
             assert chosen not in await offered("invitePartner")

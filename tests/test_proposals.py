@@ -59,6 +59,8 @@ from domain.proposals.events import (
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from domain.proposals.state import Proposal
 from domain.results import ArchiveCall, PublishResults
+from projections.core import fold
+from projections.proposals import ProposalRow
 from tests.region import (
     AIBEK,
     AT_DUSHANBE,
@@ -588,3 +590,14 @@ def test_the_investigator_withdraws():
         ProposalWithdrawn(proposal=P, reason="Moved away")
     )
     given(*READY, AwardAccepted(proposal=P)).when(withdraw, by=ZARINA, at=NOW).refused(Reason.WRONG_STATUS)
+
+
+def test_what_was_submitted_again_is_due_no_more():
+    row, returned = None, ProposalReturned(proposal=P, reason="Budget", until=CLOSES)
+    for event in (DRAFTED, SUBMITTED, returned):
+        row = fold(ProposalRow, row, event, NOW)
+    assert (row.status, row.returned_until, row.version) == ("returned", CLOSES, 2)
+    row = fold(ProposalRow, row, DeadlineMoved(proposal=P, reason="A slip", until=CLOSES + SECOND), NOW)
+    assert (row.returned_until, row.status_reason, row.version) == (CLOSES + SECOND, "A slip", 2)
+    row = fold(ProposalRow, row, msgspec.structs.replace(SUBMITTED, version=2), NOW)
+    assert (row.status, row.returned_until, row.status_reason) == ("submitted", None, None)
