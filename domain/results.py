@@ -33,7 +33,7 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
         """Once, when every proposal is decided; from then on everybody may read what was awarded."""
         yield ResultsPublished(call=self.call)
         for each in _all_decided(model.get(Call, self.call), model):
-            if each.status == "awarded":
+            if each.status == "awarded" and not each.public:
                 yield AwardPublished(proposal=ProposalId(each.id))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hub.identity import fingerprint
+from hub.identity import at_once, fingerprint
 from hub.locks import Lock
 from hub.pool import Pool
 
@@ -31,13 +31,13 @@ class Passkey:
 class Credentials:
     """Keeps passkeys, bindings to institutions' accounts, and what was begun; each ceremony can be ended once."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, reading: Pool, writing: Pool) -> None:
+        self._reading, self._pool = reading, writing
 
     async def begin(self, kind: str, data: Any, lives: timedelta = CEREMONY_LIVES) -> str:
         """Remember what a ceremony needs at its end; answers the secret that ends it."""
         secret = secrets.token_urlsafe(32)
-        async with self._pool.acquire() as db, db.transaction():
+        async with at_once(self._pool) as db:
             await db.execute("DELETE FROM hub.ceremony WHERE ends_at < now() OR (kind = $1 AND kind = $2)", kind, FIRST)
             await db.execute(
                 "INSERT INTO hub.ceremony (hash, kind, data, ends_at) VALUES ($1, $2, $3, $4)",
@@ -50,7 +50,7 @@ class Credentials:
 
     async def begun(self, kind: str, secret: str) -> bool:
         """Whether such a ceremony can still be ended."""
-        return await self._pool.fetchval(
+        return await self._reading.fetchval(
             "SELECT EXISTS (SELECT FROM hub.ceremony WHERE hash = $1 AND kind = $2 AND ends_at > now())",
             fingerprint(secret),
             kind,
@@ -89,17 +89,20 @@ class Credentials:
 
     async def passkey(self, id: str) -> Passkey | None:
         """A passkey by its id."""
-        row = await self._pool.fetchrow("SELECT * FROM hub.passkey WHERE id = $1", id)
+        row = await self._reading.fetchrow("SELECT * FROM hub.passkey WHERE id = $1", id)
         return None if row is None else Passkey(**dict(row))
 
     async def passkeys(self, person: str) -> list[Passkey]:
         """The passkeys of a person, the newest first."""
-        rows = await self._pool.fetch("SELECT * FROM hub.passkey WHERE person = $1 ORDER BY made_at DESC, id", person)
+        rows = await self._reading.fetch(
+            "SELECT * FROM hub.passkey WHERE person = $1 ORDER BY made_at DESC, id", person
+        )
         return [Passkey(**dict(row)) for row in rows]
 
     async def used(self, id: str, sign_count: int) -> None:
         """Remember how often a passkey says that it was used."""
-        await self._pool.execute("UPDATE hub.passkey SET sign_count = $2 WHERE id = $1", id, sign_count)
+        async with at_once(self._pool) as db:
+            await db.execute("UPDATE hub.passkey SET sign_count = $2 WHERE id = $1", id, sign_count)
 
     async def remove(self, person: str, id: str) -> None:
         """Forget a passkey of this person."""
@@ -107,7 +110,7 @@ class Credentials:
 
     async def known_to(self, issuer: str, subject: str) -> str | None:
         """The person whom an institution calls so."""
-        return await self._pool.fetchval(
+        return await self._reading.fetchval(
             "SELECT person FROM hub.federated WHERE issuer = $1 AND subject = $2", issuer, subject
         )
 

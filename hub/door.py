@@ -20,7 +20,7 @@ from domain.standing import Action, actions, decide, may_make
 from hub import confirming
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.confirming import UNCONFIRMED, confirmed
-from hub.connecting import connect
+from hub.connecting import Connection, connect
 from hub.credentials import Credentials
 from hub.erasing import Erasures
 from hub.identity import Identity
@@ -62,16 +62,40 @@ class Hub:
         """
         dsn, keys_dsn = await make_databases(dsn)
         log = await Log.open(dsn)
-        keys = Pool(await asyncpg.create_pool(keys_dsn, min_size=1, max_size=4, command_timeout=confirming.CONFIRMED))
+        try:
+            return await cls._opened(log, keys_dsn, until)
+        except BaseException:
+            # Whoever tries again needs the connections.
+            await log.close()
+            raise
+
+    @classmethod
+    async def _opened(cls, log: Log, keys_dsn: str, until: int | None) -> "Hub":
+        own = asyncpg.create_pool(
+            keys_dsn, min_size=1, max_size=4, command_timeout=confirming.CONFIRMED, connection_class=Connection
+        )
+        keys = Pool(await own)
+        try:
+            return await cls._over(log, keys, until)
+        except BaseException:
+            await keys.close(PATIENCE)
+            raise
+
+    @classmethod
+    async def _over(cls, log: Log, keys: Pool, until: int | None) -> "Hub":
         states, models = States(log), Models(log, until=until)
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
-        identity, credentials = Identity(log.writing), Credentials(log.writing)
+        identity, credentials = Identity(log.pool, log.writing), Credentials(log.pool, log.writing)
         erasures = Erasures(log, vault, identity, credentials)
         hub = cls(log, states, models, writer, vault, identity, credentials, keys, erasures)
         if until is not None:
             return hub
-        await hub.writer.start()
+        try:
+            await hub.writer.start()
+        except BaseException:
+            await hub.writer.appender.close()
+            raise
         try:
             await hub.erasures.finish(models.schema)
         except TimeoutError:

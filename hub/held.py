@@ -27,9 +27,9 @@ class Held(OrderedDict[K, V]):
         super().__init__()
         self.most, self._room, self._since = most, most, _LOOK
 
-    def trim(self) -> None:
-        """Let those go that are too many, the ones unused for longest first."""
-        self._since += 1
+    def trim(self, put: int = 1) -> None:
+        """Let those go that are too many, the ones unused for longest first, after so many were ``put``."""
+        self._since += put
         if self._since >= _LOOK:
             self._since, some = 0, [*islice(self.values(), _SOME), *islice(reversed(self.values()), _SOME)]
             size = sum(1_000 + len(_ENCODER.encode(each)) for each in some) / max(len(some), 1)

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -40,11 +41,21 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
+@asynccontextmanager
+async def at_once(pool: Pool) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    """A transaction that waits for no standby: signing in works while one is away. What a failover loses of it is that
+    somebody has signed in, and with what; what ends access does wait.
+    """
+    async with pool.acquire() as db, db.transaction():
+        await db.execute("SET LOCAL synchronous_commit = local")
+        yield db
+
+
 class Identity:
     """Makes, finds and revokes secrets. Each is revoked at once: nothing about them is cached."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, reading: Pool, writing: Pool) -> None:
+        self._reading, self._pool = reading, writing
 
     async def link(self, person: str, ends: bool = True) -> str:
         """A new secret for one signing in; it ``ends`` the older links of the person."""
@@ -53,18 +64,21 @@ class Identity:
                 await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
             return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
 
-    async def linked(self, link: str) -> str | None:
-        """The person whose link this is, as long as it is valid."""
-        return await self._pool.fetchval(
-            "SELECT person FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now()", fingerprint(link)
+    async def linked(self, link: str, least: timedelta = timedelta()) -> str | None:
+        """The person whose link this is, as long as it is valid, for ``least`` so long still."""
+        return await self._reading.fetchval(
+            "SELECT person FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() + $2",
+            fingerprint(link),
+            least,
         )
 
     async def redeem(self, link: str) -> str | None:
         """The person whose link this is; the link is used up. ``None`` where it is not valid."""
-        return await self._pool.fetchval(
-            "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
-            fingerprint(link),
-        )
+        async with at_once(self._pool) as db:
+            return await db.fetchval(
+                "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
+                fingerprint(link),
+            )
 
     async def tidy(self) -> None:
         """Delete what lets nobody in any more."""
@@ -72,7 +86,7 @@ class Identity:
 
     async def session(self, person: str, label: str = "") -> str:
         """A session of a person who has proven who they are; ``label`` says on which device."""
-        async with self._pool.acquire() as db:
+        async with at_once(self._pool) as db:
             return await self._make(db, "hub_session_", "session", person, label, [EVERYTHING], SESSION_LIVES)
 
     async def end_others(self, person: str, kept: str) -> None:
@@ -94,7 +108,7 @@ class Identity:
 
     async def held(self, person: str) -> list[Access]:
         """The tokens, sessions and unused links of a person that are valid now, the newest first."""
-        rows = await self._pool.fetch(
+        rows = await self._reading.fetch(
             "SELECT id, kind, person, label, scope, made_at, ends_at FROM hub.access"
             " WHERE person = $1 AND ends_at > now() ORDER BY made_at DESC, id",
             person,

@@ -204,7 +204,7 @@ class Models:
             self._rows[key] = row
             self._rows.move_to_end(key)
         self._parked |= {(each["table"], each["key"]) for each in batch.parked}
-        self._rows.trim()
+        self._rows.trim(len(batch.changed))
 
     def forget(self, recorded: Iterable[Recorded]) -> None:
         """Drop the rows that somebody else has changed."""

@@ -100,11 +100,11 @@ class Embedded:
             return False
         return True
 
-    def start(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def start(self, say: Callable[[str], None] = lambda _: None, given_up: Callable[[], bool] = lambda: False) -> None:
         """Bring it up, whatever the last run left behind; raises ``Unavailable``. Needs ``own`` first.
 
         After a crash it may read its log for long before anybody can connect: it is waited for as long as it runs, or
-        all that it did would begin anew.
+        all that it did would begin anew; unless it is ``given_up``.
         """
         if self._user and not _reachable(self.home):
             raise Unavailable(
@@ -148,6 +148,8 @@ class Embedded:
             if (waited := time.monotonic() - began) > told:
                 say(f"PostgreSQL has not come up for {waited:.0f} s, and still starts: {log} says what it does")
                 told += _SAID
+            if given_up():
+                raise Unavailable("PostgreSQL was still starting when the hub was told to end.")
             if self._process.poll() is not None:
                 own = log.read_bytes()[said:].decode(errors="replace").strip().splitlines()
                 worst = [line for line in own if "FATAL" in line or "PANIC" in line or "could not" in line] or own
@@ -166,7 +168,7 @@ class Embedded:
                 if wait > 0.5:
                     say("PostgreSQL has ended: starting it again")
                     try:
-                        self.start(say)
+                        self.start(say, over.is_set)
                     except Exception as error:
                         say(str(error) or type(error).__name__)
 

@@ -38,11 +38,17 @@ APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
 
 def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> None:
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    class Supervisor(Multiprocess):
+        def handle_hup(self) -> None:
+            if _has_terminal():
+                self.handle_term()
 
     logged()
     os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, **settings})
     # No access log: addresses of one-time links are secrets.
-    uvicorn.run(
+    config = uvicorn.Config(
         APPLICATION,
         factory=True,
         http=PROTOCOL,
@@ -58,6 +64,19 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
         server_header=False,
         log_config=None,
     )
+    if workers > 1:
+        Supervisor(config, sockets=[config.bind_socket()]).run()
+    else:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()
+        if not server.started:
+            sys.exit(3)
+
+
+def _has_terminal() -> bool:
+    # A terminal that is closed ends what it shows; a service has none, and is asked nothing by that.
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 _port = click.option("--port", envvar="PORT", default=8000, show_default=True, type=click.IntRange(1, 65535))
@@ -114,8 +133,7 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
-    # A terminal that is closed ends what it shows; a service has none, and is asked nothing by this.
-    signal.signal(signal.SIGHUP, ending if sys.stdin is not None and sys.stdin.isatty() else signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, ending if _has_terminal() else signal.SIG_IGN)
     sys.unraisablehook = ending.dropped
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
         _served(host, port, demo, workers, answers, ending)

@@ -47,7 +47,9 @@ class ProposalRow(
     fuzzy=("title",),
     index=("call status lead", "status", "lead", "investigator", "-changed_at"),
 ):
-    """A proposal, for its investigator and organizations; once submitted for the call's office; awarded, for all."""
+    """A proposal, for its investigator and organizations; once submitted for the call's office; once its award is
+    published, for all.
+    """
 
     id: ProposalId
     call: CallId
@@ -166,8 +168,8 @@ def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow
 
 @ProposalRow.on(DeadlineMoved)
 def postponed(row: ProposalRow, e: DeadlineMoved, at: datetime) -> ProposalRow:
-    """Another time, and why."""
-    return replace(row, returned_until=e.until, status_reason=e.reason, changed_at=at)
+    """Another time: what was asked for stays."""
+    return replace(row, returned_until=e.until, changed_at=at)
 
 
 @ProposalRow.on(AwardOffered)

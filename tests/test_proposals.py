@@ -598,6 +598,6 @@ def test_what_was_submitted_again_is_due_no_more():
         row = fold(ProposalRow, row, event, NOW)
     assert (row.status, row.returned_until, row.version) == ("returned", CLOSES, 2)
     row = fold(ProposalRow, row, DeadlineMoved(proposal=P, reason="A slip", until=CLOSES + SECOND), NOW)
-    assert (row.returned_until, row.status_reason, row.version) == (CLOSES + SECOND, "A slip", 2)
+    assert (row.returned_until, row.status_reason, row.version) == (CLOSES + SECOND, "Budget", 2)
     row = fold(ProposalRow, row, msgspec.structs.replace(SUBMITTED, version=2), NOW)
     assert (row.status, row.returned_until, row.status_reason) == ("submitted", None, None)

@@ -334,6 +334,48 @@ def test_a_connection_whose_head_does_not_come_is_closed(region_dsn, monkeypatch
     told(story())
 
 
+def test_a_head_that_is_too_long_breaks_no_answer_off(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server:
+            # A long body with the beginning of the next request is no long head.
+            async with connected(server) as (reader, writer):
+                long = request({"query": "{ calls { totalCount } }", "variables": {"x": "y" * 90_000}})
+                writer.write(long + b"GET /health HTTP/1.1\r\nHost: h\r\nX: ")
+                assert (await answer(reader))[2].startswith(b'{"data":')
+                writer.write(b"z\r\n\r\n")
+                assert (await answer(reader))[0] == 200
+            # What comes behind a request waits for its answer.
+            async with connected(server) as (reader, writer):
+                writer.write(request({"query": "{ calls { totalCount } }"}) + b"GET / HTTP/1.1\r\nX: ")
+                for _ in range(4):
+                    writer.write(b"a" * 30_000)
+                    await asyncio.sleep(0)
+                assert (await answer(reader))[2].startswith(b'{"data":')
+                writer.write(b"a" * 30_000)
+                assert (await answer(reader))[0] == 431 and await ended(reader)
+
+    told(story())
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_who_offers_another_protocol_gets_an_answer_and_breaks_nothing(region_dsn, pieces):
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server, connected(server) as (reader, writer):
+            sent = request(ME, connection="Upgrade, HTTP2-Settings", upgrade="h2c")
+            cut = sent.index(b"upgrade: h2c") if pieces == 2 else len(sent)
+            for piece in (sent[:cut], sent[cut:]):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.1)
+            status, _, body = await answer(reader)
+            if pieces == 1:
+                assert status == 200 and body.startswith(b'{"data":')
+            else:
+                assert status == 400 and await ended(reader)
+
+    told(story())
+
+
 def test_connections_that_were_broken_off_leave_nothing_behind(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, app, _), listening(app) as server:

@@ -175,7 +175,7 @@ def _facts(
         yield translated(N_("Opens"), language), moment(found["whenOpen"])
         yield translated(N_("Closes"), language), moment(found["whenClosed"])
     if cls is MoveDeadline and found["due"]:
-        yield translated(N_("Changes until"), language), moment(found["due"])
+        yield translated(N_("Deadline until now"), language), moment(found["due"])
     if cls is ErasePerson and (count := found["goOn"]["totalCount"]):
         yield translated(N_("Proposals that go on, and that nobody could change or submit then"), language), str(count)
     if cls is VerifyOrganization:

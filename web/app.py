@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
+import asyncpg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -281,7 +282,7 @@ class Served:
         while not ended.is_set():
             try:
                 return await Hub.open(self._dsn, self._settings.until)
-            except AWAY as error:
+            except (*AWAY, asyncpg.InterfaceError, asyncpg.OperatorInterventionError) as error:
                 _log.warning("this process waits for the database: %s", error or type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 1)

@@ -43,6 +43,7 @@ LABELS = {
     "RECOMMENDED": N_("recommended"),
     "AWARDED": N_("awarded"),
     "DECLINED": N_("declined"),
+    "AWARD_OFFERED": N_("award offered"),
     "AWARD_REFUSED": N_("award refused"),
     "RETURNED": N_("returned for changes"),
     "INELIGIBLE": N_("ineligible"),

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Sequence, Set
 from contextlib import suppress
+from datetime import timedelta
 
 import asyncpg
 import msgspec
 
 from domain.core import HUB, N_, HubRole, Sealed, mutation_of
 from domain.people.commands import ChooseNotices
-from domain.people.events import PersonInvited
+from domain.people.events import AccessGiven, PersonInvited
 from hub.connecting import connect
 from hub.door import Hub
 from hub.locks import Lock
@@ -27,6 +28,8 @@ _NOTICES, _INVITATIONS, _DAY = 20, 20, 86_400.0
 _AT_ONCE, _WAITING = 100, 200
 AGAIN, TRIES = 60.0, 80
 """Seconds until a mail that one recipient did not get is tried again, at first; and how often it is: for three days."""
+LASTS = timedelta(days=2)
+"""So long a link that is mailed is good for still, at least."""
 SOON = (60.0, 300.0, 900.0)
 """Seconds after which a link that somebody asked for is tried again: some servers take nothing at first sight."""
 _OTHERS = ("en", "ru")
@@ -136,8 +139,8 @@ class Mailing:
             for each in await self._hub.log.read(row["position"] - 1, limit=1):
                 await self._mail_of(each, row["person"], counted=row["why"] != ENOUGH)
             # It was taken, or nobody waits for it any more, unless another try was noted.
-            gone = "DELETE FROM hub.unmailed WHERE position = $1 AND person = $2 AND tries = $3"
-            await db.execute(gone, row["position"], row["person"], row["tries"])
+            gone = "DELETE FROM hub.unmailed WHERE position = $1 AND person = $2 AND next_at = $3"
+            await db.execute(gone, row["position"], row["person"], row["next_at"])
 
     async def _note(self, recorded: Recorded, person: str, error: NotSent) -> None:
         # Nobody else waits for what one recipient does not get; raises what is not about the recipient.
@@ -161,9 +164,9 @@ class Mailing:
     async def _put_off(self, recorded: Recorded, person: str, seconds: int) -> None:
         # Who was told enough for now is told of it later, if it waits for them still.
         await self._hub.log.writing.execute(
-            """INSERT INTO hub.unmailed AS u (position, person, next_at, why)
-               VALUES ($1, $2, now() + make_interval(secs => $3), $4)
-               ON CONFLICT (position, person) DO UPDATE SET tries = u.tries + 1, next_at = excluded.next_at""",
+            """INSERT INTO hub.unmailed (position, person, tries, next_at, why)
+               VALUES ($1, $2, 0, now() + make_interval(secs => $3), $4)
+               ON CONFLICT (position, person) DO UPDATE SET next_at = excluded.next_at""",
             recorded.position,
             person,
             seconds,
@@ -176,15 +179,16 @@ class Mailing:
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
-        if again or person not in self._made:
+        link = self._made.get(person)
+        if link is None or await hub.identity.linked(link, LASTS) is None:
             if not again and await self._too_many(recorded.actor):
                 _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
                 return
-            # Whoever invited may have been shown a link too: both are good. One that is tried for days begins anew, so
-            # that it is good for as long as it says.
-            self._made[person] = await hub.identity.link(person, ends=False)
+            # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one, until
+            # that has ended, or lasts no longer as long as the mail says.
+            link = self._made[person] = await hub.identity.link(person, ends=False)
         try:
-            await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{self._made[person]}")
+            await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{link}")
         except NotSent as error:
             await self._note(recorded, person, error)
         else:
@@ -209,11 +213,13 @@ class Mailing:
             due = person == only if only else not told.get(person) and person not in waiting
             if person == recorded.actor or not due:
                 continue
-            sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND mailed"
-            language = await hub.log.pool.fetchval(sql, person)
+            # Who else can act as somebody is told to them, whatever they chose and however much they were told.
+            warned = isinstance(recorded.event, AccessGiven)
+            sql = f"SELECT language FROM {hub.models.schema}.person WHERE id = $1 AND (mailed OR $2)"
+            language = await hub.log.pool.fetchval(sql, person, warned)
             if language is None or (email := await self._address(person, "joined")) is None:
                 continue
-            if person not in told and not counted and (seconds := self._notices.wait(person)):
+            if person not in told and not counted and not warned and (seconds := self._notices.wait(person)):
                 await self._put_off(recorded, person, seconds)
                 continue
             told[person] = False

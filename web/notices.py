@@ -112,7 +112,7 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
         return None
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
-        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
+        f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
                 o.name AS organization, a.status AS answer
             FROM {schema}.proposal p
             JOIN {schema}.organization l ON l.id = p.lead
@@ -140,7 +140,7 @@ async def notice(hub: Hub, event: Event) -> Notice | None:
         "title": row["title"],
         "lead": row["lead"],
         "organization": row["organization"] or "",
-        "reason": row["status_reason"] or "",
+        "reason": getattr(event, "reason", ""),
         "until": _written(row["returned_until"]) if row["returned_until"] else "",
     }
     return Notice(people, *NOTICED[type(event)], said, f"/proposals/{event.proposal}")

@@ -179,6 +179,11 @@ def said(message: str, **values: Any) -> Markup:
     return _text(message, language) % values if values else _whole(message, language)
 
 
+def is_past(moment: str) -> bool:
+    """Whether a time, as the API writes it, has come."""
+    return datetime.fromisoformat(moment) <= datetime.now(UTC)
+
+
 def goes_on(affiliation: Mapping[str, Any]) -> bool:
     """Whether somebody will work there tomorrow, as they say."""
     return affiliation["until"] is None or bool(affiliation["until"] > f"{datetime.now(UTC):%Y-%m-%d}")
@@ -222,7 +227,7 @@ def environment() -> Environment:
         "marked": marked,
         "excerpt": excerpt,
     }
-    made.tests |= {"lasting": lasts, "going_on": goes_on}
+    made.tests |= {"lasting": lasts, "going_on": goes_on, "past": is_past}
     made.globals |= {
         "_": said,
         "label": label,

@@ -88,7 +88,7 @@ class Site:
             "reader": request.state.preferences,
             "chosen": getattr(request.state, "chosen", request.state.preferences),
             "signed_in": viewer.person is not None,
-            "person": viewer.person,
+            "viewer_id": viewer.person,
             "demo": self.demo,
             "at": self.at,
             "here": request.url.path,

@@ -56,7 +56,7 @@ class Wire(HttpToolsProtocol):
         self._short: _Short | None = None
         self._last: _Last | None = None
         self._between, self._arrived, self._active = True, b"", 0.0
-        self._heading = 0
+        self._heading, self._whole = 0, False
         self._head_in: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -75,14 +75,15 @@ class Wire(HttpToolsProtocol):
             data = _OTHER.sub(b"", data[:end]) + data[end:]
         # Whoever sends a part of a request and then something that looks like a whole one has sent one request.
         self._arrived = data if self._between else b""
+        alone, self._whole = self._between or self._heading > 0, False
         super().data_received(data)
         self._arrived = b""
-        if self._heading:
-            self._heading += len(data)
-            if self._heading > MAX_HEAD:
-                self._refused(b"431 Request Header Fields Too Large")
-            elif self._head_in is None:
-                self._head_in = self.loop.call_later(HEAD_IN, self._late)
+        # What came in one piece with a part of another request is not counted: it is no more than is read at once.
+        self._heading += len(data) if self._heading and alone and not self._whole else 0
+        if self._heading > MAX_HEAD:
+            self._refused(b"431 Request Header Fields Too Large")
+        elif self._heading and self._head_in is None:
+            self._head_in = self.loop.call_later(HEAD_IN, self._late)
 
     def _late(self) -> None:
         self._head_in = None
@@ -94,9 +95,18 @@ class Wire(HttpToolsProtocol):
             self.transport.close()
 
     def _refused(self, status: bytes) -> None:
-        if not self.transport.is_closing():
+        if self.cycle is not None and not self.cycle.response_complete:
+            # It is written over no answer that is under way: nothing more is read until that is there.
+            self.flow.pause_reading()
+        elif not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
             self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # What follows such a head was not read as what it is: the answer to this is the last one.
+        self.flow.pause_reading()
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _should_upgrade(self) -> bool:
         return self.parser.get_method() == b"GET" and self.url == b"/graphql" and super()._should_upgrade()
@@ -111,7 +121,7 @@ class Wire(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hold back what may be short."""
-        self._heading = 0
+        self._heading, self._whole = 0, True
         if self._head_in is not None:
             self._head_in.cancel()
             self._head_in = None

@@ -65,7 +65,9 @@ Criteria = Annotated[
     ),
 ]
 Quorum = Annotated[int, Meta(ge=1, le=12, title=N_("Reviews needed for a decision"))]
-Countries = Annotated[int, Meta(ge=1, le=5, title=N_("Countries that partners must come from, at least"))]
+Countries = Annotated[
+    int, Meta(ge=1, le=5, title=N_("Countries that its organizations come from, the lead's included, at least"))
+]
 ConflictYears = Annotated[int, Meta(ge=0, le=10, title=N_("Years for which a shared organization is a conflict"))]
 Blind = Annotated[Blindness, Meta(title=N_("Blindness of reviews"))]
 

@@ -44,7 +44,7 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         _open_still(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """With time enough to answer, and no more than half a year of it."""
+        """Until a time to come, no more than half a year away."""
         _fits(self.until, act.at)
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
@@ -54,7 +54,9 @@ class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned
 
     proposal: ProposalId
     reason: Reason_
-    until: ChangesUntil
+    until: Annotated[
+        datetime, Meta(tz=True, title=N_("New deadline"), description=N_("Date and time, within half a year."))
+    ]
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:

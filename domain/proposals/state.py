@@ -81,6 +81,7 @@ class Proposal(
     revision: int = 0
     until: datetime | None = None
     submitted: bool = False
+    public: bool = False
     offered: bool = False
 
     def evolve(self, event: Event) -> Self:
@@ -134,7 +135,9 @@ class Proposal(
             case AwardOffered():
                 return to(self, offered=True)
             case AwardAccepted():
-                return to(self, status="awarded")
+                return to(self, status="awarded", public=event.published)
+            case AwardPublished():
+                return to(self, public=True)
             case AwardRefused() | ProposalDeclined():
                 return to(self, status="declined")
             case ProposalWithdrawn():
