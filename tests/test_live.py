@@ -12,6 +12,7 @@ from hub.door import Hub
 from tests.test_log import told
 from tests.web import draft_of, people_of, serving
 from web.app import Served, Settings
+from web.asking import Asked
 
 SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
     event { position type } record { id ... on Proposal { title } } } }"""
@@ -20,8 +21,6 @@ SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, afte
 def test_changes_come_live_to_whom_they_concern(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
-            from web.asking import Asked
-
             people = await people_of(hub)
             person, id = people["karimova"], await draft_of(hub, people["karimova"])
             endpoint = app.endpoint
@@ -164,6 +163,23 @@ def test_server_sent_events_and_sockets(region_dsn):
             assert socket.receive()["code"] == 4403
 
 
+@pytest.mark.parametrize("field", ["call", "lead", "investigator", "partner"])
+def test_a_subscription_that_nothing_could_meet_is_a_mistake(region_dsn, field):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            viewer = await app.endpoint.viewers.find(
+                await hub.identity.token((await people_of(hub))["karimova"], ["read"], "t", 1)
+            )
+            asked = Asked(
+                f'subscription {{ proposalChanged(where: {{{field}: "x"}}) {{ event {{ type }} }} }}', None, {}
+            )
+            answers = app.endpoint.results(asked, viewer, "")
+            refused = json.loads(await asyncio.wait_for(anext(aiter(answers)), 10))
+            assert refused["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+
+    told(story())
+
+
 def test_a_process_that_begins_while_the_database_is_away_waits_for_it(region_dsn, monkeypatch):
     opened, tries = Hub.open, []
 
@@ -182,7 +198,6 @@ def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             from domain.organizations.commands import RegisterOrganization
-            from web.asking import Asked
 
             endpoint, person = app.endpoint, (await people_of(hub))["karimova"]
             text = 'subscription { organizationChanged(where: {ror: "\\u0000"}) { event { position } } }'
@@ -200,8 +215,6 @@ def test_a_subscription_that_cannot_be_answered_says_so(region_dsn):
 def test_a_record_that_cannot_be_is_not_waited_for(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, app, _):
-            from web.asking import Asked
-
             viewer = await app.endpoint.viewers.find("")
             answers = app.endpoint.results(Asked(SUBSCRIBE, None, {"id": "nonsense"}), viewer, "")
             refused = json.loads(await asyncio.wait_for(anext(aiter(answers)), 10))

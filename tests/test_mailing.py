@@ -313,7 +313,7 @@ def test_who_can_be_acted_for_by_somebody_else_is_told_so_and_ends_it(region_dsn
             page = (await own.get("/profile?tab=signing-in")).text
             assert "Links that nobody has used yet" in page and "End all others" in page and link not in page
             history = (await own.get(f"/people/{zarina}")).text
-            assert "Somebody else was given a way to act as this person" in history
+            assert "with which somebody else can act as this person" in history
             await own.post("/sessions", data={"end": "others"})
             assert await hub.identity.redeem(link) is None
             assert "Links that nobody has used yet" not in (await own.get("/profile?tab=signing-in")).text

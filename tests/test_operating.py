@@ -329,7 +329,7 @@ def _serving_with_workers(dsn):
     port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
     command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", "2"]
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def workers():
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -358,6 +358,15 @@ def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
         _, said = process.communicate(timeout=30)
     assert re.search(rf"^\S+Z WARNING Child process \[{killed}\] died$", said, re.M), said
     assert "Started server process" not in said and "Traceback" not in said
+
+
+def test_a_terminal_that_is_closed_elsewhere_asks_nothing_of_a_service(dsn):
+    with _serving_with_workers(dsn) as (process, port, waited, workers):
+        waited(lambda: _is_open(port) and len(workers()) == 2)
+        before = workers()
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert workers() == before and _is_open(port)
 
 
 def test_workers_do_not_serve_on_when_who_began_them_is_killed(dsn):

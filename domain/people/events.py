@@ -81,7 +81,7 @@ class AffiliationConfirmed(Event):
 
 
 class AffiliationEnded(Event):
-    """An affiliation ended."""
+    """The last day of an affiliation was said."""
 
     person: PersonId
     affiliation: AffiliationId
@@ -106,7 +106,7 @@ class RoleRevoked(Event):
 
 
 class AccessGiven(Event):
-    """Somebody else was given a way to act as this person."""
+    """A link or a token was made with which somebody else can act as this person."""
 
     person: PersonId
     way: str

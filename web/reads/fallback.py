@@ -203,6 +203,13 @@ def _changes(name: str) -> Any:
         field = info.schema.subscription_type.fields[name]  # type: ignore[union-attr]
         if "id" in args:
             fitting("record", "id", args["id"], info.field_nodes[0])
+        elif kind != "record":
+            # A filter that nothing could meet is a mistake, said now and not whenever something happens.
+            viewer = context.viewer
+            own = Values(context.values.variables, viewer.person, viewer.principals, ("", 0), viewer.language)
+            compiler = Compiler(context.reads.schema, context.hub.models.schema, {}, own)
+            for bind in compiler.happening(field, info.field_nodes[0], kind).binders:
+                bind(own)
         after = args.get("after") if context.place.position is None else context.place.position
         async for recorded in context.live.follow(after, context.viewer.person, context.place.address):
             about = record_of(recorded.event)
