@@ -19,6 +19,7 @@ from domain.proposals.partners import ConfirmPartner, UninvitePartner
 from tests.test_forms import hidden_of
 from tests.test_log import told
 from tests.web import Client, as_, draft_of, people_of, serving
+from web.showing import is_past
 from web.texts import markdown
 
 SENT = {"content-type": "application/x-www-form-urlencoded"}
@@ -612,3 +613,30 @@ def test_a_risk_that_was_assessed_as_unacceptable_is_not_called_missing(region_d
             assert "What poses an unacceptable risk cannot be submitted." in page and not missing.search(page)
 
     told(story())
+
+
+def test_whoever_runs_a_call_is_led_from_one_proposal_to_the_next(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            client, applicant = await as_(hub, app, people["rahimova"]), await as_(hub, app, people["karimova"])
+            sql = f"SELECT id FROM {hub.models.schema}.proposal WHERE status = 'submitted' ORDER BY id"
+            waiting = [row["id"] for row in await hub.log.pool.fetch(sql)]
+            assert len(waiting) > 2
+            for n, id in enumerate(waiting):
+                page = (await client.get(f"/proposals/{id}")).text
+                queue = page[page.index('id="queue"') :]
+                # The one after this, and after the last the first again.
+                assert re.search(r'href="/proposals/(proposal_\w+)"', queue)[1] == waiting[(n + 1) % len(waiting)]
+                assert "/proposals?inMyCalls=true&amp;status=SUBMITTED" in queue
+            # While the round is open nothing of it is decided, so nothing of it waits to be.
+            assert "to be decided" not in queue
+            own = await draft_of(hub, people["karimova"])
+            assert 'id="queue"' not in (await applicant.get(f"/proposals/{own}")).text
+
+    told(story())
+
+
+@pytest.mark.parametrize(("moment", "past"), [("2020-01-01T00:00:00Z", True), ("2120-01-01T00:00:00Z", False)])
+def test_what_has_come_is_past(moment, past):
+    assert is_past(moment) is past
