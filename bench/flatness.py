@@ -28,7 +28,7 @@ async def prepared(dsn: str, filling: Filling) -> tuple[str, str, int, float]:
     author = await opened.log.pool.fetchval(
         f"SELECT investigator FROM {opened.models.schema}.proposal WHERE id = $1", id
     )
-    until = datetime.now(UTC) + timedelta(days=365)
+    until = datetime.now(UTC) + timedelta(days=150)
     await opened.do(ReturnProposal(proposal=id, reason="Bench", until=until), filling.officer)
     session, head = await opened.identity.session(author), await opened.log.head()
     await opened.close()

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from web.assets import address
 from web.pages import SITE, text, variables_of
-from web.site import Site
+from web.site import Site, told
 
 # The editor writes its own styles, holds its icons as data, and runs its checks beside the page: nowhere else may any.
 _POLICY = (
@@ -32,8 +32,7 @@ class Explorer:
         if name in {page.name for page in SITE} | {"profile"}:
             query = text(name)
             given = {each: request.query_params[each] for each in variables_of(name) if each in request.query_params}
-            own = {"signedIn": viewer.person is not None, "past": "position" in given}
-            given |= {each: value for each, value in own.items() if each in variables_of(name)}
+            given |= {each: value for each, value in told(viewer, given).items() if each in variables_of(name)}
             if "since" in variables_of(name):
                 given["since"] = "2026-01-01T00:00:00Z"
         workers = {

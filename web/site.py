@@ -153,7 +153,7 @@ class Site:
                 return self.missing(request, viewer)
             self.read_by(request)
             given = variables(page.name, request)
-            given |= {name: value for name, value in _told(viewer, given).items() if name in variables_of(page.name)}
+            given |= {name: value for name, value in told(viewer, given).items() if name in variables_of(page.name)}
             if page.name == "search" and not given.get("text"):
                 return RedirectResponse("/", 303)
             try:
@@ -195,11 +195,14 @@ def _as_invited(viewer: Viewer) -> Viewer:
     return replace(viewer, principals=viewer.principals | {viewer.person or PUBLIC})
 
 
-def _told(viewer: Viewer, given: dict[str, Any]) -> dict[str, Any]:
-    # What a page's document may ask for and no address says: who reads, whether of the past, and since when is lately.
+def told(viewer: Viewer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page's document may ask for and no address says: who reads, whether they act for others, whether it is of
+    the past, and since when is lately.
+    """
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "signedIn": viewer.person is not None,
+        "acts": any(each.endswith("/office") for each in viewer.principals),
         "past": "position" in given,
         "lately": (today - LATELY).isoformat(),
     }
