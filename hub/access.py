@@ -14,7 +14,8 @@ async def give_link(hub: Hub, person: str, shown_to: str | None = None, ends: bo
     It ``ends`` the older links of the person. Raises ``Refusal`` where nobody can be let in as them.
     """
     until = datetime.now(UTC) + LINK_LIVES
-    await hub.do(GiveAccess(person=person, way="link", until=until, shown_to=shown_to), by=_by(shown_to))
+    by = "console" if shown_to is None else "request"
+    await hub.do(GiveAccess(person=person, way="link", until=until, shown_to=shown_to), by=by)
     return await hub.identity.link(person, ends)
 
 
@@ -24,7 +25,7 @@ async def give_token(hub: Hub, person: str, scope: Collection[str], label: str, 
     Raises ``Refusal`` where they have not joined.
     """
     until = datetime.now(UTC) + timedelta(days=days)
-    await hub.do(GiveAccess(person=person, way="token", until=until, scope=tuple(sorted(scope))), by=_by(None))
+    await hub.do(GiveAccess(person=person, way="token", until=until, scope=tuple(sorted(scope))), by="console")
     return await hub.identity.token(person, scope, label, days)
 
 
@@ -33,8 +34,4 @@ async def end_all(hub: Hub, person: str) -> None:
     # First what makes sessions, then these: none is made in between. And first of all, whatever becomes of the record.
     await hub.credentials.revoke_all(person)
     await hub.identity.revoke_all(person)
-    await hub.do(EndAccess(person=person), by=_by(None))
-
-
-def _by(shown_to: str | None) -> str:
-    return "console" if shown_to is None else "request"
+    await hub.do(EndAccess(person=person), by="console")
