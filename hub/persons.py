@@ -80,8 +80,8 @@ def people(text: str, as_json: bool) -> None:
 def link(person: str) -> None:
     """Print a link with which a person signs in, once, within three days; their older links end.
 
-    PERSON is an id, or the e-mail address under which they were invited. The log tells that it was made, and they are
-    mailed that it was.
+    PERSON is an id, or the e-mail address under which they were invited. The log tells that it was made;
+    they are mailed so, where the hub sends mails.
     """
 
     async def story(hub: Hub) -> str:
@@ -100,7 +100,7 @@ def link(person: str) -> None:
 def token(person: str, scope: tuple[str, ...], label: str, days: int) -> None:
     """Make a token for programs that act as a person, and print it: it is shown this once.
 
-    The log tells that it was made, and they are mailed that it was.
+    The log tells that it was made; they are mailed so, where the hub sends mails.
     """
     known = {READ, EVERYTHING, MIRROR, *map(mutation_of, every_command())}
     for each in scope:
