@@ -57,6 +57,7 @@ def server():
 
 _LONG = (
     "test_face",
+    "test_writing",
     "test_redteam",
     "test_auditing",
     "test_queries",
@@ -74,6 +75,8 @@ _LONG = (
     "test_pages",
     "test_forms",
     "test_turns",
+    "test_signing",
+    "test_graphql",
 )
 
 
