@@ -22,6 +22,7 @@ from domain.core import (
     admit,
     check_ids,
     every_command,
+    kind_named,
     meta_of,
     record_field,
     tagged_fields,
@@ -142,8 +143,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
     A command that would record nothing is left out. One that needs no more than the record (or, from a partner's
     officer, an organization of theirs) is tried, so that its refusal says what is missing.
     """
-    kind = id.rpartition("_")[0]
-    if (state := records().get(kind)) is None:
+    if (state := records().get(kind_named(id))) is None:
         return []
     record, who = model.get(state, id), standing(model, act)
     roles, found = who.roles(record), []

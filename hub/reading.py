@@ -9,7 +9,7 @@ from domain.core import kind_named
 from hub.log import Log
 from hub.models import Models
 from hub.tables import TABLES
-from projections.core import PUBLIC, Row
+from projections.core import PUBLIC, Row, is_record
 
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
@@ -75,7 +75,7 @@ def readable(
 async def record(log: Log, models: Models, id: str, viewer: frozenset[str]) -> dict[str, Any] | None:
     """A record by its id, as its row; ``None`` where there is none or the viewer may not read it."""
     cls = TABLES.get(kind_named(id))
-    if cls is None or cls.key != ("id",):
+    if cls is None or not is_record(cls):
         return None
     names = ", ".join(f't."{name}"' for name in cls.__struct_fields__ if name != "readers")
     sql = f"SELECT row_to_json(r)::text FROM (SELECT {names} {readable(models.schema, cls)} AND t.id = $2) r"

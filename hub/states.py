@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from domain.core import Event, State, every_state
+from domain.core import Event, State, every_state, kind_named
 from hub.held import Held
 from hub.log import Log
 
@@ -22,7 +22,7 @@ class Missing(Exception):
 
 def _kind_of_tag(tag: str) -> str:
     kind, claim, _ = tag.partition(":")
-    return kind if claim else tag.rpartition("_")[0]
+    return kind if claim else kind_named(tag)
 
 
 class States:

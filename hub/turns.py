@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from domain.core import N_, Command, Event, Reason, Refusal, State
+from domain.core import N_, Command, Event, Reason, Refusal, State, kind_named, record_of
 from domain.standing import decide, records
 from hub.act import CommandAct, NeedsAlias, NeedsKey
 from hub.batch import Batch
@@ -16,7 +16,6 @@ from hub.checking import NULL
 from hub.log import Log, Recorded
 from hub.models import Models
 from hub.states import Key, Missing, S, States
-from projections.history import record_of
 
 _NULL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 MAX_DATA = 60_000
@@ -192,7 +191,7 @@ class Turn:
             pending.refusal = refusal
             return
         for id in pending.act.ids.values():
-            if (cls := records().get(id.rpartition("_")[0])) is not None:
+            if (cls := records().get(kind_named(id))) is not None:
                 self.states.setdefault((cls, id), cls())
         for each in new:
             for key in self._states.touched(each.event, each.tags):

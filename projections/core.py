@@ -1,19 +1,16 @@
 """Read models: a row type and pure folds, event in, row out. The engine in ``hub`` writes them."""
 
 import inspect
-import pkgutil
 import typing
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
-from importlib import import_module
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 import projections
-from domain.core import Event
+from domain.core import Event, subclasses
 
 Fold = Callable[..., Any]
 KeyOf = Callable[[Any], tuple[str, tuple[str, ...]]]
@@ -116,19 +113,9 @@ def fold(cls: type[Row], row: Row | None, event: Event, at: datetime) -> Row | N
     return after
 
 
-@cache
-def _import_all() -> None:
-    # As with the subjects of the domain: a module that nobody has imported yet is found by its place.
-    for each in pkgutil.iter_modules(projections.__path__):
-        import_module(f"{projections.__name__}.{each.name}")
-
-
-def every_row(base: type[Row] = Row) -> Iterator[type[Row]]:
+def every_row() -> Iterator[type[Row]]:
     """Every row type of the projections, parents before the rows within them."""
-    _import_all()
-    for cls in base.__subclasses__():
-        yield cls
-        yield from every_row(cls)
+    return subclasses(Row, projections)
 
 
 def office(id: str) -> str:

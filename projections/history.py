@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, lru_cache
 
-from domain.core import Event, Kind, OrganizationId, PersonId, tagged_fields
+from domain.core import Event, Kind, OrganizationId, PersonId, record_of, tagged_fields
 from projections.core import AUDITORS, PUBLIC, Row
 
 
@@ -25,17 +25,7 @@ class EntryRow(Row, table="entry", key=("position",), index=("record position",)
     readers: tuple[str, ...]
 
 
-_FIELDS: dict[type[Event], str | None] = {}
 _PERSON = Kind("person")
-
-
-def record_of(event: Event) -> str:
-    """The id of the record in whose history an event stands."""
-    cls = type(event)
-    if cls not in _FIELDS:
-        _FIELDS[cls] = next((name for name, kind, _ in tagged_fields(cls) if not kind.claim), None)
-    name = _FIELDS[cls]
-    return getattr(event, name) if name else ""
 
 
 @cache

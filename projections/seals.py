@@ -4,7 +4,7 @@ from datetime import datetime
 
 from domain.core import SealId
 from domain.seals.events import ReadModelSealed
-from projections.core import AUDITORS, KeyOf, Row
+from projections.core import AUDITORS, Row
 
 
 class SealRow(Row, table="seal", key=("name",)):
@@ -18,11 +18,6 @@ class SealRow(Row, table="seal", key=("name",)):
     root: str
     sealed_at: datetime
     readers: tuple[str, ...]
-
-    @classmethod
-    def keyed(cls) -> KeyOf:
-        """The name of the read model."""
-        return lambda event: ("seal", (event.name,))
 
 
 @SealRow.on(ReadModelSealed)

@@ -10,9 +10,8 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, parse, validate
 from jsonschema import Draft202012Validator
 
-from domain.core import every_event
+from domain.core import every_event, record_of
 from projections.core import office
-from projections.history import record_of
 from tests.oracle import Author, Oracle, bare, rows_of
 from tests.test_log import told
 from tests.web import people_of, serving

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from domain.core import every_event, subject_of, tagged_fields
+from domain.core import every_event, record_kind_of, tagged_fields
 from web.asking import etag, matches
 
 SAYS = (
@@ -35,7 +35,7 @@ def published() -> dict[str, Any]:
         "events": {
             event.type: {
                 "says": parts[event.__name__].get("description", "").replace("``", "`"),
-                "history": subject_of(event),
+                "history": record_kind_of(event),
                 "tags": [name for name, _, _ in tagged_fields(event)],
                 "data": schema,
             }

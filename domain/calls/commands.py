@@ -31,7 +31,7 @@ from domain.core import (
     Model,
     PersonId,
     Reason,
-    Reason_,
+    ReasonText,
     Refusal,
     Role,
     StartedFrom,
@@ -152,7 +152,7 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     """Change a call; once the round is open only its text and a later closing may change."""
 
     call: CallId
-    reason: Reason_
+    reason: ReasonText
     title: CallTitle | None = None
     summary: Summary | None = None
     opens_at: OpensAt | None = None

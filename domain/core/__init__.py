@@ -1,8 +1,8 @@
 """What every subject stands on: ids, events, states, commands, refusals."""
 
 from .command import HUB, Act, Command, Due, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
-from .event import Codec, Event, Sealed, UnknownEvent, every_event, subject_of, tagged_fields
-from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, Reason_, Revision, StartedFrom, Title, meta_of
+from .event import Codec, Event, Sealed, UnknownEvent, every_event, record_kind_of, record_of, tagged_fields
+from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, ReasonText, Revision, StartedFrom, Title, meta_of
 from .ids import (
     AffiliationId,
     CallId,
@@ -14,6 +14,7 @@ from .ids import (
     ProposalId,
     RorId,
     SealId,
+    bare_ror,
     kind_named,
     kind_of,
     orcid_is_valid,
@@ -21,6 +22,7 @@ from .ids import (
 )
 from .refusal import Reason, Refusal, refuse, refuse_unseen
 from .state import Actor, HubRole, Role, State, every_state
+from .subjects import subclasses
 from .words import N_
 
 __all__ = [
@@ -48,7 +50,7 @@ __all__ = [
     "PersonId",
     "ProposalId",
     "Reason",
-    "Reason_",
+    "ReasonText",
     "Refusal",
     "Revision",
     "Role",
@@ -60,6 +62,7 @@ __all__ = [
     "Title",
     "UnknownEvent",
     "admit",
+    "bare_ror",
     "check_ids",
     "every_command",
     "every_event",
@@ -70,10 +73,12 @@ __all__ = [
     "mutation_of",
     "orcid_is_valid",
     "record_field",
+    "record_kind_of",
+    "record_of",
     "refuse",
     "refuse_unseen",
     "ror_is_valid",
     "sentence",
-    "subject_of",
+    "subclasses",
     "tagged_fields",
 ]

@@ -12,7 +12,7 @@ import msgspec
 from .event import Event, Sealed, tagged_fields
 from .refusal import Reason, Refusal
 from .state import Role, State
-from .subjects import import_all
+from .subjects import subclasses
 from .words import N_
 
 S = TypeVar("S", bound=State)
@@ -155,12 +155,9 @@ def mutation_of(cls: type[Command]) -> str:
     return cls.__name__[0].lower() + cls.__name__[1:]
 
 
-def every_command(base: type[Command] = Command) -> Iterator[type[Command]]:
+def every_command() -> Iterator[type[Command]]:
     """Every command class of the domain."""
-    import_all()
-    for cls in base.__subclasses__():
-        yield cls
-        yield from every_command(cls)
+    return subclasses(Command)
 
 
 def sentence(name: str) -> str:

@@ -2,12 +2,13 @@
 
 import typing
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, ClassVar
 
 import msgspec
 
 from .ids import Kind, kind_of
-from .subjects import import_all
+from .subjects import subclasses
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class Event(msgspec.Struct, frozen=True, metaclass=EventMeta):
     """Something that happened. Its class name may change; ``type``, under which it is stored, may not.
 
     A field typed as an entity's id is a tag: the log is indexed by every entity that an event mentions.
-    The first of them is the event's *subject*: the record in whose history it stands.
+    The first of them is the event's *record*: the one in whose history it stands.
     A shape that was stored once and is no longer written is listed in ``was``: its stored name, and the pure
     function that turns its data into today's.
     """
@@ -66,32 +67,34 @@ class Event(msgspec.Struct, frozen=True, metaclass=EventMeta):
         return sorted(found)
 
 
-_TAGGED: dict[type, tuple[tuple[str, Kind, bool], ...]] = {}
-
-
+@cache
 def tagged_fields(cls: type) -> tuple[tuple[str, Kind, bool], ...]:
     """The fields of a struct that name entities: (name, kind, whether it holds many)."""
-    if (known := _TAGGED.get(cls)) is None:
-        hints = typing.get_type_hints(cls, include_extras=True)
-        known = _TAGGED[cls] = tuple(
-            (name, *found)
-            for name in getattr(cls, "__struct_fields__", ())
-            if (found := kind_of(hints[name])) is not None
-        )
-    return known
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return tuple(
+        (name, *found) for name in getattr(cls, "__struct_fields__", ()) if (found := kind_of(hints[name])) is not None
+    )
 
 
-def subject_of(cls: type[Event]) -> str:
+@cache
+def _record_field(cls: type[Event]) -> tuple[str, str]:
+    return next(((name, kind.name) for name, kind, _ in tagged_fields(cls) if not kind.claim), ("", ""))
+
+
+def record_kind_of(cls: type[Event]) -> str:
     """The kind of record in whose history events of this class stand."""
-    return next((kind.name for _, kind, _ in tagged_fields(cls) if not kind.claim), "")
+    return _record_field(cls)[1]
 
 
-def every_event(base: type[Event] = Event) -> Iterator[type[Event]]:
-    """Every event class of the domain, in the order of definition."""
-    import_all()
-    for cls in base.__subclasses__():
-        yield cls
-        yield from every_event(cls)
+def record_of(event: Event) -> str:
+    """The id of the record in whose history an event stands; empty where there is none."""
+    name, _ = _record_field(type(event))
+    return getattr(event, name) if name else ""
+
+
+def every_event() -> Iterator[type[Event]]:
+    """Every event class of the domain."""
+    return subclasses(Event)
 
 
 class Codec:

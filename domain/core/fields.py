@@ -33,7 +33,7 @@ Revision = Annotated[int, Meta(ge=1, le=1_000_000, extra_json_schema={"widget": 
 StartedFrom = Annotated[Revision, Meta(title=N_("Revision that you started from"))]
 """The revision of a record that somebody saw when they began to write over it."""
 LongText = Annotated[str, Meta(max_length=20_000, extra_json_schema={"widget": "textarea", "format": "markdown"})]
-Reason_ = Annotated[
+ReasonText = Annotated[
     str,
     Meta(
         min_length=3,

@@ -70,6 +70,11 @@ def kind_named(id: str) -> str:
     return id.rpartition("_")[0]
 
 
+def bare_ror(typed: str) -> str:
+    """A ROR id as it is kept, of what somebody typed: also where its address was given. It may be none."""
+    return typed.strip().rstrip("/").rpartition("/")[2].lower()
+
+
 def ror_is_valid(ror: str) -> bool:
     """Whether a bare ROR id (``02004hr86``) has the right form and check digits.
 

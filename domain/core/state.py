@@ -9,7 +9,7 @@ import msgspec
 
 from .event import Event
 from .ids import Kind
-from .subjects import import_all
+from .subjects import subclasses
 
 
 class Role(Enum):
@@ -113,9 +113,6 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
         return iter(())
 
 
-def every_state(base: type[State] = State) -> Iterator[type[State]]:
+def every_state() -> Iterator[type[State]]:
     """Every state class of the domain."""
-    import_all()
-    for cls in base.__subclasses__():
-        yield cls
-        yield from every_state(cls)
+    return subclasses(State)

@@ -15,11 +15,12 @@ from domain.core import (
     Model,
     OrganizationId,
     Reason,
-    Reason_,
+    ReasonText,
     Refusal,
     Role,
     StartedFrom,
     Title,
+    bare_ror,
     refuse,
     refuse_unseen,
     ror_is_valid,
@@ -75,13 +76,13 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
     @classmethod
     def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:
         """Its ROR id has to be one."""
-        if given.get("ror") and not ror_is_valid(_ror(given["ror"])):
+        if given.get("ror") and not ror_is_valid(bare_ror(given["ror"])):
             yield Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """One organization per ROR id; the check digits are checked."""
         refuse(self.unfit({"ror": self.ror}))
-        ror = _ror(self.ror) if self.ror else None
+        ror = bare_ror(self.ror) if self.ror else None
         if ror and model.get(RorHolder, ror).status:
             raise Refusal(Reason.ALREADY_TAKEN, N_("An organization with this ROR id is already here."), "ror")
         yield OrganizationRegistered(
@@ -94,11 +95,6 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
             ror=ror,
             by=act.actor if act.actor != HUB else None,
         )
-
-
-def _ror(typed: str) -> str:
-    # Also where its address was given.
-    return typed.strip().rstrip("/").rpartition("/")[2].lower()
 
 
 class ImportOrganization(Command, on=Organization, by=Role.HUB):
@@ -182,7 +178,7 @@ class AmendOrganization(
     """Correct what is said of this organization, or name it in another language. What ROR says is corrected at ROR."""
 
     organization: OrganizationId
-    reason: Reason_
+    reason: ReasonText
     name: Name | None = None
     name_ru: NameRu | None = None
     name_tg: NameTg | None = None
@@ -227,7 +223,7 @@ class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Rol
     """Stop all activity in this organization's name."""
 
     organization: OrganizationId
-    reason: Reason_
+    reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Its officers keep their office but can do nothing by it."""
@@ -244,7 +240,7 @@ class CloseOrganization(
     """Record that this organization no longer exists, or never did: it was registered twice, or by mistake."""
 
     organization: OrganizationId
-    reason: Reason_
+    reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Its history stays."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.calls.state import Call
-from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, Reason_, Refusal, Role
+from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
 from domain.organizations.state import belongs
 from domain.proposals.commands import OVER
 from domain.proposals.events import (
@@ -35,7 +35,7 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
     """Give this proposal back for changes."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
     until: ChangesUntil
 
     @classmethod
@@ -53,7 +53,7 @@ class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned
     """Move the time that the authors of this proposal have for changes."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
     until: Annotated[
         datetime, Meta(tz=True, title=N_("New deadline"), description=N_("Date and time, within half a year."))
     ]
@@ -112,7 +112,7 @@ class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
     """Record that this proposal does not meet the formal conditions."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """With the reason."""
@@ -158,7 +158,7 @@ class DeclineProposal(
     """Decline this proposal."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
@@ -202,7 +202,7 @@ class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
     """Refuse the award."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
@@ -224,7 +224,7 @@ class WithdrawProposal(
     """Withdraw this proposal."""
 
     proposal: ProposalId
-    reason: Reason_
+    reason: ReasonText
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:

@@ -16,7 +16,7 @@ from domain.core import (
     OrganizationId,
     ProposalId,
     Reason,
-    Reason_,
+    ReasonText,
     Refusal,
     Revision,
     Role,
@@ -130,7 +130,7 @@ class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
     proposal: ProposalId
     organization: PartnerField
-    reason: Reason_
+    reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A confirmation may be taken back until the proposal is submitted."""

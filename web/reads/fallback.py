@@ -23,16 +23,15 @@ from graphql import (
     get_named_type,
 )
 
-from domain.core import kind_named
+from domain.core import kind_named, record_of
 from hub.door import Hub
 from hub.tables import TABLES
 from projections.core import is_record
-from projections.history import record_of
 from web.live import Live
 from web.reads.compiler import Compiler
 from web.reads.documents import Prepared
 from web.reads.executor import Reads
-from web.reads.forms import fitting
+from web.reads.fitting import fitting
 from web.reads.making import Reading
 from web.reads.mapping import table_of
 from web.reads.measuring import MAX_COST, MAX_COST_HEARD, within_cost

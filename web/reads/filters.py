@@ -9,7 +9,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, get_na
 from projections import words
 from projections.core import Row
 from web.reads.conditions import CONDITIONS, Asker
-from web.reads.forms import fitting
+from web.reads.fitting import fitting
 from web.reads.mapping import condition, form, snake
 from web.reads.plan import Values
 from web.reads.statement import Chosen, Statement

@@ -5,7 +5,7 @@ from typing import Any
 
 from graphql import FieldNode
 
-from domain.core import COUNTRIES, HUB, Kind, every_event, ror_is_valid
+from domain.core import COUNTRIES, HUB, Kind, bare_ror, every_event, ror_is_valid
 from hub.tables import TABLES
 from projections.core import is_record
 from web.reads.plan import BadInput
@@ -20,7 +20,7 @@ def _of(*kinds: Kind) -> Callable[[str], str | None]:
 
 
 def _ror(value: str) -> str | None:
-    bare = value.strip().rstrip("/").rpartition("/")[2].lower()
+    bare = bare_ror(value)
     return bare if ror_is_valid(bare) else None
 
 
