@@ -12,11 +12,12 @@ from typing import TypeVar
 import asyncpg
 import msgspec
 
+from domain.actions import Action, actions, may_make
 from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
+from domain.deciding import decide
 from domain.erasure import ErasePerson
 from domain.people.commands import mailbox
 from domain.people.events import PersonInvited
-from domain.standing import Action, actions, decide, may_make
 from hub import confirming
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.confirming import UNCONFIRMED, confirmed

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.core import N_, Command, Event, Reason, Refusal, State, kind_named, record_of
-from domain.standing import decide, records
+from domain.deciding import decide, records
 from hub.act import CommandAct, NeedsAlias, NeedsKey
 from hub.batch import Batch
 from hub.checking import NULL

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from domain.actions import actions
 from domain.core import Event, Reason, Refusal, Sealed, State
-from domain.standing import actions, decide
+from domain.deciding import decide
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import (
     AmendCall,
     AppointCallOfficer,
@@ -28,7 +29,6 @@ from domain.calls.events import (
 from domain.core import HUB, HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
-from domain.results import ArchiveCall, PublishResults
 from hub.checking import problems
 from projections.calls import CallRow
 from projections.core import fold

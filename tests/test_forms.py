@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from domain.call_results import PublishResults
 from domain.calls.commands import AmendCall, AppointCallOfficer, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
 from domain.core import mutation_of
@@ -20,7 +21,6 @@ from domain.proposals.decisions import (
     WithdrawProposal,
 )
 from domain.proposals.partners import InvitePartner
-from domain.results import PublishResults
 from hub.act import new_id
 from tests.test_log import told
 from tests.web import Client, as_, draft_of, people_of, serving

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
+from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.events import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
 from domain.core import HubRole, Reason
 from domain.organizations.events import (
@@ -58,7 +59,6 @@ from domain.proposals.events import (
 )
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from domain.proposals.state import Proposal
-from domain.results import ArchiveCall, PublishResults
 from projections.core import fold
 from projections.proposals import ProposalRow
 from tests.region import (

@@ -6,6 +6,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
+from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import OpenRound, PublishCall
 from domain.core import N_, Command, Role, mutation_of, record_field
 from domain.erasure import ErasePerson
@@ -14,7 +15,6 @@ from domain.organizations.events import OrganizationRegistered
 from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
 from domain.proposals.decisions import MoveDeadline
-from domain.results import ArchiveCall, PublishResults
 from web import inputs
 from web.labels import LABELS
 from web.pages import path_of

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from domain.call_results import PublishResults
 from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
 from domain.core import HUB, Command
@@ -28,7 +29,6 @@ from domain.proposals.decisions import (
     WithdrawProposal,
 )
 from domain.proposals.partners import ConfirmPartner, InvitePartner
-from domain.results import PublishResults
 from hub import ror
 from hub.door import Hub
 from hub.identity import READ

@@ -9,7 +9,7 @@ import msgspec
 from graphql import get_named_type
 
 from domain.core import State, every_command, every_state, kind_named, meta_of
-from domain.standing import records
+from domain.deciding import records
 from hub.checking import choices_of
 from web.reads.late import loads, project
 from web.reads.plan import Late, Values, written
