@@ -21,6 +21,7 @@ from hub_audit.__main__ import main as hub_audit
 from bench.commands import ABSTRACT, region
 from bench.filling import fill
 from bench.measure import ROUNDS, hub, load, p50, server, shown
+from domain.core import HubRole
 from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from domain.proposals.commands import DraftProposal
@@ -144,7 +145,7 @@ async def auditor(dsn: str) -> tuple[str, str]:
     opened = await Hub.open(dsn)
     person = (await opened.do(InvitePerson(name="Auditor", email="auditor@example.org"))).record or ""
     await opened.do(JoinHub(person=person), person)
-    await opened.do(GrantRole(person=person, role="auditor"))
+    await opened.do(GrantRole(person=person, role=HubRole.AUDITOR))
     token = await opened.identity.token(person, ["read", "mirror"], "bench", 1)
     await opened.close()
     return token, opened.models.schema

@@ -21,6 +21,7 @@ from bench.measure import hub as serving
 from bench.measure import load, p50, p99, post, requests, server, settled, shown
 from domain.calls.commands import DraftCall, PublishCall
 from domain.calls.events import Criterion
+from domain.core import HubRole
 from domain.organizations.commands import RegisterOrganization, VerifyOrganization
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
@@ -41,7 +42,7 @@ async def region(hub: Hub) -> tuple[str, str, str]:
         await hub.do(JoinHub(person=id), id)
         people.append(id)
     officer, author = people
-    await hub.do(GrantRole(person=officer, role="center_officer"))
+    await hub.do(GrantRole(person=officer, role=HubRole.CENTER_OFFICER))
     register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
     lead = (await hub.do(register, author)).record or ""
     works = DeclareAffiliation(person=author, organization=lead, position="Researcher", since=date(2024, 1, 1))

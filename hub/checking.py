@@ -5,6 +5,7 @@ import typing
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -29,10 +30,18 @@ def bare_type(type: inspect.Type) -> inspect.Type:
     return type
 
 
+def lines_as(type: inspect.Type) -> Any:
+    """The struct of each of several things that are typed a line each (``parts``), and told so (``str``)."""
+    item = type.item_type if isinstance(type, inspect.VarTupleType) else None
+    return item.cls if isinstance(item, inspect.StructType) else None
+
+
 def choices_of(annotation: Any) -> tuple[str, ...]:
     """The values that a field chooses from, in the order in which they were written; empty where it is free."""
     if typing.get_origin(annotation) is typing.Literal:
         return typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return tuple(annotation)
     found = (choices_of(inner) for inner in typing.get_args(annotation) if not isinstance(inner, msgspec.Meta))
     return next((choices for choices in found if choices), ())
 

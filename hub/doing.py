@@ -1,17 +1,16 @@
 """``hub do``: every command, derived."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import click
 import msgspec
 from msgspec import inspect
 
-from domain.core import HUB, LANGUAGES, Command, Refusal, every_command, kind_of, sentence
+from domain.core import HUB, LANGUAGES, Command, Refusal, admitted, every_command, kind_of, meta_of, sentence
 from domain.people.access import EndAccess, GiveAccess
 from domain.seals.commands import SealReadModels
-from hub.checking import bare_type, choices_of
+from hub.checking import bare_type, choices_of, lines_as
 from hub.checking import command as checked
 from hub.console import err, opened, shown
 from hub.door import Hub
@@ -34,10 +33,11 @@ def _derived(cls: type[Command]) -> click.Command:
 
     def run(as_: str, key: str | None, as_json: bool, **given: Any) -> None:
         plain = {name: value for name, value in given.items() if value is not None and value != ()}
-        if "criteria" in plain:
-            plain["criteria"] = [_criterion(each) for each in plain["criteria"]]
-        if "names" in plain:
-            plain["names"] = dict(_named(each) for each in plain["names"])
+        for name in plain:
+            if (lines := lines_as(types[name])) is not None:
+                plain[name] = [lines.parts(each) for each in plain[name]]
+            elif isinstance(types[name], inspect.DictType):
+                plain[name] = dict(_by_language(each, name) for each in plain[name])
         for name in flags & plain.keys():
             plain[name] = {"yes": "true", "no": "false"}.get(plain[name].lower(), plain[name])
         try:
@@ -72,10 +72,8 @@ def _derived(cls: type[Command]) -> click.Command:
         click.Option(["--key"], callback=_key, help="Makes a retry safe: the same key gives the same answer."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
     ]
-    who = ", ".join(sorted(role.value for role in cls.by))
-    when = f" While the record is {', '.join(sorted(cls.while_))}." if cls.while_ else ""
     name = sentence(cls.__name__).lower().replace(" ", "-")
-    return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\nFor {who}.{when}")
+    return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\n{admitted(cls)}")
 
 
 def _key(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -84,25 +82,17 @@ def _key(context: click.Context, option: click.Parameter, value: str | None) -> 
     return value
 
 
-def _named(text: str) -> tuple[str, str]:
+def _by_language(text: str, option: str) -> tuple[str, str]:
     language, equals, name = text.partition("=")
     if not equals or language not in LANGUAGES or not name.strip():
-        raise click.UsageError("--names: write each as “tg=…”, with one of " + ", ".join(LANGUAGES) + ".")
+        raise click.UsageError(f"--{option}: write each as “tg=…”, with one of " + ", ".join(LANGUAGES) + ".")
     return language, name.strip()
-
-
-def _criterion(text: str) -> dict[str, Any]:
-    name, colon, weight = text.rpartition(":")
-    if not colon or not weight.strip().isdecimal() or len(weight.strip()) > 3:
-        raise click.UsageError("--criteria: write each as “name: percent”.")
-    return {"name": name.strip(), "weight": int(weight)}
 
 
 def _help(field: msgspec.structs.FieldInfo) -> str:
     kind = kind_of(field.type)
-    words = []
-    for extra in _metas(field.type):
-        words += [text.rstrip(".") + "." for text in (extra.title, extra.description) if text]
+    meta = meta_of(field.type)
+    words = [meta[name].rstrip(".") + "." for name in ("title", "description", "typed") if meta.get(name)]
     if kind and not kind[0].claim:
         words.append(f"An id: {kind[0].name}_….")
     if values := choices_of(field.type):
@@ -110,16 +100,6 @@ def _help(field: msgspec.structs.FieldInfo) -> str:
     if not field.required and field.default not in (None, "", (), msgspec.NODEFAULT):
         words.append(f"Left out: {field.default}.")
     return " ".join(dict.fromkeys(words))
-
-
-def _metas(annotation: Any) -> Iterator[msgspec.Meta]:
-    # The nearest word counts: a title that a field gives itself stands for that of its type.
-    found = [extra for extra in getattr(annotation, "__metadata__", ()) if isinstance(extra, msgspec.Meta)]
-    if found:
-        yield found[-1]
-        return
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _metas(inner)
 
 
 for _cls in every_command():

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from domain.core import Refusal, Sealed, every_command, mutation_of
+from domain.core import HubRole, Refusal, Sealed, every_command, mutation_of
 from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson
 from hub.access import end_all, give_link, give_token
@@ -150,7 +150,7 @@ def invite(email: str, name: str, center_officer: bool, as_json: bool) -> None:
             raise
         assert receipt.record is not None
         if center_officer:
-            await hub.do(GrantRole(person=receipt.record, role="center_officer"), by="console")
+            await hub.do(GrantRole(person=receipt.record, role=HubRole.CENTER_OFFICER), by="console")
         return receipt, await give_link(hub, receipt.record, ends=False)
 
     receipt, secret = opened(story, makes=True)

@@ -15,6 +15,7 @@ from domain.calls.events import (
     ResultsPublished,
     RoundClosed,
     RoundOpened,
+    said,
 )
 from domain.core import CallId, PersonId
 from projections.core import PUBLIC, Row, office
@@ -65,9 +66,7 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
 @CallRow.on(CallAmended)
 def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
     """What is null stays."""
-    names = (name for name in CallAmended.__struct_fields__ if name not in ("call", "reason"))
-    changed = {name: value for name in names if (value := getattr(e, name)) is not None}
-    return replace(row, revision=row.revision + 1, **changed)
+    return replace(row, revision=row.revision + 1, **said(e))
 
 
 @CallRow.on(CallOfficerAppointed)

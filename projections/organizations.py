@@ -156,7 +156,7 @@ def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime)
 @OrganizationRow.on(OrganizationAmended)
 def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> OrganizationRow:
     """What is null stays."""
-    new = names_of(e.name_ru, e.name_tg)
+    new = names_of(e)
     return replace(
         row,
         **_called(e.name or row.name, _by_language(row.names) | new, row.aliases),

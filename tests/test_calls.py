@@ -6,15 +6,7 @@ import msgspec
 import pytest
 
 from domain.call_results import ArchiveCall, PublishResults
-from domain.calls.commands import (
-    AmendCall,
-    AppointCallOfficer,
-    CloseRound,
-    DismissCallOfficer,
-    DraftCall,
-    OpenRound,
-    PublishCall,
-)
+from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import (
     CallAmended,
     CallArchived,
@@ -26,6 +18,7 @@ from domain.calls.events import (
     RoundClosed,
     RoundOpened,
 )
+from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import HUB, HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal

@@ -110,7 +110,7 @@ def test_from_the_first_person_to_a_call(hub):
     code, _, err = hub(*draft, "--criteria", "Excellence: 60", "--title", "x", "--quorum", "99")
     assert code == 2 and all(f"--{each}: " in err for each in ("title", "quorum", "criteria"))
     code, _, err = hub(*draft, "--criteria", "Excellence")
-    assert code == 2 and "name: percent" in err
+    assert code == 2 and "Number 1 (“Excellence”) needs a name" in err
     code, _, err = hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", "person_nobody")
     assert code == 1 and "NOT_PERMITTED" in err and "“person_nobody” is nobody who has joined" in err
     assert hub("rebuild")[0] == 0

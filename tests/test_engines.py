@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
+from domain.core import HubRole
 from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, RevokeRole
 from hub import confirming, doctor
@@ -105,7 +106,7 @@ def test_a_right_that_was_given_later_opens_nothing_of_the_past(region_dsn):
         async with serving(region_dsn) as (hub, _, _):
             people = await people_of(hub)
             before = await hub.log.head()
-            await hub.do(GrantRole(person=people["mammedova"], role="auditor"), people["rahimova"])
+            await hub.do(GrantRole(person=people["mammedova"], role=HubRole.AUDITOR), people["rahimova"])
             return await hub.identity.token(people["mammedova"], ["read"], "t", 1), before
 
     token, before = told(begin())
@@ -126,7 +127,7 @@ def test_a_right_that_was_taken_back_opens_nothing_of_the_past(region_dsn):
         async with serving(region_dsn) as (hub, _, _):
             people = await people_of(hub)
             auditor, officer = people["mammedova"], people["rahimova"]
-            grant = await hub.do(GrantRole(person=auditor, role="auditor"), officer)
+            grant = await hub.do(GrantRole(person=auditor, role=HubRole.AUDITOR), officer)
             token = await hub.identity.token(auditor, ["read"], "t", 1)
             return auditor, officer, token, grant.position
 
@@ -142,7 +143,7 @@ def test_a_right_that_was_taken_back_opens_nothing_of_the_past(region_dsn):
 
         async def revoke():
             hub = await Hub.open(region_dsn)
-            await hub.do(RevokeRole(person=auditor, role="auditor"), officer)
+            await hub.do(RevokeRole(person=auditor, role=HubRole.AUDITOR), officer)
             await hub.close()
 
         told(revoke())

@@ -7,9 +7,10 @@ from html import unescape
 import pytest
 
 from domain.call_results import PublishResults
-from domain.calls.commands import AmendCall, AppointCallOfficer, CloseRound, DraftCall, OpenRound, PublishCall
+from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
-from domain.core import mutation_of
+from domain.calls.officers import AppointCallOfficer
+from domain.core import HubRole, mutation_of
 from domain.organizations.commands import AmendOrganization, RegisterOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import DeclareAffiliation, EndAffiliation
@@ -204,7 +205,7 @@ def test_a_call_says_who_runs_it_to_whom_that_concerns_and_is_handed_over(region
             page = await as_(hub, app, center)
             assert ">Run by<" in (await page.get(f"/calls/{call}")).text
             assert ">Run by<" not in (await (await client()).http.get(f"/calls/{call}")).text
-            await hub.do(GrantRole(person=other, role="center_officer"), center)
+            await hub.do(GrantRole(person=other, role=HubRole.CENTER_OFFICER), center)
             form = (await page.get(f"/do/appointCallOfficer?call={call}")).text
             assert other in form and f'value="{center}"' not in form
             sent = {"call": call, "officer": center}

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from domain.core import HubRole
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from domain.proposals.commands import AssessRisk, ReviseProposal
 from domain.proposals.partners import InvitePartner
@@ -200,7 +201,7 @@ def test_what_a_command_answers_shows_no_more_than_its_token_may_read(region_dsn
         async with serving(region_dsn) as (hub, _, client):
             people = await people_of(hub)
             author, id = people["karimova"], await draft_of(hub, people["karimova"])
-            await hub.do(GrantRole(person=author, role="auditor"))
+            await hub.do(GrantRole(person=author, role=HubRole.AUDITOR))
             history = "lead { history(first: 50) { nodes { type } } }"
             reading = f"query($id: ID!) {{ proposal(id: $id) {{ {history} }} }}"
             revising = "mutation($input: ReviseProposalInput!) { reviseProposal(input: $input) { proposal { %s } } }"

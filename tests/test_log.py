@@ -19,7 +19,7 @@ import pytest
 
 from domain.calls.commands import DraftCall, PublishCall
 from domain.calls.events import Criterion
-from domain.core import Reason, Refusal
+from domain.core import HubRole, Reason, Refusal
 from domain.erasure import ErasePerson
 from domain.organizations.commands import (
     ImportOrganization,
@@ -61,7 +61,7 @@ async def region(hub):
     from datetime import UTC, datetime, timedelta
 
     officer, author = await person(hub, "Officer"), await person(hub, "Zarina")
-    await hub.do(GrantRole(person=officer, role="center_officer"))
+    await hub.do(GrantRole(person=officer, role=HubRole.CENTER_OFFICER))
     register = RegisterOrganization(name="Institute", kind="university", city="Dushanbe", country="TJ")
     lead = (await hub.do(register, author)).record
     await hub.do(DeclareAffiliation(person=author, organization=lead, position="Researcher", since=SINCE), author)
@@ -215,9 +215,9 @@ def test_a_refusal_and_nothing_to_do_are_judged_by_the_log_not_by_memory(dsn):
     async def story():
         one, other = await Hub.open(dsn), await Hub.open(dsn)
         officer, author, lead, _ = await region(one)
-        await other.do(RevokeRole(person=author, role="auditor"), officer)
-        await one.do(GrantRole(person=author, role="auditor"), officer)
-        assert (await other.do(RevokeRole(person=author, role="auditor"), officer)).events == 1
+        await other.do(RevokeRole(person=author, role=HubRole.AUDITOR), officer)
+        await one.do(GrantRole(person=author, role=HubRole.AUDITOR), officer)
+        assert (await other.do(RevokeRole(person=author, role=HubRole.AUDITOR), officer)).events == 1
         newcomer = (await other.do(InvitePerson(name="Newcomer", email="new@example.org"), author)).record
         appoint = AppointOfficer(organization=lead, person=newcomer)
         with pytest.raises(Refusal):

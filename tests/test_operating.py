@@ -21,6 +21,7 @@ import pytest
 
 from domain.calls.commands import DraftCall, PublishCall
 from domain.calls.events import Criterion
+from domain.core import HubRole
 from domain.people.commands import GrantRole, InvitePerson
 from hub import postgres, settings
 from hub.__main__ import main
@@ -233,7 +234,7 @@ def test_doctor_notices_rounds_that_are_overdue_and_events_that_are_dated_ahead(
     async def story():
         hub = await Hub.open(dsn)
         officer = await person(hub, "Zarina")
-        await hub.do(GrantRole(person=officer, role="center_officer"))
+        await hub.do(GrantRole(person=officer, role=HubRole.CENTER_OFFICER))
         times = {"opens_at": later - timedelta(days=1), "closes_at": later}
         draft = DraftCall(title="A call", summary="S" * 50, criteria=(Criterion("Excellence", 100),), **times)
         call = (await hub.do(draft, officer)).record

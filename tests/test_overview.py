@@ -10,7 +10,7 @@ import pytest
 
 from domain.calls.commands import AmendCall
 from domain.calls.events import Criterion
-from domain.core import Refusal, refuse
+from domain.core import HubRole, Refusal, refuse
 from domain.organizations.commands import ImportOrganization
 from domain.people.commands import GrantRole
 from domain.proposals.commands import ReviseProposal
@@ -214,7 +214,7 @@ def test_a_seal_is_nobodys_record_and_ends_nobodys_listening(region_dsn):
             last = await hub.do(ReviseProposal(proposal=id, title="After the seals"), people["karimova"])
             text = "subscription($after: Int) { happened(after: $after) { event { type position } record { id } } }"
             auditor = await hub.identity.token(people["mammedova"], ["read"], "t", 1)
-            await hub.do(GrantRole(person=people["mammedova"], role="auditor"), people["rahimova"])
+            await hub.do(GrantRole(person=people["mammedova"], role=HubRole.AUDITOR), people["rahimova"])
             for secret, sealed in (
                 (await hub.identity.token(people["karimova"], ["read"], "t", 1), False),
                 (auditor, True),

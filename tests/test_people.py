@@ -230,17 +230,19 @@ def test_an_office_elsewhere_confirms_and_ends_nothing():
 
 
 def test_roles_come_from_the_center():
-    grant = GrantRole(person=ZARINA, role="national_authority", country="TJ")
+    grant = GrantRole(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     granted = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     given(*PEOPLE).when(grant, by=OFFICER).then(granted)
     given(*PEOPLE).when(grant, by=ZARINA).refused(Reason.NOT_PERMITTED)
     # An auditor reads everything: nobody makes themselves one.
-    given(*PEOPLE).when(GrantRole(person=OFFICER, role="auditor"), by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
-    given(*PEOPLE).when(GrantRole(person=OFFICER, role="center_officer"), by=OFFICER).then()
-    given(*PEOPLE).when(GrantRole(person=ZARINA, role="auditor", country="TJ"), by=OFFICER).refused(
+    given(*PEOPLE).when(GrantRole(person=OFFICER, role=HubRole.AUDITOR), by=OFFICER).refused(
+        Reason.NOT_PERMITTED, "person"
+    )
+    given(*PEOPLE).when(GrantRole(person=OFFICER, role=HubRole.CENTER_OFFICER), by=OFFICER).then()
+    given(*PEOPLE).when(GrantRole(person=ZARINA, role=HubRole.AUDITOR, country="TJ"), by=OFFICER).refused(
         Reason.INVALID, "country"
     )
-    revoke = RevokeRole(person=ZARINA, role="national_authority", country="TJ")
+    revoke = RevokeRole(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     given(*PEOPLE, granted).when(revoke, by=OFFICER).then(
         RoleRevoked(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     )
@@ -249,7 +251,7 @@ def test_roles_come_from_the_center():
 
 def test_who_is_erased_is_given_nothing_and_has_nothing():
     gone = [*PEOPLE, RoleGranted(person=ZARINA, role=HubRole.AUDITOR), PersonErased(person=ZARINA)]
-    given(*gone).when(GrantRole(person=ZARINA, role="auditor"), by=OFFICER).refused(Reason.WRONG_STATUS)
+    given(*gone).when(GrantRole(person=ZARINA, role=HubRole.AUDITOR), by=OFFICER).refused(Reason.WRONG_STATUS)
     assert StoryModel(gone).get(Person, ZARINA).hub_roles == frozenset()
 
 

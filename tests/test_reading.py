@@ -7,6 +7,7 @@ import pytest
 
 from domain.calls.commands import DraftCall
 from domain.calls.events import Criterion
+from domain.core import HubRole
 from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory
@@ -49,7 +50,7 @@ async def furnished(hub):
     register = RegisterOrganization(name="University", kind="university", city="Bishkek", country="KG")
     partner = (await hub.do(register, author)).record
     await hub.do(VerifyOrganization(organization=partner), officer)
-    await hub.do(GrantRole(person=other, role="auditor"))
+    await hub.do(GrantRole(person=other, role=HubRole.AUDITOR))
     await give_link(hub, author)
     await hub.do(SealReadModels(code="ab" * 32, position=1, models=(SealedModel("call", 0, "cd" * 32),)))
     await hub.do(InvitePartner(proposal=drafts[0], organization=partner, contribution="Field data"), author)
@@ -161,14 +162,14 @@ def test_roles_give_principals_and_lose_them(dsn):
         officer, author, *_ = await furnished(hub)
         assert "center" in await principals(hub.log, hub.models, officer)
         assert "center" not in await principals(hub.log, hub.models, author)
-        await hub.do(GrantRole(person=author, role="center_officer"), officer)
+        await hub.do(GrantRole(person=author, role=HubRole.CENTER_OFFICER), officer)
         assert "center" in await principals(hub.log, hub.models, author)
         # A draft call is its officers', for as long as they are of the Center.
         draft = (await hub.do(DRAFT_CALL, author)).record
         seen = [await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, author))]
         assert seen[0]["status"] == "draft"
         assert await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, officer)) is None
-        await hub.do(RevokeRole(person=author, role="center_officer"), officer)
+        await hub.do(RevokeRole(person=author, role=HubRole.CENTER_OFFICER), officer)
         assert "center" not in await principals(hub.log, hub.models, author)
         assert await record(hub.log, hub.models, draft, await principals(hub.log, hub.models, author)) is None
         await hub.close()

@@ -12,6 +12,7 @@ from graphql.execution.values import get_variable_values
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.core import HubRole
 from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import ReviseProposal
 from tests.test_log import told
@@ -148,10 +149,10 @@ def test_a_role_that_was_taken_away_shows_nothing_more(region_dsn):
             other, admin = await client(people["osmonov"]), people["rahimova"]
             asked, who = "query($id: ID!) { node(id: $id) { id } }", people["karimova"]
             assert (await other.data(asked, id=who))["node"] is None
-            await hub.do(GrantRole(person=people["osmonov"], role="center_officer"), admin)
+            await hub.do(GrantRole(person=people["osmonov"], role=HubRole.CENTER_OFFICER), admin)
             for _ in range(2):
                 assert (await other.data(asked, id=who))["node"] == {"id": who}
-            await hub.do(RevokeRole(person=people["osmonov"], role="center_officer"), admin)
+            await hub.do(RevokeRole(person=people["osmonov"], role=HubRole.CENTER_OFFICER), admin)
             for each in await asyncio.gather(*(other.data(asked, id=who) for _ in range(4))):
                 assert each["node"] is None
 

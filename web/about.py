@@ -15,6 +15,7 @@ from domain.organizations.events import OrganizationRegistered
 from domain.people.affiliations import ConfirmAffiliation, EndAffiliation
 from domain.proposals.commands import SubmitProposal
 from domain.proposals.decisions import MoveDeadline
+from hub.checking import bare_type, fields_of
 from web import inputs
 from web.labels import LABELS
 from web.pages import path_of
@@ -129,7 +130,8 @@ async def read_about(site: Site, viewer: Viewer, cls: type[Command], id: str, gi
     was = {}
     for name, own in fields(cls).items():
         if own != record_field(cls) and (value := held.get(name)) is not None:
-            was[own] = inputs.typed(value, name in enums or (nested and isinstance(value, str) and value.isupper()))
+            enum = name in enums or (nested and isinstance(value, str) and value.isupper())
+            was[own] = inputs.typed(value, bare_type(fields_of(cls)[own][1]), enum)
     return About(
         id=id,
         path=path_of(id),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from domain.calls.commands import AppointCallOfficer, DismissCallOfficer
+from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import N_, Command
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer, RevokeSignatory
 from domain.people.affiliations import DeclareAffiliation

@@ -135,7 +135,7 @@ class Fields:
             return _Offer("hidden")
         if kind and not kind[0].claim:
             return await self._records(viewer, cls, field.name, kind[0], given)
-        if isinstance(type, inspect.LiteralType):
+        if isinstance(type, inspect.LiteralType | inspect.EnumType):
             every = (Choice(value, inputs.called(field.name, value)) for value in choices_of(field.type))
             return _Offer(widget, tuple(every))
         if COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):

@@ -27,7 +27,7 @@ from domain.organizations.events import NAMES
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import ChooseNotices, InvitePerson
 from hub.act import new_id
-from hub.checking import bare_type, problems
+from hub.checking import bare_type, choices_of, problems
 from web import inputs
 from web.about import About, read_about
 from web.asking import TooLarge, from_elsewhere, is_secure, posted
@@ -117,7 +117,7 @@ class Forms:
             meta = meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
                 type = bare_type(inspect.type_info(field.type))
-                if isinstance(type, inspect.LiteralType) and value in type.values:
+                if value in choices_of(field.type):
                     value = inputs.called(field.name, value)
                 elif isinstance(type, inspect.BoolType):
                     value = translated(N_("yes"), language)

@@ -11,7 +11,7 @@ from graphql import GraphQLObjectType, get_named_type
 from msgspec import inspect
 
 from domain.core import COUNTRIES, Command, meta_of, record_field
-from hub.checking import bare_type, takes_empty
+from hub.checking import bare_type, lines_as, takes_empty
 from web.labels import LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
@@ -45,10 +45,10 @@ def selection(cls: type[Command], type: GraphQLObjectType) -> tuple[list[str], s
     return found, nested
 
 
-def typed(value: Any, enum: object = False) -> str:
-    """A value of the API as it stands in a form."""
-    if isinstance(value, list):
-        return "\n".join(f"{each['name']}: {each['weight']}" for each in value)
+def typed(value: Any, type: inspect.Type | None = None, enum: object = False) -> str:
+    """A value of the API as it stands in the form of a command whose field has this type."""
+    if isinstance(value, list) and type is not None and (lines := lines_as(type)) is not None:
+        return "\n".join(str(msgspec.convert(each, lines)) for each in value)
     if isinstance(value, bool):
         return "true" if value else ""
     if isinstance(value, str) and enum:
@@ -120,7 +120,7 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
         if isinstance(type, inspect.DateTimeType) and value:
             yield field.name, _utc(value, sent.get("!zone", ""))
         elif isinstance(type, inspect.VarTupleType):
-            yield field.name, tuple(_lines(value))
+            yield field.name, tuple(lines_as(type).parts(line) for line in value.splitlines() if line.strip())
         else:
             yield field.name, value
 
@@ -143,14 +143,6 @@ def _utc(value: str, zone: str) -> str:
         return local.astimezone(UTC).isoformat()
     except (ValueError, OverflowError):
         return value
-
-
-def _lines(value: str) -> Iterator[dict[str, Any]]:
-    for line in value.splitlines():
-        if line.strip():
-            name, _, weight = line.rpartition(":")
-            number = weight.strip().removesuffix("%").strip()
-            yield {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
 
 
 def input_of(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from domain.core import N_, Refusal
+from domain.core import N_, HubRole, Refusal
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from hub.act import new_id
 from hub.checking import command as checked
@@ -168,7 +168,7 @@ class Signing:
                     assert isinstance(person, str)
                     await self._hub.do(JoinHub(person=person), person)
                     # The role last: with it the hub is begun, and no link begins it again.
-                    await self._hub.do(GrantRole(person=person, role="center_officer"))
+                    await self._hub.do(GrantRole(person=person, role=HubRole.CENTER_OFFICER))
                 except BaseException:
                     await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
                     raise

@@ -1,6 +1,6 @@
 """What may be done with a call."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,13 +11,10 @@ from domain.calls.events import (
     Blindness,
     CallAmended,
     CallDrafted,
-    CallOfficerAppointed,
-    CallOfficerDismissed,
     CallPublished,
     Criterion,
     RoundClosed,
     RoundOpened,
-    said,
 )
 from domain.calls.state import FROZEN, Call
 from domain.core import (
@@ -29,17 +26,16 @@ from domain.core import (
     Event,
     LongText,
     Model,
-    PersonId,
     Reason,
     ReasonText,
     Refusal,
     Role,
     StartedFrom,
     Title,
+    changed,
     refuse,
     refuse_unseen,
 )
-from domain.people.state import Person
 
 PAST = timedelta(days=90)
 """An opening that lies further back than this is a slip in the year, and no round that begins late."""
@@ -85,31 +81,21 @@ def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
             yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
 
 
-def _far() -> Refusal:
-    message = N_("This is more than three years away: is the year right? A round that is open is never shortened.")
-    return Refusal(Reason.INVALID, message, "closes_at")
+OVER = N_("Its closing time has passed: change it first.")
 
 
-def _slips(changed: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
-    # What a call that is public must not be made to say.
-    opens_at, closes_at = changed.get("opens_at"), changed.get("closes_at")
-    if closes_at and closes_at <= at:
-        yield Refusal(Reason.INVALID, N_("This time has passed."), "closes_at")
-    if opens_at and opens_at < at - PAST:
-        yield Refusal(Reason.INVALID, N_("This is long past: the round would open at once, for good."), "opens_at")
-    if closes_at and closes_at > at + AHEAD:
-        yield _far()
-
-
-def _past(said: Mapping[str, Any], at: datetime) -> Iterator[Refusal]:
-    # What a call that is public must not say.
-    if said["closes_at"] <= at:
-        yield Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."), "closes_at")
-    if said["closes_at"] > at + AHEAD:
-        yield _far()
-    if said["opens_at"] < at - PAST:
+def _unpublishable(says: Mapping[str, Any], at: datetime, changed: Collection[str] = ()) -> Iterator[Refusal]:
+    # What a public call must not say; what is ``changed`` is at fault itself, and not what was said before.
+    if (closes_at := says["closes_at"]) <= at:
+        yield Refusal(Reason.INVALID, N_("This time has passed.") if "closes_at" in changed else OVER, "closes_at")
+    if closes_at > at + AHEAD:
+        message = N_("This is more than three years away: is the year right? A round that is open is never shortened.")
+        yield Refusal(Reason.INVALID, message, "closes_at")
+    if (opens_at := says["opens_at"]) < at - PAST:
         message = N_("It would open at once, for good: its opening, %(when)s, is past. Change it first.")
-        yield Refusal(Reason.INVALID, message, "opens_at", when=f"{said['opens_at']:%Y-%m-%d}")
+        if "opens_at" in changed:
+            message = N_("This is long past: the round would open at once, for good.")
+        yield Refusal(Reason.INVALID, message, "opens_at", when=f"{opens_at:%Y-%m-%d}")
 
 
 class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
@@ -167,68 +153,25 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """What froze when the round opened stays, a deadline only moves away; not over a change that was not seen."""
         call = model.get(Call, self.call)
-        changed = {name: value for name, value in said(self).items() if value != call.says()[name]}
-        if changed:
-            refuse_unseen(self.revision, call.revision)
-        wrong = [each for each in self.fixed(call, model, act) if each.field in changed]
-        if call.status == "open" and "closes_at" in changed and act.at >= call.closes_at:
+        if not (new := changed(self, call)):
+            return
+        refuse_unseen(self.revision, call.revision)
+        wrong = [each for each in self.fixed(call, model, act) if each.field in new]
+        if call.status == "open" and "closes_at" in new and act.at >= call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("The round is over: it cannot be extended any more."), "closes_at"))
-        elif call.status == "open" and changed.get("closes_at", call.closes_at) < call.closes_at:
+        elif call.status == "open" and new.get("closes_at", call.closes_at) < call.closes_at:
             wrong.append(Refusal(Reason.FROZEN, N_("An open round may be extended, not shortened."), "closes_at"))
+        says = call.says() | new
         if call.status != "draft":
-            wrong += _slips(changed, act.at)
-        refuse([*wrong, *_unfit(call.says() | changed)])
-        if changed:
-            yield CallAmended(call=self.call, reason=self.reason, **changed)
+            wrong += (each for each in _unpublishable(says, act.at, new) if each.field in new)
+        refuse([*wrong, *_unfit(says)])
+        yield CallAmended(call=self.call, reason=self.reason, **new)
 
     @classmethod
     def fixed(cls, record: Call, model: Model, act: Act) -> Iterator[Refusal]:
         """What applicants and reviewers rely on, once the round is open."""
         for name in FROZEN if record.status == "open" else ():
             yield Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)
-
-
-class AppointCallOfficer(
-    Command,
-    on=Call,
-    by=(Role.CALL_OFFICER, Role.CENTER_OFFICER),
-    while_={"draft", "published", "open", "closed", "decided"},
-):
-    """Let another officer of the Center run this call too."""
-
-    call: CallId
-    officer: Annotated[PersonId, Meta(title=N_("Person"))]
-
-    def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else. Nobody
-        appoints themselves while another runs it: who does reads the proposals.
-        """
-        if not model.get(Person, self.officer).of_the_center:
-            raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
-        officers = model.get(Call, self.call).officers
-        if self.officer not in officers:
-            if self.officer == act.actor and any(model.get(Person, each).of_the_center for each in officers):
-                raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to appoint you."), "officer")
-            yield CallOfficerAppointed(call=self.call, officer=self.officer)
-
-
-class DismissCallOfficer(
-    Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "open", "closed", "decided"}
-):
-    """End a person's running of this call; they stay an officer of the Center."""
-
-    call: CallId
-    officer: Annotated[PersonId, Meta(title=N_("Person"))]
-
-    def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Somebody of the Center goes on running it; whoever does not run it stays as they are."""
-        officers = model.get(Call, self.call).officers
-        if self.officer not in officers:
-            return
-        if not any(model.get(Person, each).of_the_center for each in officers - {self.officer}):
-            message = N_("Nobody else runs this call: appoint somebody first.")
-            raise Refusal(Reason.NOT_PERMITTED, message, "officer")
-        yield CallOfficerDismissed(call=self.call, officer=self.officer)
 
 
 class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
@@ -238,7 +181,7 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not when it would have closed already; nor with an opening that is long past, which is a slip in the year."""
-        refuse(_past(model.get(Call, self.call).says(), act.at))
+        refuse(_unpublishable(model.get(Call, self.call).says(), act.at))
         yield CallPublished(call=self.call)
 
 
@@ -258,7 +201,7 @@ class OpenRound(
         call = model.get(Call, self.call)
         if call.status == "published":
             if call.closes_at <= act.at:
-                raise Refusal(Reason.INVALID, N_("Its closing time has passed: change it first."))
+                raise Refusal(Reason.INVALID, OVER)
             yield RoundOpened(call=self.call)
 
 

@@ -17,6 +17,16 @@ class Criterion(msgspec.Struct, frozen=True):
     name: Annotated[str, Meta(min_length=2, max_length=200)]
     weight: Annotated[int, Meta(ge=1, le=100)]
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.weight}"
+
+    @classmethod
+    def parts(cls, line: str) -> dict[str, Any]:
+        """What a line as “Excellence: 60” says, still to be checked: what is no number stays as it was."""
+        name, _, weight = line.rpartition(":")
+        number = weight.strip().removesuffix("%").strip()
+        return {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
+
 
 class CallDrafted(Event):
     """A call was drafted; its drafter is its officer."""
@@ -98,6 +108,6 @@ SAID = tuple(name for name in CallAmended.__struct_fields__ if name not in ("cal
 """What is said of a call, and may be amended."""
 
 
-def said(amendment: Any) -> dict[str, Any]:
+def said(amendment: CallAmended) -> dict[str, Any]:
     """What an amendment says; what is null stays as it was."""
     return {name: value for name in SAID if (value := getattr(amendment, name)) is not None}

@@ -1,6 +1,20 @@
 """What every subject stands on: ids, events, states, commands, refusals."""
 
-from .command import HUB, Act, Command, Due, Model, admit, check_ids, every_command, mutation_of, record_field, sentence
+from .command import (
+    HUB,
+    Act,
+    Command,
+    Due,
+    Model,
+    admit,
+    admitted,
+    changed,
+    check_ids,
+    every_command,
+    mutation_of,
+    record_field,
+    sentence,
+)
 from .event import Codec, Event, Sealed, UnknownEvent, every_event, record_kind_of, record_of, tagged_fields
 from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, ReasonText, Revision, StartedFrom, Title, meta_of
 from .ids import (
@@ -62,7 +76,9 @@ __all__ = [
     "Title",
     "UnknownEvent",
     "admit",
+    "admitted",
     "bare_ror",
+    "changed",
     "check_ids",
     "every_command",
     "every_event",

@@ -150,6 +150,12 @@ def record_field(cls: type[Command]) -> str | None:
     return next((name for name, kind, _ in tagged_fields(cls) if kind == cls.on.kind), None)
 
 
+def changed(command: Command, record: State) -> dict[str, Any]:
+    """What a command says otherwise than its record, by the names of its fields; null says nothing."""
+    given = ((name, getattr(command, name, None), known) for name, known in record.says().items())
+    return {name: value for name, value, known in given if value not in (None, known)}
+
+
 def mutation_of(cls: type[Command]) -> str:
     """The name under which programs give a command: ``draftProposal``."""
     return cls.__name__[0].lower() + cls.__name__[1:]
@@ -187,6 +193,13 @@ def admit(command: Command, record: State | None, roles: frozenset[Role]) -> Non
             N_("This cannot be done while the record is “%(status)s”."),
             status=record.status.replace("_", " "),
         )
+
+
+def admitted(cls: type[Command]) -> str:
+    """The two whitelists in words: who may give a command, and while its record is what."""
+    who = ", or ".join(sorted(role.value for role in cls.by if role != Role.HUB or len(cls.by) == 1))
+    when = f" While the record is {', '.join(sorted(cls.while_)).replace('_', ' ')}." if cls.while_ else ""
+    return f"For {who}.{when}"
 
 
 def check_ids(command: Command) -> None:

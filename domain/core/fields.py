@@ -1,12 +1,14 @@
 """Types of command fields that subjects share, with the bounds and words that forms and the API show."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
 from .words import N_
 
-LANGUAGES = ("en", "ru", "tg", "ky", "kk", "uz", "tk")
+Language = Literal["en", "ru", "tg", "ky", "kk", "uz", "tk"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+"""Those of the region, and English (BCP 47)."""
 
 COUNTRIES = (
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ "
@@ -43,7 +45,6 @@ ReasonText = Annotated[
         extra_json_schema={"widget": "textarea"},
     ),
 ]
-Language = Literal["en", "ru", "tg", "ky", "kk", "uz", "tk"]
 
 
 def meta_of(annotation: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from domain.core import (
     StartedFrom,
     Title,
     bare_ror,
+    changed,
     refuse,
     refuse_unseen,
     ror_is_valid,
@@ -88,7 +89,7 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
         yield OrganizationRegistered(
             organization=act.new("organization"),
             name=self.name,
-            names=names_of(self.name_ru, self.name_tg),
+            names=names_of(self),
             kind=self.kind,
             place=Place(city=self.city, country=self.country),
             website=self.website,
@@ -197,13 +198,11 @@ class AmendOrganization(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """From outside it, as for verifying; what ROR says is corrected there; not over a change that was not seen."""
         organization = model.get(Organization, self.organization)
-        given = ((field, getattr(self, field), known) for field, known in organization.says().items())
-        changed = {field: value for field, value, known in given if value not in (None, known)}
-        if changed:
+        if new := changed(self, organization):
             refuse_unseen(self.revision, organization.revision)
-            refuse(each for each in self.fixed(organization, model, act) if each.field in changed)
+            refuse(each for each in self.fixed(organization, model, act) if each.field in new)
             by = act.actor if act.actor != HUB else None
-            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **changed)
+            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **new)
 
     @classmethod
     def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:

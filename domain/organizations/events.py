@@ -1,6 +1,6 @@
 """What happens to organizations and their officers."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,9 +36,9 @@ NAMES = {"name_ru": "ru", "name_tg": "tg"}
 """The fields in which names in other languages are given, and their languages (BCP 47)."""
 
 
-def names_of(name_ru: str | None, name_tg: str | None) -> dict[str, str]:
-    """Those that were given, by language."""
-    return {language: name for language, name in (("ru", name_ru), ("tg", name_tg)) if name}
+def names_of(said: Any) -> dict[str, str]:
+    """Those that a command or an event gives, by language."""
+    return {language: name for field, language in NAMES.items() if (name := getattr(said, field))}
 
 
 class OrganizationRegistered(Event):

@@ -100,7 +100,7 @@ class Organization(
                 return msgspec.structs.replace(
                     self,
                     name=event.name or self.name,
-                    given=self.given | names_of(event.name_ru, event.name_tg),
+                    given=self.given | names_of(event),
                     of_kind=event.kind or self.of_kind,
                     city=event.city or self.city,
                     country=event.country or self.country,

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -177,7 +177,7 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
     """Give a person a role in the whole hub."""
 
     person: PersonId
-    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    role: Annotated[HubRole, Meta(title=N_("Role"))]
     country: Country | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
@@ -189,14 +189,14 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
         if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
             if self.person == act.actor:
                 raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to give you a role."), "person")
-            yield RoleGranted(person=self.person, role=HubRole(self.role), country=self.country)
+            yield RoleGranted(person=self.person, role=self.role, country=self.country)
 
 
 class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
     """Take back a role in the whole hub."""
 
     person: PersonId
-    role: Annotated[Literal["center_officer", "auditor", "national_authority"], Meta(title=N_("Role"))]
+    role: Annotated[HubRole, Meta(title=N_("Role"))]
     country: Country | None = None
 
     @classmethod
@@ -207,4 +207,4 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Revoking what was not granted changes nothing."""
         if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
-            yield RoleRevoked(person=self.person, role=HubRole(self.role), country=self.country)
+            yield RoleRevoked(person=self.person, role=self.role, country=self.country)

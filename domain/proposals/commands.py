@@ -21,6 +21,7 @@ from domain.core import (
     Role,
     StartedFrom,
     Title,
+    changed,
     refuse,
     refuse_unseen,
 )
@@ -90,12 +91,9 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not over a change that the writer has not seen."""
         proposal = model.get(Proposal, self.proposal)
-        title = self.title if self.title != proposal.title else None
-        abstract = self.abstract if self.abstract != proposal.abstract else None
-        if title is None and abstract is None:
-            return
-        refuse_unseen(self.revision, proposal.revision)
-        yield ProposalRevised(proposal=self.proposal, title=title, abstract=abstract)
+        if new := changed(self, proposal):
+            refuse_unseen(self.revision, proposal.revision)
+            yield ProposalRevised(proposal=self.proposal, **new)
 
 
 class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):

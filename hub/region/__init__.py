@@ -12,7 +12,7 @@ from typing import Any
 from domain.call_results import PublishResults
 from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
-from domain.core import HUB, Command
+from domain.core import HUB, Command, HubRole
 from domain.organizations.commands import VerifyOrganization
 from domain.organizations.offices import AppointOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation
@@ -122,7 +122,7 @@ async def _people(teller: Teller) -> None:
         person = teller.people[each["key"]] = await teller.do(invite)
         await teller.do(JoinHub(person=person), person)
         if each["role"]:
-            await teller.do(GrantRole(person=person, role=each["role"]))
+            await teller.do(GrantRole(person=person, role=HubRole(each["role"])))
     officer = teller.people["rahimova"]
     verifier = teller.people["ibragimov"]
     for id in teller.organizations.values():

@@ -99,5 +99,5 @@ def _told(value: Any, enum: bool) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "\n".join(f"{each.name}: {each.weight}" for each in value)
+        return "\n".join(map(str, value))
     return str(value).upper() if enum else str(value)

@@ -8,7 +8,7 @@ import msgspec
 from graphql import DocumentNode, EnumTypeDefinitionNode
 from msgspec import inspect
 
-from domain.core import Command, Reason, Role, every_command, kind_of, mutation_of, record_field, sentence
+from domain.core import Command, Reason, Role, admitted, every_command, kind_of, mutation_of, record_field, sentence
 from hub.checking import bare_type, fields_of
 
 _MUTATIONS = (
@@ -88,10 +88,8 @@ def sdl(written: DocumentNode) -> str:
 
 
 def _documented(cls: type[Command]) -> str:
-    who = ", or ".join(sorted(role.value for role in cls.by if role != Role.HUB))
-    when = f" While the record is {', '.join(sorted(cls.while_)).replace('_', ' ')}." if cls.while_ else ""
     rule = (cls.decide.__doc__ or "").strip()
-    return f"{(cls.__doc__ or '').strip()} {rule} For {who}.{when}"
+    return f"{(cls.__doc__ or '').strip()} {rule} {admitted(cls)}"
 
 
 def _enum(name: str, said: str, values: dict[str, str]) -> str:

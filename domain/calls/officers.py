@@ -1,0 +1,54 @@
+"""Who runs a call: officers of the Center, each of whom may let others in."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.calls.events import CallOfficerAppointed, CallOfficerDismissed
+from domain.calls.state import Call
+from domain.core import N_, Act, CallId, Command, Event, Model, PersonId, Reason, Refusal, Role
+from domain.people.state import Person
+
+
+class AppointCallOfficer(
+    Command,
+    on=Call,
+    by=(Role.CALL_OFFICER, Role.CENTER_OFFICER),
+    while_={"draft", "published", "open", "closed", "decided"},
+):
+    """Let another officer of the Center run this call too."""
+
+    call: CallId
+    officer: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else. Nobody
+        appoints themselves while another runs it: who does reads the proposals.
+        """
+        if not model.get(Person, self.officer).of_the_center:
+            raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
+        officers = model.get(Call, self.call).officers
+        if self.officer not in officers:
+            if self.officer == act.actor and any(model.get(Person, each).of_the_center for each in officers):
+                raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to appoint you."), "officer")
+            yield CallOfficerAppointed(call=self.call, officer=self.officer)
+
+
+class DismissCallOfficer(
+    Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "open", "closed", "decided"}
+):
+    """End a person's running of this call; they stay an officer of the Center."""
+
+    call: CallId
+    officer: Annotated[PersonId, Meta(title=N_("Person"))]
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Somebody of the Center goes on running it; whoever does not run it stays as they are."""
+        officers = model.get(Call, self.call).officers
+        if self.officer not in officers:
+            return
+        if not any(model.get(Person, each).of_the_center for each in officers - {self.officer}):
+            message = N_("Nobody else runs this call: appoint somebody first.")
+            raise Refusal(Reason.NOT_PERMITTED, message, "officer")
+        yield CallOfficerDismissed(call=self.call, officer=self.officer)
