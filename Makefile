@@ -34,7 +34,7 @@ check: $(VENV)/ready
 
 # What is derived from the code and committed: the published schema, and the texts to be translated.
 schema: $(VENV)/ready
-	$(BIN)/python -c 'from web.schema import published; open("schema.graphql", "w").write(published())'
+	$(BIN)/python -c 'from pathlib import Path; from web.schema import published; Path("schema.graphql").write_text(published())'
 	$(BIN)/python -m web.messages
 
 bench/node/node_modules/ready: bench/node/package-lock.json $(VENV)/ready

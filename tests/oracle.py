@@ -19,7 +19,7 @@ from graphql import (
 
 from domain.core import kind_named
 from hub.tables import TABLES
-from web.reads.mapping import form, order, reading, snake, table_of
+from web.reads.mapping import form, order, reading, snake, table_of, type_of
 from web.schema import document
 
 _KINDS = [table for table, cls in TABLES.items() if "id" in cls.__struct_fields__]
@@ -70,7 +70,7 @@ class Oracle:
             _parsed(text),
             variable_values=variables or {},
             field_resolver=self.resolve,
-            type_resolver=lambda value, info, type: kind_named(value["id"]).capitalize(),
+            type_resolver=lambda value, info, type: type_of(kind_named(value["id"])),
         )
         assert not done.errors, done.errors
         return done.data

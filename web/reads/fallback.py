@@ -33,7 +33,7 @@ from web.reads.documents import Prepared
 from web.reads.executor import Reads
 from web.reads.fitting import fitting
 from web.reads.making import Reading
-from web.reads.mapping import table_of
+from web.reads.mapping import snake, table_of, type_of
 from web.reads.measuring import MAX_COST, MAX_COST_HEARD, within_cost
 from web.reads.plan import Plan, Values
 from web.reads.statement import Statement, asked_of
@@ -186,14 +186,15 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     viewer = source.get("viewer") or await context.again()
     type = get_named_type(info.return_type)
     if isinstance(type, GraphQLInterfaceType):
-        type = info.schema.type_map[kind_named(id).capitalize()]
+        type = info.schema.type_map[type_of(kind_named(id))]
     assert isinstance(type, GraphQLObjectType)
     plan = planned(context, type, info.field_nodes, viewer, named=True, most=MAX_COST_HEARD)
     return await read(context, plan, id, viewer)
 
 
 def _changes(name: str) -> Any:
-    kind = "record" if name == "happened" else name.removesuffix("Changed")
+    field_of = "record" if name == "happened" else name.removesuffix("Changed")
+    kind = snake(field_of)
 
     async def subscribe(source: Any, info: GraphQLResolveInfo, **args: Any) -> AsyncIterator[Made]:
         context: Context = info.context
@@ -231,7 +232,7 @@ def _changes(name: str) -> Any:
             bound = [bind(values) for bind in plan.binders]
             if await context.hub.log.pool.fetchval(plan.sql, viewer.list, *bound):
                 context.place.position = recorded.position
-                yield Made(event=recorded.position, viewer=viewer, **{kind: about if table else None})
+                yield Made(event=recorded.position, viewer=viewer, **{field_of: about if table else None})
 
     return subscribe
 

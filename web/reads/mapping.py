@@ -31,6 +31,11 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
 
 
+def type_of(kind: str) -> str:
+    """The type of a kind of record: ``Proposal`` of ``proposal``, ``AccessRequest`` of ``access_request``."""
+    return "".join(word.capitalize() for word in kind.split("_"))
+
+
 def _directives(element: Any) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for directive in (element.ast_node and element.ast_node.directives) or ():

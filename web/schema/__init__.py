@@ -1,4 +1,4 @@
-"""The schema: written by hand in the ``.graphql`` files beside this one, mutations and their inputs derived."""
+"""The schema: written by hand in the ``.graphql`` files here; mutations, and what all records have, are derived."""
 
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from graphql import (
     print_schema,
 )
 
-from web.schema.mutations import sdl as mutations_sdl
+from web.schema import mutations, records
 from web.schema.usual import describe
 
 _HERE = Path(__file__).parent
@@ -69,8 +69,8 @@ def document() -> DocumentNode:
     """The whole schema with its readings."""
     hand = "\n".join((_HERE / f"{name}.graphql").read_text() for name in FILES)
     written = parse(HEAD + hand, no_location=True)
-    derived = parse(mutations_sdl(written), no_location=True)
-    return DocumentNode(definitions=(*written.definitions, *derived.definitions))
+    derived = (parse(each.sdl(written), no_location=True) for each in (records, mutations))
+    return DocumentNode(definitions=(*written.definitions, *(each for part in derived for each in part.definitions)))
 
 
 @cache

@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from domain.core import Command, Reason, Role, admitted, every_command, kind_of, mutation_of, record_field, sentence
 from hub.checking import bare_type, fields_of
+from web.reads.mapping import type_of
 
 _MUTATIONS = (
     "Commands. Each is recorded whole, or not at all. Several in one request are carried out one after another, each "
@@ -37,7 +38,7 @@ def fields(cls: type[Command]) -> dict[str, str]:
 
 def record_type(cls: type[Command]) -> str:
     """The GraphQL type of the record that a command is about."""
-    return cls.on.kind.name.capitalize()
+    return type_of(cls.on.kind.name)
 
 
 def plain(cls: type[Command], given: dict[str, Any]) -> dict[str, Any]:
