@@ -11,6 +11,9 @@ from hub.models import Models
 from hub.tables import TABLES
 from projections.core import PUBLIC, Row, is_record
 
+GIVE = ("person", "role", "officer", "organization", "call_officer")
+"""The tables that give principals: while none of them changes, nobody becomes anybody else."""
+
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
     """What a viewer is: ``public``, themselves, their hub-wide roles, and their offices.
@@ -27,7 +30,7 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
             UNION SELECT principal FROM {schema}.role JOIN viewer ON person = viewer.id
             UNION SELECT principal FROM {schema}.officer f JOIN viewer ON person = viewer.id
                 JOIN {schema}.organization o ON o.id = f.organization AND o.status = 'verified'
-            UNION SELECT c.id || '/office' FROM {schema}.call c JOIN viewer ON viewer.id = ANY(c.officers)
+            UNION SELECT f.principal FROM {schema}.call_officer f JOIN viewer ON f.officer = viewer.id
                 JOIN {schema}.role r ON r.person = viewer.id AND r.role = 'center_officer'""",
         person,
     )

@@ -25,7 +25,6 @@ class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), 
     """A call: its officers read the draft, everybody what was published."""
 
     id: CallId
-    officers: tuple[str, ...]
     title: str
     summary: str
     status: str
@@ -46,7 +45,6 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
     """Only its officers see it, while they are of the Center."""
     return CallRow(
         id=e.call,
-        officers=(e.officer,),
         title=e.title,
         summary=e.summary,
         status="draft",
@@ -69,16 +67,10 @@ def amended(row: CallRow, e: CallAmended, at: datetime) -> CallRow:
     return replace(row, revision=row.revision + 1, **said(e))
 
 
-@CallRow.on(CallOfficerAppointed)
-def joined(row: CallRow, e: CallOfficerAppointed, at: datetime) -> CallRow:
-    """One officer more."""
-    return replace(row, officers=(*row.officers, e.officer))
-
-
-@CallRow.on(CallOfficerDismissed)
-def left(row: CallRow, e: CallOfficerDismissed, at: datetime) -> CallRow:
-    """One officer less."""
-    return replace(row, officers=tuple(each for each in row.officers if each != e.officer))
+@CallRow.on(CallOfficerAppointed, CallOfficerDismissed)
+def handed_over(row: CallRow, e: CallOfficerAppointed | CallOfficerDismissed, at: datetime) -> CallRow:
+    """Who runs it stands in rows of their own; that this changed is read by who reads the call."""
+    return row
 
 
 @CallRow.on(CallPublished)
@@ -101,17 +93,18 @@ def moved(row: CallRow, e: RoundClosed | ResultsPublished | CallArchived, at: da
 
 
 class CallOfficerRow(Row, table="call_officer", key=("call", "officer"), within=CallRow, index=("officer",)):
-    """A person who runs a call, and since when."""
+    """A person who runs a call, and the principal that this gives them while they are of the Center."""
 
     call: CallId
     officer: PersonId
     since: datetime
+    principal: str
 
 
 @CallOfficerRow.on(CallDrafted, CallOfficerAppointed)
 def appointed(e: CallDrafted | CallOfficerAppointed, at: datetime) -> CallOfficerRow:
     """From now on."""
-    return CallOfficerRow(call=e.call, officer=e.officer, since=at)
+    return CallOfficerRow(call=e.call, officer=e.officer, since=at, principal=office(e.call))
 
 
 @CallOfficerRow.on(CallOfficerDismissed)

@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar
@@ -18,6 +18,7 @@ KeyOf = Callable[[Any], tuple[str, tuple[str, ...]]]
 F = TypeVar("F", bound=Fold)
 
 PUBLIC = "public"
+_OFFICE = "/office"
 CENTER = "center"
 AUDITORS = "auditor/"
 """The principal of the auditors of the whole hub, as their role gives it."""
@@ -120,4 +121,9 @@ def every_row() -> Iterator[type[Row]]:
 
 def office(id: str) -> str:
     """The principal of those who act for an organization or a call."""
-    return f"{id}/office"
+    return f"{id}{_OFFICE}"
+
+
+def offices(principals: Iterable[str]) -> list[str]:
+    """The ids of the organizations and calls that a viewer of these principals acts for, sorted."""
+    return sorted(each.removesuffix(_OFFICE) for each in principals if each.endswith(_OFFICE))

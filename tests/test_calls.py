@@ -23,8 +23,8 @@ from domain.core import HUB, HubRole, Reason
 from domain.people.events import RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from hub.checking import problems
-from projections.calls import CallRow
-from projections.core import fold
+from projections.calls import CallOfficerRow, CallRow
+from projections.core import fold, office
 from tests.region import (
     AIBEK,
     CALL,
@@ -225,8 +225,9 @@ def test_who_ran_a_call_hands_it_over():
     given(*told, appointed, dismissed).when(amend, by=AIBEK).then(
         CallAmended(call=CALL, reason="Clearer", title="Water, ice and snow")
     )
-    row = fold(CallRow, fold(CallRow, fold(CallRow, None, DRAFTED_CALL, NOW), appointed, NOW), dismissed, NOW)
-    assert row.officers == (AIBEK,)
+    office_of_aibek = fold(CallOfficerRow, None, appointed, NOW)
+    assert (office_of_aibek.officer, office_of_aibek.principal) == (AIBEK, office(CALL))
+    assert fold(CallOfficerRow, fold(CallOfficerRow, None, DRAFTED_CALL, NOW), dismissed, NOW) is None
 
 
 def test_another_officer_of_the_center_joins_a_call():

@@ -293,7 +293,8 @@ def test_home_says_what_became_of_a_proposal_and_for_whom_an_answer_is_asked(reg
             home = (await (await as_(hub, app, curator)).get("/")).text
             mine = await hub.log.pool.fetchrow(
                 f"""SELECT p.title, c.title AS call FROM {schema}.proposal p JOIN {schema}.call c ON c.id = p.call
-                    WHERE p.status = 'submitted' AND $1 = ANY(c.officers) LIMIT 1""",
+                    JOIN {schema}.call_officer o ON o.call = c.id AND o.officer = $1
+                    WHERE p.status = 'submitted' LIMIT 1""",
                 curator,
             )
             listed = home.partition(f">{escape(mine['title'])}</a>")[2].partition("</li>")[0]

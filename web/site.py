@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from domain.core import N_
 from hub.access import give_link
-from projections.core import CENTER, PUBLIC
+from projections.core import CENTER, PUBLIC, offices
 from web.asking import Asked, base_of, etag, matches, secret_of
 from web.endpoint import Endpoint
 from web.mailing import Mailing
@@ -202,7 +202,7 @@ def told(viewer: Viewer, given: Mapping[str, Any]) -> dict[str, Any]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "signedIn": viewer.person is not None,
-        "acts": any(each.endswith("/office") for each in viewer.principals),
+        "acts": bool(offices(viewer.principals)),
         "past": "position" in given,
         "lately": (today - LATELY).isoformat(),
     }

@@ -26,6 +26,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from domain.core import kind_named
+from projections.core import offices
 
 if TYPE_CHECKING:
     from web.reads.totals import Each, Totals
@@ -78,8 +79,7 @@ class Values:
 
     def offices(self, kind: str) -> list[str]:
         """The ids of what the viewer has an office in, of one kind."""
-        ids = (principal.removesuffix("/office") for principal in self.principals if principal.endswith("/office"))
-        return sorted(id for id in ids if kind_named(id) == kind)
+        return [id for id in offices(self.principals) if kind_named(id) == kind]
 
     def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
         """How many a page shows."""

@@ -13,11 +13,9 @@ import msgspec
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.models import Models
-from hub.reading import principals, readable
+from hub.reading import GIVE, principals, readable
 from hub.tables import TABLES
 from projections.core import AUDITORS, PUBLIC, is_record
-
-_GIVE_PRINCIPALS = ("person", "role", "officer", "organization", "call")
 
 LOOKS = 5.0
 """How long, in seconds, looking up who asks may take."""
@@ -237,7 +235,7 @@ class Viewers:
                 principals(self.hub.log, self.hub.models, person), self._principals_now(person)
             )
             return then & now
-        at = max(positions[table] for table in _GIVE_PRINCIPALS)
+        at = max(positions[table] for table in GIVE)
         known = self._known.get(person)
         if known is None or known[0] != at:
             known = at, await principals(self.hub.log, self.hub.models, person)
