@@ -174,7 +174,7 @@ def test_a_refused_award_is_no_rejection(region_dsn):
                 author,
             )
             lead, call = await hub.log.pool.fetchrow(f"SELECT lead, call FROM {schema}.proposal WHERE id = $1", id)
-            judge = (await hub.log.pool.fetchval(f"SELECT officers FROM {schema}.call WHERE id = $1", call))[0]
+            judge = await hub.log.pool.fetchval(f"SELECT officer FROM {schema}.call_officer WHERE call = $1", call)
             officer = await hub.log.pool.fetchval(f"SELECT person FROM {schema}.officer WHERE organization = $1", lead)
             for command, by in (
                 (OfferAward(proposal=id), judge),
