@@ -17,7 +17,7 @@ from hub.door import Hub
 from hub.locks import Lock
 from hub.log import Recorded, as_writer
 from hub.mail import ENOUGH, Mail, NotSent
-from web.notices import NOTICED, notice
+from web.notices import every_noticed, notice
 from web.sessions import Throttle
 from web.words import PAGES, translated
 
@@ -34,7 +34,7 @@ SOON = (60.0, 300.0, 900.0)
 """Seconds after which a link that somebody asked for is tried again: some servers take nothing at first sight."""
 _OTHERS = ("en", "ru")
 _DONE = "UPDATE hub.mailing SET position = $1, trouble = $2"
-_MAILED = ["PersonInvited", *(each.type for each in NOTICED)]
+_MAILED = ["PersonInvited", *(each.type for each in every_noticed())]
 _log = logging.getLogger("hub")
 
 _INVITED = N_("You are invited to the hub")

@@ -36,7 +36,7 @@ from .ids import (
 )
 from .refusal import Reason, Refusal, refuse, refuse_unseen
 from .state import Actor, HubRole, Role, State, every_state
-from .subjects import subclasses
+from .subjects import import_all, subclasses
 from .words import N_
 
 __all__ = [
@@ -83,6 +83,7 @@ __all__ = [
     "every_command",
     "every_event",
     "every_state",
+    "import_all",
     "kind_named",
     "kind_of",
     "meta_of",

@@ -1,0 +1,134 @@
+"""What applicants and partners are told of a joint proposal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.core import N_, Event
+from domain.proposals.events import (
+    AwardOffered,
+    DeadlineMoved,
+    PartnerDeclined,
+    PartnerInvited,
+    ProposalDeclined,
+    ProposalFoundIneligible,
+    ProposalReturned,
+)
+from domain.proposals.state import EDITABLE
+from hub.door import Hub
+from web.notices import Told, noticed, officers, written
+
+
+@noticed(
+    PartnerInvited,
+    N_("Your organization is invited to a joint proposal"),
+    N_(
+        "%(lead)s invites %(organization)s to take part in the proposal “%(title)s”.\n\n"
+        "Read it, and confirm or decline for your organization:\n\n%(link)s\n\n"
+        "The proposal cannot be submitted before that. You get this mail as an officer of %(organization)s."
+    ),
+)
+async def partner_invited(hub: Hub, event: PartnerInvited) -> Told | None:
+    """Its officers, while it has not answered and still can."""
+    row = await _row(hub, event)
+    if row["status"] not in EDITABLE or row["answer"] != "invited":
+        return None
+    return _told(await officers(hub, event.organization), event, row)
+
+
+@noticed(
+    PartnerDeclined,
+    N_("A partner will not take part"),
+    N_(
+        "%(organization)s will not take part in your proposal “%(title)s”.\n\n"
+        "See which partners there are now:\n\n%(link)s"
+    ),
+)
+async def partner_declined(hub: Hub, event: PartnerDeclined) -> Told | None:
+    """The principal investigator, while others can be asked."""
+    row = await _row(hub, event)
+    return _applicant(event, row) if row["status"] in EDITABLE and row["answer"] == "declined" else None
+
+
+@noticed(
+    ProposalReturned,
+    N_("Your proposal was given back for changes"),
+    N_(
+        "Your proposal “%(title)s” was given back for changes:\n\n%(reason)s\n\n"
+        "Its next version can be submitted until %(until)s:\n\n%(link)s"
+    ),
+)
+@noticed(
+    DeadlineMoved,
+    N_("The time for changes to your proposal was moved"),
+    N_(
+        "You may change your proposal “%(title)s” until %(until)s, and submit its next version until then:"
+        "\n\n%(reason)s\n\n%(link)s"
+    ),
+)
+async def returned(hub: Hub, event: ProposalReturned | DeadlineMoved) -> Told | None:
+    """The principal investigator, while changes are waited for."""
+    row = await _row(hub, event)
+    return _applicant(event, row) if row["status"] == "returned" else None
+
+
+@noticed(
+    AwardOffered,
+    N_("Your organization is offered an award"),
+    N_(
+        "%(lead)s is offered an award for the proposal “%(title)s”.\n\n"
+        "Accept or refuse it for your organization:\n\n%(link)s\n\n"
+        "You get this mail as an officer of %(lead)s."
+    ),
+)
+async def award_offered(hub: Hub, event: AwardOffered) -> Told | None:
+    """The officers of the lead, while the offer stands."""
+    row = await _row(hub, event)
+    return _told(await officers(hub, row["of"]), event, row) if row["status"] == "recommended" else None
+
+
+@noticed(
+    ProposalFoundIneligible,
+    N_("Your proposal does not meet the conditions"),
+    N_("Your proposal “%(title)s” does not meet the conditions of its call:\n\n%(reason)s\n\n%(link)s"),
+)
+@noticed(
+    ProposalDeclined,
+    N_("Your proposal was declined"),
+    N_("Your proposal “%(title)s” was declined:\n\n%(reason)s\n\n%(link)s"),
+)
+async def ended(hub: Hub, event: ProposalFoundIneligible | ProposalDeclined) -> Told | None:
+    """The principal investigator."""
+    row = await _row(hub, event)
+    return _applicant(event, row) if row["status"] in ("ineligible", "declined") else None
+
+
+async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
+    schema = hub.models.schema
+    row = await hub.log.pool.fetchrow(
+        f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
+                o.name AS organization, a.status AS answer
+            FROM {schema}.proposal p
+            JOIN {schema}.organization l ON l.id = p.lead
+            LEFT JOIN {schema}.organization o ON o.id = $2
+            LEFT JOIN {schema}.partner a ON a.proposal = p.id AND a.organization = $2
+            WHERE p.id = $1""",
+        event.proposal,
+        getattr(event, "organization", None),
+    )
+    # A record that is parked is not there: nothing of it waits.
+    return dict(row) if row else {"status": None, "answer": None}
+
+
+def _applicant(event: Event, row: Mapping[str, Any]) -> Told:
+    return _told((row["investigator"],), event, row)
+
+
+def _told(people: tuple[str, ...], event: Any, row: Mapping[str, Any]) -> Told:
+    said = {
+        "title": row["title"],
+        "lead": row["lead"],
+        "organization": row["organization"] or "",
+        "reason": getattr(event, "reason", ""),
+        "until": written(row["returned_until"]) if row["returned_until"] else "",
+    }
+    return Told(people, said, f"/proposals/{event.proposal}")
