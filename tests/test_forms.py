@@ -25,7 +25,7 @@ from domain.proposals.partners import InvitePartner
 from hub.act import new_id
 from tests.test_log import told
 from tests.web import Client, as_, draft_of, people_of, serving
-from web import choosing
+from web import forms
 
 
 @pytest.mark.parametrize(("revision", "status"), [("1.0", 303), ("1e0", 303), ("99999999999", 422), ("x", 422)])
@@ -567,7 +567,7 @@ def test_what_is_chosen_is_among_the_choices_also_where_these_are_too_many(regio
 
             # The same order as the list's, no more than a phone shows, and that there are more is said.
             form = (await client.get(address)).text
-            assert offered(form) == ids[: choosing.SHOWN] and "More fit" in form
+            assert offered(form) == ids[: forms.SHOWN] and "More fit" in form
             last = ids[-1]
             checked = f'value="{last}" checked'
             form = (await client.get(f"{address}&organization={last}&position=Professor")).text

@@ -39,7 +39,7 @@ from web.events import events
 from web.explorer import Explorer
 from web.exporting import Exports
 from web.federation import Federation, Provider
-from web.forms import Forms
+from web.forms.form import Forms
 from web.graphql import GraphQL, sdl
 from web.live import Live
 from web.log import LogFiles

@@ -21,18 +21,12 @@ from domain.core import (
     record_field,
     sentence,
 )
-from domain.erasure import ErasePerson
-from domain.organizations.commands import RegisterOrganization, VerifyOrganization
-from domain.organizations.events import NAMES
-from domain.people.affiliations import DeclareAffiliation
-from domain.people.commands import ChooseNotices, InvitePerson
 from hub.act import new_id
 from hub.checking import bare_type, choices_of, problems
-from web import inputs
-from web.about import About, read_about
 from web.asking import TooLarge, from_elsewhere, is_secure, posted
-from web.choosing import Choice, Choosing
-from web.fields import Fields, Filling
+from web.forms import Choice, Writer, inputs, particular
+from web.forms.about import About, read_about
+from web.forms.fields import Filling, fields_for
 from web.pages import path_of
 from web.preferences import KNOWN_ZONES, keep
 from web.reads.viewer import Viewer
@@ -40,11 +34,6 @@ from web.schema.mutations import commands, fields
 from web.site import MISSING, Site, Unanswered
 from web.words import translated
 
-ALIKE = N_(
-    "Nothing was recorded yet: organizations of this or a like name are here already. If yours is among them, use that "
-    "one; if it is not, send this once more."
-)
-"""What somebody is told who registers an organization that may be here already."""
 SENT_BEFORE = N_(
     "You sent this form before, with other words, and that was recorded: change it there. What you send now is "
     "recorded as another."
@@ -57,8 +46,6 @@ class Forms:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._choosing = Choosing(site)
-        self._fields = Fields(self._choosing)
         self._commands = commands()
 
     async def show(self, request: Request) -> Response:
@@ -140,17 +127,11 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(inputs.values_of(cls, sent))
         wrong = problems(cls, given)
-        if cls is ErasePerson and not wrong and sent.get("!sure", "").strip() != await self._named(viewer, given):
-            problem = translated(N_("Type the name exactly as it stands above: nothing was erased."), viewer.language)
-            return await self._form(request, viewer, cls, sent, {}, key, problem)
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
-        if cls is RegisterOrganization and "!alike" not in sent:
-            names = [given[each] for each in ("name", *NAMES) if given.get(each)]
-            if alike := await self._choosing.alike(viewer, names, given["country"]):
-                return await self._form(
-                    request, viewer, cls, sent, {}, key, translated(ALIKE, viewer.language), alike=alike
-                )
+        writer = Writer(self._site, viewer, cls, sent)
+        if (held := await particular(cls).holds_up(writer)) is not None:
+            return await self._form(request, viewer, cls, sent, {}, key, held.problem, alike=held.alike)
         try:
             done = await self._given(viewer, cls, given, key)
             if done["refusal"] and done["refusal"]["code"] == Reason.KEY_REUSED and record_field(cls):
@@ -162,14 +143,9 @@ class Forms:
             return await self._form(request, viewer, cls, sent, {}, key, error["message"], status)
         if done["refusal"] is not None:
             return await self._refused(request, viewer, cls, sent, done["refusal"])
-        id, position = done["receipt"]["record"], done["receipt"]["position"]
-        if cls is InvitePerson and (invited := await self._site.invited(request, viewer, id)) is not None:
-            return invited
-        if cls is ErasePerson and id == viewer.person:
-            return RedirectResponse("/?erased=1", 303)
-        # What everybody chose for themselves stands on their own page, and on no other.
-        to = "/profile" if cls is ChooseNotices else path_of(id or "")
-        return RedirectResponse(f"{to}?done={position}", 303)
+        receipt = done["receipt"]
+        to = f"{path_of(receipt['record'] or '')}?done={receipt['position']}"
+        return await particular(cls).then(writer, request, receipt) or RedirectResponse(to, 303)
 
     async def _refused(
         self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str], refusal: Mapping[str, Any]
@@ -194,8 +170,8 @@ class Forms:
                 wrong[field] = Refusal(each["code"], told, field)
             else:
                 others.append(each["message"])
-        if others and not wrong and (id := sent.get(record_field(cls) or "")):
-            about = await read_about(self._site, viewer, cls, id, sent)
+        if others and not wrong and sent.get(record_field(cls) or ""):
+            about = await read_about(Writer(self._site, viewer, cls, sent))
             if about is not None and (why := about.closed(cls, viewer.language)):
                 # While somebody wrote, what it was for came to an end.
                 return self._closed(request, viewer, 422, sentence(cls.__name__), why, cls, sent, about)
@@ -224,7 +200,9 @@ class Forms:
     ) -> Response:
         language = request.state.language
         id = given.get(record_field(cls) or "")
-        about = await read_about(self._site, viewer, cls, id, given) if id else None
+        given = {**(particular(cls).begun(viewer) if request.method != "POST" else {}), **given}
+        writer = Writer(self._site, viewer, cls, given)
+        about = await read_about(writer) if id else None
         if id and about is None:
             if request.method != "POST" or not self._written(cls, given, language):
                 return self._site.missing(request, viewer)
@@ -238,12 +216,9 @@ class Forms:
             # Nobody writes in vain: what was sent already is answered in the form, with all that was typed.
             return self._closed(request, viewer, 403, sentence(cls.__name__), why, cls, {}, about)
         fixed = about.fixed(cls) if about else {}
-        if cls is InvitePerson:
-            # Whoever invites somebody most likely speaks with them in the language that they read here.
-            given = {"language": viewer.language, **given}
-        made = await self._fields.of(viewer, cls, Filling(given, about.was if about else {}, wrong, fixed))
-        if cls is VerifyOrganization and about:
-            alike = await self._choosing.alike(viewer, about.names, about.country or "", about.id)
+        made = await fields_for(writer, Filling(about.was if about else {}, wrong, fixed))
+        if about:
+            alike = await particular(cls).alike(writer, about.found) or alike
         if not problem and (wrong or any(field.problem for field in made)):
             problem = translated(N_("Something is missing or does not fit: see the fields below."), language)
         return self._site.render(
@@ -255,14 +230,13 @@ class Forms:
             says=translated((cls.__doc__ or "").strip(), language),
             about=about,
             grave=cls.final,
-            sure=cls is ErasePerson,
+            sure=particular(cls).sure,
             problem=problem,
             fields=made,
             key=key,
             sent=given,
             theirs="!theirs" in given,
             alike=alike,
-            registers=cls is DeclareAffiliation,
         )
 
     def _closed(
@@ -291,10 +265,6 @@ class Forms:
         if viewer.person is not None and await hub.may_make(viewer.person, cls, newest):
             return ""
         return translated(N_("This is not yours to do: it is for officers of the Center."), viewer.language)
-
-    async def _named(self, viewer: Viewer, given: Mapping[str, Any]) -> str:
-        found = await self._site.ask("query($id: ID!) { person(id: $id) { name } }", viewer, {"id": given["person"]})
-        return found["person"]["name"] if found["person"] else ""
 
 
 def _plain(key: str) -> bool:

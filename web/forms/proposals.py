@@ -1,0 +1,96 @@
+"""Forms of joint proposals."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from domain.core import N_, Role, every_command
+from domain.proposals.commands import DraftProposal, SubmitProposal
+from domain.proposals.decisions import MoveDeadline
+from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
+from domain.proposals.state import Proposal
+from web.forms import Offer, Particular, Writer, among
+from web.forms.organizations import ONE, choice, looked_for
+from web.showing import lasts, moment
+from web.words import translated
+
+_ASKED = f"""query($id: ID!) {{
+    me {{ offices {{ organization {{ id }} }} }}
+    proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
+_WORKS_AT = f"""{{ me {{
+    affiliations {{ until confirmed organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
+_BY_OTHERS = [cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR not in cls.by]
+
+
+class Answering(Particular, of=(SubmitProposal, *_BY_OTHERS)):
+    """Who answers for an organization or a call sees what it is asked for; who submits, what others will read."""
+
+    selected = "aboutText: abstract aboutLead: lead { name names { language text } }"
+
+
+class MovingDeadline(Answering, of=(MoveDeadline,)):
+    """Says which deadline is moved."""
+
+    selected = f"{Answering.selected} due: returnedUntil"
+
+    def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
+        """That of now."""
+        if found["due"]:
+            yield translated(N_("Deadline until now"), language), moment(found["due"])
+
+
+class Speaking(Answering, of=(ConfirmPartner, DeclinePartner)):
+    """For one of the organizations that the writer acts for, each with what it is asked to contribute."""
+
+    async def offer(self, writer: Writer, field: str) -> Offer | None:
+        """Those of them that were asked."""
+        found = await writer.ask(_ASKED, id=writer.record)
+        offices = {each["organization"]["id"] for each in found["me"]["offices"]}
+        asked = {
+            choice(each["organization"]): each["contribution"]
+            for each in (found["proposal"] or {}).get("partners") or ()
+            if each["organization"]["id"] in offices
+        }
+        words = N_("%(organization)s is asked for:")
+        told = (
+            f"{translated(words, writer.viewer.language, {'organization': each.words})} {contribution}"
+            for each, contribution in asked.items()
+        )
+        return among([*asked], help=tuple(told))
+
+
+class Inviting(Particular, of=(InvitePartner,)):
+    """Who can be asked to be a partner is neither the lead nor asked already, unless it declined."""
+
+    async def offer(self, writer: Writer, field: str) -> Offer | None:
+        """The others."""
+        found = (await writer.ask(_ASKED, id=writer.record))["proposal"]
+        asked = [each for each in found["partners"] if each["status"] != "DECLINED"] if found else []
+        own = {found["lead"]["id"]} if found else set()
+        return await looked_for(writer, field, without=own | {each["organization"]["id"] for each in asked})
+
+
+class Uninviting(Particular, of=(UninvitePartner,)):
+    """One that was asked."""
+
+    async def offer(self, writer: Writer, field: str) -> Offer | None:
+        """All of them."""
+        found = (await writer.ask(_ASKED, id=writer.record))["proposal"]
+        return among([choice(each["organization"]) for each in (found or {}).get("partners") or ()])
+
+
+class Drafting(Particular, of=(DraftProposal,)):
+    """Only an organization that confirms the applicant can lead: no other one is offered."""
+
+    async def offer(self, writer: Writer, field: str) -> Offer | None:
+        """The verified organizations where the writer works now, or for which they act."""
+        if field != "lead":
+            return None
+        me = (await writer.ask(_WORKS_AT))["me"]
+        works_at = [each["organization"] for each in (*filter(lasts, me["affiliations"]), *me["offices"])]
+        own = [*dict.fromkeys(choice(each) for each in works_at if each["status"] == "VERIFIED")]
+        if own:
+            return among(own, value=own[0].value)
+        language = writer.viewer.language
+        words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
+        address = f"/do/declareAffiliation?person={writer.viewer.person}"
+        return among(own, first=(translated(words, language), address, translated(N_("Say where you work"), language)))
