@@ -31,10 +31,11 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Once, when every proposal is decided; from then on everybody may read what was awarded."""
-        yield ResultsPublished(call=self.call)
         for each in _all_decided(model.get(Call, self.call), model):
             if each.status == "awarded" and not each.public:
                 yield AwardPublished(proposal=ProposalId(each.id))
+        # What is told to have been done is the last event: that of the call.
+        yield ResultsPublished(call=self.call)
 
 
 class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "decided"}, final=True):

@@ -31,7 +31,8 @@ async def give_token(hub: Hub, person: str, scope: Collection[str], label: str, 
 
 async def end_all(hub: Hub, person: str) -> None:
     """End everything that lets a person in: sessions, links, tokens and passkeys."""
-    # First what makes sessions, then these: none is made in between. And first of all, whatever becomes of the record.
+    # First what makes sessions, then these, in turns with whoever is let in: none is made in between. And first of all,
+    # whatever becomes of the record.
     await hub.credentials.revoke_all(person)
     await hub.identity.revoke_all(person)
     await hub.do(EndAccess(person=person), by="console")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hub.identity import at_once, fingerprint
+from hub.identity import Way, at_once, fingerprint
 from hub.locks import Lock
 from hub.pool import Pool
 
@@ -26,6 +26,17 @@ class Passkey:
     sign_count: int
     label: str
     made_at: datetime
+
+
+def by_passkey(passkey: Passkey) -> Way:
+    """A passkey that its person holds still."""
+    return Way("SELECT true FROM hub.passkey WHERE id = $1 AND person = $2", (passkey.id, passkey.person))
+
+
+def by_account(issuer: str, subject: str, person: str) -> Way:
+    """An account at an institution that is bound to its person still."""
+    sql = "SELECT true FROM hub.federated WHERE issuer = $1 AND subject = $2 AND person = $3"
+    return Way(sql, (issuer, subject, person))
 
 
 class Credentials:
@@ -58,11 +69,12 @@ class Credentials:
 
     async def end(self, kind: str, secret: str) -> Any:
         """What was remembered, once; ``None`` where nothing was begun with this secret, or too long ago."""
-        data = await self._pool.fetchval(
-            "DELETE FROM hub.ceremony WHERE hash = $1 AND kind = $2 AND ends_at > now() RETURNING data",
-            fingerprint(secret),
-            kind,
-        )
+        async with at_once(self._pool) as db:
+            data = await db.fetchval(
+                "DELETE FROM hub.ceremony WHERE hash = $1 AND kind = $2 AND ends_at > now() RETURNING data",
+                fingerprint(secret),
+                kind,
+            )
         return None if data is None else json.loads(data)
 
     async def again(self, kind: str, secret: str, lives: timedelta) -> None:

@@ -101,6 +101,9 @@ class Hub:
             await hub.erasures.finish(models.schema)
         except TimeoutError:
             _log.warning("an erasure is finished later: %s", UNCONFIRMED)
+        except BaseException:
+            await hub.writer.stop()
+            raise
         return hub
 
     async def close(self) -> None:

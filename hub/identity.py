@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
 from hub.act import new_id
+from hub.locks import Lock
 from hub.pool import Pool
 
 LINK_LIVES = timedelta(days=3)
@@ -51,6 +53,26 @@ async def at_once(pool: Pool) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]
         yield db
 
 
+class Way(NamedTuple):
+    """What lets somebody in: SQL that says whether it does now, and uses up what does so once."""
+
+    sql: str
+    values: tuple[str, ...]
+
+
+def by_link(link: str) -> Way:
+    """A link that signs in once."""
+    return Way(
+        "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING true",
+        (fingerprint(link),),
+    )
+
+
+async def _alone(db: asyncpg.pool.PoolConnectionProxy, person: str) -> None:
+    # Whoever is shut out is let in by nothing that was shown before: the two take turns.
+    await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ENTRANCES}, hashtext($1))", person)
+
+
 class Identity:
     """Makes, finds and revokes secrets. Each is revoked at once: nothing about them is cached."""
 
@@ -72,21 +94,19 @@ class Identity:
             least,
         )
 
-    async def redeem(self, link: str) -> str | None:
-        """The person whose link this is; the link is used up. ``None`` where it is not valid."""
-        async with at_once(self._pool) as db:
-            return await db.fetchval(
-                "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING person",
-                fingerprint(link),
-            )
-
     async def tidy(self) -> None:
         """Delete what lets nobody in any more."""
         await self._pool.execute("DELETE FROM hub.access WHERE ends_at < now()")
 
-    async def session(self, person: str, label: str = "") -> str:
-        """A session of a person who has proven who they are; ``label`` says on which device."""
+    async def session(self, person: str, label: str = "", by: Way | None = None, instead_of: str = "") -> str | None:
+        """A session of a person who has proven who they are, ``by`` what they showed; ``None`` where that lets nobody
+        in any more. ``label`` says on which device; the session ``instead_of`` which it is ends.
+        """
         async with at_once(self._pool) as db:
+            await _alone(db, person)
+            if by is not None and not await db.fetchval(by.sql, *by.values):
+                return None
+            await db.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(instead_of))
             return await self._make(db, "hub_session_", "session", person, label, [EVERYTHING], SESSION_LIVES)
 
     async def end_others(self, person: str, kept: str) -> None:
@@ -121,8 +141,10 @@ class Identity:
         return done != "DELETE 0"
 
     async def revoke_all(self, person: str) -> None:
-        """End everything that lets this person in."""
-        await self._pool.execute("DELETE FROM hub.access WHERE person = $1", person)
+        """End everything that lets this person in, also what is being made of a link just now."""
+        async with self._pool.acquire() as db, db.transaction():
+            await _alone(db, person)
+            await db.execute("DELETE FROM hub.access WHERE person = $1", person)
 
     async def end(self, secret: str) -> None:
         """End the session that this secret is."""

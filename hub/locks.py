@@ -21,5 +21,7 @@ class Lock(IntEnum):
     """Replaying the log into a schema beside the live read models, to compare the two."""
     ACCOUNTS = 4715747
     """Binding an institution's account to a person; taken together with a number for whom."""
+    ENTRANCES = 4715749
+    """Letting a person in, or shutting them out; taken together with a number for whom."""
     MAILING = 4715746
     """Mailing what was recorded; held for as long as somebody does."""

@@ -31,19 +31,13 @@ from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, policy_file, unknown
 
-BUSY = 60
-"""Seconds for which a process may be too busy to answer, before another one is begun in its place."""
 APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
 
 
-def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> None:
+def _run(dsn: str, host: str, port: int, workers: int = 1, has_terminal: bool = False, **settings: Any) -> None:
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
-    class Supervisor(Multiprocess):
-        def handle_hup(self) -> None:
-            if _has_terminal():
-                self.handle_term()
+    from hub.supervising import BUSY, run
 
     logged()
     os.environ["HUB_SERVING"] = json.dumps({"dsn": dsn, **settings})
@@ -64,14 +58,8 @@ def _run(dsn: str, host: str, port: int, workers: int = 1, **settings: Any) -> N
         server_header=False,
         log_config=None,
     )
-    if workers > 1:
-        Supervisor(config, sockets=[config.bind_socket()]).run()
-    else:
-        server = uvicorn.Server(config)
-        with suppress(KeyboardInterrupt):
-            server.run()
-        if not server.started:
-            sys.exit(3)
+    if not run(config, has_terminal):
+        sys.exit(3)
 
 
 def _has_terminal() -> bool:
@@ -133,14 +121,16 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
-    signal.signal(signal.SIGHUP, ending if _has_terminal() else signal.SIG_IGN)
+    # Asked now: once it is closed there is none to ask.
+    has_terminal = _has_terminal()
+    signal.signal(signal.SIGHUP, ending if has_terminal else signal.SIG_IGN)
     sys.unraisablehook = ending.dropped
     with suppress(KeyboardInterrupt):  # it may be told to end before it is open
-        _served(host, port, demo, workers, answers, ending)
+        _served(host, port, demo, workers, answers, ending, has_terminal)
     err.print("The hub is closed.", style="dim")
 
 
-def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending: Ending) -> None:
+def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending: Ending, has_terminal: bool) -> None:
     # Links and the log's name say where the hub is served, wherever that was told.
     os.environ["PORT"] = str(port)
     home, file = default_home(), policy_file()
@@ -199,7 +189,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
         _when_open(host, port, told)
         stack.enter_context(beside.following(dsn, home, signer.name, file))
         ending.heed()
-        _run(dsn, host, port, workers, demo=demo, answers=answers)
+        _run(dsn, host, port, workers, has_terminal, demo=demo, answers=answers)
 
 
 def _when_open(host: str, port: int, said: Sequence[str]) -> None:

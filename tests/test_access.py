@@ -9,14 +9,16 @@ from domain.calls.officers import AppointCallOfficer
 from domain.core import HubRole
 from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
+from hub.access import end_all
 from hub.confirming import Unknown
-from hub.credentials import FIRST, FIRST_LIVES
+from hub.credentials import FIRST, FIRST_LIVES, by_account, by_passkey
 from hub.door import Hub
 from hub.erasing import Erasures
+from hub.identity import by_link
 from hub.keeping import keep
 from hub.writer import Busy
 from tests.test_log import told
-from tests.web import Client, as_, people_of, serving
+from tests.web import Client, as_, people_of, redeemed, serving
 
 
 async def ended(hub, table, kind):
@@ -60,6 +62,36 @@ def test_a_link_lets_one_in_however_many_come_with_it_at_once(region_dsn):
     told(story())
 
 
+def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            zarina = (await people_of(hub))["karimova"]
+            link, own = await hub.identity.link(zarina), hub.identity.session
+
+            async def session(*given, **named):
+                await end_all(hub, zarina)
+                return await own(*given, **named)
+
+            monkeypatch.setattr(hub.identity, "session", session)
+            answer = await (await client()).http.post(f"/sign-in/{link}")
+            assert answer.status_code == 410 and not answer.cookies and not await hub.identity.held(zarina)
+            # Nor by a passkey, or an account at an institution, that is not theirs any more.
+            await hub.credentials.add("key", zarina, b"", 0, "Phone")
+            held = await hub.credentials.passkey("key")
+            await hub.credentials.bind("https://uni.example", "1", zarina)
+            ways = by_passkey(held), by_account("https://uni.example", "1", zarina)
+            assert all([await own(zarina, by=way) for way in ways])
+            for way in ways:
+                assert await session(zarina, by=way) is None
+            # Whichever of the two is first.
+            for _ in range(20):
+                link = await hub.identity.link(zarina)
+                await asyncio.gather(own(zarina, by=by_link(link)), hub.identity.revoke_all(zarina))
+                assert not await hub.identity.held(zarina)
+
+    told(story())
+
+
 @pytest.mark.parametrize("kind", ["session", "token"])
 def test_what_has_ended_lets_nobody_in_and_is_deleted(region_dsn, kind):
     async def story():
@@ -95,7 +127,7 @@ def test_a_link_is_no_token_and_ends_by_itself(region_dsn):
             assert answer.status_code == 401
             await ended(hub, "access", "link")
             assert (await Client(app).http.post(f"/sign-in/{link}")).status_code == 410
-            assert await hub.identity.redeem(link) is None
+            assert await redeemed(hub, link) is None
             # Nor does it make somebody join who was invited long ago.
             officer = (await people_of(hub))["rahimova"]
             new = (await hub.do(InvitePerson(name="Somebody New", email="new@example.org"), officer)).record

@@ -20,7 +20,7 @@ from domain.calls.events import (
 )
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import HUB, HubRole, Reason
-from domain.people.events import RoleGranted, RoleRevoked
+from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from hub.checking import problems
 from projections.calls import CallOfficerRow, CallRow
@@ -39,7 +39,7 @@ from tests.region import (
     WORKS,
     ZARINA,
 )
-from tests.stories import NOW, given, id_
+from tests.stories import NOW, given, id_, sealed
 
 SECOND = timedelta(seconds=1)
 
@@ -219,6 +219,16 @@ def test_who_ran_a_call_hands_it_over():
     for by in (OFFICER, AIBEK):
         given(*told, appointed).when(dismiss, by=by).then(dismissed)
     given(*told, appointed).when(DismissCallOfficer(call=CALL, officer=ZARINA), by=OFFICER).then()
+    # Who has not come yet runs nothing: a call is not left to them, and whoever is of the Center may take it over.
+    new = id_("person", 9)
+    absent = [
+        PersonInvited(person=new, name=sealed("N"), email=sealed("n@example.org"), email_alias="of-n"),
+        RoleGranted(person=new, role=HubRole.CENTER_OFFICER),
+    ]
+    left_to = [*PEOPLE, *absent, *OPEN_CALL, CallOfficerAppointed(call=CALL, officer=new)]
+    given(*left_to).when(dismiss, by=OFFICER).refused(Reason.NOT_PERMITTED, "officer")
+    back = CallOfficerAppointed(call=CALL, officer=OFFICER)
+    given(*left_to, dismissed).when(AppointCallOfficer(call=CALL, officer=OFFICER), by=OFFICER).then(back)
     # They run it no more, though they are of the Center.
     amend = AmendCall(call=CALL, reason="Clearer", title="Water, ice and snow")
     given(*told, appointed, dismissed).when(amend, by=OFFICER).refused(Reason.NOT_PERMITTED)

@@ -27,7 +27,7 @@ from hub.postgres import Embedded
 from hub.region import tell
 from tests.test_log import told
 from tests.web import apart as command
-from tests.web import opened, people_of, serving
+from tests.web import opened, people_of, redeemed, serving
 from web.pages import SITE
 
 SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -193,6 +193,8 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
         hub = await Hub.open(dsn)
         db = await asyncpg.connect(dsn)
         links = [await hub.identity.link(f"person_{n}") for n in range(12)]
+        browser = await hub.identity.session("person_0")
+        begun = await hub.credentials.begin("sign-in", {"challenge": "x"})
         register = RegisterOrganization(name="Once", kind="university", city="Osh", country="KG")
 
         async def waits_for(standby):
@@ -217,8 +219,9 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
                     await hub.do(register, by="story", key="once")
             # Whoever signs in waits for no standby: no link is used up for nothing.
             async with asyncio.timeout(2):
-                assert await hub.identity.redeem(links[0]) == "person_0"
-                assert await hub.identity.session("person_0")
+                assert await redeemed(hub, links[0]) == "person_0"
+                assert await hub.identity.session("person_0", instead_of=browser)
+                assert await hub.credentials.end("sign-in", begun) == {"challenge": "x"}
             # However many end something, nobody who looks waits behind them; each of them is told in time.
             ending = [asyncio.create_task(hub.identity.revoke_all(f"person_{n}")) for n in range(1, 12)]
             await asyncio.sleep(0.2)

@@ -35,6 +35,7 @@ from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.partners import InvitePartner
 from hub.confirming import Unknown
 from hub.door import Hub
+from hub.erasing import Erasures
 from hub.log import Log
 from hub.models import verify
 from hub.turns import Receipt
@@ -739,3 +740,27 @@ def test_kill_nine_at_twenty_random_moments_loses_nothing_acknowledged(dsn):
         await hub.close()
 
     told(compare())
+
+
+def test_a_hub_that_does_not_open_leaves_nothing(dsn, monkeypatch):
+    async def story():
+        await (await Hub.open(dsn)).close()
+
+        async def away(self, schema):
+            raise ConnectionResetError("gone")
+
+        monkeypatch.setattr(Erasures, "finish", away)
+        before = len(asyncio.all_tasks())
+        for _ in range(3):
+            with pytest.raises(ConnectionResetError):
+                await Hub.open(dsn)
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        db = await asyncpg.connect(dsn)
+        try:
+            async with asyncio.timeout(10):
+                while await db.fetchval(left) or len(asyncio.all_tasks()) > before:
+                    await asyncio.sleep(0.05)
+        finally:
+            await db.close()
+
+    told(story())

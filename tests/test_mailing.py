@@ -13,13 +13,13 @@ import pytest
 from domain.core import Refusal
 from domain.people.commands import InvitePerson, JoinHub
 from hub import settings
-from hub.access import give_link, give_token
+from hub.access import end_all, give_link, give_token
 from hub.audit.digests import digest
 from hub.checking import command as checked
 from hub.door import Hub
 from hub.mail import Mail, NotSent
 from tests.test_log import region, told
-from tests.web import BASE, as_, people_of, serving
+from tests.web import BASE, as_, people_of, redeemed, serving
 from tests.web import apart as command
 from web import mailing
 from web.app import Settings, application
@@ -141,8 +141,8 @@ def test_an_invitation_is_mailed_once_in_its_language_and_lets_in(dsn, monkeypat
             assert second["Subject"] == "You are invited to the hub · Вас приглашают в хаб"
             assert "lets you in once" in body(second) and "войти один раз" in body(second)
             secret = _LINK.search(body(first))[1]
-            assert await hub.identity.redeem(secret) == person
-            assert await hub.identity.redeem(handed_over) == person
+            assert await redeemed(hub, secret) == person
+            assert await redeemed(hub, handed_over) == person
             # Who was invited while nothing was mailed has not waited in vain, and nobody is written to twice.
             await invited(hub, "later@example.org")
             async with kept(made):
@@ -179,7 +179,7 @@ def test_an_address_that_is_refused_holds_up_nobody_and_a_server_that_is_busy_is
             async with asyncio.timeout(10):
                 while await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed WHERE next_at IS NOT NULL"):
                     await asyncio.sleep(0.02)
-            assert await hub.identity.redeem(_LINK.search(body(full))[1]) == waiting
+            assert await redeemed(hub, _LINK.search(body(full))[1]) == waiting
             # Once they have come, by a link that was handed over, nothing is amiss.
             await hub.do(JoinHub(person=gone), gone)
             assert (await asyncio.to_thread(command, dsn, "doctor"))[0] == 0
@@ -219,7 +219,7 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
                 await asyncio.sleep(0.5)
             assert len(server.taken) == before + 2
             assert {one["To"], other["To"]} == {"a@example.org", "b@example.org"}
-            found = {await hub.identity.redeem(_LINK.search(body(each))[1]) for each in (one, other)}
+            found = {await redeemed(hub, _LINK.search(body(each))[1]) for each in (one, other)}
             assert found == set(people)
 
     told(story())
@@ -235,6 +235,28 @@ def test_who_was_erased_or_has_come_meanwhile_is_not_invited(dsn, monkeypatch):
             async with kept(made):
                 (only,) = await server.get(1)
             assert only["To"] == "waits@example.org"
+
+    told(story())
+
+
+def test_who_was_shut_out_while_an_invitation_waited_is_sent_no_link(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            server.answers = {"a@example.org": "452 later"}
+            async with kept(made):
+                person = (await hub.do(InvitePerson(name="Somebody", email="a@example.org"))).record
+                other = (await hub.do(InvitePerson(name="Another", email="b@example.org"))).record
+                async with asyncio.timeout(10):
+                    while not await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed"):
+                        await asyncio.sleep(0.02)
+                await end_all(hub, person)
+                server.answers = {}
+                async with asyncio.timeout(10):
+                    while await hub.log.pool.fetchval("SELECT count(*) FROM hub.unmailed"):
+                        await asyncio.sleep(0.02)
+                await server.get(1)
+            assert [each["To"] for each in server.taken] == ["b@example.org"]
+            assert not await hub.identity.held(person) and await hub.identity.held(other)
 
     told(story())
 
@@ -278,9 +300,9 @@ def test_a_link_is_sent_to_whoever_asks_and_nobody_learns_who_is_known(region_ds
             assert "a link is on its way" in known.text
             secret = _LINK.search(body(mail))[1]
             # Nobody else's asking ends a link that was handed over.
-            assert await hub.identity.redeem(handed_over) == zarina
+            assert await redeemed(hub, handed_over) == zarina
             opened = await browser.post(f"/sign-in/{secret}")
-            assert opened.status_code == 303 and await hub.identity.redeem(secret) is None
+            assert opened.status_code == 303 and await redeemed(hub, secret) is None
             for _ in range(4):
                 again = await browser.post(
                     "/sign-in/mail", data={"email": "karimova@hub.example"}, headers={"accept-language": "ru"}
@@ -309,13 +331,15 @@ def test_who_can_be_acted_for_by_somebody_else_is_told_so_and_ends_it(region_dsn
             (mail,) = await server.get(1)
             assert mail["Subject"] == "Каси дигаре метавонад аз номи шумо амал кунад"
             assert f"{BASE}/profile?tab=signing-in" in body(mail) and link not in body(mail)
+            # It comes whatever they choose: no choice is offered.
+            assert "/do/chooseNotices" not in body(mail)
             own = await as_(hub, app, zarina)
             page = (await own.get("/profile?tab=signing-in")).text
             assert "Links that nobody has used yet" in page and "End all others" in page and link not in page
             history = (await own.get(f"/people/{zarina}")).text
             assert "with which somebody else can act as this person" in history
             await own.post("/sessions", data={"end": "others"})
-            assert await hub.identity.redeem(link) is None
+            assert await redeemed(hub, link) is None
             assert "Links that nobody has used yet" not in (await own.get("/profile?tab=signing-in")).text
             token = await give_token(hub, zarina, ["read"], "nightly", 1)
             (_, mail) = await server.get(2)
@@ -522,8 +546,14 @@ def test_what_was_refused_for_good_is_forgotten_after_a_while(dsn, monkeypatch):
                 await hub.do(InvitePerson(name="Somebody", email=f"{days}@example.org"), at=at)
             note = "INSERT INTO hub.unmailed (position, person, why) SELECT position, 'person_x', 'no' FROM hub.event"
             await hub.log.pool.execute(note)
+            monkeypatch.setattr(mailing, "_TIDY", 0.0)
             async with kept(made):
                 await noted(hub)
-            assert [row[0] for row in await hub.log.pool.fetch("SELECT position FROM hub.unmailed")] == [2]
+                assert [row[0] for row in await hub.log.pool.fetch("SELECT position FROM hub.unmailed")] == [2]
+                # Also while it goes on.
+                await hub.log.pool.execute(note + " ON CONFLICT DO NOTHING")
+                async with asyncio.timeout(5):
+                    while len(await hub.log.pool.fetch("SELECT position FROM hub.unmailed")) > 1:
+                        await asyncio.sleep(0.02)
 
     told(story())

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -368,6 +372,80 @@ def test_a_terminal_that_is_closed_elsewhere_asks_nothing_of_a_service(dsn):
         process.send_signal(signal.SIGHUP)
         time.sleep(1)
         assert workers() == before and _is_open(port)
+
+
+def test_a_terminal_that_is_closed_asks_nothing_of_the_workers_of_a_service(dsn, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", partial(subprocess.Popen, start_new_session=True))
+    with _serving_with_workers(dsn) as (process, port, waited, workers):
+        waited(lambda: _is_open(port) and len(workers()) == 2)
+        before = workers()
+        os.killpg(process.pid, signal.SIGHUP)
+        time.sleep(1)
+        assert workers() == before and _is_open(port)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_terminal_that_is_closed_ends_what_it_shows(dsn, workers):
+    port, (ours, theirs) = free_port(), pty.openpty()
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
+    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen(command, env=env, stdin=theirs, stderr=theirs, preexec_fn=_owns_its_terminal)
+    os.close(theirs)
+    try:
+        deadline = time.monotonic() + 60
+        while not _is_open(port):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        os.close(ours)
+        process.wait(timeout=30)
+        assert not _is_open(port)
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+
+
+def _owns_its_terminal():
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_a_stop_does_not_wait_for_a_worker_that_hangs(dsn):
+    with _serving_with_workers(dsn) as (process, port, waited, workers):
+        waited(lambda: _is_open(port) and len(workers()) == 2)
+        hangs = int(workers()[0])
+        os.kill(hangs, signal.SIGSTOP)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=40)
+        assert said.rstrip().endswith("The hub is closed."), said
+
+
+_BEGINS = """
+import signal
+from contextlib import suppress
+from hub.serving import Ending, _run
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, Ending())
+    with suppress(KeyboardInterrupt):
+        _run("postgresql://hub@127.0.0.1:1/away", "127.0.0.1", {port}, {workers})
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_that_is_ended_while_it_waits_for_its_database_has_not_failed(tmp_path, workers):
+    (tmp_path / "begins.py").write_text(_BEGINS.format(port=free_port(), workers=workers))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    begun = subprocess.Popen([sys.executable, tmp_path / "begins.py"], env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in begun.stderr:
+            if "waits for the database" in line:
+                break
+        begun.send_signal(signal.SIGTERM)
+        begun.communicate(timeout=30)
+        assert begun.returncode == 0
+    finally:
+        begun.kill()
+        begun.communicate(timeout=30)
 
 
 def test_workers_do_not_serve_on_when_who_began_them_is_killed(dsn):

@@ -507,8 +507,11 @@ def test_an_award_is_public_once_the_results_of_its_call_are():
     awarded = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), AwardOffered(proposal=P)]
     given(*awarded, CLOSED).when(AcceptAward(proposal=P), by=AIBEK).then(accepted)
     given(*awarded, CLOSED, accepted).when(PublishResults(call=CALL), by=OFFICER).then(
-        ResultsPublished(call=CALL), AwardPublished(proposal=P)
+        AwardPublished(proposal=P), ResultsPublished(call=CALL)
     )
+    # What is public already is not published again.
+    public = AwardAccepted(proposal=P, published=True)
+    given(*awarded, CLOSED, public).when(PublishResults(call=CALL), by=OFFICER).then(ResultsPublished(call=CALL))
     # What is accepted later is public at once.
     given(*awarded, CLOSED, ResultsPublished(call=CALL)).when(AcceptAward(proposal=P), by=AIBEK).then(
         AwardAccepted(proposal=P)

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from hub.__main__ import main
 from hub.door import Hub
+from hub.identity import by_link
 from tests.loaded import Loader
 from web.app import Settings, application
 
@@ -159,6 +160,12 @@ def node(script, *words):
     if not (home / "node_modules").exists():
         pytest.skip("the npm packages are absent: make test installs them")
     return subprocess.Popen([node_program(), home / script, *map(str, words)], stdout=subprocess.PIPE, text=True)
+
+
+async def redeemed(hub, link):
+    """Whom a link signs in, which uses it up; ``None`` where it signs in nobody."""
+    person = await hub.identity.linked(link)
+    return person if person and await hub.identity.session(person, by=by_link(link)) else None
 
 
 async def as_(hub, app, person, scope=None):

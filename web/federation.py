@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, Refusal
 from domain.people.commands import JoinHub
+from hub.credentials import by_account
 from web import sessions
 from web.asking import address_of, base_of
 from web.passkeys import ceremony, hold_ceremony
@@ -137,8 +138,10 @@ class Federation:
                     "by it. Sign in with a link, and tell your institution."
                 )
             return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
-        response = await sessions.signed_in(self._hub, request, person, begun["next"])
-        return response
+        by = by_account(self.provider.issuer, claims["sub"], person)
+        # Whoever was shut out at this moment begins again, and is known as anybody is who comes the first time.
+        again = RedirectResponse("/sign-in", 303)
+        return await sessions.signed_in(self._hub, request, person, begun["next"], by) or again
 
     async def _claims(self, request: Request, code: str, begun: dict[str, Any]) -> dict[str, Any]:
         assert self.provider is not None

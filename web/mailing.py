@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from datetime import timedelta
+from math import inf
 
 import asyncpg
 import msgspec
 
 from domain.core import HUB, N_, HubRole, Sealed, mutation_of
 from domain.people.commands import ChooseNotices
-from domain.people.events import AccessGiven, PersonInvited
+from domain.people.events import AccessEnded, AccessGiven, PersonInvited
 from hub.connecting import connect
 from hub.door import Hub
 from hub.locks import Lock
@@ -25,7 +27,7 @@ LOOK, LONGEST = 1.0, 300.0
 """Seconds between two looks at the log, and at most between two tries of a mail that was not taken."""
 _OFTEN, _EVERY = 3, 600.0
 _NOTICES, _INVITATIONS, _DAY = 20, 20, 86_400.0
-_AT_ONCE, _WAITING = 100, 200
+_AT_ONCE, _WAITING, _TIDY = 100, 200, 3_600.0
 AGAIN, TRIES = 60.0, 80
 """Seconds until a mail that one recipient did not get is tried again, at first; and how often it is: for three days."""
 LASTS = timedelta(days=2)
@@ -40,7 +42,7 @@ _log = logging.getLogger("hub")
 _INVITED = N_("You are invited to the hub")
 _INVITATION = N_(
     "You are invited to the hub, where Central Asia carries joint AI research from a proposal to its results.\n\n"
-    "Open this address and press the button; it lets you in once, within three days:\n\n%(link)s\n\n"
+    "Open this address and press the button; it lets you in once, within two days:\n\n%(link)s\n\n"
     "After that the hub sends you a new one whenever you ask for it on its page “Sign in”."
 )
 _CHOICE = N_("Whether this is mailed to you, and in which language, you choose here:\n\n%(choice)s")
@@ -97,13 +99,15 @@ class Mailing:
             """INSERT INTO hub.mailing (position) SELECT coalesce(max(position), 0) FROM hub.event
                HAVING NOT EXISTS (SELECT FROM hub.mailing)"""
         )
-        # What was refused for good is of use to whoever asks why, for a while.
-        await db.execute(
-            """DELETE FROM hub.unmailed u USING hub.event e WHERE e.position = u.position AND u.next_at IS NULL
-               AND e.at < now() - interval '90 days'"""
-        )
-        at, waits = await db.fetchval("SELECT position FROM hub.mailing"), LOOK
+        at, waits, tidied = await db.fetchval("SELECT position FROM hub.mailing"), LOOK, -inf
         while True:
+            if time.monotonic() - tidied > _TIDY:
+                # What was refused for good is of use to whoever asks why, for a while.
+                await db.execute(
+                    """DELETE FROM hub.unmailed u USING hub.event e WHERE e.position = u.position AND u.next_at IS NULL
+                       AND e.at < now() - interval '90 days'"""
+                )
+                tidied = time.monotonic()
             head = await self._hub.log.head()
             batch = await self._hub.log.read(at, types=_MAILED, limit=_AT_ONCE)
             try:
@@ -179,6 +183,9 @@ class Mailing:
         (email,) = await hub.vault.read(hub.log.pool, [(person, "email", event.email)])
         if email is None or await hub.log.pool.fetchval(sql, person) != "invited":
             return
+        if await hub.log.read(recorded.position, person, [AccessEnded.type], limit=1):
+            # Whoever was shut out since is let in by whoever invites them anew, and by nothing older.
+            return
         link = self._made.get(person)
         if link is None or await hub.identity.linked(link, LASTS) is None:
             if not again and await self._too_many(recorded.actor):
@@ -225,7 +232,7 @@ class Mailing:
             told[person] = False
             try:
                 choice = f"{self._base}/do/{mutation_of(ChooseNotices)}?person={person}"
-                texts = found.text, _CHOICE
+                texts = (found.text,) if warned else (found.text, _CHOICE)
                 await self._send(email, language, found.subject, texts, found.link, choice=choice, **found.words)
             except NotSent as error:
                 await self._note(recorded, person, error)

@@ -17,6 +17,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from hub.credentials import by_passkey
 from web import sessions
 from web.asking import address_of, base_of, from_elsewhere, is_secure
 from web.reads.viewer import Viewer
@@ -129,8 +130,10 @@ class Passkeys:
         if handle and handle != bytes_to_base64url(passkey.person.encode()):
             return _told("This is no answer of that passkey.", 400)
         await self._hub.credentials.used(id, shown.new_sign_count)
+        if (session := await sessions.begin(self._hub, request, passkey.person, by_passkey(passkey))) is None:
+            return _told("This passkey is not known here.", 400)
         response = JSONResponse({"next": sessions.within(str(sent.get("next") or "/"))})
-        sessions.hold(response, request, await sessions.begin(self._hub, request, passkey.person))
+        sessions.hold(response, request, session)
         return response
 
     async def _session(self, request: Request) -> Viewer | None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from hub.door import Hub
-from hub.identity import SESSION_LIVES
+from hub.identity import SESSION_LIVES, Way
 from web.asking import cookie_of, is_secure
 
 _SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS", "CrOS", "Linux")
@@ -29,11 +29,10 @@ def device(agent: str) -> str:
     return ", ".join(filter(None, (browser, system))) or re.sub(r"[^\x20-\x7e]", "", agent)[:40]
 
 
-async def begin(hub: Hub, request: Request, person: str) -> str:
-    """A new session, whatever the browser held before; the old one ends."""
-    if old := request.cookies.get(cookie_of(request)):
-        await hub.identity.end(old)
-    return await hub.identity.session(person, device(request.headers.get("user-agent", "")))
+async def begin(hub: Hub, request: Request, person: str, by: Way | None = None) -> str | None:
+    """A new session, whatever the browser held before: that ends. ``None`` where what they showed is good no more."""
+    label, old = device(request.headers.get("user-agent", "")), request.cookies.get(cookie_of(request), "")
+    return await hub.identity.session(person, label, by, old)
 
 
 def hold(response: Response, request: Request, session: str) -> None:
@@ -49,10 +48,12 @@ def hold(response: Response, request: Request, session: str) -> None:
     )
 
 
-async def signed_in(hub: Hub, request: Request, person: str, target: str) -> Response:
-    """Begin a session, and go on."""
+async def signed_in(hub: Hub, request: Request, person: str, target: str, by: Way | None = None) -> Response | None:
+    """Begin a session, and go on; ``None`` where what they showed is good no more."""
+    if (session := await begin(hub, request, person, by)) is None:
+        return None
     response = RedirectResponse(quote(within(target), safe="/?&=%#"), 303)
-    hold(response, request, await begin(hub, request, person))
+    hold(response, request, session)
     return response
 
 

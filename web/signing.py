@@ -14,7 +14,7 @@ from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
 from hub.credentials import FIRST, FIRST_LIVES
-from hub.identity import Access
+from hub.identity import Access, by_link
 from projections.core import CENTER, PUBLIC
 from web import tokens
 from web.asking import TooLarge, address_of, cookie_of, from_elsewhere, is_secure, posted
@@ -99,7 +99,9 @@ class Signing:
         person = sent.get("person", "")
         if person == PUBLIC or len((await self._site.endpoint.viewers.person(person)).principals) < 2:
             return self._site.missing(request, await self._site.viewer(request))
-        return await signed_in(self._hub, request, person, sent.get("next", "/"))
+        response = await signed_in(self._hub, request, person, sent.get("next", "/"))
+        assert response is not None
+        return response
 
     async def mail(self, request: Request) -> Response:
         """A link by mail: the answer is the same, and comes as soon, whether there is such a person or not."""
@@ -127,19 +129,18 @@ class Signing:
         if wait := self._throttle.wait(address_of(request)):
             return too_often(self._site, request, viewer, wait)
         secret = request.path_params["link"]
+        if (person := await self._hub.identity.linked(secret)) is None:
+            return await self._used(request, viewer)
         try:
-            # The link is used up last: a hub that is too busy now has taken nothing from whoever holds it.
-            if (person := await self._hub.identity.linked(secret)) is not None:
-                await self._hub.do(JoinHub(person=person), person)
-                person = await self._hub.identity.redeem(secret)
+            await self._hub.do(JoinHub(person=person), person)
         except Refusal:
             # They were erased at this moment: nothing of theirs lets anybody in.
-            person = None
-        if person is None:
             return await self._used(request, viewer)
         # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
-        known = await self._hub.credentials.passkeys(person)
-        return await signed_in(self._hub, request, person, "/" if known else "/?welcome=1")
+        target = "/" if await self._hub.credentials.passkeys(person) else "/?welcome=1"
+        # The link is used up last: a hub that is too busy now has taken nothing from whoever holds it.
+        response = await signed_in(self._hub, request, person, target, by_link(secret))
+        return response or await self._used(request, viewer)
 
     async def _used(self, request: Request, viewer: Viewer) -> Response:
         problem = translated(N_("This link was used, or its time has passed."), request.state.language)
@@ -172,7 +173,9 @@ class Signing:
                 except BaseException:
                     await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
                     raise
-                return await signed_in(self._hub, request, person, "/?welcome=1")
+                response = await signed_in(self._hub, request, person, "/?welcome=1")
+                assert response is not None
+                return response
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)

@@ -115,8 +115,8 @@ class Person(
 
     @property
     def of_the_center(self) -> bool:
-        """Whether they are an officer of the Center."""
-        return (HubRole.CENTER_OFFICER, "") in self.hub_roles
+        """Whether they have joined, and are an officer of the Center."""
+        return self.status == "joined" and (HubRole.CENTER_OFFICER, "") in self.hub_roles
 
     def worked_since(self, day: date) -> frozenset[str]:
         """The organizations where they say that they worked on that day or later, confirmed or not."""

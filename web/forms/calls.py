@@ -7,11 +7,11 @@ from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import OpenRound, PublishCall
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import N_
-from web.forms import Choice, Offer, Particular, Some, Writer, among, chooses
+from web.forms import SHOWN, Choice, Offer, Particular, Some, Writer, among, chooses
 from web.forms.every import every
 from web.forms.people import Office
 from web.pages import path_of
-from web.showing import moment
+from web.showing import is_past, moment
 from web.words import translated
 
 _ONE = "id name: title status opensAt closesAt"
@@ -20,7 +20,8 @@ _SOME = "{ totalCount nodes { id title } }"
 _LEFT = f"""query($id: ID!) {{
     undecided: proposals(first: 5, where: {{call: $id, status: [SUBMITTED, IN_REVIEW]}}) {_SOME}
     recommended: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: false}}) {_SOME}
-    returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME}
+    returned: proposals(first: 50, where: {{call: $id, status: [RETURNED]}}) {{
+        totalCount nodes {{ id title returnedUntil }} }}
     offered: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: true}}) {_SOME} }}"""
 
 
@@ -53,10 +54,12 @@ class Ending(Particular, of=(PublishResults, ArchiveCall)):
     """Says which proposals are not decided, and which wait for their authors or for an answer."""
 
     async def left(self, writer: Writer) -> Mapping[str, Some]:
-        """``undecided``, ``returned`` and ``offered`` proposals of the call."""
+        """Proposals of the call that are ``undecided``, still ``changing``, ``returned`` or ``offered``."""
         left = await writer.ask(_LEFT, id=writer.record)
+        changing = [each for each in left["returned"]["nodes"] if not is_past(each["returnedUntil"])]
         return {
             "undecided": _some(left["undecided"], left["recommended"]),
+            "changing": _some({"nodes": changing, "totalCount": len(changing)}),
             "returned": _some(left["returned"]),
             "offered": _some(left["offered"]),
         }
@@ -64,7 +67,7 @@ class Ending(Particular, of=(PublishResults, ArchiveCall)):
 
 def _some(*lists: Mapping[str, Any]) -> Some:
     nodes = [each for found in lists for each in found["nodes"]]
-    first = tuple((path_of(each["id"]), each["title"]) for each in nodes)
+    first = tuple((path_of(each["id"]), each["title"]) for each in nodes[:SHOWN])
     return Some(sum(found["totalCount"] for found in lists), first)
 
 

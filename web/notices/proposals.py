@@ -66,9 +66,10 @@ async def partner_declined(hub: Hub, event: PartnerDeclined) -> Told | None:
     ),
 )
 async def returned(hub: Hub, event: ProposalReturned | DeadlineMoved) -> Told | None:
-    """The principal investigator, while changes are waited for."""
+    """The principal investigator, while changes are waited for until that time, and no other."""
     row = await _row(hub, event)
-    return _applicant(event, row) if row["status"] == "returned" else None
+    holds = row["status"] == "returned" and row["returned_until"] == event.until
+    return _applicant(event, row) if holds else None
 
 
 @noticed(
