@@ -6,13 +6,14 @@ import asyncio
 import logging
 import math
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from domain.core import Command, every_command, record_field
 from hub.door import Hub
 
 LOOK = 5.0
+"""Seconds between two looks at what is due, where nothing is sooner."""
 TIDY = 3_600.0
 """Seconds between two times that sessions, tokens and links that have ended are deleted."""
 _BY_NAME = {cls.__name__: cls for cls in every_command() if cls.due}
@@ -21,8 +22,12 @@ _log = logging.getLogger("hub")
 
 async def due(hub: Hub, now: datetime) -> list[Command]:
     """What the hub has to do by itself by now, the oldest first; after a pause nothing is missing."""
-    rows = await hub.log.pool.fetch(_due(hub.models.schema), now)
-    return [_BY_NAME[row["command"]](**{row["field"]: row["id"]}) for row in rows]
+    return [command for _, command in await _until(hub, now)]
+
+
+async def _until(hub: Hub, then: datetime) -> list[tuple[datetime, Command]]:
+    rows = await hub.log.pool.fetch(_due(hub.models.schema), then)
+    return [(row["at"], _BY_NAME[row["command"]](**{row["field"]: row["id"]})) for row in rows]
 
 
 @cache
@@ -30,10 +35,9 @@ def _due(schema: str) -> str:
     each = []
     for cls in _BY_NAME.values():
         assert cls.due is not None
-        still = f" AND {cls.due.until} > $1" if cls.due.until else ""
         each.append(
             f"SELECT '{cls.__name__}' AS command, '{record_field(cls)}' AS field, id, {cls.due.at} AS at"
-            f" FROM {schema}.{cls.on.kind.name} WHERE status = '{cls.due.status}' AND {cls.due.at} <= $1{still}"
+            f" FROM {schema}.{cls.on.kind.name} WHERE status = '{cls.due.status}' AND {cls.due.at} <= $1"
         )
     return " UNION ALL ".join(each) + " ORDER BY at"
 
@@ -52,15 +56,25 @@ async def keep(hub: Hub) -> None:
                 tidied = time.monotonic()
         except Exception as error:
             _log.warning("what was to be deleted waits: %s", error)
+        await asyncio.sleep(await _done(hub))
+
+
+async def _done(hub: Hub) -> float:
+    # Do what is due; after so many seconds there may be more.
+    try:
+        waiting = await _until(hub, datetime.now(UTC) + timedelta(seconds=LOOK))
+    except Exception as error:
+        _log.warning("what is due cannot be read: %s", error)
+        return LOOK
+    wait = LOOK
+    for at, command in waiting:
+        if (left := (at - datetime.now(UTC)).total_seconds()) > 0:
+            return min(wait, left)
+        # One record that cannot go on holds up no other.
         try:
-            waiting = await due(hub, datetime.now(UTC))
+            if (await hub.do(command)).events:
+                # What follows on it may be due as well.
+                wait = 0.0
         except Exception as error:
-            _log.warning("what is due cannot be read: %s", error)
-            waiting = []
-        for command in waiting:
-            # One record that cannot go on holds up no other.
-            try:
-                await hub.do(command)
-            except Exception as error:
-                _log.warning("%s, which is due, waits: %s", type(command).__name__, error)
-        await asyncio.sleep(LOOK)
+            _log.warning("%s, which is due, waits: %s", type(command).__name__, error)
+    return wait

@@ -1,6 +1,7 @@
 """Stories of calls: rounds open and close by events, criteria freeze."""
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -23,6 +24,8 @@ from domain.core import HUB, HubRole, Reason
 from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from hub.checking import problems
+from hub.door import Hub
+from hub.keeping import keep
 from projections.calls import CallOfficerRow, CallRow
 from projections.core import fold, office
 from tests.region import (
@@ -40,6 +43,8 @@ from tests.region import (
     ZARINA,
 )
 from tests.stories import NOW, given, id_, sealed
+from tests.test_log import region
+from tests.test_log import told as told_
 
 SECOND = timedelta(seconds=1)
 
@@ -80,7 +85,6 @@ def test_the_round_opens_and_closes_by_events():
     late.refused(Reason.INVALID, "closes_at")
     published = [*PEOPLE, DRAFTED_CALL, CallPublished(call=CALL)]
     given(*published).when(OpenRound(call=CALL), by="hub").then(RoundOpened(call=CALL))
-    given(*published).when(OpenRound(call=CALL), by="hub", at=CLOSES).refused(Reason.INVALID)
     given(*PEOPLE, *OPEN_CALL).when(OpenRound(call=CALL), by="hub").then()
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES - SECOND).then()
     given(*PEOPLE, *OPEN_CALL).when(CloseRound(call=CALL), by="hub", at=CLOSES).then(RoundClosed(call=CALL))
@@ -252,3 +256,49 @@ def test_another_officer_of_the_center_joins_a_call():
     given(*PEOPLE, role, *OPEN_CALL, left).when(appoint, by=AIBEK).then(appointed)
     given(*PEOPLE, role, *OPEN_CALL, appointed).when(appoint, by=OFFICER).then()
     given(*PEOPLE, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)
+
+
+def test_a_round_that_nobody_could_open_in_time_opens_and_closes():
+    published = [*PEOPLE, DRAFTED_CALL, CallPublished(call=CALL)]
+    late = CLOSES + timedelta(hours=1)
+    given(*published).when(OpenRound(call=CALL), by=HUB, at=late).then(RoundOpened(call=CALL))
+    given(*published, RoundOpened(call=CALL)).when(CloseRound(call=CALL), by=HUB, at=late).then(RoundClosed(call=CALL))
+    # Whoever runs it may move its closing instead.
+    given(*published).when(OpenRound(call=CALL), by=OFFICER, at=late).refused(Reason.INVALID)
+
+
+def test_rounds_open_and_close_at_their_time_and_none_is_missed(dsn):
+    async def story():
+        hub = await Hub.open(dsn)
+        try:
+            officer, *_ = await region(hub)
+            now = datetime.now(UTC)
+
+            async def published(opens, closes):
+                times = {"opens_at": now + timedelta(seconds=opens), "closes_at": now + timedelta(seconds=closes)}
+                drafted = DraftCall(title="Soon", summary="S" * 50, criteria=(Criterion("Merit", 100),), **times)
+                call = (await hub.do(drafted, officer)).record
+                await hub.do(PublishCall(call=call), officer)
+                return call
+
+            async def rounds():
+                return await hub.log.read(types=["RoundOpened", "RoundClosed"])
+
+            # The second as if the hub had been away meanwhile.
+            soon, missed = await published(1, 2), await published(0.2, 0.4)
+            await asyncio.sleep(0.5)
+            keeping = asyncio.create_task(keep(hub))
+            try:
+                async with asyncio.timeout(10):
+                    while len(told := [each for each in await rounds() if each.event.call in (soon, missed)]) < 4:
+                        await asyncio.sleep(0.02)
+            finally:
+                keeping.cancel()
+            found = [(each.event.call, type(each.event)) for each in told]
+            assert found == [(missed, RoundOpened), (missed, RoundClosed), (soon, RoundOpened), (soon, RoundClosed)]
+            late = [(each.at - now).total_seconds() for each in told[2:]]
+            assert 1 <= late[0] < 2 <= late[1] < 3, late
+        finally:
+            await hub.close()
+
+    told_(story())

@@ -60,13 +60,10 @@ class Act(Protocol):
 
 
 class Due(typing.NamedTuple):
-    """When the hub gives a command by itself: while the record has this status, from the time in its field ``at`` on,
-    and up to the one in ``until``, where that is named.
-    """
+    """When the hub gives a command by itself: while the record has a status, from the time in its field ``at`` on."""
 
     at: str
     status: str
-    until: str | None = None
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
