@@ -12,6 +12,7 @@ from domain.proposals.events import (
     AwardPublished,
     AwardRefused,
     DeadlineMoved,
+    DeadlinePassed,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -170,6 +171,12 @@ def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow
 def postponed(row: ProposalRow, e: DeadlineMoved, at: datetime) -> ProposalRow:
     """Another time: what was asked for stays."""
     return replace(row, returned_until=e.until, changed_at=at)
+
+
+@ProposalRow.on(DeadlinePassed)
+def lapsed(row: ProposalRow, e: DeadlinePassed, at: datetime) -> ProposalRow:
+    """Nothing is waited for from its authors any more; what was asked for stays."""
+    return replace(row, returned_until=None, changed_at=at)
 
 
 @ProposalRow.on(AwardOffered)

@@ -180,7 +180,7 @@ class Oracle:
                             c["id"] == row["call"]
                             and (
                                 c["status"] in ("published", "open")
-                                or (c["status"] == "closed" and row["status"] == "returned")
+                                or (c["status"] == "closed" and row["returned_until"] is not None)
                             )
                             for c in self.readable("call")
                         )
@@ -209,6 +209,24 @@ class Oracle:
             "afterPosition": lambda v: row["position"] > v,
             "since": lambda v: datetime.fromisoformat(row["at"]) >= datetime.fromisoformat(v),
             "until": lambda v: datetime.fromisoformat(row["at"]) < datetime.fromisoformat(v),
+            "awaitsMyDecision": lambda v: (
+                v
+                == (
+                    row["call"] + "/office" in self.principals
+                    and (
+                        row["status"] == "submitted"
+                        or (
+                            (
+                                row["status"] == "in_review"
+                                or (row["status"] == "recommended" and not row["offered"])
+                                or (row["status"] == "returned" and row["returned_until"] is None)
+                            )
+                            and any(c["id"] == row["call"] and c["status"] == "closed" for c in self.readable("call"))
+                        )
+                    )
+                )
+            ),
+            "begunAfter": lambda v: row["id"] > v,
             "inMyCalls": lambda v: v == (row["call"] + "/office" in self.principals),
         }
         for name, value in where.items():

@@ -56,6 +56,7 @@ MAY = {
     "SubmitProposal": {R.AUTHOR},
     "ReturnProposal": {R.CALL_OFFICER},
     "MoveDeadline": {R.CALL_OFFICER},
+    "PassDeadline": {R.HUB},
     "ConfirmEligibility": {R.CALL_OFFICER},
     "FindIneligible": {R.CALL_OFFICER},
     "RecommendProposal": {R.CALL_OFFICER},

@@ -7,7 +7,7 @@ import pytest
 
 from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.events import CallArchived, CallOfficerAppointed, ResultsPublished, RoundClosed
-from domain.core import HubRole, Reason
+from domain.core import HUB, HubRole, Reason
 from domain.organizations.events import (
     OfficerAppointed,
     OfficerDismissed,
@@ -31,6 +31,7 @@ from domain.proposals.decisions import (
     FindIneligible,
     MoveDeadline,
     OfferAward,
+    PassDeadline,
     RecommendProposal,
     RefuseAward,
     ReturnProposal,
@@ -42,6 +43,7 @@ from domain.proposals.events import (
     AwardPublished,
     AwardRefused,
     DeadlineMoved,
+    DeadlinePassed,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -539,6 +541,30 @@ def test_the_time_for_changes_is_moved_also_nearer():
     given(*READY, SUBMITTED, returned, moved, CLOSED).when(decline, by=OFFICER, at=after).then(
         ProposalDeclined(proposal=P, reason="No answer")
     )
+
+
+def test_that_the_time_for_changes_is_over_is_a_fact():
+    after = CLOSES + timedelta(days=9)
+    returned, passed = ProposalReturned(proposal=P, reason="Budget", until=after), DeadlinePassed(proposal=P)
+    told = given(*READY, SUBMITTED, returned, CLOSED)
+    told.when(PassDeadline(proposal=P), by=HUB, at=after - SECOND).then()
+    told.when(PassDeadline(proposal=P), by=HUB, at=after).then(passed)
+    told.when(PassDeadline(proposal=P), by=OFFICER, at=after).refused(Reason.NOT_PERMITTED)
+    over = given(*READY, SUBMITTED, returned, CLOSED, passed)
+    over.when(PassDeadline(proposal=P), by=HUB, at=after + SECOND).then()
+    declined = ProposalDeclined(proposal=P, reason="No answer")
+    over.when(DeclineProposal(proposal=P, reason="No answer"), by=OFFICER, at=after).then(declined)
+    # What was submitted in time is waited for no more; a deadline that was moved begins anew.
+    given(*READY, SUBMITTED, returned, msgspec.structs.replace(SUBMITTED, version=2)).when(
+        PassDeadline(proposal=P), by=HUB, at=after
+    ).refused(Reason.WRONG_STATUS)
+    moved = DeadlineMoved(proposal=P, reason="A week more", until=after + timedelta(days=7))
+    over.when(MoveDeadline(proposal=P, reason="A week more", until=moved.until), by=OFFICER, at=after).then(moved)
+    given(*READY, SUBMITTED, returned, passed, moved).when(PassDeadline(proposal=P), by=HUB, at=after).then()
+    row = None
+    for event in (DRAFTED, SUBMITTED, returned, passed):
+        row = fold(ProposalRow, row, event, NOW)
+    assert (row.status, row.returned_until, row.status_reason) == ("returned", None, "Budget")
 
 
 def test_nothing_is_decided_in_a_call_that_was_put_away():

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.calls.state import Call
-from domain.core import N_, Act, Command, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
+from domain.core import N_, Act, Command, Due, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
 from domain.organizations.state import belongs
 from domain.proposals.commands import OVER
 from domain.proposals.events import (
@@ -15,6 +15,7 @@ from domain.proposals.events import (
     AwardOffered,
     AwardRefused,
     DeadlineMoved,
+    DeadlinePassed,
     EligibilityConfirmed,
     ProposalDeclined,
     ProposalFoundIneligible,
@@ -68,6 +69,18 @@ class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned
         _fits(self.until, act.at)
         if self.until != model.get(Proposal, self.proposal).until:
             yield DeadlineMoved(proposal=self.proposal, reason=self.reason, until=self.until)
+
+
+class PassDeadline(Command, on=Proposal, by=Role.HUB, while_={"returned"}, due=Due("returned_until", "returned")):
+    """Record that the time for changes to this proposal is over."""
+
+    proposal: ProposalId
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Before that time, or twice, it changes nothing."""
+        until = model.get(Proposal, self.proposal).until
+        if until is not None and act.at >= until:
+            yield DeadlinePassed(proposal=self.proposal)
 
 
 def _open_still(proposal: Proposal, model: Model) -> None:

@@ -94,6 +94,12 @@ class DeadlineMoved(Event):
     until: datetime
 
 
+class DeadlinePassed(Event):
+    """The time for changes is over."""
+
+    proposal: ProposalId
+
+
 class EligibilityConfirmed(Event):
     """A proposal meets the formal conditions and goes to review."""
 

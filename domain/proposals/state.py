@@ -14,6 +14,7 @@ from domain.proposals.events import (
     AwardPublished,
     AwardRefused,
     DeadlineMoved,
+    DeadlinePassed,
     EligibilityConfirmed,
     PartnerConfirmed,
     PartnerDeclined,
@@ -56,6 +57,7 @@ class Proposal(
         ProposalSubmitted,
         ProposalReturned,
         DeadlineMoved,
+        DeadlinePassed,
         EligibilityConfirmed,
         ProposalFoundIneligible,
         ProposalRecommended,
@@ -126,6 +128,8 @@ class Proposal(
                 return to(self, status="returned", version=self.version + 1, until=event.until)
             case DeadlineMoved():
                 return to(self, until=event.until)
+            case DeadlinePassed():
+                return to(self, until=None)
             case EligibilityConfirmed():
                 return to(self, status="in_review")
             case ProposalFoundIneligible():

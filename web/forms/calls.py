@@ -56,7 +56,9 @@ class Ending(Particular, of=(PublishResults, ArchiveCall)):
     async def left(self, writer: Writer) -> Mapping[str, Some]:
         """Proposals of the call that are ``undecided``, still ``changing``, ``returned`` or ``offered``."""
         left = await writer.ask(_LEFT, id=writer.record)
-        changing = [each for each in left["returned"]["nodes"] if not is_past(each["returnedUntil"])]
+        changing = [
+            each for each in left["returned"]["nodes"] if each["returnedUntil"] and not is_past(each["returnedUntil"])
+        ]
         return {
             "undecided": _some(left["undecided"], left["recommended"]),
             "changing": _some({"nodes": changing, "totalCount": len(changing)}),

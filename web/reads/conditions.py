@@ -51,11 +51,27 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     open = f"(p.status = 'invited' OR p.status = 'confirmed' AND {older})"
     asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
     mine = f"p.organization = {by.offices('organization')}"
-    waits = f"c.status IN ('published', 'open') OR c.status = 'closed' AND {t}.status = 'returned'"
+    waits = f"c.status IN ('published', 'open') OR c.status = 'closed' AND {t}.returned_until IS NOT NULL"
     call = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND ({waits}))"
     partner = f"{t}.status IN ({_WRITTEN}) AND EXISTS (SELECT {asked} AND {mine}) AND {call}"
     award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
     return f"({partner} OR {award})"
+
+
+def awaits_my_decision(t: str, value: str, by: Asker) -> str:
+    """The viewer runs its call, and has to check it, or to decide over it now that all are in.
+
+    The same as ``Proposal.awaits_decision`` in the domain, and what its authors had time to change and have not.
+    """
+    closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
+    lapsed = f"{t}.status = 'returned' AND {t}.returned_until IS NULL"
+    ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered OR {lapsed}"
+    return f"({t}.call = {by.offices('call')} AND ({t}.status = 'submitted' OR ({ready}) AND {closed}))"
+
+
+def begun_after(t: str, value: str, by: Asker) -> str:
+    """It was begun after another one."""
+    return f"{t}.id > {value}"
 
 
 def in_my_calls(t: str, value: str, by: Asker) -> str:
@@ -93,7 +109,9 @@ def beyond(t: str, value: str, by: Asker) -> str:
     return f"{t}.position > {value}"
 
 
-CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {
-    each.__name__: each
-    for each in (partner, mine, awaits_my_answer, in_my_calls, i_act_for, i_run, mentions, since, until, beyond)
-}
+_EVERY = (
+    *(partner, mine, awaits_my_answer, awaits_my_decision, begun_after, in_my_calls),
+    *(i_act_for, i_run),
+    *(mentions, since, until, beyond),
+)
+CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {each.__name__: each for each in _EVERY}

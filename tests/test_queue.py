@@ -1,0 +1,93 @@
+"""What waits for whoever runs a call, and for partners: all of it, in its order, and nothing that cannot be done."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.calls.commands import AmendCall, CloseRound, OpenRound
+from domain.core import Refusal
+from domain.organizations.commands import RegisterOrganization, VerifyOrganization
+from domain.organizations.offices import AppointOfficer
+from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
+from domain.proposals.decisions import ConfirmEligibility, PassDeadline, ReturnProposal
+from domain.proposals.partners import ConfirmPartner, InvitePartner
+from tests.test_log import person, region, told
+from tests.web import as_, serving
+
+TEXT = "We want to find out how ice melts, and why it does so together with everybody. " * 3
+
+
+async def submitted(hub, count):
+    """An officer of a call that is open for an hour, an author, a partner's officer, the call, and its proposals."""
+    officer, author, lead, call = await region(hub)
+    other = await person(hub, "Aibek")
+    academy = RegisterOrganization(name="Academy", kind="university", city="Osh", country="KG")
+    partner = (await hub.do(academy, other)).record
+    await hub.do(VerifyOrganization(organization=partner), officer)
+    for organization, who in ((lead, author), (partner, other)):
+        await hub.do(AppointOfficer(organization=organization, person=who), officer)
+    closes = datetime.now(UTC) + timedelta(hours=1)
+    await hub.do(AmendCall(call=call, reason="Sooner", closes_at=closes), officer)
+    await hub.do(OpenRound(call=call), officer)
+    made = []
+    risk = {"level": "limited", "personal_data": False, "harms": TEXT[:60], "safeguards": TEXT[:60]}
+    for n in range(count):
+        id = (await hub.do(DraftProposal(call=call, lead=lead, title=f"Ice {n}", abstract=TEXT), author)).record
+        await hub.do(InvitePartner(proposal=id, organization=partner, contribution="Data"), author)
+        await hub.do(AssessRisk(proposal=id, **risk), author)
+        await hub.do(ConfirmPartner(proposal=id, organization=partner), other)
+        await hub.do(SubmitProposal(proposal=id), author)
+        made.append(id)
+    return officer, author, (partner, other), call, closes, made
+
+
+def test_whose_time_for_changes_is_over_waits_for_a_decision_however_many_have_time(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, (partner, other), call, closes, made = await submitted(hub, 13)
+            for n, each in enumerate(made):
+                until = closes + timedelta(hours=1, days=n and 30)
+                await hub.do(ReturnProposal(proposal=each, reason="Budget", until=until), officer)
+            await hub.do(ReviseProposal(proposal=made[0], title="Ice and water"), author)
+            asked = "{ proposals(where: {awaitsMyAnswer: true}) { totalCount nodes { id } } }"
+            waits = (await (await client(other)).data(asked))["proposals"]
+            assert [each["id"] for each in waits["nodes"]] == made[:1]
+            over = closes + timedelta(hours=2)
+            await hub.do(CloseRound(call=call), at=closes)
+            await hub.do(PassDeadline(proposal=made[0]), at=over)
+            # Nobody is asked for what cannot be submitted.
+            with pytest.raises(Refusal):
+                await hub.do(ConfirmPartner(proposal=made[0], organization=partner), other, at=over)
+            assert (await (await client(other)).data(asked))["proposals"]["totalCount"] == 0
+            runs = await as_(hub, app, officer)
+            home = (await runs.get("/")).text
+            listed = home[home.index("the time for changes is over (1)") :].partition("</ul>")[0]
+            assert re.findall(r"/proposals/(proposal_\w+)", listed) == made[:1]
+            page = (await runs.get(f"/proposals/{made[0]}")).text
+            assert "The time for changes is over." in page and "Decline it, or move the deadline." in page
+            assert "Next for you" not in page
+            assert made[0] in (await runs.get("/proposals?awaitsMyDecision=true")).text
+
+    told(story())
+
+
+def test_what_is_next_comes_after_this_one_and_what_cannot_be_decided_yet_is_not(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, _, _, call, closes, made = await submitted(hub, 13)
+            runs = await as_(hub, app, officer)
+
+            async def following(id):
+                page = (await runs.get(f"/proposals/{id}")).text
+                queue = page[page.index('id="queue"') :].partition("</ul>")[0] if 'id="queue"' in page else ""
+                return [made.index(each) for each in re.findall(r'href="/proposals/(proposal_\w+)"', queue)]
+
+            assert [await following(made[n]) for n in (0, 11, 12)] == [[1], [12], [0]]
+            for each in made[:12]:
+                await hub.do(ConfirmEligibility(proposal=each), officer)
+            assert await following(made[0]) == [12] and await following(made[12]) == []
+            await hub.do(CloseRound(call=call), at=closes)
+            assert await following(made[0]) == [12, 1] and await following(made[11]) == [12, 0]
+
+    told(story())
