@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 .PHONY: run test dist check schema bench screenshots lighthouse clean
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
-	@echo "Setting up $(VENV) (once; a minute or two)"
+	@echo "Setting up $(VENV) (once; a minute or two): what is fetched is named as it comes"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: call make with PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, install python3-venv"; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]' -e ./audit || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
+	@$(BIN)/pip install --no-color --disable-pip-version-check -e '.[test]' -e ./audit || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
 	@touch $@
 
 tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready

@@ -2,19 +2,32 @@
 
 import base64
 import json
+import re
 from datetime import datetime
 from functools import cache, lru_cache
 
 from graphql import (
+    REMOVE,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
     GraphQLEnumType,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
+    NameNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
     build_ast_schema,
     execute_sync,
     get_named_type,
     parse,
+    print_ast,
+    visit,
 )
 
 from domain.core import kind_named
@@ -41,13 +54,60 @@ async def rows_of(hub):
         found[table] = json.loads(await hub.log.pool.fetchval(sql))
     events = await hub.log.pool.fetch("SELECT position, data::text, tags, hub.leaf(e) AS leaf FROM hub.event e")
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
-    found["version"] = {position: data.get("version") for position, data in found["data"].items()}
-    found["!role"] = {position: (data.get("role") or "").upper() or None for position, data in found["data"].items()}
+    types = {row["position"]: row["type"] for row in found["entry"]}
+    submitted = {at: data for at, data in found["data"].items() if types[at] == "ProposalSubmitted"}
+    given = {
+        at: data["role"].upper() for at, data in found["data"].items() if types[at] in ("RoleGranted", "RoleRevoked")
+    }
+    found["version"] = {at: submitted[at]["version"] if at in submitted else None for at in types}
+    found["!role"] = {at: given.get(at) for at in types}
     found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
     found["recordId"] = {row["position"]: row["record"] or None for row in found["entry"]}
     found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
     found["tags"] = {row["position"]: row["tags"].split() for row in events}
     return found
+
+
+def known(schema, text):
+    """An operation without what the oracle does not read: values that SQL cannot know, and the search."""
+    types, tree = TypeInfo(schema), _parsed(text)
+
+    class Left(Visitor):
+        def enter_field(self, node, *_):
+            field = types.get_field_def()
+            if field is not None and reading(field).kind in ("late", "search"):
+                return REMOVE
+
+        def leave_selection_set(self, node, *_):
+            typename = FieldNode(name=NameNode(value="__typename"))
+            return None if node.selections else SelectionSetNode(selections=(typename,))
+
+    tree = visit(tree, TypeInfoVisitor(types, Left()))
+    while True:
+        # What nothing names any more is no part of a valid document.
+        body = print_ast(tree)
+        kept = [
+            each
+            for each in tree.definitions
+            if not isinstance(each, FragmentDefinitionNode) or re.search(rf"\.\.\.{each.name.value}\b", body)
+        ]
+        (operation,) = [each for each in kept if isinstance(each, OperationDefinitionNode)]
+        used = "\n".join([print_ast(operation.selection_set), *(print_ast(each) for each in kept if each != operation)])
+        declared = [
+            each for each in operation.variable_definitions or () if re.search(rf"\${each.variable.name.value}\b", used)
+        ]
+        same = len(kept) == len(tree.definitions)
+        operation = OperationDefinitionNode(
+            operation=operation.operation,
+            name=operation.name,
+            variable_definitions=tuple(declared),
+            directives=operation.directives,
+            selection_set=operation.selection_set,
+        )
+        rest = tuple(operation if isinstance(each, OperationDefinitionNode) else each for each in kept)
+        tree = DocumentNode(definitions=rest)
+        if same:
+            return print_ast(tree), {each.variable.name.value for each in declared}
 
 
 class Oracle:
@@ -227,6 +287,12 @@ class Oracle:
                 )
             ),
             "begunAfter": lambda v: row["id"] > v,
+            "organization": lambda v: (
+                any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))
+                if table == "person"
+                else row["organization"] == v
+            ),
+            "role": lambda v: any(r["person"] == row["id"] and r["role"] == v.lower() for r in self.readable("role")),
             "inMyCalls": lambda v: v == (row["call"] + "/office" in self.principals),
         }
         for name, value in where.items():
@@ -330,7 +396,8 @@ class Author:
             of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
             named = get_named_type(of)
             if isinstance(named, GraphQLEnumType):
-                parts.append(f"{name}: [{', '.join(chance.sample(list(named.values), 2))}]")
+                some = chance.sample(list(named.values), 2)
+                parts.append(f"{name}: {'[' + ', '.join(some) + ']' if isinstance(of, GraphQLList) else some[0]}")
             elif named.name == "Int":
                 parts.append(f"{name}: {self.variable('Int', chance.choice([None, 0, 40, 250, -1]))}")
             elif named.name == "DateTime":

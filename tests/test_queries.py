@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 
 from domain.core import every_event, record_of
 from projections.core import office
-from tests.oracle import Author, Oracle, bare, rows_of
+from tests.oracle import Author, Oracle, bare, known, rows_of
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.labels import LABELS
-from web.pages import SITE, text
+from web.pages import LISTS, SITE, text
 from web.reads.conditions import CONDITIONS
 from web.schema import published, schema
 
@@ -53,6 +53,36 @@ def test_generated_operations_agree_with_the_oracle(region_dsn, seed, monkeypatc
                 for viewer, oracle in chance.sample(viewers, 3):
                     agreed += await agree(viewer, oracle, operation, variables)
             assert agreed > 100
+
+    told(story())
+
+
+def test_every_document_of_the_pages_agrees_with_the_oracle(region_dsn):
+    names = [*(page.name for page in SITE), *(f"files/{name}" for name in LISTS), "profile"]
+    kinds = {page.name: page.record for page in SITE}
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            rows, plain, people = await rows_of(hub), bare(), await people_of(hub)
+            chance, read = random.Random(1), set()
+            for person in [None, *(people[name] for name in ("karimova", "rahimova", "osmonov", "toktogulov"))]:
+                oracle = Oracle(plain, rows, await serving_viewer(hub, person), person)
+                asks = await client(person)
+                for name in names:
+                    document, declared = known(plain, text(name))
+                    given = {
+                        "signedIn": person is not None,
+                        "acts": True,
+                        "past": False,
+                        "lately": rows["entry"][9]["at"],
+                    }
+                    ids = [row["id"] for row in rows[kinds[name]]] if kinds.get(name) else [""]
+                    for id in chance.sample(ids, min(4, len(ids))):
+                        every = {**given, "id": id, "text": None}
+                        values = {key: value for key, value in every.items() if key in declared}
+                        if await agree(asks, oracle, document, values):
+                            read.add(name)
+            assert read == set(names)
 
     told(story())
 

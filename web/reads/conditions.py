@@ -89,6 +89,16 @@ def i_run(t: str, value: str, by: Asker) -> str:
     return f"({t}.id = {by.offices('call')})"
 
 
+def works_at(t: str, value: str, by: Asker) -> str:
+    """The person names an organization as one where they work, or have worked."""
+    return f"EXISTS (SELECT {by.records('affiliation', 'a')} AND a.person = {t}.id AND a.organization = {value})"
+
+
+def has_role(t: str, value: str, by: Asker) -> str:
+    """The person has a role in the whole hub."""
+    return f"EXISTS (SELECT {by.records('role', 'r')} AND r.person = {t}.id AND r.role = lower({value}))"
+
+
 def mentions(t: str, value: str, by: Asker) -> str:
     """The event mentions an id."""
     return f"EXISTS (SELECT FROM hub.tag g WHERE g.position = {t}.position AND g.tag = {value})"
@@ -111,7 +121,7 @@ def beyond(t: str, value: str, by: Asker) -> str:
 
 _EVERY = (
     *(partner, mine, awaits_my_answer, awaits_my_decision, begun_after, in_my_calls),
-    *(i_act_for, i_run),
+    *(i_act_for, i_run, works_at, has_role),
     *(mentions, since, until, beyond),
 )
 CONDITIONS: dict[str, Callable[[str, str, Asker], str]] = {each.__name__: each for each in _EVERY}

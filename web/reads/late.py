@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
+from msgspec.structs import replace
 
 from domain.core import (
     N_,
@@ -252,10 +253,22 @@ async def _stood(
         if len(until) < len(chunk):
             break
         after = chunk[-1].position
-    return [
+    found = [
         [row for (table, key), row in batch.changed.items() if table == each.table and key[0] == id and row is not None]
         for each in tables
     ]
+    if sealed := [name for name, type in get_type_hints(cls).items() if type == Sealed | None]:
+        found[0] = [await _as_of_now(reading, cls, id, sealed, row) for row in found[0]]
+    return found
+
+
+async def _as_of_now(reading: "Reading", cls: type[Row], id: str, sealed: Sequence[str], row: Row) -> Row:
+    # What somebody has corrected of what is personal is shown to nobody.
+    names = ", ".join(f"{name}::text" for name in sealed)
+    sql = f"SELECT {names} FROM {reading.hub.models.schema}.{cls.table} WHERE id = $1"
+    now = await reading.hub.log.pool.fetchrow(sql, id)
+    assert now is not None
+    return replace(row, **{name: text and msgspec.json.decode(text, type=Sealed) for name, text in now.items()})
 
 
 def _later(each: Recorded, position: int | None, at: datetime | None, until: int | None) -> bool:
