@@ -48,7 +48,7 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     for name, kind, many in tagged_fields(cls):
         value = getattr(command, name)
         for each in value if many else [value]:
-            if not each or kind.name not in records() or name == record_field(cls):
+            if not each or kind.name not in records() or name == record_field(cls) or name in cls.seeks:
                 continue
             if not model.get(records()[kind.name], each).mentionable:
                 raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)

@@ -35,7 +35,8 @@ def _derived(cls: type[Command]) -> click.Command:
         plain = {name: value for name, value in given.items() if value is not None and value != ()}
         for name in plain:
             if (lines := lines_as(types[name])) is not None:
-                plain[name] = [lines.parts(each) for each in plain[name]]
+                typed = (line for each in plain[name] for line in each.splitlines() if line.strip())
+                plain[name] = [lines.parts(line) for line in typed]
             elif isinstance(types[name], inspect.DictType):
                 plain[name] = dict(_by_language(each, name) for each in plain[name])
         for name in flags & plain.keys():

@@ -175,7 +175,7 @@ def _served(host: str, port: int, demo: bool, workers: int, answers: int, ending
     free_port(host, port)
     with ExitStack() as stack:
         stack.enter_context(failing())
-        dsn = stack.enter_context(database(home, lambda text: err.print(text, style="dim"), alone=True, makes=True))
+        dsn = stack.enter_context(database(home, _dimly, alone=True, makes=True))
         ending.heed()
         signer, token = asyncio.run(prepare(dsn))
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -220,6 +220,10 @@ def _for_auditors(url: str, home: Path, token: str, policy: Path) -> Iterator[st
         yield f"  {shlex.join(map(str, (program, *words)))}"
 
 
+def _dimly(text: str) -> None:
+    err.print(text, style="dim")
+
+
 @click.command()
 @click.argument("when")
 @_host
@@ -256,8 +260,14 @@ def at(when: str, host: str, port: int) -> None:
         await hub.models.remove()
         await hub.close()
 
+    # Whatever ends it: what was made to show the past is removed.
+    signal.signal(signal.SIGTERM, Ending())
     free_port(host, port)
-    with failing(), database(default_home(), lambda text: err.print(text, style="dim")) as dsn:
+    with (
+        suppress(KeyboardInterrupt),
+        failing(),
+        database(default_home(), lambda text: err.print(text, style="dim")) as dsn,
+    ):
         if not asyncio.run(is_there(dsn)):
             raise Unavailable("There is no hub in this database. Is HUB_DATABASE_URL right?")
         try:

@@ -382,12 +382,26 @@ def test_suspension_closing_and_signatories():
         OrganizationClosed(organization=BISHKEK, reason="Merged")
     )
     authorized = SignatoryAuthorized(organization=BISHKEK, person=ZARINA)
-    given(*REGION).when(AuthorizeSignatory(organization=BISHKEK, person=ZARINA), by=AIBEK).then(authorized)
+    here = AffiliationDeclared(
+        affiliation=id_("affiliation", 7), person=ZARINA, organization=BISHKEK, position="Dean", since=date(2020, 1, 1)
+    )
+    authorize = AuthorizeSignatory(organization=BISHKEK, person=ZARINA)
+    given(*REGION, here).when(authorize, by=AIBEK).then(authorized)
+    # Nobody binds an organization who does not say that they work there; whether there is such a person is not said.
+    given(*REGION).when(authorize, by=AIBEK).refused(Reason.NOT_PERMITTED, "person")
+    nobody = id_("person", 99)
+    for command in (AuthorizeSignatory, AppointOfficer):
+        given(*REGION).when(command(organization=BISHKEK, person=nobody), by=AIBEK).refused(
+            Reason.NOT_PERMITTED, "person"
+        )
+    for command in (DismissOfficer, RevokeSignatory):
+        given(*REGION).when(command(organization=BISHKEK, person=nobody), by=AIBEK).then()
     given(*REGION).when(AuthorizeSignatory(organization=BISHKEK, person=AIBEK), by=AIBEK).refused(
         Reason.OWN_ORGANIZATION, "person"
     )
     not_yet = AuthorizeSignatory(organization=BISHKEK, person=NEWCOMER)
-    given(*REGION, *joined(NEWCOMER, "new@example.org")[:1]).when(not_yet, by=AIBEK).refused(Reason.NOT_FOUND, "person")
+    invited = [*joined(NEWCOMER, "new@example.org")[:1], msgspec.structs.replace(here, person=NEWCOMER)]
+    given(*REGION, *invited).when(not_yet, by=AIBEK).refused(Reason.NOT_FOUND, "person")
     given(*REGION, authorized).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then(
         SignatoryRevoked(organization=BISHKEK, person=ZARINA)
     )

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from datetime import date
 from html import escape
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from domain.calls.commands import CloseRound
 from domain.core import HubRole
 from domain.organizations.offices import AuthorizeSignatory
+from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole
 from domain.proposals.commands import AssessRisk, ReviseProposal
 from domain.proposals.decisions import (
@@ -588,6 +590,8 @@ def test_whoever_may_know_sees_who_signs_for_an_organization(region_dsn):
             own, center = await as_(hub, app, officer), await as_(hub, app, people["rahimova"])
             assert "/do/revokeSignatory" not in (await own.get(f"/organizations/{id}")).text
             person = people["karimova"]
+            here = DeclareAffiliation(person=person, organization=id, position="Counsel", since=date(2020, 1, 1))
+            await hub.do(here, person)
             await hub.do(AuthorizeSignatory(organization=id, person=person), officer)
             page = (await center.get(f"/organizations/{id}")).text
             assert "May sign agreements" in page and f"/people/{person}" in page

@@ -41,7 +41,10 @@ class GraphQL:
         media = wanted(request.headers.get("accept", ""))
         try:
             ask = await self._asked(request)
-            key = request.headers.get("idempotency-key", ask.key)
+            keys = set(request.headers.getlist("idempotency-key"))
+            if len(keys) > 1:
+                raise Malformed("Two Idempotency-Keys were sent: send one.")
+            key = keys.pop() if keys else ask.key
             if ask.key not in (None, key):
                 raise Malformed("The `idempotencyKey` in `extensions` is another one than the header's: send one.")
             if key is not None and not KEY.fullmatch(key):

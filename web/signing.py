@@ -123,6 +123,8 @@ class Signing:
         """A one-time link: opening it changes nothing (mail programs do that), its button signs in."""
         viewer = await self._site.viewer(request)
         if request.method != "POST":
+            if await self._hub.identity.linked(request.path_params["link"]) is None:
+                return await self._used(request, viewer)
             return await self._asked(request, viewer, link="yes")
         if await self._sent(request) is None:
             return await self._refused(request)

@@ -10,6 +10,8 @@ from domain.calls.state import Call
 from domain.core import N_, Act, CallId, Command, Event, Model, PersonId, Reason, Refusal, Role
 from domain.people.state import Person
 
+_LAST = N_("Nobody else runs this call: appoint somebody first.")
+
 
 class AppointCallOfficer(
     Command,
@@ -43,12 +45,17 @@ class DismissCallOfficer(
     call: CallId
     officer: Annotated[PersonId, Meta(title=N_("Person"))]
 
+    @classmethod
+    def bar(cls, record: Call, model: Model, act: Act) -> None:
+        """Not the last who runs it."""
+        if len(record.officers) < 2:
+            raise Refusal(Reason.NOT_PERMITTED, _LAST, "officer")
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Somebody of the Center goes on running it; whoever does not run it stays as they are."""
         officers = model.get(Call, self.call).officers
         if self.officer not in officers:
             return
         if not any(model.get(Person, each).of_the_center for each in officers - {self.officer}):
-            message = N_("Nobody else runs this call: appoint somebody first.")
-            raise Refusal(Reason.NOT_PERMITTED, message, "officer")
+            raise Refusal(Reason.NOT_PERMITTED, _LAST, "officer")
         yield CallOfficerDismissed(call=self.call, officer=self.officer)

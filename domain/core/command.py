@@ -82,6 +82,7 @@ class CommandMeta(msgspec.StructMeta):
         office: str | None = None,
         final: bool = False,
         due: "Due | None" = None,
+        seeks: tuple[str, ...] = (),
         **options: Any,
     ) -> "CommandMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
@@ -91,6 +92,7 @@ class CommandMeta(msgspec.StructMeta):
         setattr(cls, "office", office)
         setattr(cls, "final", final)
         setattr(cls, "due", due)
+        setattr(cls, "seeks", frozenset(seeks))
         return cls
 
 
@@ -100,6 +102,8 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
     After a ``final`` one nothing can bring back what was before: whoever asks a person for it asks twice.
     One that is ``due`` at a time that its record names is given by the hub itself then.
+    Of the records in the fields that it ``seeks`` its own ``decide`` says whether they are there, so that its answer is
+    the same for one that is hidden.
     The whitelists are checked before ``decide``, so a stranger learns nothing from a refusal.
     A command without a field of its record's kind makes a new record.
     """
@@ -110,6 +114,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     office: ClassVar[str | None] = None
     final: ClassVar[bool] = False
     due: ClassVar[Due | None] = None
+    seeks: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def bar(cls, record: Any, model: Model, act: Act) -> None:

@@ -11,7 +11,9 @@ from domain.organizations.state import Organization
 from domain.people.state import Person
 
 
-class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), while_={"verified"}):
+class AppointOfficer(
+    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), while_={"verified"}, seeks=("person",)
+):
     """Let a person act for this organization."""
 
     organization: OrganizationId
@@ -22,18 +24,22 @@ class AppointOfficer(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFF
         say themselves that they work. Who has acted for an organization never judges it: an applicant must not be able
         to make a judge one of its own against their will.
         """
-        person = model.get(Person, self.person)
-        if person.status != "joined":
-            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
         if self.person in model.get(Organization, self.organization).officers:
             return
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
-        of_the_center = model.get(Person, act.actor).of_the_center
-        if not of_the_center and not person.works_at(self.organization, act.at.date()):
-            message = N_("They do not say yet that they work here: they add it on their own page first.")
-            raise Refusal(Reason.NOT_PERMITTED, message, "person")
+        if not model.get(Person, act.actor).of_the_center:
+            _works_here(self.person, self.organization, model, act)
+        if model.get(Person, self.person).status != "joined":
+            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
         yield OfficerAppointed(organization=self.organization, person=self.person)
+
+
+def _works_here(id: str, organization: str, model: Model, act: Act) -> None:
+    # Also where there is no such person: whom an officer may not know looks like that.
+    if not model.get(Person, id).works_at(organization, act.at.date()):
+        message = N_("They do not say yet that they work here: they add it on their own page first.")
+        raise Refusal(Reason.NOT_PERMITTED, message, "person")
 
 
 class DismissOfficer(
@@ -41,6 +47,7 @@ class DismissOfficer(
     on=Organization,
     by=(Role.CENTER_OFFICER, Role.OFFICER),
     while_={"registered", "verified", "suspended", "closed"},
+    seeks=("person",),
 ):
     """End a person's acting for this organization."""
 
@@ -58,23 +65,24 @@ class DismissOfficer(
             yield OfficerDismissed(organization=self.organization, person=self.person)
 
 
-class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"verified"}):
+class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"verified"}, seeks=("person",)):
     """Let a person sign agreements for this organization."""
 
     organization: OrganizationId
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only somebody who has joined, and authorized by somebody else."""
+        """Only somebody who has joined and says that they work there, and authorized by somebody else."""
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer has to authorize you."), "person")
+        _works_here(self.person, self.organization, model, act)
         if model.get(Person, self.person).status != "joined":
             raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
         if self.person not in model.get(Organization, self.organization).signatories:
             yield SignatoryAuthorized(organization=self.organization, person=self.person)
 
 
-class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER)):
+class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), seeks=("person",)):
     """End a person's signing for this organization."""
 
     organization: OrganizationId

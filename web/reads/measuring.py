@@ -22,15 +22,16 @@ MAX_STEPS, DEEPEST = 8_000, 60
 Fragments = Mapping[str, FragmentDefinitionNode]
 
 
-def limited(code: str, message: str) -> GraphQLError:
-    """An excess: which, and how much is allowed."""
-    return GraphQLError(message, extensions={"code": code})
+def limited(code: str, message: str, **figures: int) -> GraphQLError:
+    """An excess: which, and how much is allowed, in words and in ``figures``."""
+    return GraphQLError(message, extensions={"code": code, **figures})
 
 
 def within_cost(cost: int, most: int = MAX_COST) -> None:
     """Refuse what would read too much, before anything is read."""
     if cost > most:
-        raise limited("TOO_COSTLY", f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once.")
+        words = f"This costs {cost:,}; at most {most:,} is allowed: ask for fewer at once."
+        raise limited("TOO_COSTLY", words, cost=cost, limit=most)
 
 
 def tangled(definitions: Iterable[Node], fragments: Fragments) -> Iterator[GraphQLError]:
