@@ -67,7 +67,7 @@ class Batch:
                 after = self.changed[key] = fold(step.cls, row, event, happened.at)
                 if step.whole:
                     before, now = getattr(row, "readers", ()), getattr(after or row, "readers", ())
-                    concerned.append(now)
+                    concerned.append(history.concerned(row, after))
                     if step.record and before and before != now:
                         self._withdraw(key[1][0], before, now, happened.position)
             except FoldFailed as failure:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 
 from domain.core import Event, Kind, OrganizationId, PersonId, record_of, tagged_fields
-from projections.core import AUDITORS, PUBLIC, Row
+from projections.core import AUDITORS, PUBLIC, Row, is_record
 
 
 class EntryRow(Row, table="entry", key=("position",), index=("record position",)):
@@ -13,6 +13,7 @@ class EntryRow(Row, table="entry", key=("position",), index=("record position",)
     besides who did it.
 
     Its readers are those who could read what it changed, at that time, and have been able to read its record since.
+    That they read it no more is told to those who did.
     """
 
     position: int
@@ -31,6 +32,17 @@ _PERSON = Kind("person")
 @cache
 def _people_of(cls: type[Event]) -> tuple[str, ...]:
     return tuple(name for name, kind, many in tagged_fields(cls) if kind == _PERSON and not many)
+
+
+def concerned(before: Row | None, after: Row | None) -> tuple[str, ...]:
+    """Who is concerned by what became of a row: who reads it then, and whoever read a record until then.
+
+    That somebody reads it no more is the last that they hear of it.
+    """
+    left, now = getattr(before, "readers", ()), getattr(after or before, "readers", ())
+    if before is None or left == now or not is_record(type(before)):
+        return now
+    return tuple(sorted({*left, *now}))
 
 
 def entry(event: Event, position: int, actor: str, at: datetime, concerned: Iterable[tuple[str, ...]]) -> EntryRow:

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from domain.proposals.commands import ReviseProposal
+from domain.proposals.partners import UninvitePartner
 from hub.door import Hub
 from tests.test_log import told
 from tests.web import draft_of, people_of, serving
@@ -69,6 +70,29 @@ def test_changes_come_live_to_whom_they_concern(region_dsn):
             }
             with pytest.raises(StopAsyncIteration):
                 await asyncio.wait_for(anext(stream), 10)
+
+    told(story())
+
+
+def test_who_is_asked_no_more_hears_of_that_and_of_nothing_after(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author, officer, id = people["karimova"], people["toktogulov"], await draft_of(hub, people["karimova"])
+            sql = f"SELECT organization FROM {hub.models.schema}.officer WHERE person = $1"
+            partner = await hub.log.pool.fetchval(sql, officer)
+            secret, after = await hub.identity.token(officer, ["read"], "t", 1), await hub.log.head()
+            await hub.do(UninvitePartner(proposal=id, organization=partner), author)
+            await hub.do(ReviseProposal(proposal=id, title="Without them"), author)
+            heard = "event { type recordId } record { id }"
+            text = f"subscription($after: Int) {{ happened(after: $after) {{ {heard} }} }}"
+            stream = app.endpoint.results(
+                Asked(text, None, {"after": after}), await app.endpoint.viewers.find(secret), secret
+            )
+            told_ = json.loads(await asyncio.wait_for(anext(stream), 10))["data"]["happened"]
+            assert told_ == {"event": {"type": "PartnerUninvited", "recordId": id}, "record": None}
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.5)
 
     told(story())
 

@@ -46,7 +46,8 @@ class Models:
         except ImportError as error:
             raise Undecided(f"Replay needs the hub's folds: install the hub's own package ({error}).") from None
         self.code = code_of(domain, projections)
-        self._decode, self._entry, self._failed = Codec().decode, history.entry, core.FoldFailed
+        self._decode, self._failed = Codec().decode, core.FoldFailed
+        self._entry, self._concerned = history.entry, history.concerned
         self._plain: Callable[[Any], Any] = msgspec.to_builtins
         self.rows: dict[str, dict[Key, Any]] = {cls.table: {} for cls in core.every_row()}
         self._parked: set[tuple[str, Key]] = set()
@@ -69,7 +70,7 @@ class Models:
                 f"The event “{' '.join(start[1:])}” is not understood by the folds that are installed here "
                 f"({type(error).__name__}): install the hub's version of that time."
             ) from None
-        concerned = []
+        concerned: list[tuple[str, ...]] = []
         for cls, keyed, makes in self._folding.get(type(event), ()):
             table, key = keyed(event)
             if (table, key) in self._parked:
@@ -91,9 +92,10 @@ class Models:
             else:
                 rows[key] = after
             if cls.within is None:
-                concerned.append(getattr(after or before, "readers", ()))
+                concerned.append(self._concerned(before, after))
             if cls.key == ("id",):
-                self._withdraw(key[0], set(getattr(before, "readers", ())) - set(concerned[-1]))
+                now = getattr(after or before, "readers", ())
+                self._withdraw(key[0], set(getattr(before, "readers", ())) - set(now))
         entry = self._entry(event, found.position, found.actor, at, concerned)
         self.rows["entry"][found.position,] = entry
         self._history.setdefault(entry.record, []).append(found.position)
