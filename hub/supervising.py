@@ -1,5 +1,6 @@
 """The processes that serve: one, or several under a supervisor."""
 
+import signal
 import time
 from contextlib import suppress
 
@@ -16,6 +17,14 @@ class Patient(multiprocess.Process):
     """Asked for a moment only, however busy it is: its supervisor has signals to hear."""
 
     heard: float | None = None
+
+    def start(self) -> None:
+        """Begin it. What a closed terminal asks is asked of its supervisor, and ignored by it from its beginning on."""
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            super().start()
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
     def is_alive(self, timeout: float = BUSY) -> bool:
         """Whether it answers, or has not been silent for so long."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import date
 
 import asyncpg
 import pytest
@@ -9,6 +10,7 @@ from asyncpg import connect_utils
 
 from domain.core import Reason, Refusal
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory, DismissOfficer
+from domain.people.affiliations import DeclareAffiliation
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.state import Proposal
@@ -132,6 +134,8 @@ def test_what_is_read_from_the_log_while_it_changes_is_not_taken_for_the_newest(
         other, signer = await person(hub, "Other"), await person(hub, "Signer")
         await hub.do(AppointOfficer(organization=lead, person=other), officer)
         await hub.do(DismissOfficer(organization=lead, person=other), officer)
+        here = DeclareAffiliation(person=signer, organization=lead, position="Dean", since=date(2020, 1, 1))
+        await hub.do(here, signer)
         # Nothing that the decision needs has to do with the offices of whom it is about: those are not in memory.
         hub.states.drop()
         gate, sign = Gate(hub), AuthorizeSignatory(organization=lead, person=signer)

@@ -300,7 +300,5 @@ def served() -> Served:
     logged()
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-        # What a closed terminal asks is asked of the parent, which says whether it is theirs.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     told = json.loads(os.environ["HUB_SERVING"])
     return Served(told.pop("dsn"), Settings(**told))
