@@ -365,16 +365,7 @@ def test_a_worker_that_dies_is_told_and_another_takes_its_place(dsn):
     assert "Started server process" not in said and "Traceback" not in said
 
 
-def test_a_terminal_that_is_closed_elsewhere_asks_nothing_of_a_service(dsn):
-    with _serving_with_workers(dsn) as (process, port, waited, workers):
-        waited(lambda: _is_open(port) and len(workers()) == 2)
-        before = workers()
-        process.send_signal(signal.SIGHUP)
-        time.sleep(1)
-        assert workers() == before and _is_open(port)
-
-
-def test_a_terminal_that_is_closed_asks_nothing_of_the_workers_of_a_service(dsn, monkeypatch):
+def test_a_terminal_that_is_closed_elsewhere_asks_nothing_of_a_service(dsn, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", partial(subprocess.Popen, start_new_session=True))
     with _serving_with_workers(dsn) as (process, port, waited, workers):
         waited(lambda: _is_open(port) and len(workers()) == 2)

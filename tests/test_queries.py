@@ -47,12 +47,12 @@ def test_generated_operations_agree_with_the_oracle(region_dsn, seed, monkeypatc
             for person in [None, *chance.sample(sorted(people.values()), 4)]:
                 oracle = Oracle(plain, rows, await serving_viewer(hub, person), person)
                 viewers.append((await client(person), oracle))
-            for _ in range(70):
+            for _ in range(50):
                 author = Author(plain, chance, chance.sample(ids, 12), chance.sample(times, 4))
                 operation, variables = author.operation()
                 for viewer, oracle in chance.sample(viewers, 3):
                     agreed += await agree(viewer, oracle, operation, variables)
-            assert agreed > 100
+            assert agreed > 70
 
     told(story())
 
