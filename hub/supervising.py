@@ -9,7 +9,7 @@ from uvicorn.supervisors import Multiprocess, multiprocess
 
 BUSY = 60
 """Seconds for which a process may be too busy to answer, before another one is begun in its place."""
-LEAVING = 6
+LEAVING = 20
 """Seconds that the processes have to end, once they are told to."""
 
 

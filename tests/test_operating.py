@@ -330,10 +330,10 @@ def test_a_service_that_is_told_to_end_ends_as_with_ctrl_c(dsn, workers):
 
 
 @contextlib.contextmanager
-def _serving_with_workers(dsn):
+def _serving_with_workers(dsn, program=("-m", "hub")):
     port = free_port()
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "HUB_ORIGIN": "trial.invalid/log"}
-    command = [sys.executable, "-m", "hub", "serve", "--port", str(port), "--workers", "2"]
+    command = [sys.executable, *program, "serve", "--port", str(port), "--workers", "2"]
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def workers():
@@ -401,7 +401,8 @@ def _owns_its_terminal():
 
 
 def test_a_stop_does_not_wait_for_a_worker_that_hangs(dsn):
-    with _serving_with_workers(dsn) as (process, port, waited, workers):
+    hurried = "from hub import supervising as s; s.LEAVING = 2; from hub.__main__ import main; main()"
+    with _serving_with_workers(dsn, ("-c", hurried)) as (process, port, waited, workers):
         waited(lambda: _is_open(port) and len(workers()) == 2)
         hangs = int(workers()[0])
         os.kill(hangs, signal.SIGSTOP)
