@@ -496,6 +496,48 @@ def test_who_is_gone_before_the_answer_harms_nobody_and_what_they_did_is_done(re
     assert not [each for each in caplog.records if each.name.startswith(("uvicorn", "asyncio", "hub"))]
 
 
+def test_two_hundred_whose_answers_were_cut_off_send_again_and_have_done_it_once(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _), listening(app) as server:
+            person = (await people_of(hub))["karimova"]
+            own = await draft_of(hub, person)
+            row = await hub.log.pool.fetchrow(f"SELECT call, lead FROM {hub.models.schema}.proposal WHERE id = $1", own)
+            text = """mutation($p: DraftProposalInput!) { draftProposal(input: $p) {
+                receipt { record position } refusal { message } } }"""
+            shown = await bearer(hub, person)
+            count = f"SELECT count(*) FROM {hub.models.schema}.proposal"
+            before = await hub.log.pool.fetchval(count)
+
+            async def send(n):
+                given = {"call": row["call"], "lead": row["lead"], "title": f"Number {n}"}
+                reader, writer = await asyncio.open_connection(*server.socket.getsockname()[:2])
+                writer.write(
+                    request({"query": text, "variables": {"p": given}}, authorization=shown, idempotency_key=f"cut-{n}")
+                )
+                return reader, writer
+
+            async def cut(n):
+                reader, writer = await send(n)
+                # The first byte of an answer comes once it is recorded; nobody reads the rest.
+                await reader.readexactly(1)
+                writer.transport.abort()
+
+            async def again(n):
+                reader, writer = await send(n)
+                *_, body = await answer(reader)
+                writer.close()
+                return json.loads(body)["data"]["draftProposal"]["receipt"]
+
+            for begin in range(0, 200, 20):
+                await asyncio.gather(*(cut(n) for n in range(begin, begin + 20)))
+            assert await hub.log.pool.fetchval(count) == before + 200
+            first, second = [[await again(n) for n in range(200)] for _ in range(2)]
+            assert first == second and len({each["record"] for each in first}) == 200
+            assert await hub.log.pool.fetchval(count) == before + 200
+
+    told(story())
+
+
 def test_who_is_being_answered_when_the_hub_closes_gets_the_answer(region_dsn, monkeypatch):
     async def story():
         async with serving(region_dsn) as (_, app, _):
