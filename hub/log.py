@@ -59,6 +59,7 @@ _TABLES = {
     "hub.passkey": "identity.sql",
     "hub.mailing": "mailing.sql",
     "hub.unmailed": "unmailed.sql",
+    "hub.epoch": "epoch.sql",
 }
 PATIENCE = 5.0
 """How long, in seconds, whatever is still under way may take when the hub closes."""

@@ -31,7 +31,7 @@ from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, policy_file, unknown
 
-APPLICATION, PROTOCOL = "web.app:served", "web.wire:Wire"
+APPLICATION, PROTOCOL = "web.served:served", "web.wire:Wire"
 
 
 def _run(dsn: str, host: str, port: int, workers: int = 1, has_terminal: bool = False, **settings: Any) -> None:

@@ -55,8 +55,12 @@ def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty
     found = hub(empty, "people", author)[1]
     assert "Zarina" in found and "0 tokens, 0 sessions" in found
     assert "1 tokens" in hub(dsn, "people", author)[1]
-    with opened(empty) as url:
+    with opened(empty) as url, opened(dsn) as old:
         assert httpx2.get(f"{url}/status").status_code == 200
+        # Whoever keeps a copy learns that this is not the log that they copied.
+        ask = {"query": "{ hub { epoch } }"}
+        lives = [httpx2.post(f"{each}/graphql", json=ask).json()["data"]["hub"]["epoch"] for each in (url, old, old)]
+        assert lives[0] != lives[1] == lives[2]
 
 
 def test_a_backup_is_never_written_or_brought_back_over_something(dsn, empty, tmp_path):

@@ -15,9 +15,10 @@ from hub.door import Hub
 from hub.identity import fingerprint
 from tests.test_log import told
 from tests.web import draft_of, node, opened, people_of, serving
-from web.app import Served, Settings
+from web.app import Settings
 from web.live import Closing, Live
 from web.reads.viewer import Viewers
+from web.served import Served
 
 
 async def author_and_draft(dsn):

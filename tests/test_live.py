@@ -12,8 +12,9 @@ from domain.proposals.partners import UninvitePartner
 from hub.door import Hub
 from tests.test_log import told
 from tests.web import draft_of, people_of, serving
-from web.app import Served, Settings
+from web.app import Settings
 from web.asking import Asked
+from web.served import Served
 
 SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
     event { position type } record { id ... on Proposal { title } } } }"""

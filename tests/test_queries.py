@@ -72,7 +72,8 @@ def test_every_document_of_the_pages_agrees_with_the_oracle(region_dsn):
                     document, declared = known(plain, text(name))
                     given = {
                         "signedIn": person is not None,
-                        "acts": True,
+                        "runs": True,
+                        "answers": True,
                         "past": False,
                         "lately": rows["entry"][9]["at"],
                     }

@@ -94,6 +94,8 @@ def _quality(each: str) -> float:
 
 
 _IN_JSON = {"None": "null", "True": "true", "False": "false"}
+_DIGITS = "integer string conversion"
+"""What Python says of a number that it does not even look at."""
 _PYTHON = re.compile(r"(not to be |value: )(None|True|False)\b")
 
 
@@ -103,6 +105,8 @@ def told(error: GraphQLError) -> dict[str, Any]:
     code = "INVALID_DOCUMENT" if not said.get("extensions") else None
     extensions = {**(said.get("extensions") or {}), **({"code": code} if code else {})}
     message = _PYTHON.sub(lambda found: found[1] + _IN_JSON[found[2]], said["message"])
+    if _DIGITS in message:
+        message = "An Int has no more digits than 2147483647."
     return {**said, "message": _short(message), "extensions": extensions}
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from domain.core import N_
+from domain.core import N_, kind_named
 from hub.access import give_link
 from projections.core import CENTER, PUBLIC, offices
 from web.asking import Asked, base_of, etag, matches, secret_of
@@ -196,13 +196,15 @@ def _as_invited(viewer: Viewer) -> Viewer:
 
 
 def told(viewer: Viewer, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a page's document may ask for and no address says: who reads, whether they act for others, whether it is of
-    the past, and since when is lately.
+    """What a page's document may ask for and no address says: who reads, whether they run calls or answer for an
+    organization, whether it is of the past, and since when is lately.
     """
+    acts_for = {kind_named(id) for id in offices(viewer.principals)}
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "signedIn": viewer.person is not None,
-        "acts": bool(offices(viewer.principals)),
+        "runs": "call" in acts_for,
+        "answers": "organization" in acts_for,
         "past": "position" in given,
         "lately": (today - LATELY).isoformat(),
     }

@@ -142,7 +142,7 @@ def fsck(folder: Folder) -> dict[str, Any]:
             hashes = [leaf_hash(leaf) for leaf in leaves]
             tile = tiles(0, index)
             if b"".join(hashes) != tile:
-                _accuse_leaf(folder, tiles, checkpoint, index, leaves, hashes, tile)
+                _accuse_leaf(tiles, checkpoint, index, leaves, hashes, tile)
             for leaf in leaves:
                 position += 1
                 # The leaf's own number stands where it has to: this event is at this position, and no other is.
@@ -191,7 +191,6 @@ def fsck(folder: Folder) -> dict[str, Any]:
 
 
 def _accuse_leaf(
-    folder: Folder,
     tiles: Tiles,
     checkpoint: Checkpoint,
     index: int,

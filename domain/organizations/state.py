@@ -1,6 +1,7 @@
 """An organization, as decisions see it, the offices that a person holds, and who holds a ROR id."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Self
 
 import msgspec
@@ -20,7 +21,7 @@ from domain.organizations.events import (
     SignatoryRevoked,
     names_of,
 )
-from domain.people.state import TIES, Person
+from domain.people.state import Person
 
 
 class Organization(
@@ -197,9 +198,13 @@ def belongs(model: Model, act: Act, organization: str) -> bool:
     return model.get(Person, act.actor).works_at(organization, act.at.date())
 
 
+_TIES = timedelta(days=3 * 365 + 1)
+"""For how long whoever worked somewhere judges it as no officer: three years. Reviewers have those of their call."""
+
+
 def ties(model: Model, act: Act) -> frozenset[str]:
     """The organizations over which the actor has no say: all that they ever acted for, and where they worked within
     three years. Neither an office laid down nor a post left makes somebody an outsider the next day.
     """
-    worked = model.get(Person, act.actor).worked_since((act.at - TIES).date())
+    worked = model.get(Person, act.actor).worked_since((act.at - _TIES).date())
     return model.get(Offices, act.actor).ever | worked

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Self
 
 import msgspec
@@ -24,9 +24,6 @@ from domain.people.events import (
     RoleGranted,
     RoleRevoked,
 )
-
-TIES = timedelta(days=3 * 365 + 1)
-"""For how long whoever worked somewhere has no say over it: three years, as for any conflict of interest."""
 
 
 @dataclass(frozen=True)

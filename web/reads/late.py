@@ -161,7 +161,8 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     pool, schema = reading.hub.log.pool, reading.hub.models.schema
     row = await pool.fetchrow(
         f"""SELECT (SELECT coalesce(max(position), 0) FROM hub.event) AS head, version() AS engine,
-                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked"""
+                   (SELECT at FROM {schema}.position) AS at, (SELECT count(*) FROM {schema}.parked) AS parked,
+                   (SELECT id FROM hub.epoch) AS epoch"""
     )
     assert row is not None
     sealing = await state(pool)
@@ -169,6 +170,7 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     at = min(row["at"], reading.viewer.at)
     made = {
         "head": at if reading.read_only else at + row["head"] - row["at"],
+        "epoch": row["epoch"],
         "version": version("central-asia-ai-hub"),
         "readOnly": reading.read_only,
         "engine": " ".join(row["engine"].split()[:2]),
