@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.progress import track
 
-from domain.core import Refusal, every_event
+from domain.core import Refusal, every_event, says
 from hub import reading, ror
 from hub.audit import following
 from hub.audit.events import differs, unsigned
@@ -111,7 +111,7 @@ def _printed(recorded: Recorded, as_json: bool) -> None:
         }
         click.echo(msgspec.json.encode(head))
     else:
-        words = (type(recorded.event).__doc__ or "").strip().splitlines()[0]
+        words = says(type(recorded.event))
         click.echo(f"{recorded.position:>8}  {recorded.at:%Y-%m-%d %H:%M:%S}  {recorded.type}  {recorded.actor}")
         click.echo(f"          {words}  {' '.join(recorded.tags)}")
 

@@ -15,7 +15,7 @@ from .command import (
     record_field,
     sentence,
 )
-from .event import Codec, Event, Sealed, UnknownEvent, every_event, record_kind_of, record_of, tagged_fields
+from .event import Codec, Event, Sealed, UnknownEvent, every_event, record_kind_of, record_of, says, tagged_fields
 from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, ReasonText, Revision, StartedFrom, Title, meta_of
 from .ids import (
     AffiliationId,
@@ -95,6 +95,7 @@ __all__ = [
     "refuse",
     "refuse_unseen",
     "ror_is_valid",
+    "says",
     "sentence",
     "subclasses",
     "tagged_fields",

@@ -92,6 +92,11 @@ def record_of(event: Event) -> str:
     return getattr(event, name) if name else ""
 
 
+def says(cls: type[Event]) -> str:
+    """What an event of this class says, in a sentence for readers; what its docstring adds is for developers."""
+    return (cls.__doc__ or "").strip().partition("\n")[0].partition(";")[0].rstrip(".") + "."
+
+
 def every_event() -> Iterator[type[Event]]:
     """Every event class of the domain."""
     return subclasses(Event)

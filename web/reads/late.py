@@ -17,6 +17,7 @@ from domain.core import (
     every_event,
     mutation_of,
     record_field,
+    says,
     sentence,
 )
 from hub.audit.following import state
@@ -40,11 +41,7 @@ ERASED, UNREADABLE = N_("erased"), N_("unreadable")
 """What stands for a personal value: its person was erased; or its key or box is not here, as after a loss."""
 Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
 LOADERS: dict[str, Loader] = {}
-# What a docstring adds after a semicolon is for developers.
-SAYS = {
-    event.type: (event.__doc__ or "").strip().partition("\n")[0].partition(";")[0].rstrip(".") + "."
-    for event in every_event()
-}
+SAYS = {event.type: says(event) for event in every_event()}
 for _event in every_event():
     SAYS.update(dict.fromkeys(_event.was, SAYS[_event.type]))
 
