@@ -36,3 +36,5 @@ async def end_all(hub: Hub, person: str) -> None:
     await hub.credentials.revoke_all(person)
     await hub.identity.revoke_all(person)
     await hub.do(EndAccess(person=person), by="console")
+    # What was made for them until that was recorded, as a link that a mail waited for.
+    await hub.identity.revoke_all(person)

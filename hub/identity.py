@@ -68,6 +68,11 @@ def by_link(link: str) -> Way:
     )
 
 
+def by_session(id: str) -> Way:
+    """A session that has not ended."""
+    return Way("SELECT true FROM hub.access WHERE id = $1 AND kind = 'session' AND ends_at > now()", (id,))
+
+
 async def _alone(db: asyncpg.pool.PoolConnectionProxy, person: str) -> None:
     # Whoever is shut out is let in by nothing that was shown before: the two take turns.
     await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ENTRANCES}, hashtext($1))", person)
@@ -111,20 +116,27 @@ class Identity:
 
     async def end_others(self, person: str, kept: str) -> None:
         """End every session of a person but the one with this id, and every link that would begin another."""
-        await self._pool.execute(
-            "DELETE FROM hub.access WHERE person = $1 AND kind <> 'token' AND id <> $2", person, kept
-        )
+        async with self._pool.acquire() as db, db.transaction():
+            await _alone(db, person)
+            await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind <> 'token' AND id <> $2", person, kept)
 
-    async def token(self, person: str, scope: Collection[str], label: str, days: int, key: str = "") -> str | None:
-        """A token for programs, shown this once; ``days`` from 1 to 366. ``None`` where this key made one already."""
+    async def token(
+        self, person: str, scope: Collection[str], label: str, days: int, key: str = "", by: Way | None = None
+    ) -> str | None:
+        """A token for programs, shown this once; ``days`` from 1 to 366. ``None`` where this key made one already, or
+        where what they showed lets nobody in any more.
+        """
         if not 1 <= days <= TOKEN_LIVES_AT_MOST:
             raise ValueError(f"a token lives from 1 to {TOKEN_LIVES_AT_MOST} days")
-        async with self._pool.acquire() as db:
-            id = "access_" + fingerprint(f"{person} {key}")[:26] if key else ""
-            try:
+        id = "access_" + fingerprint(f"{person} {key}")[:26] if key else ""
+        try:
+            async with self._pool.acquire() as db, db.transaction():
+                await _alone(db, person)
+                if by is not None and not await db.fetchval(by.sql, *by.values):
+                    return None
                 return await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days), id)
-            except asyncpg.UniqueViolationError:
-                return None
+        except asyncpg.UniqueViolationError:
+            return None
 
     async def held(self, person: str) -> list[Access]:
         """The tokens, sessions and unused links of a person that are valid now, the newest first."""

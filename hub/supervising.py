@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess, multiprocess
 
 BUSY = 60
@@ -30,6 +31,10 @@ class Patient(multiprocess.Process):
         """Whether it answers, or has not been silent for so long."""
         if not self.process.is_alive():
             return False
+        with suppress(OSError, EOFError):
+            while self.parent_conn.poll():
+                # An answer to what was asked before says nothing of now.
+                self.parent_conn.recv()
         if self.heard is None or self.ping(min(timeout, 1)):
             self.heard = time.monotonic()
         return time.monotonic() - self.heard < timeout
@@ -42,7 +47,17 @@ class Supervisor(Multiprocess):
         # What it begins later is as patient as what it begins first.
         multiprocess.Process = Patient  # type: ignore[misc]
         super().__init__(config, sockets=[config.bind_socket()])
-        self._ends_with_terminal = ends_with_terminal
+        self._ends_with_terminal, self.told = ends_with_terminal, False
+
+    def handle_int(self) -> None:
+        """Ctrl-C, which ends them all."""
+        self.told = True
+        super().handle_int()
+
+    def handle_term(self) -> None:
+        """Told to end, as by Ctrl-C."""
+        self.told = True
+        super().handle_term()
 
     def handle_hup(self) -> None:
         """The terminal was closed."""
@@ -62,8 +77,9 @@ class Supervisor(Multiprocess):
 def run(config: Config, ends_with_terminal: bool) -> bool:
     """Serve until told to end; answers whether it ever served, or was told to end before."""
     if config.workers > 1:
-        Supervisor(config, ends_with_terminal).run()
-        return True
+        supervisor = Supervisor(config, ends_with_terminal)
+        supervisor.run()
+        return supervisor.told or all(each.exitcode != STARTUP_FAILURE for each in supervisor.processes)
     server = Server(config)
     # A server that is told to end while it begins calls that a failure.
     with suppress(KeyboardInterrupt, SystemExit):

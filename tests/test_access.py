@@ -14,7 +14,7 @@ from hub.confirming import Unknown
 from hub.credentials import FIRST, FIRST_LIVES, by_account, by_passkey
 from hub.door import Hub
 from hub.erasing import Erasures
-from hub.identity import by_link
+from hub.identity import by_link, by_session
 from hub.keeping import keep
 from hub.writer import Busy
 from tests.test_log import told
@@ -83,6 +83,7 @@ def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, 
             assert all([await own(zarina, by=way) for way in ways])
             for way in ways:
                 assert await session(zarina, by=way) is None
+            assert await hub.identity.token(zarina, ["read"], "late", 1, by=by_session("access_gone")) is None
             # Whichever of the two is first.
             for _ in range(20):
                 link = await hub.identity.link(zarina)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -10,10 +11,12 @@ from domain.core import Refusal
 from domain.organizations.commands import RegisterOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
-from domain.proposals.decisions import ConfirmEligibility, PassDeadline, ReturnProposal
+from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, InvitePartner
 from tests.test_log import person, region, told
 from tests.web import as_, serving
+from web.notices import notice
+from web.preferences import HOME_ZONE
 
 TEXT = "We want to find out how ice melts, and why it does so together with everybody. " * 3
 
@@ -89,5 +92,47 @@ def test_what_is_next_comes_after_this_one_and_what_cannot_be_decided_yet_is_not
             assert await following(made[0]) == [12] and await following(made[12]) == []
             await hub.do(CloseRound(call=call), at=closes)
             assert await following(made[0]) == [12, 1] and await following(made[11]) == [12, 0]
+
+    told(story())
+
+
+def test_what_is_mailed_of_a_return_is_what_is_asked_for_still(dsn):
+    async def story():
+        async with serving(dsn) as (hub, _, _):
+            officer, author, _, _, closes, (id, *_) = await submitted(hub, 1)
+            times = [closes + timedelta(days=n) for n in (1, 2, 3)]
+
+            async def told_of():
+                events = await hub.log.read(tag=id, types=["ProposalReturned", "DeadlineMoved", "DeadlinePassed"])
+                found = [await notice(hub, each.event) for each in events]
+                return [each and (each.words["reason"], each.words["until"][:10]) for each in found]
+
+            await hub.do(ReturnProposal(proposal=id, reason="First", until=times[0]), officer)
+            # A deadline that was moved meanwhile: what was asked for is told, with that.
+            await hub.do(MoveDeadline(proposal=id, reason="A slip", until=times[1]), officer)
+            moved = f"{times[1].astimezone(ZoneInfo(HOME_ZONE)):%Y-%m-%d}"
+            assert await told_of() == [("First", moved), ("A slip", moved)]
+            # What was done since is asked for no more.
+            await hub.do(SubmitProposal(proposal=id), author)
+            await hub.do(ReturnProposal(proposal=id, reason="Second", until=times[2]), officer)
+            last = f"{times[2].astimezone(ZoneInfo(HOME_ZONE)):%Y-%m-%d}"
+            assert await told_of() == [None, None, ("Second", last)]
+            await hub.do(PassDeadline(proposal=id), at=times[2])
+            assert await told_of() == [None, None, None, None]
+
+    told(story())
+
+
+def test_what_an_organization_takes_part_in_is_asked_for_once_and_not_within_itself(dsn):
+    async def story():
+        async with serving(dsn) as (hub, _, client):
+            _, _, (partner, other), _, _, made = await submitted(hub, 3)
+            asks = await client(other)
+            query = "query($id: ID!) { organization(id: $id) { partnerships { status proposal { id } } } }"
+            found = (await asks.data(query, id=partner))["organization"]["partnerships"]
+            assert found == [{"status": "CONFIRMED", "proposal": {"id": each}} for each in made]
+            again = "partners { organization { partnerships { proposal { id } } } }"
+            query = f"query($id: ID!) {{ organization(id: $id) {{ partnerships {{ proposal {{ {again} }} }} }} }}"
+            assert await asks.code(query, id=partner) == "TOO_COSTLY"
 
     told(story())

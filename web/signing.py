@@ -14,7 +14,7 @@ from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
 from hub.credentials import FIRST, FIRST_LIVES
-from hub.identity import Access, by_link
+from hub.identity import Access, by_link, by_session
 from projections.core import CENTER, PUBLIC
 from web import tokens
 from web.asking import TooLarge, address_of, cookie_of, from_elsewhere, is_secure, posted
@@ -267,8 +267,9 @@ class Signing:
         if wrong := tokens.problems(sent):
             return await self.profile(request, sent=sent, wrong=wrong)
         key = sent.get("!key", "")[:200]
+        own_session = by_session(access.id)
         secret = await self._hub.identity.token(
-            access.person, tokens.scope(sent), tokens.label(sent), int(sent["days"]), key
+            access.person, tokens.scope(sent), tokens.label(sent), int(sent["days"]), key, own_session
         )
         # A page that is loaded once more makes no other one; what was shown once is not shown again.
         return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)

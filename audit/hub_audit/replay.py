@@ -47,7 +47,8 @@ class Models:
             raise Undecided(f"Replay needs the hub's folds: install the hub's own package ({error}).") from None
         self.code = code_of(domain, projections)
         self._decode, self._failed = Codec().decode, core.FoldFailed
-        self._entry, self._concerned = history.entry, history.concerned
+        # Folds of an earlier hub told nobody that they read something no more.
+        self._entry, self._concerned = history.entry, getattr(history, "concerned", _readers)
         self._plain: Callable[[Any], Any] = msgspec.to_builtins
         self.rows: dict[str, dict[Key, Any]] = {cls.table: {} for cls in core.every_row()}
         self._parked: set[tuple[str, Key]] = set()
@@ -111,6 +112,10 @@ class Models:
         """The rows of a read model in the order of their keys, each in canonical JSON."""
         rows = self.rows[name]
         return [(key, canonical(self._plain(rows[key]))) for key in sorted(rows)]
+
+
+def _readers(before: Any, after: Any) -> tuple[str, ...]:
+    return tuple(getattr(after or before, "readers", ()))
 
 
 def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> dict[str, Any]:

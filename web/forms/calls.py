@@ -7,11 +7,11 @@ from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import OpenRound, PublishCall
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import N_
-from web.forms import SHOWN, Choice, Offer, Particular, Some, Writer, among, chooses
+from web.forms import Choice, Offer, Particular, Some, Writer, among, chooses
 from web.forms.every import every
 from web.forms.people import Office
 from web.pages import path_of
-from web.showing import is_past, moment
+from web.showing import moment
 from web.words import translated
 
 _ONE = "id name: title status opensAt closesAt"
@@ -20,8 +20,8 @@ _SOME = "{ totalCount nodes { id title } }"
 _LEFT = f"""query($id: ID!) {{
     undecided: proposals(first: 5, where: {{call: $id, status: [SUBMITTED, IN_REVIEW]}}) {_SOME}
     recommended: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: false}}) {_SOME}
-    returned: proposals(first: 50, where: {{call: $id, status: [RETURNED]}}) {{
-        totalCount nodes {{ id title returnedUntil }} }}
+    changing: proposals(first: 5, where: {{call: $id, status: [RETURNED], awaitsMyDecision: false}}) {_SOME}
+    returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME}
     offered: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: true}}) {_SOME} }}"""
 
 
@@ -56,12 +56,9 @@ class Ending(Particular, of=(PublishResults, ArchiveCall)):
     async def left(self, writer: Writer) -> Mapping[str, Some]:
         """Proposals of the call that are ``undecided``, still ``changing``, ``returned`` or ``offered``."""
         left = await writer.ask(_LEFT, id=writer.record)
-        changing = [
-            each for each in left["returned"]["nodes"] if each["returnedUntil"] and not is_past(each["returnedUntil"])
-        ]
         return {
             "undecided": _some(left["undecided"], left["recommended"]),
-            "changing": _some({"nodes": changing, "totalCount": len(changing)}),
+            "changing": _some(left["changing"]),
             "returned": _some(left["returned"]),
             "offered": _some(left["offered"]),
         }
@@ -69,7 +66,7 @@ class Ending(Particular, of=(PublishResults, ArchiveCall)):
 
 def _some(*lists: Mapping[str, Any]) -> Some:
     nodes = [each for found in lists for each in found["nodes"]]
-    first = tuple((path_of(each["id"]), each["title"]) for each in nodes[:SHOWN])
+    first = tuple((path_of(each["id"]), each["title"]) for each in nodes)
     return Some(sum(found["totalCount"] for found in lists), first)
 
 

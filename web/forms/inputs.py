@@ -120,7 +120,9 @@ def values_of(cls: type[Command], sent: Mapping[str, str]) -> Iterator[tuple[str
         if isinstance(type, inspect.DateTimeType) and value:
             yield field.name, _utc(value, sent.get("!zone", ""))
         elif isinstance(type, inspect.VarTupleType):
-            yield field.name, tuple(lines_as(type).parts(line) for line in value.splitlines() if line.strip())
+            lines = (line for line in value.splitlines() if line.strip())
+            made = lines_as(type)
+            yield field.name, tuple(made.parts(line) if made else line for line in lines)
         else:
             yield field.name, value
 

@@ -66,10 +66,12 @@ async def partner_declined(hub: Hub, event: PartnerDeclined) -> Told | None:
     ),
 )
 async def returned(hub: Hub, event: ProposalReturned | DeadlineMoved) -> Told | None:
-    """The principal investigator, while changes are waited for until that time, and no other."""
+    """The principal investigator, while that is what is asked for still, and until that time."""
     row = await _row(hub, event)
-    holds = row["status"] == "returned" and row["returned_until"] == event.until
-    return _applicant(event, row) if holds else None
+    if row["status"] != "returned" or row["returned_until"] is None:
+        return None
+    same = row["status_reason"] == event.reason if isinstance(event, ProposalReturned) else False
+    return _applicant(event, row) if same or row["returned_until"] == event.until else None
 
 
 @noticed(
@@ -106,7 +108,7 @@ async def ended(hub: Hub, event: ProposalFoundIneligible | ProposalDeclined) -> 
 async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
-        f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
+        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
                 o.name AS organization, a.status AS answer
             FROM {schema}.proposal p
             JOIN {schema}.organization l ON l.id = p.lead

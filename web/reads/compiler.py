@@ -212,7 +212,8 @@ class Compiler(Statement):
         keys = ", ".join(f'{alias}."{name}"' for name in (*first, *cls.key))
         where = f'{rows.predicate} AND {alias}."{how.on}" = {parent}.id'
         every = listed(f"SELECT {fields} FROM {rows.source} {joins} WHERE {where} ORDER BY {keys}")
-        return every, lambda values: LIST_COSTS * cost(values)
+        own = costs_of(chosen.definition)
+        return every, lambda values: own + LIST_COSTS * cost(values)
 
     def _late(self, parent: GraphQLObjectType, chosen: Chosen, how: Reading, alias: str | None) -> tuple[str, Cost]:
         name, plan = chosen.node.name.value, None
