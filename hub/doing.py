@@ -90,12 +90,21 @@ def _by_language(text: str, option: str) -> tuple[str, str]:
     return language, name.strip()
 
 
+_WRITTEN = {
+    inspect.DateTimeType: "As in 2027-03-01T09:00:00Z.",
+    inspect.DateType: "As in 2027-03-01.",
+    inspect.BoolType: "Yes or no.",
+}
+"""How what is typed for a value is written, where that is not plain."""
+
+
 def _help(field: msgspec.structs.FieldInfo) -> str:
     kind = kind_of(field.type)
     meta = meta_of(field.type)
     words = [meta[name].rstrip(".") + "." for name in ("title", "description", "typed") if meta.get(name)]
     if kind and not kind[0].claim:
         words.append(f"An id: {kind[0].name}_….")
+    words += [how for type, how in _WRITTEN.items() if isinstance(bare_type(inspect.type_info(field.type)), type)]
     if values := choices_of(field.type):
         words.append(f"One of {', '.join(values)}.")
     if not field.required and field.default not in (None, "", (), msgspec.NODEFAULT):
