@@ -18,7 +18,7 @@ from domain.core.state import Role
 from hub.checking import bare_type, fields_of
 from hub.tables import digest
 from projections.core import every_row
-from web.reads.mapping import costs_of
+from web.reads.mapping import costs_of, snake
 from web.schema import document, published, schema
 from web.schema.mutations import camel
 
@@ -294,3 +294,26 @@ def test_an_input_says_how_much_fits():
     assert fields["contribution"].description.endswith("3 to 2,000 characters.")
     assert fields["proposal"].description == "The proposal that it is about."
     assert schema().type_map["CriterionInput"].fields["weight"].description == "1 to 100."
+
+
+def strange_statuses(commands, statuses) -> set[str]:
+    """What the whitelists of commands ask for that no record of the API can have."""
+    return {
+        f"{cls.__name__}: {each}"
+        for cls in commands
+        for each in cls.while_ or ()
+        if each not in statuses.get(cls.on.kind.name, {each})
+    }
+
+
+def test_every_status_that_a_command_asks_for_is_one_of_its_records():
+    types = schema().type_map
+    statuses = {
+        snake(name[:1].lower() + name[1:].removesuffix("Status")): {value.lower() for value in type.values}
+        for name, type in types.items()
+        if name.endswith("Status") and name.removesuffix("Status") in types
+    }
+    assert {"call", "organization", "person", "proposal"} <= set(statuses)
+    assert not strange_statuses(every_command(), statuses)
+    some = [cls for cls in every_command() if cls.while_ and cls.on.kind.name == "call"]
+    assert strange_statuses(some, {"call": {"begun"}})
