@@ -51,10 +51,13 @@ def _derived(cls: type[Command]) -> click.Command:
             actor = await hub.person_of(as_) or as_ if "@" in as_ else as_
             try:
                 return await hub.do(command, actor, key, by="console")
-            except Refusal:
+            except Refusal as refusal:
                 known = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
                 if actor != HUB and await hub.log.pool.fetchval(known, actor) != "joined":
                     err.print(f"“{as_}” is nobody who has joined: hub people lists who there is.")
+                if as_json:
+                    told = {**_said(refusal), "missing": [*map(_said, refusal.every)]}
+                    click.echo(msgspec.json.encode({"refusal": told}))
                 raise
 
         shown(opened(story, records=True), as_json)
@@ -71,7 +74,7 @@ def _derived(cls: type[Command]) -> click.Command:
     options += [
         click.Option(["--as", "as_"], required=True, help=f"Who gives it: a person's id or address, or “{HUB}”."),
         click.Option(["--key"], callback=_key, help="Makes a retry safe: the same key gives the same answer."),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt as JSON."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the receipt, or the refusal, as JSON."),
     ]
     name = sentence(cls.__name__).lower().replace(" ", "-")
     return click.Command(name, params=options, callback=run, help=f"{cls.__doc__}\n\n{admitted(cls)}")
@@ -88,6 +91,10 @@ def _by_language(text: str, option: str) -> tuple[str, str]:
     if not equals or language not in LANGUAGES or not name.strip():
         raise click.UsageError(f"--{option}: write each as “tg=…”, with one of " + ", ".join(LANGUAGES) + ".")
     return language, name.strip()
+
+
+def _said(refusal: Refusal) -> dict[str, Any]:
+    return {"code": refusal.reason.value, "message": str(refusal), "field": refusal.field}
 
 
 _WRITTEN = {

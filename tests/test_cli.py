@@ -113,6 +113,8 @@ def test_from_the_first_person_to_a_call(hub):
     assert code == 2 and "Number 1 (“Excellence”) needs a name" in err
     code, _, err = hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", "person_nobody")
     assert code == 1 and "NOT_PERMITTED" in err and "“person_nobody” is nobody who has joined" in err
+    refused, told, _ = hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", "person_nobody", "--json")
+    assert refused == 1 and json.loads(told)["refusal"]["code"] == "NOT_PERMITTED"
     assert hub("rebuild")[0] == 0
     assert hub("do", "publish-call", "--call", json.loads(out)["record"], "--as", person)[0] == 0
     assert hub("verify")[0] == 0
