@@ -266,7 +266,7 @@ def at(when: str, host: str, port: int) -> None:
     with (
         suppress(KeyboardInterrupt),
         failing(),
-        database(default_home(), lambda text: err.print(text, style="dim")) as dsn,
+        database(default_home(), _dimly) as dsn,
     ):
         if not asyncio.run(is_there(dsn)):
             raise Unavailable("There is no hub in this database. Is HUB_DATABASE_URL right?")

@@ -27,6 +27,7 @@ from web.mailing import Mailing
 from web.pages import LISTS, SITE, document, text
 from web.passkeys import Passkeys
 from web.preferences import Preferring
+from web.profile import Profile
 from web.reads.executor import Reads
 from web.reads.viewer import Viewers
 from web.schema import schema
@@ -100,7 +101,7 @@ def application(
     for each in (*(page.name for page in SITE), *(f"files/{name}" for name in LISTS)):
         text(each)
     throttle, provider = Throttle(), Provider.told()
-    forms, signing = Forms(site), Signing(site, throttle, provider is not None)
+    forms, profile, signing = Forms(site), Profile(site), Signing(site, throttle, provider is not None)
     passkeys, federation = Passkeys(site, throttle), Federation(site, throttle, provider)
     routes: list[BaseRoute] = [
         Route("/graphql", graphql.http, methods=["GET", "POST"]),
@@ -127,13 +128,13 @@ def application(
             Route("/sign-in/first/{secret}", signing.first, methods=["GET", "POST"]),
             Route("/sign-in/{link}", signing.link, methods=["GET", "POST"]),
             Route("/passkeys/begin", passkeys.begin_making, methods=["POST"]),
-            Route("/passkeys/forget", signing.forget, methods=["POST"]),
+            Route("/passkeys/forget", profile.forget, methods=["POST"]),
             Route("/passkeys", passkeys.make, methods=["POST"]),
-            Route("/sessions", signing.sessions, methods=["POST"]),
+            Route("/sessions", profile.sessions, methods=["POST"]),
             Route("/people/{id}/link", signing.invitation, methods=["POST"]),
             Route("/sign-out", signing.sign_out, methods=["POST"]),
-            Route("/profile", signing.profile),
-            Route("/tokens", signing.tokens, methods=["POST"]),
+            Route("/profile", profile.show),
+            Route("/tokens", profile.tokens, methods=["POST"]),
         ]
     if settings.demo:
         routes.insert(0, Route("/sign-in/as", signing.sign_in_as, methods=["POST"]))

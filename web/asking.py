@@ -150,3 +150,13 @@ async def posted(request: Request) -> dict[str, str]:
         raise TooLarge from None
     # Browsers send line ends as CR LF; what is recorded has LF.
     return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+async def of_this_site(request: Request) -> dict[str, str] | None:
+    """The fields of a form that was sent; ``None`` where another site sent it, or it is too large."""
+    if from_elsewhere(request):
+        return None
+    try:
+        return await posted(request)
+    except TooLarge:
+        return None

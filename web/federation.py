@@ -139,9 +139,11 @@ class Federation:
                 )
             return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
         by = by_account(self.provider.issuer, claims["sub"], person)
-        # Whoever was shut out at this moment begins again, and is known as anybody is who comes the first time.
-        again = RedirectResponse("/sign-in", 303)
-        return await sessions.signed_in(self._hub, request, person, begun["next"], by) or again
+        try:
+            return await sessions.signed_in(self._hub, request, person, begun["next"], by)
+        except sessions.ShutOut:
+            # They begin again, and are known as anybody is who comes the first time.
+            return RedirectResponse("/sign-in", 303)
 
     async def _claims(self, request: Request, code: str, begun: dict[str, Any]) -> dict[str, Any]:
         assert self.provider is not None

@@ -130,7 +130,9 @@ class Passkeys:
         if handle and handle != bytes_to_base64url(passkey.person.encode()):
             return _told("This is no answer of that passkey.", 400)
         await self._hub.credentials.used(id, shown.new_sign_count)
-        if (session := await sessions.begin(self._hub, request, passkey.person, by_passkey(passkey))) is None:
+        try:
+            session = await sessions.begin(self._hub, request, passkey.person, by_passkey(passkey))
+        except sessions.ShutOut:
             return _told("This passkey is not known here.", 400)
         response = JSONResponse({"next": sessions.within(str(sent.get("next") or "/"))})
         sessions.hold(response, request, session)

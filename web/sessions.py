@@ -29,10 +29,16 @@ def device(agent: str) -> str:
     return ", ".join(filter(None, (browser, system))) or re.sub(r"[^\x20-\x7e]", "", agent)[:40]
 
 
-async def begin(hub: Hub, request: Request, person: str, by: Way | None = None) -> str | None:
-    """A new session, whatever the browser held before: that ends. ``None`` where what they showed is good no more."""
+class ShutOut(Exception):
+    """What somebody has shown lets nobody in any more."""
+
+
+async def begin(hub: Hub, request: Request, person: str, by: Way | None = None) -> str:
+    """A new session, whatever the browser held before: that ends. Raises ``ShutOut``."""
     label, old = device(request.headers.get("user-agent", "")), request.cookies.get(cookie_of(request), "")
-    return await hub.identity.session(person, label, by, old)
+    if (session := await hub.identity.session(person, label, by, old)) is None:
+        raise ShutOut
+    return session
 
 
 def hold(response: Response, request: Request, session: str) -> None:
@@ -48,12 +54,10 @@ def hold(response: Response, request: Request, session: str) -> None:
     )
 
 
-async def signed_in(hub: Hub, request: Request, person: str, target: str, by: Way | None = None) -> Response | None:
-    """Begin a session, and go on; ``None`` where what they showed is good no more."""
-    if (session := await begin(hub, request, person, by)) is None:
-        return None
+async def signed_in(hub: Hub, request: Request, person: str, target: str, by: Way | None = None) -> Response:
+    """Begin a session, and go on; raises ``ShutOut``."""
     response = RedirectResponse(quote(within(target), safe="/?&=%#"), 303)
-    hold(response, request, session)
+    hold(response, request, await begin(hub, request, person, by))
     return response
 
 

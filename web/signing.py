@@ -1,7 +1,5 @@
-"""Signing in and out, tokens, and the choice of a language."""
+"""Signing in and out, and the choice of a language."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -10,21 +8,18 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, HubRole, Refusal
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
-from hub.act import new_id
 from hub.checking import command as checked
 from hub.checking import problems
 from hub.credentials import FIRST, FIRST_LIVES
-from hub.identity import Access, by_link, by_session
+from hub.identity import by_link
 from projections.core import CENTER, PUBLIC
-from web import tokens
-from web.asking import TooLarge, address_of, cookie_of, from_elsewhere, is_secure, posted
+from web.asking import address_of, cookie_of, is_secure, of_this_site
 from web.federation import too_often
-from web.pages import text
 from web.preferences import keep
 from web.reads.viewer import Viewer
-from web.sessions import Throttle, signed_in, within
+from web.sessions import ShutOut, Throttle, signed_in, within
 from web.showing import label
-from web.site import Site, Unanswered
+from web.site import Site
 from web.words import translated
 
 _DEMO_PEOPLE = """
@@ -35,8 +30,6 @@ _DEMO_PEOPLE = """
            (SELECT array_agg(r.role) FROM {schema}.role r WHERE r.person = p.id) AS roles
     FROM {schema}.person p WHERE p.status = 'joined' ORDER BY p.id LIMIT 200"""
 
-EMPTY: Mapping[str, str] = MappingProxyType({})
-
 
 class Signing:
     """The few pages that are about the reader and not about records."""
@@ -44,18 +37,6 @@ class Signing:
     def __init__(self, site: Site, throttle: Throttle, institution: bool) -> None:
         self._site, self._throttle, self._institution = site, throttle, institution
         self._hub = site.endpoint.reads.hub
-
-    async def _sent(self, request: Request) -> dict[str, str] | None:
-        if from_elsewhere(request):
-            return None
-        try:
-            return await posted(request)
-        except TooLarge:
-            return None
-
-    async def _refused(self, request: Request) -> Response:
-        message = N_("This form was sent from another site, or it is too large: open it here and send it again.")
-        return self._site.problem(request, await self._site.viewer(request), 403, N_("Not taken"), message)
 
     async def sign_in(self, request: Request) -> Response:
         """How to sign in; in the demonstration, as whom."""
@@ -93,23 +74,21 @@ class Signing:
 
     async def sign_in_as(self, request: Request) -> Response:
         """Become somebody: there is no such address outside the demonstration."""
-        sent = await self._sent(request)
+        sent = await of_this_site(request)
         if sent is None:
-            return await self._refused(request)
+            return await self._site.not_taken(request)
         person = sent.get("person", "")
         if person == PUBLIC or len((await self._site.endpoint.viewers.person(person)).principals) < 2:
             return self._site.missing(request, await self._site.viewer(request))
-        response = await signed_in(self._hub, request, person, sent.get("next", "/"))
-        assert response is not None
-        return response
+        return await signed_in(self._hub, request, person, sent.get("next", "/"))
 
     async def mail(self, request: Request) -> Response:
         """A link by mail: the answer is the same, and comes as soon, whether there is such a person or not."""
         viewer = await self._site.viewer(request)
         if self._site.mailing is None:
             return self._site.missing(request, viewer)
-        if (sent := await self._sent(request)) is None:
-            return await self._refused(request)
+        if (sent := await of_this_site(request)) is None:
+            return await self._site.not_taken(request)
         if wait := self._throttle.wait(address_of(request)):
             return too_often(self._site, request, viewer, wait)
         email = sent.get("email", "")
@@ -126,8 +105,8 @@ class Signing:
             if await self._hub.identity.linked(request.path_params["link"]) is None:
                 return await self._used(request, viewer)
             return await self._asked(request, viewer, link="yes")
-        if await self._sent(request) is None:
-            return await self._refused(request)
+        if await of_this_site(request) is None:
+            return await self._site.not_taken(request)
         if wait := self._throttle.wait(address_of(request)):
             return too_often(self._site, request, viewer, wait)
         secret = request.path_params["link"]
@@ -135,14 +114,13 @@ class Signing:
             return await self._used(request, viewer)
         try:
             await self._hub.do(JoinHub(person=person), person)
-        except Refusal:
-            # They were erased at this moment: nothing of theirs lets anybody in.
+            # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
+            target = "/" if await self._hub.credentials.passkeys(person) else "/?welcome=1"
+            # The link is used up last: a hub that is too busy now has taken nothing from whoever holds it.
+            return await signed_in(self._hub, request, person, target, by_link(secret))
+        except (Refusal, ShutOut):
+            # They were erased or shut out at this moment: nothing of theirs lets anybody in.
             return await self._used(request, viewer)
-        # Whoever has no passkey yet is offered one, once: here, where they had to find a link.
-        target = "/" if await self._hub.credentials.passkeys(person) else "/?welcome=1"
-        # The link is used up last: a hub that is too busy now has taken nothing from whoever holds it.
-        response = await signed_in(self._hub, request, person, target, by_link(secret))
-        return response or await self._used(request, viewer)
 
     async def _used(self, request: Request, viewer: Viewer) -> Response:
         problem = translated(N_("This link was used, or its time has passed."), request.state.language)
@@ -157,9 +135,9 @@ class Signing:
         sent: dict[str, str] | None = {}
         wrong: dict[str, str] = {}
         if request.method == "POST":
-            sent = await self._sent(request)
+            sent = await of_this_site(request)
             if sent is None:
-                return await self._refused(request)
+                return await self._site.not_taken(request)
             try:
                 named = {"name": sent.get("name", ""), "email": sent.get("email", "")}
                 command = checked(InvitePerson, {**named, "language": request.state.language})
@@ -175,9 +153,7 @@ class Signing:
                 except BaseException:
                     await self._hub.credentials.again(FIRST, secret, FIRST_LIVES)
                     raise
-                response = await signed_in(self._hub, request, person, "/?welcome=1")
-                assert response is not None
-                return response
+                return await signed_in(self._hub, request, person, "/?welcome=1")
             except Refusal as refusal:
                 wrong[refusal.field or "name"] = translated(refusal.message, request.state.language, refusal.values)
         return self._site.render(request, "first", viewer, 422 if wrong else 200, sent=sent, wrong=wrong)
@@ -191,8 +167,8 @@ class Signing:
     async def invitation(self, request: Request) -> Response:
         """A new link for somebody who was invited and has not come yet: the Center makes it."""
         viewer = await self._site.viewer(request)
-        if await self._sent(request) is None:
-            return await self._refused(request)
+        if await of_this_site(request) is None:
+            return await self._site.not_taken(request)
         person = request.path_params["id"]
         if not viewer.signed_in or CENTER not in viewer.principals or not person.isprintable():
             return self._site.missing(request, viewer)
@@ -202,104 +178,19 @@ class Signing:
 
     async def sign_out(self, request: Request) -> Response:
         """End the session at once."""
-        if await self._sent(request) is None:
-            return await self._refused(request)
+        if await of_this_site(request) is None:
+            return await self._site.not_taken(request)
         if (secret := request.cookies.get(cookie_of(request))) is not None:
             await self._hub.identity.end(secret)
         response = RedirectResponse("/", 303)
         response.delete_cookie(cookie_of(request), path="/", secure=is_secure(request), httponly=True, samesite="lax")
         return response
 
-    async def profile(
-        self, request: Request, secret: str = "", sent: Mapping[str, str] = EMPTY, wrong: Mapping[str, str] = EMPTY
-    ) -> Response:
-        """The reader's own page; with the token that was made, or with what was sent for one and is ``wrong``."""
-        viewer = await self._site.viewer(request)
-        # What lets somebody in is for their own eyes, and not for a program that shows a token of theirs.
-        if not viewer.signed_in or viewer.person is None:
-            return RedirectResponse("/sign-in?next=/profile", 303)
-        try:
-            data = await self._site.ask(text("profile"), viewer, {})
-        except Unanswered as unanswered:
-            return self._site.unanswered(request, viewer, unanswered)
-        held = await self._hub.identity.held(viewer.person)
-        return self._site.render(
-            request,
-            "profile",
-            viewer,
-            422 if wrong else 200,
-            document="profile",
-            sent=sent,
-            wrong={field: translated(says, request.state.language) for field, says in wrong.items()},
-            may=tokens.may(),
-            called=tokens.called(),
-            marked=tokens.marked(sent),
-            tab="tokens" if secret or wrong else request.query_params.get("tab", "about"),
-            tokens=[each for each in held if each.kind == "token"],
-            sessions=[each for each in held if each.kind == "session"],
-            links=[each for each in held if each.kind == "link"],
-            current=viewer.access.id if viewer.access else "",
-            passkeys=await self._hub.credentials.passkeys(viewer.person),
-            secret=secret,
-            key=new_id("request"),
-            mails=self._site.mailing is not None,
-            **data,
-        )
-
-    async def _own(self, request: Request) -> tuple[Access, dict[str, str]] | Response:
-        # A form about somebody's own access: who they are and what they sent, or why not. A token opens none of them.
-        viewer, sent = await self._site.viewer(request), await self._sent(request)
-        if sent is None:
-            return await self._refused(request)
-        if not viewer.signed_in or viewer.access is None:
-            return RedirectResponse("/sign-in?next=/profile", 303)
-        return viewer.access, sent
-
-    async def tokens(self, request: Request) -> Response:
-        """Make or revoke a token; the secret is shown once, on the page that answers."""
-        own = await self._own(request)
-        if isinstance(own, Response):
-            return own
-        access, sent = own
-        if "revoke" in sent:
-            await self._hub.identity.revoke(access.person, sent["revoke"])
-            return RedirectResponse("/profile?tab=tokens", 303)
-        if wrong := tokens.problems(sent):
-            return await self.profile(request, sent=sent, wrong=wrong)
-        key = sent.get("!key", "")[:200]
-        own_session = by_session(access.id)
-        secret = await self._hub.identity.token(
-            access.person, tokens.scope(sent), tokens.label(sent), int(sent["days"]), key, own_session
-        )
-        # A page that is loaded once more makes no other one; what was shown once is not shown again.
-        return await self.profile(request, secret) if secret else RedirectResponse("/profile?tab=tokens", 303)
-
-    async def sessions(self, request: Request) -> Response:
-        """End a session on another device or a link, or all others."""
-        own = await self._own(request)
-        if isinstance(own, Response):
-            return own
-        access, sent = own
-        if sent.get("end") == "others":
-            await self._hub.identity.end_others(access.person, access.id)
-        else:
-            await self._hub.identity.revoke(access.person, sent.get("end", ""))
-        return RedirectResponse("/profile?tab=signing-in", 303)
-
-    async def forget(self, request: Request) -> Response:
-        """Forget a passkey."""
-        own = await self._own(request)
-        if isinstance(own, Response):
-            return own
-        access, sent = own
-        await self._hub.credentials.remove(access.person, sent.get("remove", ""))
-        return RedirectResponse("/profile?tab=signing-in", 303)
-
     async def preferences(self, request: Request) -> Response:
         """Choose a language, a time zone, light or dark."""
-        sent = await self._sent(request)
+        sent = await of_this_site(request)
         if sent is None:
-            return await self._refused(request)
+            return await self._site.not_taken(request)
         response = RedirectResponse(quote(within(sent.get("next", "/")), safe="/?&=%"), 303)
         keep(response, sent.get("language", ""), sent.get("zone", ""), sent.get("theme"), secure=is_secure(request))
         return response

@@ -119,6 +119,11 @@ class Site:
         said = {"heading": translated(heading, language), "message": translated(message, language)}
         return self.render(request, "problem", viewer, status, sign_in=sign_in and self.at is None, **said)
 
+    async def not_taken(self, request: Request) -> Response:
+        """What is answered to a form that another site sent, or that is too large."""
+        message = N_("This form was sent from another site, or it is too large: open it here and send it again.")
+        return self.problem(request, await self.viewer(request), 403, N_("Not taken"), message)
+
     async def invited(self, request: Request, viewer: Viewer, person: str, again: bool = False) -> Response | None:
         """The page after an invitation, ``None`` where the person has joined; ``again`` where a new link is made.
 

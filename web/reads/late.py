@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
-from msgspec.structs import replace
 
 from domain.core import (
     N_,
@@ -22,14 +20,10 @@ from domain.core import (
 )
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
-from hub.batch import Batch, RowKey
-from hub.log import Recorded
 from hub.reading import readable
-from projections.core import AUDITORS, PUBLIC, Row
+from projections.core import AUDITORS, PUBLIC
 from projections.history import EntryRow
-from web.reads.compiler import as_of_tables
-from web.reads.mapping import table_of
-from web.reads.plan import BadInput, Late, Values, written
+from web.reads.plan import Late, Values, written
 from web.reads.statement import Statement, asked_of
 from web.schema.mutations import camel
 from web.words import translated
@@ -211,71 +205,6 @@ def _sealed(found: EventSeal) -> dict[str, Any]:
         "asked": found.asked,
         "proof": f"/log/proof/{found.position}",
     }
-
-
-@loads("asOf")
-async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
-    """Records as they stood: folded from their own events, read through the same selection and the same predicate."""
-    args = values.args(late.definition, late.node)
-    position, at = args.get("position"), args.get("at")
-    if (position is None) == (at is None):
-        raise BadInput("Give either `position` or `at`.", late.node)
-    head = await reading.hub.log.head() if reading.until is None else reading.until
-    if position is not None and not 0 <= position <= head:
-        raise BadInput(f"The log has no position {position}: it ends at {head}.", late.node)
-    if at is not None and at > datetime.now(UTC):
-        raise BadInput("That time has not come yet: ask for the record itself.", late.node)
-    of = get_named_type(late.definition.type)
-    cls = table_of(of)
-    assert cls is not None
-    assert late.plan is not None
-    found = []
-    for (id,) in items:
-        rows = await _stood(reading, cls, id, position, at)
-        text = [msgspec.json.encode(each).decode() for each in rows]
-        inner = Values(values.variables, values.person, values.principals, (id, *text), values.language)
-        found.append(await reading.run(late.plan, inner))
-    return found
-
-
-async def _stood(
-    reading: "Reading", cls: type[Row], id: str, position: int | None, at: datetime | None
-) -> list[list[Row]]:
-    held: dict[RowKey, Row | None] = {}
-    batch = Batch(held.get)
-    after, tables = 0, as_of_tables(cls)
-    types = sorted({name for table in tables for event in table.folds for name in (event.type, *event.was)})
-    while chunk := await reading.hub.log.read(after=after, tag=id, types=types, limit=5_000):
-        until = [each for each in chunk if not _later(each, position, at, reading.until)]
-        for each in until:
-            batch.add(each)
-        if len(until) < len(chunk):
-            break
-        after = chunk[-1].position
-    found = [
-        [row for (table, key), row in batch.changed.items() if table == each.table and key[0] == id and row is not None]
-        for each in tables
-    ]
-    if sealed := [name for name, type in get_type_hints(cls).items() if type == Sealed | None]:
-        found[0] = [await _as_of_now(reading, cls, id, sealed, row) for row in found[0]]
-    return found
-
-
-async def _as_of_now(reading: "Reading", cls: type[Row], id: str, sealed: Sequence[str], row: Row) -> Row:
-    # What somebody has corrected of what is personal is shown to nobody.
-    names = ", ".join(f"{name}::text" for name in sealed)
-    sql = f"SELECT {names} FROM {reading.hub.models.schema}.{cls.table} WHERE id = $1"
-    now = await reading.hub.log.pool.fetchrow(sql, id)
-    assert now is not None
-    return replace(row, **{name: text and msgspec.json.decode(text, type=Sealed) for name, text in now.items()})
-
-
-def _later(each: Recorded, position: int | None, at: datetime | None, until: int | None) -> bool:
-    return (
-        (position is not None and each.position > position)
-        or (at is not None and each.at > at)
-        or (until is not None and each.position > until)
-    )
 
 
 def project(reading: "Reading", type: Any, late: Late, made: dict[str, Any], values: Values) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Reading:
 
     async def fill(self, plan: Plan, data: Any, values: Values, volatile: bool | None = None) -> Any:
         """Put the late values in their places; with ``volatile`` only those that are, or only those that are not."""
-        from web.reads import changes, overview  # noqa: F401  (they register their loaders)
+        from web.reads import changes, former, overview  # noqa: F401  (they register their loaders)
         from web.reads.late import LOADERS
 
         places: dict[int, list[tuple[Any, str, list[Any]]]] = {}
