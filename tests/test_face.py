@@ -486,6 +486,7 @@ def test_choices_are_kept_without_scripts(visitor):
     assert "UTC+6" in page.locator("#list").inner_text()
 
 
+@BUILT_HERE
 def test_deadlines_are_in_the_time_of_the_device(visitor):
     page = visitor(scripts=True, timezone_id="Asia/Kolkata")
     page.goto("/calls")

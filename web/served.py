@@ -24,6 +24,7 @@ from hub.logs import logged
 from hub.mail import Mail
 from web.answers import AWAY
 from web.app import Settings, application
+from web.assets import manifest
 from web.live import Live
 from web.mailing import Mailing
 from web.wire import SHORTCUT
@@ -105,5 +106,7 @@ def served() -> Served:
     logged()
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if not manifest():
+        _log.warning("what the pages are made with was not built: they are without scripts, maps without outlines")
     told = json.loads(os.environ["HUB_SERVING"])
     return Served(told.pop("dsn"), Settings(**told))
