@@ -13,9 +13,15 @@ import asyncpg
 import pytest
 
 from hub.postgres import Embedded
+from hub.settings import SETTINGS
 
 
-def pytest_configure():
+def pytest_configure(config):
+    # Whoever runs the tests may have a hub of their own on this machine, and settings for it: no story meets either.
+    for name in SETTINGS:
+        os.environ.pop(name, None)
+    os.environ["HUB_HOME"] = tempfile.mkdtemp(prefix="hub-nobodys-")
+    config.add_cleanup(lambda: shutil.rmtree(os.environ["HUB_HOME"], ignore_errors=True))
     # What a shell starts in the background has Ctrl-C ignored, and so has all that it starts: who presses it in a story
     # would wait in vain.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from hub import database
 from hub.__main__ import main
 from hub.programs import Unavailable
-from tests.web import free_port
+from tests.web import free_port, home_of
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-asia.json"
 
@@ -29,13 +29,12 @@ def hub(server, dsn):
     """Run ``hub`` on a fresh database; answers exit code and what was printed."""
 
     def run(*words, home=None, stdin=""):
-        env = {**os.environ, "HUB_DATABASE_URL": dsn}
+        env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), "PORT": str(free_port())}
         if home is None:
             done = CliRunner(env=env).invoke(main, [*map(str, words)], input=stdin)
             assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
             return done.exit_code, done.stdout, done.stderr
         del env["HUB_DATABASE_URL"]
-        env["HUB_HOME"] = str(home)
         command = [sys.executable, "-m", "hub", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, input=stdin)
         assert "Traceback" not in done.stderr, done.stderr
@@ -142,13 +141,14 @@ def test_from_the_first_person_to_a_call(hub):
 @pytest.mark.parametrize("words", [["--after", "9" * 20], ["--after", "-1"], ["--tag", b"\xff"], ["--after", "x"]])
 def test_what_cannot_be_looked_up_is_said_to_be_so(hub, dsn, words):
     assert hub("invite", "first@example.org", "--name", "First")[0] == 0
-    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
     done = subprocess.run([sys.executable, "-m", "hub", "log", *words], capture_output=True, env=env, timeout=60)
     assert done.returncode == 2 and done.stderr and b"Traceback" not in done.stderr
 
 
 def test_an_address_may_tell_what_only_other_clients_understand(dsn):
-    env = {**os.environ, "HUB_DATABASE_URL": f"{dsn}&connect_timeout=10&keepalives=1&channel_binding=prefer"}
+    url = f"{dsn}&connect_timeout=10&keepalives=1&channel_binding=prefer"
+    env = {**os.environ, "HUB_DATABASE_URL": url, "HUB_HOME": str(home_of(dsn))}
     command = [sys.executable, "-m", "hub", "invite", "first@example.org", "--name", "First"]
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -244,14 +244,14 @@ def test_a_place_that_is_none_is_malformed(hub, tmp_path):
 
 
 def test_who_reads_only_the_first_line_is_no_error(hub, dsn):
-    hub("invite", "a@b.org", "--name", "Anna")
-    env = {**os.environ, "HUB_DATABASE_URL": dsn}
+    assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
     log = subprocess.Popen(
         [sys.executable, "-m", "hub", "log", "--follow"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     log.stdout.readline()
     log.stdout.close()
-    hub("invite", "c@d.org", "--name", "Carl")
+    assert hub("invite", "c@d.org", "--name", "Carl")[0] == 0
     assert log.wait(30) == 0 and log.stderr.read() == b""
     log.stderr.close()
 

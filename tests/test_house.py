@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from msgspec import inspect as types
 from domain.core import every_command, every_event, every_state
 from domain.core.state import Role
 from hub.checking import bare_type, fields_of
+from hub.database import default_home
+from hub.settings import SETTINGS
 from hub.tables import digest
 from projections.core import every_row
 from web.reads.mapping import costs_of, snake
@@ -282,6 +285,11 @@ def test_every_code_of_an_error_is_in_the_schema():
     codes = {each for pair in codes for each in pair if each}
     assert {"BUSY", "UNKNOWN", "TOO_COSTLY", "BAD_INPUT", "INTERNAL"} <= codes
     assert [each for each in sorted(codes) if f"`{each}`" not in said] == []
+
+
+def test_no_story_meets_the_hub_of_whoever_runs_them():
+    assert {name for name in SETTINGS if name in os.environ} == {"HUB_HOME"}
+    assert default_home().name.startswith("hub-nobodys-") and not [*default_home().iterdir()]
 
 
 def test_every_name_of_the_schema_means_one_thing():

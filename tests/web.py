@@ -138,7 +138,8 @@ def hub(dsn, *words, home=None, **env):
 
 def apart(dsn, *words, home=None, **env):
     """The same, of a process of its own."""
-    given = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), **env}
+    own = {"HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), "PORT": str(free_port())}
+    given = {**os.environ, **own, **env}
     command = [sys.executable, "-m", "hub", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
