@@ -15,9 +15,9 @@ from projections.core import office
 from tests.oracle import Author, Oracle, bare, known, rows_of
 from tests.test_log import told
 from tests.web import people_of, serving
+from web.conditions import every_condition
 from web.labels import LABELS
 from web.pages import LISTS, SITE, text
-from web.reads.conditions import CONDITIONS
 from web.schema import published, schema
 
 
@@ -406,7 +406,7 @@ def test_every_condition_is_used():
         if directive.name.value == "condition"
         for argument in directive.arguments
     }
-    assert used == set(CONDITIONS)
+    assert used == set(every_condition())
 
 
 def test_every_event_has_words_for_readers():

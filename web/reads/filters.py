@@ -8,7 +8,7 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, get_na
 
 from projections import words
 from projections.core import Row
-from web.reads.conditions import CONDITIONS, Asker
+from web.conditions import Asker, every_condition
 from web.reads.fitting import fitting
 from web.reads.mapping import condition, form, snake
 from web.reads.plan import Values
@@ -49,10 +49,10 @@ def filters(
                 yield _found(statement, chosen, alias, cls, on, get)
         elif how.kind == "condition" and sql_type == "boolean":
             # Its value is of the plan's shape: as plain text an index can serve it.
-            holds = CONDITIONS[how.name](alias, "", _asker(statement))
+            holds = every_condition()[how.name](alias, "", _asker(statement))
             yield holds if given[name] else f"NOT {holds}"
         elif how.kind == "condition":
-            yield CONDITIONS[how.name](alias, statement.bind(get, sql_type), _asker(statement))
+            yield every_condition()[how.name](alias, statement.bind(get, sql_type), _asker(statement))
         elif isinstance(of, GraphQLEnumType):
             lowered = lambda values, get=get: [each.lower() for each in get(values)]  # noqa: E731
             yield f'{alias}."{how.name or snake(name)}" = ANY({statement.bind(lowered, "text[]")})'

@@ -1,0 +1,15 @@
+"""Which people are meant."""
+
+from web.conditions import Asker, condition
+
+
+@condition
+def works_at(t: str, value: str, by: Asker) -> str:
+    """The person names an organization as one where they work, or have worked."""
+    return f"EXISTS (SELECT {by.records('affiliation', 'a')} AND a.person = {t}.id AND a.organization = {value})"
+
+
+@condition
+def has_role(t: str, value: str, by: Asker) -> str:
+    """The person has a role in the whole hub."""
+    return f"EXISTS (SELECT {by.records('role', 'r')} AND r.person = {t}.id AND r.role = lower({value}))"

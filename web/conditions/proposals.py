@@ -1,0 +1,61 @@
+"""Which proposals are meant."""
+
+from domain.proposals.state import EDITABLE
+from web.conditions import Asker, condition
+
+_WRITTEN = ", ".join(f"'{status}'" for status in sorted(EDITABLE))
+
+
+@condition
+def partner(t: str, value: str, by: Asker) -> str:
+    """An organization was asked to take part."""
+    return f"EXISTS (SELECT {by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.organization = {value})"
+
+
+@condition
+def mine(t: str, value: str, by: Asker) -> str:
+    """The viewer wrote it, or acts for its lead."""
+    return f"({t}.investigator = {by.person()} OR {t}.lead = {by.offices('organization')})"
+
+
+@condition
+def awaits_my_answer(t: str, value: str, by: Asker) -> str:
+    """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award.
+
+    Who confirmed another text than the one that stands there now has not, either. Once its round has closed only what
+    was given back can be submitted, and nothing once results are out: nobody is asked then.
+    """
+    # A confirmation from before these named a revision is compared by its time.
+    older = f"coalesce(p.revision < {t}.revision, p.answered_at < {t}.revised_at)"
+    open = f"(p.status = 'invited' OR p.status = 'confirmed' AND {older})"
+    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND {open}"
+    mine = f"p.organization = {by.offices('organization')}"
+    waits = f"c.status IN ('published', 'open') OR c.status = 'closed' AND {t}.returned_until IS NOT NULL"
+    call = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND ({waits}))"
+    partner = f"{t}.status IN ({_WRITTEN}) AND EXISTS (SELECT {asked} AND {mine}) AND {call}"
+    award = f"{t}.status = 'recommended' AND {t}.offered AND {t}.lead = {by.offices('organization')}"
+    return f"({partner} OR {award})"
+
+
+@condition
+def awaits_my_decision(t: str, value: str, by: Asker) -> str:
+    """The viewer runs its call, and has to check it, or to decide over it now that all are in.
+
+    The same as ``Proposal.awaits_decision`` in the domain, and what its authors had time to change and have not.
+    """
+    closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
+    lapsed = f"{t}.status = 'returned' AND {t}.returned_until IS NULL"
+    ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered OR {lapsed}"
+    return f"({t}.call = {by.offices('call')} AND ({t}.status = 'submitted' OR ({ready}) AND {closed}))"
+
+
+@condition
+def begun_after(t: str, value: str, by: Asker) -> str:
+    """It was begun after another one."""
+    return f"{t}.id > {value}"
+
+
+@condition
+def in_my_calls(t: str, value: str, by: Asker) -> str:
+    """The viewer is an officer of its call."""
+    return f"({t}.call = {by.offices('call')})"
