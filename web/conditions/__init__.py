@@ -1,8 +1,8 @@
 """Conditions of filters that are more than "this column equals": named in the schema's files, written here.
 
 A subject's conditions stand in the file of its name. Each gives SQL over the row ``t``, which is readable; ``value`` is
-the parameter of the filter (a filter that is a boolean has none: where it is false, the compiler negates what stands
-here). Everything else is named through the asker: the parts of ``t``, so that no others count, and who asks, so that the
+the parameter of the filter (one that is a boolean has none: where it is false, the compiler negates what stands here).
+Everything else is named through the asker: the parts of ``t``, so that no others count, and who asks, so that the
 planner knows how few they are.
 """
 
