@@ -68,6 +68,13 @@ def processes(*words):
     return found
 
 
+def witness_of(home, country):
+    """The process of a country's witness in the demonstration that lives in this folder."""
+    forked = processes("hub.region.witnesses", str(home))
+    (one,) = (pid for pid in forked if Path(f"/proc/{pid}/comm").read_text().strip() == f"witness {country}")
+    return one
+
+
 class Region:
     """A sealed hub that a test may change: its database, its folder, what an auditor fetched and pinned before."""
 

@@ -20,7 +20,7 @@ from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy
 from hub.door import Hub
 from hub.vault import close_box
-from tests.sealed import MODELS, SEALED, Region, as_root, audit, processes, until_sealed
+from tests.sealed import MODELS, SEALED, Region, as_root, audit, processes, until_sealed, witness_of
 from tests.web import free_port, home_of, hub, opened
 
 
@@ -73,9 +73,9 @@ def test_nothing_is_left_running_when_the_hub_is_killed(sealed):
     with demonstration(sealed) as (url, _, process):
         until(lambda: _answers(url))
         folder = f"{sealed.home}/demonstration"
-        witnesses = processes("hub.audit.witness", folder)
+        witnesses = processes("hub.region.witnesses", folder)
         followers = [pid for pid in processes("hub.audit.following") if _parent(pid) == process.pid]
-        assert len(witnesses) == 5 and len(followers) == 1
+        assert len(witnesses) == 1 + 5 and len(followers) == 1
         process.kill()
         process.wait()
         until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in (*witnesses, *followers)))
@@ -408,8 +408,7 @@ def test_a_quorum_that_is_silent_is_said_to_be(sealed):
         until(lambda: _answers(url))
         until_sealed(url, SEALED)
         for country in ("tj", "kg"):
-            for pid in processes("hub.audit.witness", f"{sealed.home}/demonstration/{country}"):
-                os.kill(pid, signal.SIGKILL)
+            os.kill(witness_of(sealed.home, country), signal.SIGKILL)
         assert hub(sealed.dsn, "invite", "silent@example.org", "--name", "Silent")[0] == 0
 
         def complains():

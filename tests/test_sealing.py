@@ -23,7 +23,7 @@ from hub.audit.seals import published, seals
 from hub.audit.tree import Tree, consistency, inclusion, root_at
 from hub.door import Hub
 from hub.log import Log, as_writer
-from tests.sealed import SEALED, as_root, processes, until_sealed
+from tests.sealed import SEALED, as_root, until_sealed, witness_of
 from tests.test_log import told
 from tests.test_log_files import RECORD, bearer, token
 from tests.test_notes import POLICY
@@ -263,8 +263,7 @@ def test_read_models_are_sealed_when_they_are_due(region_dsn, monkeypatch):
 def test_a_witness_that_is_away_delays_nobody(sealed):
     with sealed.open() as url:
         until_sealed(url, SEALED)
-        (gone,) = processes("hub.audit.witness", f"{sealed.home}/demonstration/kz")
-        os.kill(gone, signal.SIGKILL)
+        os.kill(witness_of(sealed.home, "kz"), signal.SIGKILL)
         assert hub(sealed.dsn, "seal")[0] == 0
         head = until_sealed(url, SEALED + 11)
         code, out, _ = hub(sealed.dsn, "doctor")

@@ -7,6 +7,8 @@ import httpx2
 import pytest
 
 from hub.audit import merkle, notes, witness
+from hub.programs import Unavailable
+from hub.region.witnesses import witnesses
 
 ORIGIN = "hub.example/log"
 LOG = notes.Signer(ORIGIN, notes.LOG, bytes(range(32)))
@@ -127,3 +129,12 @@ def test_a_hundred_at_once_are_one_history(tmp_path):
         asked.witness.close()
 
     asyncio.run(story())
+
+
+def test_a_witness_of_the_demonstration_that_cannot_start_is_named(tmp_path):
+    with witnesses(tmp_path, LOG) as started:
+        assert started.policy("http://127.0.0.1").read_text().count(".witness.example/hub+") == 5
+    other = witness.Witness("kz.witness.example/hub", tmp_path / "kz", [LOG.verifier.vkey])
+    with witnesses(tmp_path, LOG) as started, pytest.raises(Unavailable, match=r"kz: .*another witness runs on"):
+        started.policy("http://127.0.0.1")
+    other.close()

@@ -142,18 +142,26 @@ def run(name: str, home: Path, logs: list[str], host: str, port: int) -> None:
     witness = Witness(name, home, logs)
     try:
         with socket.create_server((host, port)) as listening:
-            print(f"The witness's key: {witness.signer.verifier.vkey}")
-            print(f"It listens at http://{host}:{listening.getsockname()[1]}", flush=True)
+            key, port = witness.signer.verifier.vkey, listening.getsockname()[1]
+            # At once: several of them may say it to one reader.
+            sys.stdout.write(f"The witness's key: {key}\nIt listens at http://{host}:{port}\n")
+            sys.stdout.flush()
             config = uvicorn.Config(witness.application(), log_level="warning", access_log=False, server_header=False)
             uvicorn.Server(config).run([listening])
     finally:
         witness.close()
 
 
-if __name__ == "__main__":
-    _, name, folder, host, port, *logs = sys.argv
+def serve(name: str, home: Path, logs: list[str], host: str, port: int) -> int:
+    """The same, and the exit code; what keeps it from running is said."""
     try:
-        run(name, Path(folder), logs, host, int(port))
+        run(name, home, logs, host, port)
     except (Malformed, Taken, OSError) as error:
         print(f"The witness cannot run: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    _, name, folder, host, port, *logs = sys.argv
+    sys.exit(serve(name, Path(folder), logs, host, int(port)))
