@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hub.identity import Way, at_once, fingerprint
+from hub.identity import Way, at_once, fingerprint, in_turn, on_standbys
 from hub.locks import Lock
 from hub.pool import Pool
 
@@ -86,17 +86,21 @@ class Credentials:
             datetime.now(UTC) + lives,
         )
 
-    async def add(self, id: str, person: str, public_key: bytes, sign_count: int, label: str) -> bool:
-        """Keep a passkey; whether it was new."""
-        done = await self._pool.execute(
-            "INSERT INTO hub.passkey (id, person, public_key, sign_count, label) VALUES ($1, $2, $3, $4, $5)"
-            " ON CONFLICT DO NOTHING",
-            id,
-            person,
-            public_key,
-            sign_count,
-            label,
-        )
+    async def add(self, id: str, person: str, public_key: bytes, sign_count: int, label: str, by: Way) -> bool:
+        """Keep a passkey of whoever is there ``by`` what they showed; whether it was new, and that still holds."""
+        async with in_turn(self._pool, person) as db:
+            if not await db.fetchval(by.sql, *by.values):
+                return False
+            done = await db.execute(
+                "INSERT INTO hub.passkey (id, person, public_key, sign_count, label) VALUES ($1, $2, $3, $4, $5)"
+                " ON CONFLICT DO NOTHING",
+                id,
+                person,
+                public_key,
+                sign_count,
+                label,
+            )
+        await on_standbys(self._pool)
         return done != "INSERT 0 0"
 
     async def passkey(self, id: str) -> Passkey | None:
@@ -143,8 +147,3 @@ class Credentials:
                 person,
             )
         return await self.known_to(issuer, subject) == person
-
-    async def revoke_all(self, person: str) -> None:
-        """Forget everything by which this person can prove who they are."""
-        for table in ("passkey", "federated"):
-            await self._pool.execute(f"DELETE FROM hub.{table} WHERE person = $1", person)

@@ -88,7 +88,7 @@ class Hub:
         await models.open()
         writer, vault = Writer(log, states, models), await Vault.open(keys)
         identity, credentials = Identity(log.pool, log.writing), Credentials(log.pool, log.writing)
-        erasures = Erasures(log, vault, identity, credentials)
+        erasures = Erasures(log, vault, identity)
         hub = cls(log, states, models, writer, vault, identity, credentials, keys, erasures)
         if until is not None:
             return hub

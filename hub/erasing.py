@@ -7,7 +7,6 @@ import asyncpg
 
 from domain.people.events import OrcidLinked, PersonInvited
 from hub.confirming import confirmed
-from hub.credentials import Credentials
 from hub.identity import Identity
 from hub.log import Log, keys_of
 from hub.sweeping import log_ended, swept
@@ -21,8 +20,8 @@ class Erasures:
     again, by whoever comes first.
     """
 
-    def __init__(self, log: Log, vault: Vault, identity: Identity, credentials: Credentials) -> None:
-        self._log, self._vault, self._identity, self._credentials = log, vault, identity, credentials
+    def __init__(self, log: Log, vault: Vault, identity: Identity) -> None:
+        self._log, self._vault, self._identity = log, vault, identity
         self.unswept = ""
         """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
 
@@ -49,8 +48,6 @@ class Erasures:
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
-        # What opens new sessions first: nobody signs in between the two.
-        await self._credentials.revoke_all(person)
         await self._identity.revoke_all(person)
         await self._vault.forget(self._log.writing, person, aliases)
 

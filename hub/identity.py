@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 
+from domain.people.events import AccessEnded, PersonErased
 from hub.act import new_id
 from hub.locks import Lock
 from hub.pool import Pool
@@ -57,7 +58,7 @@ class Way(NamedTuple):
     """What lets somebody in: SQL that says whether it does now, and uses up what does so once."""
 
     sql: str
-    values: tuple[str, ...]
+    values: tuple[Any, ...]
 
 
 def by_link(link: str) -> Way:
@@ -73,9 +74,25 @@ def by_session(id: str) -> Way:
     return Way("SELECT true FROM hub.access WHERE id = $1 AND kind = 'session' AND ends_at > now()", (id,))
 
 
-async def _alone(db: asyncpg.pool.PoolConnectionProxy, person: str) -> None:
-    # Whoever is shut out is let in by nothing that was shown before: the two take turns.
-    await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ENTRANCES}, hashtext($1))", person)
+def unless_ended(person: str, position: int) -> Way:
+    """What a person was given by the event at this position, unless everything that lets them in has ended since."""
+    ended = "SELECT FROM hub.tag WHERE tag = $1 AND position > $2 AND type = ANY($3)"
+    return Way(f"SELECT NOT EXISTS ({ended})", (person, position, [AccessEnded.type, PersonErased.type]))
+
+
+@asynccontextmanager
+async def in_turn(pool: Pool, person: str) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    """A transaction that lets a person in, or shuts them out: the two take turns, so that whoever is shut out is let in
+    by nothing that was shown before. It waits for no standby, since others wait for it: see ``on_standbys``.
+    """
+    async with at_once(pool) as db:
+        await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ENTRANCES}, hashtext($1))", person)
+        yield db
+
+
+async def on_standbys(pool: Pool) -> None:
+    """Return once what was committed before is on the standbys, too."""
+    await pool.execute("SELECT pg_logical_emit_message(true, 'hub', 'access')")
 
 
 class Identity:
@@ -84,12 +101,18 @@ class Identity:
     def __init__(self, reading: Pool, writing: Pool) -> None:
         self._reading, self._pool = reading, writing
 
-    async def link(self, person: str, ends: bool = True) -> str:
-        """A new secret for one signing in; it ``ends`` the older links of the person."""
-        async with self._pool.acquire() as db, db.transaction():
+    async def link(self, person: str, ends: bool = True, by: Way | None = None) -> str | None:
+        """A new secret for one signing in; it ``ends`` the older links of the person. ``None`` where that ``by`` which
+        it is made lets nobody in any more.
+        """
+        async with in_turn(self._pool, person) as db:
+            if by is not None and not await db.fetchval(by.sql, *by.values):
+                return None
             if ends:
                 await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
-            return await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
+            secret = await self._make(db, "hub_link_", "link", person, "", [EVERYTHING], LINK_LIVES)
+        await on_standbys(self._pool)
+        return secret
 
     async def linked(self, link: str, least: timedelta = timedelta()) -> str | None:
         """The person whose link this is, as long as it is valid, for ``least`` so long still."""
@@ -107,8 +130,7 @@ class Identity:
         """A session of a person who has proven who they are, ``by`` what they showed; ``None`` where that lets nobody
         in any more. ``label`` says on which device; the session ``instead_of`` which it is ends.
         """
-        async with at_once(self._pool) as db:
-            await _alone(db, person)
+        async with in_turn(self._pool, person) as db:
             if by is not None and not await db.fetchval(by.sql, *by.values):
                 return None
             await db.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(instead_of))
@@ -116,9 +138,9 @@ class Identity:
 
     async def end_others(self, person: str, kept: str) -> None:
         """End every session of a person but the one with this id, and every link that would begin another."""
-        async with self._pool.acquire() as db, db.transaction():
-            await _alone(db, person)
+        async with in_turn(self._pool, person) as db:
             await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind <> 'token' AND id <> $2", person, kept)
+        await on_standbys(self._pool)
 
     async def token(
         self, person: str, scope: Collection[str], label: str, days: int, key: str = "", by: Way | None = None
@@ -130,13 +152,14 @@ class Identity:
             raise ValueError(f"a token lives from 1 to {TOKEN_LIVES_AT_MOST} days")
         id = "access_" + fingerprint(f"{person} {key}")[:26] if key else ""
         try:
-            async with self._pool.acquire() as db, db.transaction():
-                await _alone(db, person)
+            async with in_turn(self._pool, person) as db:
                 if by is not None and not await db.fetchval(by.sql, *by.values):
                     return None
-                return await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days), id)
+                secret = await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days), id)
         except asyncpg.UniqueViolationError:
             return None
+        await on_standbys(self._pool)
+        return secret
 
     async def held(self, person: str) -> list[Access]:
         """The tokens, sessions and unused links of a person that are valid now, the newest first."""
@@ -153,10 +176,13 @@ class Identity:
         return done != "DELETE 0"
 
     async def revoke_all(self, person: str) -> None:
-        """End everything that lets this person in, also what is being made of a link just now."""
-        async with self._pool.acquire() as db, db.transaction():
-            await _alone(db, person)
-            await db.execute("DELETE FROM hub.access WHERE person = $1", person)
+        """End everything that lets this person in, what is being made just now too: sessions, links, tokens, passkeys,
+        and what binds them to accounts at institutions.
+        """
+        async with in_turn(self._pool, person) as db:
+            for table in ("access", "passkey", "federated"):
+                await db.execute(f"DELETE FROM hub.{table} WHERE person = $1", person)
+        await on_standbys(self._pool)
 
     async def end(self, secret: str) -> None:
         """End the session that this secret is."""

@@ -6,10 +6,12 @@ import asyncpg
 import pytest
 
 from domain.calls.officers import AppointCallOfficer
-from domain.core import HubRole
+from domain.core import HubRole, Refusal
 from domain.erasure import ErasePerson
+from domain.people.access import EndAccess
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
-from hub.access import end_all
+from domain.proposals.commands import DraftProposal
+from hub.access import end_all, give_link, give_token
 from hub.confirming import Unknown
 from hub.credentials import FIRST, FIRST_LIVES, by_account, by_passkey
 from hub.door import Hub
@@ -17,8 +19,10 @@ from hub.erasing import Erasures
 from hub.identity import by_link, by_session
 from hub.keeping import keep
 from hub.writer import Busy
-from tests.test_log import told
+from tests.test_log import region, told
 from tests.web import Client, as_, people_of, redeemed, serving
+from web import passkeys
+from web.sessions import ShutOut
 
 
 async def ended(hub, table, kind):
@@ -76,7 +80,8 @@ def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, 
             answer = await (await client()).http.post(f"/sign-in/{link}")
             assert answer.status_code == 410 and not answer.cookies and not await hub.identity.held(zarina)
             # Nor by a passkey, or an account at an institution, that is not theirs any more.
-            await hub.credentials.add("key", zarina, b"", 0, "Phone")
+            (here,) = [await own(zarina)] and await hub.identity.held(zarina)
+            await hub.credentials.add("key", zarina, b"", 0, "Phone", by_session(here.id))
             held = await hub.credentials.passkey("key")
             await hub.credentials.bind("https://uni.example", "1", zarina)
             ways = by_passkey(held), by_account("https://uni.example", "1", zarina)
@@ -89,6 +94,141 @@ def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, 
                 link = await hub.identity.link(zarina)
                 await asyncio.gather(own(zarina, by=by_link(link)), hub.identity.revoke_all(zarina))
                 assert not await hub.identity.held(zarina)
+
+    told(story())
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def slowly(hub, who, first, last, *then):
+    """A form of which the second half comes after whoever sends it was shut out, and the owner let in again."""
+    yield first
+    await end_all(hub, who)
+    for each in then:
+        await each(who)
+    yield last
+
+
+def test_who_is_shut_out_while_they_send_a_form_does_nothing_by_it(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            officer, friend = people["rahimova"], people["karimova"]
+            new = (await hub.do(InvitePerson(name="Somebody New", email="new@example.org"), officer)).record
+
+            async def send(path, first, last, *then):
+                http = await as_(hub, app, officer)
+                answer = await http.post(path, headers=FORM, content=slowly(hub, officer, first, last, *then))
+                assert (await hub.log.read(await hub.log.head() - 1))[0].type == "AccessEnded"
+                return answer
+
+            # Also where they are shut out at the last moment.
+            own = hub.identity.token
+
+            async def token(*given):
+                await end_all(hub, friend)
+                return await own(*given)
+
+            monkeypatch.setattr(hub.identity, "token", token)
+            http = await as_(hub, app, friend)
+            await http.post("/tokens", data={"label": "t", "days": "9", "scope": "everything"})
+            assert await hub.identity.held(friend) == []
+            fields = b"&role=center_officer&country="
+            assert (await send("/do/grantRole", b"person=" + friend.encode(), fields)).status_code == 401
+            assert "hub_link_" not in (await send(f"/people/{new}/link", b"a=", b"b")).text
+            await send("/sessions", b"end=", b"others", hub.identity.session)
+            assert [each.kind for each in await hub.identity.held(officer)] == ["session"]
+
+    told(story())
+
+
+@pytest.mark.parametrize("shut", ["out", "erased"])
+def test_who_is_shut_out_while_they_make_a_passkey_keeps_none(region_dsn, monkeypatch, shut):
+    class Made:
+        credential_id, credential_public_key, sign_count = b"k" * 16, b"p", 0
+
+    monkeypatch.setattr(passkeys.webauthn, "verify_registration_response", lambda **_: Made)
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            zarina = (await people_of(hub))["karimova"]
+            own = hub.credentials.add
+
+            async def add(*given):
+                await (end_all(hub, zarina) if shut == "out" else hub.do(ErasePerson(person=zarina)))
+                return await own(*given)
+
+            for late in (False, True):
+                http = await as_(hub, app, zarina)
+                assert (await http.post("/passkeys/begin")).status_code == 200
+                if late:
+                    monkeypatch.setattr(hub.credentials, "add", add)
+                answer = await http.post("/passkeys", json={"credential": {}})
+                assert answer.status_code == (409 if late else 200)
+                assert len(await hub.credentials.passkeys(zarina)) == (not late)
+
+    told(story())
+
+
+@pytest.mark.parametrize("way", ["link", "token"])
+def test_what_is_made_for_somebody_while_they_are_shut_out_lets_nobody_in(region_dsn, monkeypatch, way):
+    async def story():
+        async with serving(region_dsn) as (hub, _, __):
+            zarina = (await people_of(hub))["karimova"]
+
+            async def give():
+                await (give_link(hub, zarina) if way == "link" else give_token(hub, zarina, ["read"], "t", 90))
+
+            await give()
+            assert len(await hub.identity.held(zarina)) == 1
+            do, own = hub.do, getattr(hub.identity, way)
+
+            async def recorded(command, *given, **named):
+                # The last moment before that they are shut out is recorded.
+                if isinstance(command, EndAccess):
+                    monkeypatch.setattr(hub, "do", do)
+                    await give()
+                    assert len(await hub.identity.held(zarina)) == 1
+                return await do(command, *given, **named)
+
+            async def made(*given, **named):
+                await end_all(hub, zarina)
+                return await own(*given, **named)
+
+            monkeypatch.setattr(hub, "do", recorded)
+            await end_all(hub, zarina)
+            assert await hub.identity.held(zarina) == []
+            monkeypatch.setattr(hub.identity, way, made)
+            with pytest.raises(Refusal, match="begin again"):
+                await give()
+            assert await hub.identity.held(zarina) == []
+
+    told(story())
+
+
+def test_a_file_breaks_off_where_its_reader_is_shut_out(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            _, author, lead, call = await region(hub)
+            drafts = (DraftProposal(call=call, lead=lead, title=f"Secret {n}") for n in range(250))
+            await asyncio.gather(*(hub.do(each, author) for each in drafts))
+            http, read = await as_(hub, app, author), []
+            whole = (await http.get("/proposals.json")).json()
+            assert len(whole) == 250
+
+            async def send(message):
+                read.append(message.get("body", b"").count(b'"Secret '))
+                if read[-1] and sum(read) == read[-1]:
+                    await end_all(hub, author)
+
+            cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+            headers = [(b"host", b"hub.example"), (b"cookie", cookie.encode())]
+            asked = {"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "root_path": ""}
+            asked |= {"path": "/proposals.json", "query_string": b"", "headers": headers, "client": ("1.2.3.4", 5)}
+            with pytest.raises(ShutOut):
+                await app(asked, asyncio.Event().wait, send)
+            assert 0 < sum(read) <= 100
 
     told(story())
 
@@ -158,7 +298,9 @@ def test_nobody_forgets_the_passkey_of_another(region_dsn):
     async def story():
         async with serving(region_dsn) as (hub, app, _):
             people = await people_of(hub)
-            await hub.credentials.add("passkey-1", people["karimova"], b"key", 0, "phone")
+            await hub.identity.session(people["karimova"])
+            (here,) = await hub.identity.held(people["karimova"])
+            await hub.credentials.add("passkey-1", people["karimova"], b"key", 0, "phone", by_session(here.id))
             await (await as_(hub, app, people["osmonov"])).post("/passkeys/forget", data={"remove": "passkey-1"})
             assert len(await hub.credentials.passkeys(people["karimova"])) == 1
             await (await as_(hub, app, people["karimova"])).post("/passkeys/forget", data={"remove": "passkey-1"})

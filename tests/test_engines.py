@@ -222,6 +222,11 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
                 assert await redeemed(hub, links[0]) == "person_0"
                 assert await hub.identity.session("person_0", instead_of=browser)
                 assert await hub.credentials.end("sign-in", begun) == {"challenge": "x"}
+            # Nor behind somebody who does: whoever makes a token hears of it once the standby has it.
+            making = asyncio.create_task(hub.identity.token("person_0", ["read"], "t", 1))
+            await asyncio.sleep(0.2)
+            async with asyncio.timeout(2):
+                assert await hub.identity.session("person_0") and not making.done()
             # However many end something, nobody who looks waits behind them; each of them is told in time.
             ending = [asyncio.create_task(hub.identity.revoke_all(f"person_{n}")) for n in range(1, 12)]
             await asyncio.sleep(0.2)
@@ -230,7 +235,7 @@ def test_a_commit_that_waits_for_a_standby_that_is_away_is_unknown_and_holds_up_
             monkeypatch.setattr(doctor, "_WAITING", doctor._WAITING.replace("5 seconds", "0 seconds"))
             assert await doctor._waiting(hub) > 0
             async with asyncio.timeout(30):
-                ended = await asyncio.gather(*ending, return_exceptions=True)
+                ended = await asyncio.gather(making, *ending, return_exceptions=True)
             assert all(isinstance(each, TimeoutError) for each in ended)
             # Whoever looks reads on, and a hub opens, while another commit waits.
             waiting = asyncio.create_task(hub.do(register, by="story", key="again"))

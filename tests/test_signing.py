@@ -13,6 +13,7 @@ import pytest
 
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
+from hub.identity import by_session
 from tests.test_log import told
 from tests.web import BASE, Client, as_, home_of, node, people_of, serving
 from web.asking import COOKIE, SECURE
@@ -420,7 +421,9 @@ def test_whoever_is_erased_cannot_come_back(region_dsn):
 
             person = (await people_of(hub))["osmonov"]
             assert await hub.person_of("OSMONOV@hub.example ") == person
-            await hub.credentials.add("key", person, b"x", 0, "a phone")
+            await hub.identity.session(person)
+            (here,) = await hub.identity.held(person)
+            await hub.credentials.add("key", person, b"x", 0, "a phone", by_session(here.id))
             await hub.credentials.bind("https://issuer.example", "them", person)
             await hub.do(ErasePerson(person=person))
             assert await hub.credentials.passkeys(person) == []

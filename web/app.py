@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.door import Hub
+from web.asking import MAX_BODY
 from web.assets import static
 from web.endpoint import Endpoint
 from web.events import events
@@ -86,6 +88,31 @@ class Headers:
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
+class Whole:
+    """What is sent is here whole before anybody looks who sends it: whoever is shut out while they send is nobody then.
+
+    More than a form holds is not waited for: whoever reads it, refuses it. ``/graphql`` reads for itself, first.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] == "/graphql":
+            return await self._app(scope, receive, send)
+        came: deque[Message] = deque()
+        size, more = 0, True
+        while more and size <= MAX_BODY:
+            came.append(message := await receive())
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+
+        async def again() -> Message:
+            return came.popleft() if came else await receive()
+
+        await self._app(scope, again, send)
+
+
 def application(
     hub: Hub, settings: Settings | None = None, live: Live | None = None, mailing: Mailing | None = None
 ) -> Shortcut:
@@ -145,7 +172,7 @@ def application(
     routes.append(Route("/health", health))
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Preferring), Middleware(Headers)],
+        middleware=[Middleware(Whole), Middleware(Preferring), Middleware(Headers)],
         exception_handlers=Failing(site).handlers(),
     )
     return Shortcut(app, endpoint, _HEADERS, memory // 8)

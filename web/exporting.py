@@ -25,6 +25,7 @@ from domain.core import N_
 from web.pages import LISTS, operation, text, variables, variables_of
 from web.reads.viewer import Viewer
 from web.schema import schema
+from web.sessions import ShutOut
 from web.site import Site, Unanswered
 from web.words import translated
 
@@ -65,7 +66,7 @@ class Exports:
             return self._site.unanswered(request, viewer, unanswered)
         if first["totalCount"] > MOST:
             return self._refused(request, viewer, LONG, count=first["totalCount"], most=MOST)
-        rows = self._rows(name, viewer, given, first)
+        rows = self._rows(request, name, viewer.person, given, first)
         headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Cache-Control": "private, no-cache"}
         if kind == "json":
             return StreamingResponse(_json(rows), 200, headers, media_type="application/json")
@@ -79,7 +80,7 @@ class Exports:
         return (await self._site.ask(text(f"files/{name}"), viewer, given))[name]
 
     async def _rows(
-        self, name: str, viewer: Viewer, given: dict[str, Any], page: dict[str, Any]
+        self, request: Request, name: str, person: str | None, given: dict[str, Any], page: dict[str, Any]
     ) -> AsyncIterator[list[dict[str, Any]]]:
         sent = 0
         while True:
@@ -87,6 +88,9 @@ class Exports:
             sent += len(page["nodes"])
             if not page["pageInfo"]["hasNextPage"] or sent >= MOST:
                 return
+            # Whoever reads slowly may be shut out meanwhile: a file that breaks off is not taken for whole.
+            if (viewer := await self._site.viewer(request)).person != person:
+                raise ShutOut
             page = await self._page(name, viewer, {**given, "after": page["pageInfo"]["endCursor"]})
 
 

@@ -16,6 +16,7 @@ from domain.people.commands import ChooseNotices
 from domain.people.events import AccessEnded, AccessGiven, PersonInvited
 from hub.connecting import connect
 from hub.door import Hub
+from hub.identity import unless_ended
 from hub.locks import Lock
 from hub.log import Recorded, as_writer
 from hub.mail import ENOUGH, Mail, NotSent
@@ -193,7 +194,10 @@ class Mailing:
                 return
             # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one, until
             # that has ended, or lasts no longer as long as the mail says.
-            link = self._made[person] = await hub.identity.link(person, ends=False)
+            link = await hub.identity.link(person, ends=False, by=unless_ended(person, recorded.position))
+            if link is None:
+                return
+            self._made[person] = link
         try:
             await self._send(email, event.language, _INVITED, (_INVITATION,), f"/sign-in/{link}")
         except NotSent as error:

@@ -18,6 +18,7 @@ from webauthn.helpers.structs import (
 )
 
 from hub.credentials import by_passkey
+from hub.identity import by_session
 from web import sessions
 from web.asking import address_of, base_of, from_elsewhere, is_secure
 from web.reads.viewer import Viewer
@@ -65,7 +66,7 @@ class Passkeys:
         viewer = await self._session(request)
         if viewer is None:
             return _told("Sign in first.", 403)
-        assert viewer.person is not None
+        assert viewer.person is not None and viewer.access is not None
         sent, begun = await _body(request), await self._end(request, REGISTER)
         if sent is None or begun is None or begun["person"] != viewer.person:
             return _told("This took too long, or was begun elsewhere: begin again.", 400)
@@ -82,9 +83,9 @@ class Passkeys:
         label = sessions.device(request.headers.get("user-agent", ""))
         id = bytes_to_base64url(made.credential_id)
         if not _fits(id) or not await self._hub.credentials.add(
-            id, viewer.person, made.credential_public_key, made.sign_count, label
+            id, viewer.person, made.credential_public_key, made.sign_count, label, by_session(viewer.access.id)
         ):
-            return _told("This passkey is known already.", 409)
+            return _told("This passkey is known already, or you have been signed out.", 409)
         return JSONResponse({"next": "/profile?tab=signing-in"})
 
     async def begin(self, request: Request) -> Response:
