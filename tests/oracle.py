@@ -159,9 +159,10 @@ class Oracle:
             case "many":
                 cls = table_of(type)
                 found = [row for row in self.readable(cls.table) if row[how.on] == source["id"]]
-                return sorted(
-                    found, key=lambda row: [row[name] for name in (*([how.order] if how.order else []), *cls.key)]
-                )
+                found.sort(key=lambda row: [row[name] for name in cls.key])
+                if how.order:
+                    found.sort(key=lambda row: row[how.order.lstrip("-")], reverse=how.order.startswith("-"))
+                return found[: args["first"]] if "first" in args else found
             case "connection":
                 return self.connection(source, info, field, how, type, args)
         raise AssertionError(how)

@@ -110,6 +110,37 @@ def test_a_record_as_it_stood_is_answered_as_asked_each_time(region_dsn):
     told(story())
 
 
+LEADS = {
+    "proposal": ("lead { leads { totalCount nodes { id partners { status } } } partnerships { proposal { id } } }",
+                 "partners { organization { id leads { nodes { id } } } }", "call { proposals { nodes { id } } }"),
+    "person": ("affiliations { organization { affiliations { nodes { person { id } } } } }",
+               "runs { call { officers { person { id } } } }"),
+    "organization": ("leads { nodes { lead { id } partners { organization { id } } } }", "officers { person { id } }"),
+}  # fmt: skip
+
+
+def test_what_a_record_that_stood_leads_to_is_as_it_is_now(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people, head = await people_of(hub), await hub.log.head()
+            officer, author = await client(people["rahimova"]), await client(people["karimova"])
+            listed = await officer.data("{ organizations(first: 100) { nodes { id } } }")
+            ids = {
+                "proposal": [await draft_of(hub, people["karimova"])],
+                "person": [*people.values()],
+                "organization": [each["id"] for each in listed["organizations"]["nodes"]],
+            }
+            for kind, selections in LEADS.items():
+                asks = author if kind == "proposal" else officer
+                for what in selections:
+                    query = f"query($id: ID!) {{ {kind}(id: $id) {{ {what} asOf(position: {head}) {{ {what} }} }} }}"
+                    for id in ids[kind]:
+                        now = (await asks.data(query, id=id))[kind]
+                        assert now.pop("asOf") == now, what
+
+    told(story())
+
+
 def test_an_answer_that_the_client_has_is_recognized_in_every_form_of_its_tag(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, _, client):

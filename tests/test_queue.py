@@ -123,15 +123,23 @@ def test_what_is_mailed_of_a_return_is_what_is_asked_for_still(dsn):
     told(story())
 
 
-def test_what_an_organization_takes_part_in_is_asked_for_once_and_not_within_itself(dsn):
+def test_what_an_organization_takes_part_in_costs_what_it_may_be(dsn):
     async def story():
         async with serving(dsn) as (hub, _, client):
             _, _, (partner, other), _, _, made = await submitted(hub, 3)
             asks = await client(other)
             query = "query($id: ID!) { organization(id: $id) { partnerships { status proposal { id } } } }"
             found = (await asks.data(query, id=partner))["organization"]["partnerships"]
-            assert found == [{"status": "CONFIRMED", "proposal": {"id": each}} for each in made]
-            again = "partners { organization { partnerships { proposal { id } } } }"
+            assert found == [{"status": "CONFIRMED", "proposal": {"id": each}} for each in reversed(made)]
+            # What it costs says how many there may be, however many it takes part in.
+            first = (
+                "query($id: ID!, $n: Int!) { organization(id: $id) { partnerships(first: $n) { proposal { id } } } }"
+            )
+            answers = [(await asks.answer(first, id=partner, n=n)).json() for n in (2, 100, 101)]
+            assert len(answers[0]["data"]["organization"]["partnerships"]) == 2
+            assert [each["extensions"]["cost"] for each in answers[:2]] == [52 + 2 * 2, 52 + 2 * 100]
+            assert answers[2]["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+            again = "partners { organization { partnerships(first: 100) { proposal { id } } } }"
             query = f"query($id: ID!) {{ organization(id: $id) {{ partnerships {{ proposal {{ {again} }} }} }} }}"
             assert await asks.code(query, id=partner) == "TOO_COSTLY"
 

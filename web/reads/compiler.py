@@ -173,7 +173,9 @@ class Compiler(Statement):
             # The id is known before anything is read: so are the records that belong to it.
             self.given[alias] = id
             id = self.bind(id, "text")
-        rows = self.rows(cls.table, alias)
+        if stands := bool(self.sources) and not self.stood:
+            self.stood = alias
+        rows = self.rows(cls.table, alias, stood=stands)
         fields, joins, cost = self.object(type, selections, alias, path)
         where = f'{rows.predicate} AND {alias}."{cls.key[0]}" = {id}'
         return record(f"SELECT {fields} FROM {rows.source} {joins} WHERE {where}"), cost
@@ -206,14 +208,19 @@ class Compiler(Statement):
         type = object_of(chosen.type)
         cls, alias, over = table_of(type), self.alias(), table_of(owner)
         assert cls is not None
-        rows = self.rows(cls.table, alias, reached=cls.within is not None and cls.within is over)
+        reached = cls.within is not None and cls.within is over
+        rows = self.rows(cls.table, alias, reached=reached, stood=parent == self.stood)
         fields, joins, cost = self.object(type, chosen.selections, alias, chosen.path)
-        first = (how.order,) if how.order else ()
-        keys = ", ".join(f'{alias}."{name}"' for name in (*first, *cls.key))
-        where = f'{rows.predicate} AND {alias}."{how.on}" = {parent}.id'
-        every = listed(f"SELECT {fields} FROM {rows.source} {joins} WHERE {where} ORDER BY {keys}")
-        own = costs_of(chosen.definition)
-        return every, lambda values: own + LIST_COSTS * cost(values)
+        by = [f'{alias}."{name}"' for name in cls.key]
+        if how.order:
+            by.insert(0, f'{alias}."{how.order.lstrip("-")}"{" DESC" if how.order.startswith("-") else ""}')
+        where = f'{rows.predicate} AND {alias}."{how.on}" = {parent}.id ORDER BY {", ".join(by)}'
+        own, many = costs_of(chosen.definition), lambda values: LIST_COSTS
+        if "first" in chosen.definition.args:
+            many = lambda values: values.first(chosen.definition, chosen.node)  # noqa: E731
+            where += f" LIMIT {self.bind(many, 'bigint')}"
+        every = listed(f"SELECT {fields} FROM {rows.source} {joins} WHERE {where}")
+        return every, lambda values: own + many(values) * cost(values)
 
     def _late(self, parent: GraphQLObjectType, chosen: Chosen, how: Reading, alias: str | None) -> tuple[str, Cost]:
         name, plan = chosen.node.name.value, None

@@ -80,7 +80,8 @@ class Chosen:
 
 @dataclass
 class Statement:
-    """What is being compiled. ``sources`` puts other rows in the place of tables.
+    """What is being compiled. ``sources`` puts other rows in the place of tables, for one record as it ``stood`` and
+    for its parts: whatever else it leads to is as it is now.
 
     ``wanted`` are the counts that are asked for beside the statement, by table; ``given`` the aliases of records whose
     id is known before anything is read.
@@ -91,6 +92,7 @@ class Statement:
     fragments: Mapping[str, FragmentDefinitionNode]
     values: Values
     sources: Mapping[str, str] = field(default_factory=dict)
+    stood: str = ""
     binders: list[Callable[[Values], Any]] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
     paths: set[tuple[str, ...]] = field(default_factory=set)
@@ -130,15 +132,16 @@ class Statement:
         self._aliases += 1
         return f"t{self._aliases}"
 
-    def rows(self, table: str, alias: str, reached: bool = False, filtered: bool = False) -> Readable:
-        """The readable rows of a table."""
+    def rows(
+        self, table: str, alias: str, reached: bool = False, filtered: bool = False, stood: bool = False
+    ) -> Readable:
+        """The readable rows of a table; those of the record that ``stood``, where they are its own."""
         self.tables.add(table)
         cls: type[Row] | None = TABLES[table]
         while cls := cls.within if cls else None:
             self.tables.add(cls.table)
-        return readable(
-            self.models, TABLES[table], alias=alias, sources=self.sources, reached=reached, filtered=filtered
-        )
+        sources = self.sources if stood else {}
+        return readable(self.models, TABLES[table], alias=alias, sources=sources, reached=reached, filtered=filtered)
 
     def put_off(self, late: Late, at: tuple[str, ...], *needs: str) -> str:
         """The place of a value that this statement cannot know."""
