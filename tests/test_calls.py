@@ -21,11 +21,12 @@ from domain.calls.events import (
 )
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import HUB, HubRole, Reason
+from domain.people.commands import GrantRole, RevokeRole
 from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
 from hub.checking import problems
 from hub.door import Hub
-from hub.keeping import keep
+from hub.keeping import due, keep
 from projections.calls import CallOfficerRow, CallRow
 from projections.core import fold, office
 from tests.region import (
@@ -43,8 +44,9 @@ from tests.region import (
     ZARINA,
 )
 from tests.stories import NOW, given, id_, sealed
-from tests.test_log import region
+from tests.test_log import person, region
 from tests.test_log import told as told_
+from tests.web import as_, serving
 
 SECOND = timedelta(seconds=1)
 
@@ -300,5 +302,38 @@ def test_rounds_open_and_close_at_their_time_and_none_is_missed(dsn):
             assert 1 <= late[0] < 2 <= late[1] < 3, late
         finally:
             await hub.close()
+
+    told_(story())
+
+
+def test_a_round_that_the_hub_slept_through_was_open_to_nobody(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, _, _, call = await region(hub)
+            http = await as_(hub, app, officer)
+            form = (await http.get(f"/do/openRound?call={call}")).text
+            assert "Would open by itself" in form and "Opens" not in form
+            later = datetime.now(UTC) + timedelta(days=400)
+            for _ in range(2):
+                for each in await due(hub, later):
+                    await hub.do(each, at=later)
+            page = (await http.get(f"/calls/{call}")).text
+            assert "nobody could submit anything" in page and "The round was open from" not in page
+
+    told_(story())
+
+
+def test_who_let_the_center_runs_its_calls_no_more(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, _, _, call = await region(hub)
+            other = await person(hub, "Other")
+            await hub.do(GrantRole(person=other, role=HubRole.CENTER_OFFICER))
+            await hub.do(AppointCallOfficer(call=call, officer=other), officer)
+            runs = (await (await as_(hub, app, other)).get(f"/calls/{call}")).text
+            assert "Officer</a>" in runs and "not now:" not in runs
+            await hub.do(RevokeRole(person=officer, role=HubRole.CENTER_OFFICER))
+            runs = (await (await as_(hub, app, other)).get(f"/calls/{call}")).text
+            assert runs.count("not now:") == 1 and runs.index("Officer</a>") < runs.index("not now:")
 
     told_(story())

@@ -12,7 +12,7 @@ from domain.organizations.commands import RegisterOrganization, VerifyOrganizati
 from domain.organizations.offices import AppointOfficer
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
-from domain.proposals.partners import ConfirmPartner, InvitePartner
+from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePartner
 from tests.test_log import person, region, told
 from tests.web import as_, serving
 from web.notices import notice
@@ -98,13 +98,13 @@ def test_what_is_next_comes_after_this_one_and_what_cannot_be_decided_yet_is_not
 
 def test_what_is_mailed_of_a_return_is_what_is_asked_for_still(dsn):
     async def story():
-        async with serving(dsn) as (hub, _, _):
-            officer, author, _, _, closes, (id, *_) = await submitted(hub, 1)
+        async with serving(dsn) as (hub, app, _):
+            officer, author, _, call, closes, (id, *_) = await submitted(hub, 1)
             times = [closes + timedelta(days=n) for n in (1, 2, 3)]
 
             async def told_of():
                 events = await hub.log.read(tag=id, types=["ProposalReturned", "DeadlineMoved", "DeadlinePassed"])
-                found = [await notice(hub, each.event) for each in events]
+                found = [await notice(hub, each) for each in events]
                 return [each and (each.words["reason"], each.words["until"][:10]) for each in found]
 
             await hub.do(ReturnProposal(proposal=id, reason="First", until=times[0]), officer)
@@ -117,8 +117,50 @@ def test_what_is_mailed_of_a_return_is_what_is_asked_for_still(dsn):
             await hub.do(ReturnProposal(proposal=id, reason="Second", until=times[2]), officer)
             last = f"{times[2].astimezone(ZoneInfo(HOME_ZONE)):%Y-%m-%d}"
             assert await told_of() == [None, None, ("Second", last)]
+            # Asked for in the same words, until the same time: what was done is told no more than it is asked for.
+            await hub.do(SubmitProposal(proposal=id), author)
+            await hub.do(ReturnProposal(proposal=id, reason="Second", until=times[2]), officer)
+            assert await told_of() == [None, None, None, ("Second", last)]
+            # While the round is open it can be done, though the time that was given has passed.
             await hub.do(PassDeadline(proposal=id), at=times[2])
-            assert await told_of() == [None, None, None, None]
+            closing = f"{closes.astimezone(ZoneInfo(HOME_ZONE)):%Y-%m-%d}"
+            assert await told_of() == [None, None, None, ("Second", closing), None]
+            page = (await (await as_(hub, app, author)).get(f"/proposals/{id}")).text
+            assert "time for changes is over" not in page and "Submit this proposal" in page
+            await hub.do(CloseRound(call=call), at=times[2])
+            assert await told_of() == [None] * 5
+
+    told(story())
+
+
+def test_a_partner_is_asked_by_mail_and_on_the_page_for_what_can_be_confirmed_still(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, author, (partner, other), call, closes, (id,) = await submitted(hub, 1)
+            until = closes + timedelta(days=1)
+            lead = await hub.log.pool.fetchval(f"SELECT lead FROM {hub.models.schema}.proposal")
+            draft = (await hub.do(DraftProposal(call=call, lead=lead, title="Ice"), author)).record
+            ask = InvitePartner(proposal=draft, organization=partner, contribution="Data")
+            await hub.do(ask, author)
+            await hub.do(UninvitePartner(proposal=draft, organization=partner), author)
+            await hub.do(ask, author)
+
+            async def told_of():
+                events = await hub.log.read(tag=draft, types=["PartnerInvited"])
+                return [(await notice(hub, each)) is not None for each in events]
+
+            async def asked(proposal, words):
+                return words in (await (await as_(hub, app, other)).get(f"/proposals/{proposal}")).text
+
+            assert await told_of() == [False, True] and await asked(draft, "is asked to take part")
+            await hub.do(ReturnProposal(proposal=id, reason="Budget", until=until), officer)
+            await hub.do(ReviseProposal(proposal=id, title="Ice anew"), author)
+            assert await asked(id, "Confirm the new text")
+            await hub.do(CloseRound(call=call), at=closes)
+            assert await asked(id, "Confirm the new text")
+            await hub.do(PassDeadline(proposal=id), at=until)
+            assert not await asked(id, "Confirm the new text")
+            assert await told_of() == [False, False] and not await asked(draft, "is asked to take part")
 
     told(story())
 

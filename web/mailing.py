@@ -214,7 +214,7 @@ class Mailing:
 
     async def _notify(self, recorded: Recorded, only: str | None, waiting: Set[str], counted: bool) -> None:
         hub = self._hub
-        if (found := await notice(hub, recorded.event)) is None:
+        if (found := await notice(hub, recorded)) is None:
             return
         if self._told[0] != recorded.position:
             # However often it is tried, nobody who has it gets it again.

@@ -95,7 +95,7 @@ class DeadlineMoved(Event):
 
 
 class DeadlinePassed(Event):
-    """The time for changes is over."""
+    """The time that was given for changes has passed."""
 
     proposal: ProposalId
 

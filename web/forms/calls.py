@@ -39,7 +39,7 @@ def _choice(node: Mapping[str, Any], language: str) -> Choice:
     return Choice(node["id"], node["name"], more)
 
 
-class Publishing(Particular, of=(PublishCall, OpenRound)):
+class Publishing(Particular, of=(PublishCall,)):
     """Says when the round is: that is for good."""
 
     selected = "whenOpen: opensAt whenClosed: closesAt"
@@ -47,6 +47,15 @@ class Publishing(Particular, of=(PublishCall, OpenRound)):
     def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
         """When it opens and closes."""
         yield translated(N_("Opens"), language), moment(found["whenOpen"])
+        yield translated(N_("Closes"), language), moment(found["whenClosed"])
+
+
+class Opening(Publishing, of=(OpenRound,)):
+    """Says until when the round is open, and when it would open by itself."""
+
+    def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
+        """It opens as soon as that is said."""
+        yield translated(N_("Would open by itself"), language), moment(found["whenOpen"])
         yield translated(N_("Closes"), language), moment(found["whenClosed"])
 
 

@@ -6,12 +6,13 @@ A subject's notices stand in the file of its name.
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import web.notices
-from domain.core import Event, import_all
+from domain.core import Event, import_all, record_of
 from hub.door import Hub
+from hub.log import Recorded
 from web.preferences import HOME_ZONE
 
 MOST = 50
@@ -36,7 +37,7 @@ class Notice(NamedTuple):
     link: str
 
 
-Asked = Callable[[Hub, Any], Awaitable[Told | None]]
+Asked = Callable[[Hub, Recorded], Awaitable[Told | None]]
 A = TypeVar("A", bound=Asked)
 _NOTICED: dict[type[Event], tuple[str, str, Asked]] = {}
 
@@ -58,13 +59,20 @@ def every_noticed() -> Mapping[type[Event], tuple[str, str, Asked]]:
     return _NOTICED
 
 
-async def notice(hub: Hub, event: Event) -> Notice | None:
+async def notice(hub: Hub, recorded: Recorded) -> Notice | None:
     """Whom to tell of an event, and what; ``None`` where nobody is told."""
-    if (known := every_noticed().get(type(event))) is None:
+    if (known := every_noticed().get(type(recorded.event))) is None:
         return None
     subject, text, asked = known
-    told = await asked(hub, event)
+    told = await asked(hub, recorded)
     return told and Notice(told.people, subject, text, told.words, told.link)
+
+
+async def since(hub: Hub, recorded: Recorded, *types: type[Event]) -> list[Event]:
+    """What of these types has happened in the record of an event after it."""
+    names = [each.type for each in types]
+    found = await hub.log.read(recorded.position, record_of(recorded.event), names)
+    return [each.event for each in found]
 
 
 def written(at: datetime) -> str:

@@ -3,6 +3,7 @@
 from domain.core import N_
 from domain.people.events import AccessGiven
 from hub.door import Hub
+from hub.log import Recorded
 from web.notices import Told, noticed, written
 
 
@@ -14,7 +15,9 @@ from web.notices import Told, noticed, written
         "If you did not ask for it, ask them why, and end it on your page:\n\n%(link)s"
     ),
 )
-async def access_given(hub: Hub, event: AccessGiven) -> Told:
+async def access_given(hub: Hub, recorded: Recorded) -> Told:
     """Who can be acted for, whatever else they chose to be told."""
+    event = recorded.event
+    assert isinstance(event, AccessGiven)
     tab = "signing-in" if event.way == "link" else "tokens"
     return Told((event.person,), {"until": written(event.until)}, f"/profile?tab={tab}")

@@ -15,7 +15,8 @@ from domain.proposals.events import (
 )
 from domain.proposals.state import EDITABLE
 from hub.door import Hub
-from web.notices import Told, noticed, officers, written
+from hub.log import Recorded
+from web.notices import Told, noticed, officers, since, written
 
 
 @noticed(
@@ -27,10 +28,12 @@ from web.notices import Told, noticed, officers, written
         "The proposal cannot be submitted before that. You get this mail as an officer of %(organization)s."
     ),
 )
-async def partner_invited(hub: Hub, event: PartnerInvited) -> Told | None:
-    """Its officers, while it has not answered and still can."""
-    row = await _row(hub, event)
-    if row["status"] not in EDITABLE or row["answer"] != "invited":
+async def partner_invited(hub: Hub, recorded: Recorded) -> Told | None:
+    """Its officers, while it has not answered and still can; of several times that it was asked, of the last."""
+    event, row = recorded.event, await _row(hub, recorded.event)
+    assert isinstance(event, PartnerInvited)
+    again = await since(hub, recorded, PartnerInvited)
+    if not _changeable(row) or row["answer"] != "invited" or any(_names(each, event.organization) for each in again):
         return None
     return _told(await officers(hub, event.organization), event, row)
 
@@ -43,10 +46,10 @@ async def partner_invited(hub: Hub, event: PartnerInvited) -> Told | None:
         "See which partners there are now:\n\n%(link)s"
     ),
 )
-async def partner_declined(hub: Hub, event: PartnerDeclined) -> Told | None:
+async def partner_declined(hub: Hub, recorded: Recorded) -> Told | None:
     """The principal investigator, while others can be asked."""
-    row = await _row(hub, event)
-    return _applicant(event, row) if row["status"] in EDITABLE and row["answer"] == "declined" else None
+    row = await _row(hub, recorded.event)
+    return _applicant(recorded.event, row) if _changeable(row) and row["answer"] == "declined" else None
 
 
 @noticed(
@@ -65,13 +68,14 @@ async def partner_declined(hub: Hub, event: PartnerDeclined) -> Told | None:
         "\n\n%(reason)s\n\n%(link)s"
     ),
 )
-async def returned(hub: Hub, event: ProposalReturned | DeadlineMoved) -> Told | None:
-    """The principal investigator, while that is what is asked for still, and until that time."""
-    row = await _row(hub, event)
-    if row["status"] != "returned" or row["returned_until"] is None:
+async def returned(hub: Hub, recorded: Recorded) -> Told | None:
+    """The principal investigator, while that is what is asked for still, and can be done."""
+    row = await _row(hub, recorded.event)
+    if row["status"] != "returned" or not _changeable(row):
         return None
-    same = row["status_reason"] == event.reason if isinstance(event, ProposalReturned) else False
-    return _applicant(event, row) if same or row["returned_until"] == event.until else None
+    # A deadline is told with what is asked for; what was asked for before it was done is not told again.
+    later = (type(recorded.event), ProposalReturned)
+    return None if await since(hub, recorded, *later) else _applicant(recorded.event, row)
 
 
 @noticed(
@@ -83,10 +87,10 @@ async def returned(hub: Hub, event: ProposalReturned | DeadlineMoved) -> Told | 
         "You get this mail as an officer of %(lead)s."
     ),
 )
-async def award_offered(hub: Hub, event: AwardOffered) -> Told | None:
+async def award_offered(hub: Hub, recorded: Recorded) -> Told | None:
     """The officers of the lead, while the offer stands."""
-    row = await _row(hub, event)
-    return _told(await officers(hub, row["of"]), event, row) if row["status"] == "recommended" else None
+    row = await _row(hub, recorded.event)
+    return _told(await officers(hub, row["of"]), recorded.event, row) if row["status"] == "recommended" else None
 
 
 @noticed(
@@ -99,18 +103,19 @@ async def award_offered(hub: Hub, event: AwardOffered) -> Told | None:
     N_("Your proposal was declined"),
     N_("Your proposal “%(title)s” was declined:\n\n%(reason)s\n\n%(link)s"),
 )
-async def ended(hub: Hub, event: ProposalFoundIneligible | ProposalDeclined) -> Told | None:
+async def ended(hub: Hub, recorded: Recorded) -> Told | None:
     """The principal investigator."""
-    row = await _row(hub, event)
-    return _applicant(event, row) if row["status"] in ("ineligible", "declined") else None
+    row = await _row(hub, recorded.event)
+    return _applicant(recorded.event, row) if row["status"] in ("ineligible", "declined") else None
 
 
 async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
-        f"""SELECT p.title, p.status, p.status_reason, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
-                o.name AS organization, a.status AS answer
+        f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
+                o.name AS organization, a.status AS answer, c.status AS round, c.closes_at
             FROM {schema}.proposal p
+            JOIN {schema}.call c ON c.id = p.call
             JOIN {schema}.organization l ON l.id = p.lead
             LEFT JOIN {schema}.organization o ON o.id = $2
             LEFT JOIN {schema}.partner a ON a.proposal = p.id AND a.organization = $2
@@ -119,7 +124,17 @@ async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
         getattr(event, "organization", None),
     )
     # A record that is parked is not there: nothing of it waits.
-    return dict(row) if row else {"status": None, "answer": None}
+    return dict(row) if row else {"status": None, "answer": None, "round": None}
+
+
+def _changeable(row: Mapping[str, Any]) -> bool:
+    # Whether it can still become what is submitted.
+    open = row["round"] in ("published", "open") or (row["round"] == "closed" and row["returned_until"] is not None)
+    return row["status"] in EDITABLE and open
+
+
+def _names(event: Event, organization: str) -> bool:
+    return getattr(event, "organization", None) == organization
 
 
 def _applicant(event: Event, row: Mapping[str, Any]) -> Told:
@@ -127,11 +142,13 @@ def _applicant(event: Event, row: Mapping[str, Any]) -> Told:
 
 
 def _told(people: tuple[str, ...], event: Any, row: Mapping[str, Any]) -> Told:
+    # Once the time that was given has passed it can be submitted while the round is open.
+    until = row["returned_until"] or row.get("closes_at")
     said = {
         "title": row["title"],
         "lead": row["lead"],
         "organization": row["organization"] or "",
         "reason": getattr(event, "reason", ""),
-        "until": written(row["returned_until"]) if row["returned_until"] else "",
+        "until": written(until) if until else "",
     }
     return Told(people, said, f"/proposals/{event.proposal}")
