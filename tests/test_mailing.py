@@ -201,6 +201,7 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
             plain = await invited(hub, "who-invites@example.org")
             await hub.do(JoinHub(person=plain), plain)
             server.answers = {f"{n}@example.org": "452 later" for n in "ab"}
+            head = await hub.log.head()
             async with kept(made):
                 for n in "ab":
                     await hub.do(InvitePerson(name="Somebody", email=f"{n}@example.org"), officer)
@@ -212,7 +213,7 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
                 for person in people:
                     await hub.identity.link(person, ends=True)
                 # Whoever mails dies before it has noted how far it came.
-            await hub.log.pool.execute("UPDATE hub.mailing SET position = position - 2")
+            await hub.log.pool.execute("UPDATE hub.mailing SET position = $1", head)
             server.answers, before = {}, len(server.taken)
             async with kept(Mailing(hub, made._mail, BASE)):
                 *_, one, other = await server.get(before + 2)
