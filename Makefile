@@ -2,14 +2,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test dist check schema bench screenshots lighthouse clean
+.PHONY: run test dist check schema bench screenshots lighthouse clean anew
+
+# It is of no use in a clone that was moved or copied, once its Python has gone, or where another one is asked for.
+STANDS := $(shell $(BIN)/python -c "" 2>/dev/null && cat $(VENV)/ready)
+ifeq ($(origin PYTHON),command line)
+  ifneq ($(shell $(PYTHON) -VV 2>&1),$(shell $(BIN)/python -VV 2>&1))
+    STANDS :=
+  endif
+endif
+ifneq ($(STANDS),$(CURDIR))
+$(VENV)/ready: anew
+endif
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two): what is fetched is named as it comes"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: call make with PYTHON=…" if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian, install python3-venv"; exit 1; }
-	@$(BIN)/pip install --no-color --disable-pip-version-check -e '.[test]' -e ./audit || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
-	@touch $@
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "This Python makes no virtual environments: on Debian, install python3-venv"; exit 1; }
+	@[ "$(STANDS)" = "$(CURDIR)" ] || rm -rf $(VENV) 2>/dev/null || { echo "$(VENV) is another user's: give the command as $$(stat -c %U $(VENV)), or have them give make clean"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(CURDIR) cannot be written to: is it another user's?"; exit 1; }
+	@$(BIN)/python -m pip install --no-color --disable-pip-version-check -e '.[test]' -e ./audit || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
+	@echo "$(CURDIR)" > $@
 
 tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready
 	@echo "Setting up the clients that the tests try the API with (once)"
@@ -25,7 +38,7 @@ test: $(VENV)/ready tests/node/node_modules/ready
 
 dist: $(VENV)/ready
 	@rm -rf dist
-	@$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir dist . ./audit
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir dist . ./audit
 	@echo "dist/ holds the hub, hub-audit and all that they need: docs/operating.md says how to install them"
 
 check: $(VENV)/ready
@@ -43,7 +56,7 @@ bench/node/node_modules/ready: bench/node/package-lock.json $(VENV)/ready
 	@touch $@
 
 bench: $(VENV)/ready bench/node/node_modules/ready
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m bench.commands
 	$(BIN)/python -m bench.replay
 	$(BIN)/python -m bench.reads

@@ -42,6 +42,8 @@ RIGHTS = """
 """What the owner of a PostgreSQL server types for a hub whose user has no rights of its own."""
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 """What is wrong where a command cannot write what it found; a database that is away is none of these."""
+READ_NO_FURTHER = 128 + 13
+"""The exit code where whoever reads what is printed has gone before its end, as of any program that SIGPIPE ends."""
 err = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -96,11 +98,13 @@ class Program(click.Group):
             err.print("What was typed is not UTF-8.")
             sys.exit(2)
         except OSError as error:
-            if error.errno not in UNWRITABLE:
+            if error.errno not in (*UNWRITABLE, errno.EPIPE):
                 raise
-            err.print(f"What was found cannot be written: {error.strerror}.")
-            # Nor can what is left of it, when Python ends.
+            # Nor can what is left of it be written, when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if error.errno == errno.EPIPE:
+                sys.exit(READ_NO_FURTHER)
+            err.print(f"What was found cannot be written: {error.strerror}.")
             sys.exit(3)
 
 

@@ -36,6 +36,15 @@ def _checked(url: str) -> str:
     raise Unavailable("HUB_DATABASE_URL is no address of a database: postgresql://USER@HOST:PORT/NAME is asked for.")
 
 
+def unset_others(*names: str) -> None:
+    """Let nothing in the environment lead this process, and what it starts, to another database than the hub's: what is
+    set for other programs of PostgreSQL, or for these ``names`` alone.
+    """
+    for name in [*os.environ]:
+        if name.startswith("PG") and (not names or name in names):
+            del os.environ[name]
+
+
 @contextmanager
 def database(
     home: Path, say: Callable[[str], None] = lambda _: None, *, alone: bool = False, makes: bool = False
@@ -46,8 +55,10 @@ def database(
     ``makes`` a hub there.
     """
     if url := os.environ.get("HUB_DATABASE_URL"):
+        unset_others("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE")
         yield _checked(url)
         return
+    unset_others()
     embedded = Embedded(home)
     if not makes and not embedded.exists():
         raise Unavailable(f"There is no hub in {home}: “hub serve” makes one; HUB_HOME names another folder.")
@@ -71,9 +82,12 @@ def default_home() -> Path:
     """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
     if given := os.environ.get("HUB_HOME"):
         try:
-            return Path(given).expanduser().resolve()
+            home = Path(given).expanduser().resolve()
         except RuntimeError:
             raise Unavailable(f"HUB_HOME is “{given}”: there is no such user.") from None
+        if home.exists() and not home.is_dir():
+            raise Unavailable(f"HUB_HOME is “{given}”: that is no folder.")
+        return home
     if os.geteuid() == 0:
         return Path("/var/lib/hub")
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"

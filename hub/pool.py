@@ -20,7 +20,7 @@ _IN_VAIN = "no connection was free"
 
 def waited_in_vain(error: BaseException) -> bool:
     """Whether what took too long had no connection yet: not what was asked was too much, but how many asked."""
-    return any(each is not None and each.args == (_IN_VAIN,) for each in (error, error.__cause__))
+    return any(each is not None and each.args == (_IN_VAIN,) for each in (error, error.__cause__, error.__context__))
 
 
 class Pool:

@@ -61,11 +61,11 @@ class Embedded:
 
     @property
     def _sockets(self) -> Path:
-        # A socket's whole path has to fit 107 bytes.
-        run = self.home / "run"
-        if len(str(run)) < 80:
+        # A socket's whole path has to fit 107 bytes. Whoever looks for it may have other folders for what is temporary.
+        run, short = self.home / "run", Path("/tmp")
+        if len(os.fsencode(run)) < 80:
             return run
-        return Path(tempfile.gettempdir()) / f"hub-{os.stat(self.home).st_ino}"
+        return (short if short.is_dir() else Path(tempfile.gettempdir())) / f"hub-{os.stat(self.home).st_ino}"
 
     @property
     def _data(self) -> Path:
@@ -190,6 +190,8 @@ class Embedded:
                 self._process.kill()
                 self._process.wait()
         if self._lock is not None:
+            if self._process and self._sockets.parent != self.home:
+                shutil.rmtree(self._sockets, ignore_errors=True)
             os.close(self._lock)
             self._lock = None
 

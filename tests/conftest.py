@@ -1,6 +1,8 @@
 """One embedded PostgreSQL for the whole run, and a fresh database for each test that asks for one."""
 
 import asyncio
+import contextlib
+import fcntl
 import itertools
 import os
 import shutil
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from hub.database import unset_others
 from hub.postgres import Embedded
 from hub.settings import SETTINGS
 
@@ -20,6 +23,7 @@ def pytest_configure(config):
     # Whoever runs the tests may have a hub of their own on this machine, and settings for it: no story meets either.
     for name in SETTINGS:
         os.environ.pop(name, None)
+    unset_others()
     os.environ["HUB_HOME"] = tempfile.mkdtemp(prefix="hub-nobodys-")
     config.add_cleanup(lambda: shutil.rmtree(os.environ["HUB_HOME"], ignore_errors=True))
     # What a shell starts in the background has Ctrl-C ignored, and so has all that it starts: who presses it in a story
@@ -46,9 +50,19 @@ def _place():
     return memory if min(shutil.disk_usage(memory).free, pages) > 6 * 2**30 else None
 
 
+def _swept(place):
+    # What a run that was killed has left: nobody holds its lock any more.
+    for left in Path(place).glob("hub-test-*"):
+        with contextlib.suppress(OSError), (left / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def server():
-    home = Path(tempfile.mkdtemp(prefix="hub-test-", dir=_place()))
+    place = _place() or tempfile.gettempdir()
+    _swept(place)
+    home = Path(tempfile.mkdtemp(prefix="hub-test-", dir=place))
     os.chmod(home, 0o711)
     embedded = Embedded(home)
     assert embedded.own()

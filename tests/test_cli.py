@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 
 from hub import database
 from hub.__main__ import main
+from hub.postgres import Embedded
 from hub.programs import Unavailable
 from tests.web import free_port, home_of
 
@@ -28,8 +30,14 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-
 def hub(server, dsn):
     """Run ``hub`` on a fresh database; answers exit code and what was printed."""
 
-    def run(*words, home=None, stdin=""):
-        env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home or home_of(dsn)), "PORT": str(free_port())}
+    def run(*words, home=None, stdin="", **given):
+        env = {
+            **os.environ,
+            **given,
+            "HUB_DATABASE_URL": dsn,
+            "HUB_HOME": str(home or home_of(dsn)),
+            "PORT": str(free_port()),
+        }
         if home is None:
             done = CliRunner(env=env).invoke(main, [*map(str, words)], input=stdin)
             assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
@@ -197,6 +205,55 @@ def test_the_embedded_server_comes_back_after_kill_nine_of_hub_and_server(hub):
             assert code == 0 and out.count("PersonInvited") == 1, err
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+OTHERS = {"PGSSLMODE": "verify-full", "PGHOSTADDR": "127.0.0.1", "PGTARGETSESSIONATTRS": "read-only", "PGTZ": "foo"}
+
+
+def test_what_is_set_for_other_programs_of_postgresql_leads_the_hub_nowhere(hub, tmp_path):
+    home = Path(tempfile.mkdtemp(prefix="hub-others-"))
+    os.chmod(home, 0o711)
+    try:
+        given = {**OTHERS, "PGSERVICE": "nothing", "PGCLIENTENCODING": "LATIN1", "PGHOST": "db.invalid"}
+        code, _, err = hub("invite", "first@example.org", "--name", "First", home=home, **given)
+        assert code == 0, err
+        code, _, err = hub("backup", tmp_path / "copy", home=home, **given)
+        assert code == 0, err
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_an_address_leads_where_it_says_whatever_else_is_set(hub, tmp_path):
+    given = {"PGHOSTADDR": "127.0.0.1", "PGSERVICE": "nothing"}
+    assert hub("invite", "first@example.org", "--name", "First", **given)[0] == 0
+    code, _, err = hub("backup", tmp_path / "copy", **given)
+    assert code == 0, err
+
+
+def test_sockets_are_found_however_long_the_path_of_the_data_and_whatever_is_temporary(tmp_path, monkeypatch):
+    home = tmp_path / "Документы" / "Проекты лаборатории" / "Искусственный интеллект" / "Хаб"
+    home.mkdir(parents=True)
+    found = Embedded(home).dsn
+    assert len(os.fsencode(re.search(r"host=([^&]+)", found)[1])) < 85
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert Embedded(home).dsn == found
+
+
+def test_a_folder_of_data_that_is_none_is_said_to_be_none(hub, dsn):
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": "/dev/null"}
+    done = subprocess.run([sys.executable, "-m", "hub", "doctor"], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 3 and done.stderr == "HUB_HOME is “/dev/null”: that is no folder.\n"
+
+
+def test_who_reads_no_further_hears_of_no_difference(hub, dsn):
+    assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
+    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "hub", "people", "--json"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=env, timeout=60)
+    os.close(writer)
+    assert done.returncode == 141 and done.stderr == b""
 
 
 @pytest.mark.parametrize(

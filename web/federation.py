@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_, Refusal
 from domain.people.commands import JoinHub
+from hub import outside
 from hub.credentials import by_account
 from web import sessions
 from web.asking import address_of, base_of
@@ -199,7 +200,7 @@ class Federation:
     async def _about(self) -> tuple[dict[str, Any], Any]:
         assert self.provider is not None
         if self._found is None or time.monotonic() - self._found[0] > _KEPT:
-            async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
+            async with outside.client(_TIMEOUT) as client:
                 address = self.provider.issuer.rstrip("/") + "/.well-known/openid-configuration"
                 about = (await client.get(address)).raise_for_status().json()
                 if about["issuer"] != self.provider.issuer:

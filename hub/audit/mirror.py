@@ -9,12 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx2
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from hub import outside
 from hub.audit.copy import Copy, Leaf
 from hub.audit.merkle import (
     WIDTH,
@@ -51,7 +51,7 @@ class Mirror:
         self._url, self._policy, self._token = url.rstrip("/"), policy, token
         self.copy = Copy(folder)
         self._staged = Copy(folder / ".staged")
-        self._http = httpx2.AsyncClient(timeout=30)
+        self._http = outside.client(30)
         self.strange = {each.name for each in (folder / "evidence" / "boxes").glob("[0-9a-f]*")}
         """The digests in events for which the hub has served another personal value."""
         self.forged = False

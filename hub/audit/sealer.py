@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
+from hub import outside
 from hub.audit.heads import LastHead
 from hub.audit.notes import LOG, Checkpoint, Head, Malformed, Signer, Verifier, signature
 from hub.audit.policy import Policy
@@ -163,7 +164,7 @@ class Sealer:
             return
         seen = await self._pool.fetchval("SELECT coalesce(max(size), 0) FROM hub.cosignature WHERE witness = $1", name)
         done, at, conflicts = 0, datetime.min.replace(tzinfo=UTC), 0
-        async with httpx2.AsyncClient(timeout=PATIENCE) as http:
+        async with outside.client(PATIENCE) as http:
             while True:
                 signed, head, note = self.signed, self.head, self.note
                 if head is None or (head.size == done and datetime.now(UTC) - at < FRESH):

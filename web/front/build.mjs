@@ -2,13 +2,14 @@
 // Run by hatch_build.py after `npm ci`; without what it builds the pages still work.
 import { createHash } from "node:crypto";
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 import { build } from "esbuild";
 import { feature } from "topojson-client";
 
-const OUT = new URL("../built/", import.meta.url).pathname;
-const HERE = new URL("./", import.meta.url).pathname;
+const OUT = fileURLToPath(new URL("../built/", import.meta.url));
+const HERE = fileURLToPath(new URL("./", import.meta.url));
 const REGION = { 398: "KZ", 417: "KG", 762: "TJ", 795: "TM", 860: "UZ" };
 const COMMON = { absWorkingDir: HERE, bundle: true, minify: true, legalComments: "none", logLevel: "warning" };
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -89,8 +90,12 @@ def sdl(written: DocumentNode) -> str:
 
 
 def _documented(cls: type[Command]) -> str:
-    rule = (cls.decide.__doc__ or "").strip()
-    return f"{(cls.__doc__ or '').strip()} {rule} {admitted(cls)}"
+    return f"{_doc(cls)} {_doc(cls.decide)} {admitted(cls)}"
+
+
+def _doc(of: object) -> str:
+    # As Python gives it from 3.13 on, and did not before: without the indentation of the code.
+    return cleandoc(of.__doc__ or "").strip()
 
 
 def _enum(name: str, said: str, values: dict[str, str]) -> str:
@@ -160,7 +165,7 @@ def _graphql(type: inspect.Type, enums: dict[frozenset[str], str], structs: dict
         case inspect.StructType():
             name = bare.cls.__name__ + "Input"
             if name not in structs:
-                structs[name] = (bare.cls.__doc__ or "").strip(), ""
+                structs[name] = _doc(bare.cls), ""
                 structs[name] = structs[name][0], "\n".join(_input_fields(bare.cls, enums, structs))
             return name
     simple = {
