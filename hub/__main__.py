@@ -42,7 +42,8 @@ def main() -> None:
     """The hub for joint AI research in Central Asia.
 
     Data live in HUB_HOME, or in the PostgreSQL server that HUB_DATABASE_URL names.
-    Exit codes: 0 done, 1 refused or different, 2 wrong usage or malformed input, 3 no database.
+    Exit codes: 0 done, 1 refused or different, 2 wrong usage or malformed input, 3 no database,
+    141 nobody read the output to its end.
     """
 
 
