@@ -126,9 +126,30 @@ def _unused(server):
 
 
 @pytest.fixture
-def dsn(server):
-    """The address of a database that nobody has used."""
+def empty_dsn(server):
+    """The address of a database in which there is nothing."""
     yield from _unused(server)
+
+
+@pytest.fixture(scope="session")
+def begun_once(server):
+    """A database in which a hub has been made, and nothing recorded: its name, to be copied."""
+    from hub.door import Hub
+
+    async def make():
+        await administered(server, "CREATE DATABASE begun")
+        await (await Hub.open(server.dsn.replace("/hub?", "/begun?"))).close()
+
+    asyncio.run(make())
+    return "begun"
+
+
+@pytest.fixture
+def dsn(server, begun_once):
+    """The address of a hub's database in which nothing has been recorded."""
+    made = asyncio.run(copied(server, begun_once))
+    yield made
+    asyncio.run(dropped(server, made))
 
 
 @pytest.fixture

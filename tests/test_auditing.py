@@ -338,33 +338,33 @@ def test_a_key_that_is_lost_for_good_is_given_up_and_only_then_replaced(dsn):
     assert hub(dsn, "verify")[0] == 0
 
 
-def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(dsn):
-    home = home_of(dsn)
+def test_the_first_start_makes_the_key_and_a_lost_one_is_never_replaced(empty_dsn):
+    home = home_of(empty_dsn)
     shutil.rmtree(home)
     for words in (("key", "show"), ("policy",)):
-        code, _, said = hub(dsn, *words)
+        code, _, said = hub(empty_dsn, *words)
         assert code == 1 and "hub serve" in said and not (home / "log.key").exists()
     # A name that stays for good is asked for, not guessed.
-    code, _, said = hub(dsn, "serve", "--port", free_port())
+    code, _, said = hub(empty_dsn, "serve", "--port", free_port())
     assert code == 2 and "HUB_URL=" in said and not (home / "log.key").exists()
     code, _, said = hub("", "serve", "--port", free_port(), home=home / "new")
     assert code == 2 and "HUB_URL=" in said and not (home / "new").exists()
-    with opened(dsn) as url:
+    with opened(empty_dsn) as url:
         until(lambda: _answers(url) or httpx2.get(f"{url}/status").status_code == 200)
         assert (home / "log.key").stat().st_mode & 0o777 == 0o600
-        code, vkey, _ = hub(dsn, "key", "show")
+        code, vkey, _ = hub(empty_dsn, "key", "show")
         assert code == 0 and vkey.startswith(url.removeprefix("http://") + "/log+")
-        code, out, _ = hub(dsn, "doctor")
+        code, out, _ = hub(empty_dsn, "doctor")
         assert code == 0 and "none is asked: the hub seals alone" in out
     # Where it was served last is where its links lead.
-    assert url in hub(dsn, "invite", "first@example.org", "--name", "First Person")[1]
+    assert url in hub(empty_dsn, "invite", "first@example.org", "--name", "First Person")[1]
     kept = (home / "log.key").read_bytes()
     (home / "log.key").unlink()
-    code, _, said = hub(dsn, "serve", "--port", free_port())
+    code, _, said = hub(empty_dsn, "serve", "--port", free_port())
     assert code == 1 and "bring it back from a backup" in said and not (home / "log.key").exists()
     (home / "log.key").write_bytes(kept.replace(b"+A", b"+B"))
     (home / "log.key").chmod(0o600)
-    code, _, said = hub(dsn, "serve", "--port", free_port())
+    code, _, said = hub(empty_dsn, "serve", "--port", free_port())
     assert code in (1, 2) and "key" in said
 
 

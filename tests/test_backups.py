@@ -160,6 +160,10 @@ def test_keys_that_outlived_the_log_are_kept_and_who_was_erased_since_stays_eras
                 "PGSSLROOTCERT": "/etc/ca.pem",
             },
         ),
+        (
+            "postgres://a.example,b.example:6432/hub",
+            {"PGHOST": "a.example,b.example", "PGPORT": ",6432", "PGDATABASE": "hub"},
+        ),
         ("postgresql:///hub?host=/run/postgresql", {"PGHOST": "/run/postgresql", "PGDATABASE": "hub"}),
         (
             # Several with one in brackets among them are no address to every Python.

@@ -27,6 +27,12 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "ror-central-
 
 
 @pytest.fixture
+def dsn(empty_dsn):
+    """The command line meets a database in which there is no hub yet."""
+    return empty_dsn
+
+
+@pytest.fixture
 def hub(server, dsn):
     """Run ``hub`` on a fresh database; answers exit code and what was printed."""
 

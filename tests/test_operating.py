@@ -113,11 +113,11 @@ def test_addresses_of_proxies_are_taken(monkeypatch, proxies):
     assert settings.wrong() == ""
 
 
-def test_what_only_looks_makes_no_hub(dsn, tmp_path):
+def test_what_only_looks_makes_no_hub(empty_dsn, tmp_path):
     for words in (("doctor",), ("verify",), ("log",), ("people",), ("rebuild",), ("at", "0")):
-        code, out, said = hub(dsn, *words)
+        code, out, said = hub(empty_dsn, *words)
         assert (code, out) == (3, "") and "There is no hub" in said
-    code, _, said = hub(dsn.replace("/test", "/typo"), "doctor")
+    code, _, said = hub(empty_dsn.replace("/test", "/typo"), "doctor")
     assert code == 3 and "There is no hub" in said
     code, _, said = hub("", "doctor", home=tmp_path / "typo")
     assert code == 3 and "There is no hub" in said and not (tmp_path / "typo").exists()
@@ -155,10 +155,10 @@ def test_data_of_another_postgresql_are_not_touched():
     shutil.rmtree(home)
 
 
-def test_a_user_without_rights_is_told_which_and_one_with_prepared_ones_is_served(server, dsn):
+def test_a_user_without_rights_is_told_which_and_one_with_prepared_ones_is_served(server, empty_dsn):
     asyncio.run(administered(server, "DROP ROLE IF EXISTS clerk", "CREATE ROLE clerk LOGIN"))
-    name = dsn.partition("?")[0].rpartition("/")[2]
-    theirs = dsn.replace("//hub@", "//clerk@").replace(f"/{name}?", f"/{name}_own?")
+    name = empty_dsn.partition("?")[0].rpartition("/")[2]
+    theirs = empty_dsn.replace("//hub@", "//clerk@").replace(f"/{name}?", f"/{name}_own?")
     invite = ("invite", "first@example.org", "--name", "First Person", "--center-officer")
     code, _, said = hub(theirs, *invite)
     assert code == 3 and "CREATE DATABASE hub_keys" in said and "GRANT hub_writer" in said

@@ -169,8 +169,8 @@ def test_without_settings_there_is_no_institution(region_dsn):
     told(story())
 
 
-def test_an_empty_hub_prints_a_link_for_its_first_administrator(dsn):
-    env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn)), "PYTHONUNBUFFERED": "1"}
+def test_an_empty_hub_prints_a_link_for_its_first_administrator(empty_dsn):
+    env = {**os.environ, "HUB_DATABASE_URL": empty_dsn, "HUB_HOME": str(home_of(empty_dsn)), "PYTHONUNBUFFERED": "1"}
     env["HUB_ORIGIN"] = "trial.invalid/log"
     from tests.web import free_port
 
