@@ -4,25 +4,28 @@ BIN := $(VENV)/bin
 
 .PHONY: run test dist check schema bench screenshots lighthouse clean anew
 
-# It is of no use in a clone that was moved or copied, once its Python has gone, or where another one is asked for.
-STANDS := $(shell $(BIN)/python -c "" 2>/dev/null && cat $(VENV)/ready)
+# It is of no use in a clone that was moved or copied, or once its Python has gone; nor where make PYTHON=… asks for
+# another one.
+IS_OURS := import hub, os; os.path.samefile(os.path.dirname(hub.__path__[0]), ".") or exit(1)
+STANDS := $(if $(wildcard $(VENV)/ready),$(shell $(BIN)/python -I -c '$(IS_OURS)' 2>/dev/null && echo yes),not yet)
 ifeq ($(origin PYTHON),command line)
   ifneq ($(shell $(PYTHON) -VV 2>&1),$(shell $(BIN)/python -VV 2>&1))
-    STANDS :=
+    STANDS := $(if $(wildcard $(VENV)),,not yet)
   endif
 endif
-ifneq ($(STANDS),$(CURDIR))
+ifeq ($(STANDS),)
 $(VENV)/ready: anew
 endif
+# Not one of $(VENV) itself, which may be the first that is found.
+BASE = $(shell $(PYTHON) -c 'import sys; print(sys._base_executable)')
 
 $(VENV)/ready: pyproject.toml audit/pyproject.toml hatch_build.py $(wildcard web/front/*.*)
 	@echo "Setting up $(VENV) (once; a minute or two): what is fetched is named as it comes"
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: call make with PYTHON=…" if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "This Python makes no virtual environments: on Debian, install python3-venv"; exit 1; }
-	@[ "$(STANDS)" = "$(CURDIR)" ] || rm -rf $(VENV) 2>/dev/null || { echo "$(VENV) is another user's: give the command as $$(stat -c %U $(VENV)), or have them give make clean"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "$(CURDIR) cannot be written to: is it another user's?"; exit 1; }
+	@'$(BASE)' -c 'import ensurepip' 2>/dev/null || { echo "This Python makes no virtual environments: on Debian, install python3-venv"; exit 1; }
+	@'$(BASE)' -m venv $(if $(STANDS),,--clear) $(VENV) || { echo "$(VENV) cannot be written to: does it belong to another user? They can remove it: make clean"; exit 1; }
 	@$(BIN)/python -m pip install --no-color --disable-pip-version-check -e '.[test]' -e ./audit || { echo "pip could not install the dependencies: is the package registry reachable?"; exit 1; }
-	@echo "$(CURDIR)" > $@
+	@touch $@
 
 tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready
 	@echo "Setting up the clients that the tests try the API with (once)"

@@ -86,26 +86,39 @@ def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False, records: b
         return asyncio.run(run(dsn))
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """What cannot be printed ends the program: with 3, and with 141 where whoever reads it has gone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*UNWRITABLE, errno.EPIPE):
+            raise
+        # Nor can what is left of it be written, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            sys.exit(READ_NO_FURTHER)
+        err.print(f"What was found cannot be written: {error.strerror}.")
+        sys.exit(3)
+
+
 class Program(click.Group):
     """The commands; what they print and cannot be written ends them with 3."""
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        """What was typed; what is asked for besides commands, as help, is printed by it."""
+        with printing():
+            return super().make_context(*given, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Carry a command out."""
         logged()
         try:
-            return super().invoke(ctx)
+            with printing():
+                return super().invoke(ctx)
         except UnicodeEncodeError:
             err.print("What was typed is not UTF-8.")
             sys.exit(2)
-        except OSError as error:
-            if error.errno not in (*UNWRITABLE, errno.EPIPE):
-                raise
-            # Nor can what is left of it be written, when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if error.errno == errno.EPIPE:
-                sys.exit(READ_NO_FURTHER)
-            err.print(f"What was found cannot be written: {error.strerror}.")
-            sys.exit(3)
 
 
 @contextmanager

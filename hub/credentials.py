@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hub.identity import Way, at_once, fingerprint, in_turn, on_standbys
-from hub.locks import Lock
 from hub.pool import Pool
 
 CEREMONY_LIVES = timedelta(minutes=10)
@@ -130,14 +129,16 @@ class Credentials:
             "SELECT person FROM hub.federated WHERE issuer = $1 AND subject = $2", issuer, subject
         )
 
-    async def bind(self, issuer: str, subject: str, person: str) -> bool:
+    async def bind(self, issuer: str, subject: str, person: str, by: Way) -> bool:
         """From now on this account of an institution is this person's, whatever becomes of its e-mail address.
 
-        ``False`` where another account of it is theirs already: addresses are given to somebody else in time.
+        ``False`` where another account of it is theirs already: addresses are given to somebody else in time; and where
+        what they came ``by`` lets nobody in any more.
         """
-        async with self._pool.acquire() as db, db.transaction():
-            # One at a time for each person: two accounts that sign in at once do not both see that there is none.
-            await db.execute(f"SELECT pg_advisory_xact_lock({Lock.ACCOUNTS}, hashtext($1))", person)
+        # In turns: two accounts that sign in at once do not both see that there is none.
+        async with in_turn(self._pool, person) as db:
+            if not await db.fetchval(by.sql, *by.values):
+                return False
             await db.execute(
                 """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3
                    WHERE NOT EXISTS (SELECT FROM hub.federated WHERE issuer = $1 AND person = $3)

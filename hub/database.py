@@ -55,7 +55,7 @@ def database(
     ``makes`` a hub there.
     """
     if url := os.environ.get("HUB_DATABASE_URL"):
-        unset_others("PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE")
+        unset_others("PGHOSTADDR", "PGSERVICE")
         yield _checked(url)
         return
     unset_others()

@@ -19,8 +19,6 @@ class Lock(IntEnum):
     """Writing the hashes of the rows that a seal is about."""
     VERIFYING = 4715748
     """Replaying the log into a schema beside the live read models, to compare the two."""
-    ACCOUNTS = 4715747
-    """Binding an institution's account to a person; taken together with a number for whom."""
     ENTRANCES = 4715749
     """Letting a person in, or shutting them out; taken together with a number for whom."""
     MAILING = 4715746

@@ -4,6 +4,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from starlette.requests import ClientDisconnect, Request
 
 from domain.calls.officers import AppointCallOfficer
 from domain.core import HubRole, Refusal
@@ -16,12 +17,14 @@ from hub.confirming import Unknown
 from hub.credentials import FIRST, FIRST_LIVES, by_account, by_passkey
 from hub.door import Hub
 from hub.erasing import Erasures
-from hub.identity import by_link, by_session
+from hub.identity import by_link, by_session, unless_ended
 from hub.keeping import keep
 from hub.writer import Busy
 from tests.test_log import region, told
 from tests.web import Client, as_, people_of, redeemed, serving
 from web import passkeys
+from web.app import Whole
+from web.asking import posted
 from web.sessions import ShutOut
 
 
@@ -83,7 +86,7 @@ def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, 
             (here,) = [await own(zarina)] and await hub.identity.held(zarina)
             await hub.credentials.add("key", zarina, b"", 0, "Phone", by_session(here.id))
             held = await hub.credentials.passkey("key")
-            await hub.credentials.bind("https://uni.example", "1", zarina)
+            await hub.credentials.bind("https://uni.example", "1", zarina, unless_ended(zarina, await hub.log.head()))
             ways = by_passkey(held), by_account("https://uni.example", "1", zarina)
             assert all([await own(zarina, by=way) for way in ways])
             for way in ways:
@@ -96,6 +99,44 @@ def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, 
                 assert not await hub.identity.held(zarina)
 
     told(story())
+
+
+def test_what_is_sent_in_pieces_is_one_and_what_no_form_holds_is_not_waited_for():
+    async def story():
+        came = []
+
+        async def app(scope, receive, send):
+            came.append(await receive())
+
+        async def send(message):
+            pass
+
+        async def sent(*pieces):
+            left = [{"type": "http.request", "body": each, "more_body": True} for each in pieces]
+            left.append({"type": "http.request", "body": b"", "more_body": False})
+
+            async def receive():
+                return left.pop(0)
+
+            await Whole(app)({"type": "http", "method": "POST", "path": "/do/x"}, receive, send)
+            return len(left)
+
+        assert await sent(*[b"x"] * 5_000) == 0
+        assert came.pop() == {"type": "http.request", "body": b"x" * 5_000, "more_body": False}
+        assert await sent(*[b"x" * 400_000] * 9) == 7
+        assert len(came[0]["body"]) == 1_200_000 and came.pop()["more_body"]
+
+        async def gone():
+            return {"type": "http.disconnect"}
+
+        with pytest.raises(ClientDisconnect):
+            await Whole(_posted)({"type": "http", "method": "POST", "path": "/do/x", "headers": []}, gone, send)
+
+    told(story())
+
+
+async def _posted(scope, receive, send):
+    await posted(Request(scope, receive))
 
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -167,6 +208,20 @@ def test_who_is_shut_out_while_they_make_a_passkey_keeps_none(region_dsn, monkey
                 answer = await http.post("/passkeys", json={"credential": {}})
                 assert answer.status_code == (409 if late else 200)
                 assert len(await hub.credentials.passkeys(zarina)) == (not late)
+
+    told(story())
+
+
+@pytest.mark.parametrize("shut", ["out", "erased"])
+def test_an_account_at_an_institution_is_bound_to_nobody_who_was_shut_out_meanwhile(region_dsn, shut):
+    async def story():
+        async with serving(region_dsn) as (hub, _, __):
+            zarina = (await people_of(hub))["karimova"]
+            head = await hub.log.head()
+            await (end_all(hub, zarina) if shut == "out" else hub.do(ErasePerson(person=zarina)))
+            # As of the moment at which the institution vouched for them.
+            assert not await hub.credentials.bind("https://uni.example", "1", zarina, unless_ended(zarina, head))
+            assert await hub.credentials.known_to("https://uni.example", "1") is None
 
     told(story())
 

@@ -256,10 +256,11 @@ def test_who_reads_no_further_hears_of_no_difference(hub, dsn):
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "hub", "people", "--json"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=env, timeout=60)
+    for words in (("people", "--json"), ("--help",)):
+        command = [sys.executable, "-m", "hub", *words]
+        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=env, timeout=60)
+        assert done.returncode == 141 and done.stderr == b""
     os.close(writer)
-    assert done.returncode == 141 and done.stderr == b""
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_a_proxy_is_not_asked_for_what_is_on_this_machine(here, monkeypatch, cap
     monkeypatch.setenv(name, proxy)
     assert asyncio.run(asked(here)) == "here"
     assert bool(caplog.records) == (not proxy.startswith("http"))
+    assert ("verify" in outside.ways()) == (not proxy.startswith("http"))
 
 
 def test_others_are_asked_through_the_proxy(here, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
-from hub.identity import by_session
+from hub.identity import by_session, unless_ended
 from tests.test_log import told
 from tests.web import BASE, Client, as_, home_of, node, people_of, serving
 from web.asking import COOKIE, SECURE
@@ -424,7 +424,7 @@ def test_whoever_is_erased_cannot_come_back(region_dsn):
             await hub.identity.session(person)
             (here,) = await hub.identity.held(person)
             await hub.credentials.add("key", person, b"x", 0, "a phone", by_session(here.id))
-            await hub.credentials.bind("https://issuer.example", "them", person)
+            await hub.credentials.bind("https://issuer.example", "them", person, unless_ended(person, 0))
             await hub.do(ErasePerson(person=person))
             assert await hub.credentials.passkeys(person) == []
             assert await hub.credentials.known_to("https://issuer.example", "them") is None
@@ -438,7 +438,12 @@ def test_of_two_accounts_that_sign_in_at_once_one_is_theirs(dsn):
         hub = await Hub.open(dsn)
         for n in range(20):
             bound = await asyncio.gather(
-                *(hub.credentials.bind("https://issuer.example", f"{n} {k}", f"person_{n}") for k in range(4))
+                *(
+                    hub.credentials.bind(
+                        "https://issuer.example", f"{n} {k}", f"person_{n}", unless_ended(f"person_{n}", 0)
+                    )
+                    for k in range(4)
+                )
             )
             assert sum(bound) == 1
         await hub.close()

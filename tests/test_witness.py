@@ -2,6 +2,9 @@
 
 import asyncio
 import base64
+import subprocess
+import sys
+import time
 
 import httpx2
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from hub.audit import merkle, notes, witness
 from hub.programs import Unavailable
 from hub.region.witnesses import witnesses
+from tests.sealed import processes
 
 ORIGIN = "hub.example/log"
 LOG = notes.Signer(ORIGIN, notes.LOG, bytes(range(32)))
@@ -129,6 +133,33 @@ def test_a_hundred_at_once_are_one_history(tmp_path):
         asked.witness.close()
 
     asyncio.run(story())
+
+
+_KILLED = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from hub.audit.notes import LOG, Signer
+from hub.region.witnesses import witnesses
+with witnesses(Path(sys.argv[1]), Signer("hub.example/log", LOG, bytes(range(32)))) as started:
+    started.policy("http://127.0.0.1")
+    print("open", flush=True)
+    signal.pause()
+"""
+
+
+def test_the_witnesses_of_a_demonstration_that_was_killed_are_gone_also_where_ctrl_c_is_ignored(tmp_path):
+    running = subprocess.Popen([sys.executable, "-c", _KILLED, str(tmp_path)], stdout=subprocess.PIPE)
+    assert running.stdout.readline() == b"open\n"
+    # Whoever began them names them too.
+    assert len(processes("hub.region.witnesses", str(tmp_path))) == 1 + 1 + 5
+    running.kill()
+    running.wait()
+    running.stdout.close()
+    deadline = time.monotonic() + 20
+    while left := processes("hub.region.witnesses", str(tmp_path)):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def test_a_witness_of_the_demonstration_that_cannot_start_is_named(tmp_path):

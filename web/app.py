@@ -100,12 +100,17 @@ class Whole:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] == "/graphql":
             return await self._app(scope, receive, send)
-        came: deque[Message] = deque()
-        size, more = 0, True
-        while more and size <= MAX_BODY:
-            came.append(message := await receive())
-            size += len(message.get("body", b""))
+        body, more, came = bytearray(), True, deque[Message]()
+        while more and len(body) <= MAX_BODY:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                came.append(message)
+                break
+            body += message.get("body", b"")
             more = message.get("more_body", False)
+        # As one: in however many pieces it came, it takes up what it is long.
+        came.appendleft({"type": "http.request", "body": bytes(body), "more_body": more})
+        del body
 
         async def again() -> Message:
             return came.popleft() if came else await receive()

@@ -24,6 +24,7 @@ from domain.core import N_, Refusal
 from domain.people.commands import JoinHub
 from hub import outside
 from hub.credentials import by_account
+from hub.identity import unless_ended
 from web import sessions
 from web.asking import address_of, base_of
 from web.passkeys import ceremony, hold_ceremony
@@ -186,8 +187,11 @@ class Federation:
         subject = claims["sub"]
         person = await self._hub.credentials.known_to(self.provider.issuer, subject)
         if person is None and claims.get("email_verified") is True and _plain(claims.get("email")):
+            head = await self._hub.log.head()
             person = await self._hub.person_of(claims["email"])
-            if person is not None and not await self._hub.credentials.bind(self.provider.issuer, subject, person):
+            if person is not None and not await self._hub.credentials.bind(
+                self.provider.issuer, subject, person, unless_ended(person, head)
+            ):
                 _log.warning("%s has another account at %s: this one signs nobody in", person, self.provider.issuer)
                 raise _Another
         if person is not None:
@@ -221,6 +225,7 @@ class Federation:
             code_challenge_method="S256",
             token=token,
             timeout=_TIMEOUT,
+            **outside.ways(),
             token_endpoint_auth_method=_BASIC,
         )
         made.register_client_auth_method((_BASIC, _authenticated))

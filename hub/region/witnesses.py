@@ -84,10 +84,13 @@ def _all(home: Path, vkey: str) -> None:
 
     running: dict[int, str] = {}
     try:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        # Also where a shell has had Ctrl-C ignored: that is how the kernel tells that the hub has died.
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: sys.exit())
         for country in COUNTRIES:
             if (pid := os.fork()) == 0:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                for each in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(each, signal.SIG_DFL)
                 running.clear()
                 _witness(country, home, vkey)
             running[pid] = country
@@ -102,5 +105,4 @@ def _all(home: Path, vkey: str) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        _all(Path(sys.argv[1]), sys.argv[2])
+    _all(Path(sys.argv[1]), sys.argv[2])

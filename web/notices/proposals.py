@@ -47,9 +47,13 @@ async def partner_invited(hub: Hub, recorded: Recorded) -> Told | None:
     ),
 )
 async def partner_declined(hub: Hub, recorded: Recorded) -> Told | None:
-    """The principal investigator, while others can be asked."""
-    row = await _row(hub, recorded.event)
-    return _applicant(recorded.event, row) if _changeable(row) and row["answer"] == "declined" else None
+    """The principal investigator, while others can be asked; of several answers of a partner, of the last."""
+    event, row = recorded.event, await _row(hub, recorded.event)
+    assert isinstance(event, PartnerDeclined)
+    again = await since(hub, recorded, PartnerDeclined)
+    if not _changeable(row) or row["answer"] != "declined" or any(_names(each, event.organization) for each in again):
+        return None
+    return _applicant(event, row)
 
 
 @noticed(
