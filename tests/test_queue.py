@@ -12,7 +12,7 @@ from domain.organizations.commands import RegisterOrganization, VerifyOrganizati
 from domain.organizations.offices import AppointOfficer
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
-from domain.proposals.partners import ConfirmPartner, InvitePartner, UninvitePartner
+from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from tests.test_log import person, region, told
 from tests.web import as_, serving
 from web.notices import notice
@@ -145,14 +145,19 @@ def test_a_partner_is_asked_by_mail_and_on_the_page_for_what_can_be_confirmed_st
             await hub.do(UninvitePartner(proposal=draft, organization=partner), author)
             await hub.do(ask, author)
 
-            async def told_of():
-                events = await hub.log.read(tag=draft, types=["PartnerInvited"])
+            async def told_of(what="PartnerInvited"):
+                events = await hub.log.read(tag=draft, types=[what])
                 return [(await notice(hub, each)) is not None for each in events]
 
             async def asked(proposal, words):
                 return words in (await (await as_(hub, app, other)).get(f"/proposals/{proposal}")).text
 
             assert await told_of() == [False, True] and await asked(draft, "is asked to take part")
+            for _ in range(2):
+                await hub.do(DeclinePartner(proposal=draft, organization=partner, reason="No staff"), other)
+                assert (await told_of("PartnerDeclined"))[-1] and not any(await told_of())
+                await hub.do(ask, author)
+            assert await told_of("PartnerDeclined") == [False] * 2 and await told_of() == [False] * 3 + [True]
             await hub.do(ReturnProposal(proposal=id, reason="Budget", until=until), officer)
             await hub.do(ReviseProposal(proposal=id, title="Ice anew"), author)
             assert await asked(id, "Confirm the new text")
@@ -160,7 +165,7 @@ def test_a_partner_is_asked_by_mail_and_on_the_page_for_what_can_be_confirmed_st
             assert await asked(id, "Confirm the new text")
             await hub.do(PassDeadline(proposal=id), at=until)
             assert not await asked(id, "Confirm the new text")
-            assert await told_of() == [False, False] and not await asked(draft, "is asked to take part")
+            assert await told_of() == [False] * 4 and not await asked(draft, "is asked to take part")
 
     told(story())
 

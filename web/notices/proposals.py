@@ -30,12 +30,8 @@ from web.notices import Told, noticed, officers, since, written
 )
 async def partner_invited(hub: Hub, recorded: Recorded) -> Told | None:
     """Its officers, while it has not answered and still can; of several times that it was asked, of the last."""
-    event, row = recorded.event, await _row(hub, recorded.event)
-    assert isinstance(event, PartnerInvited)
-    again = await since(hub, recorded, PartnerInvited)
-    if not _changeable(row) or row["answer"] != "invited" or any(_names(each, event.organization) for each in again):
-        return None
-    return _told(await officers(hub, event.organization), event, row)
+    row = await _answered(hub, recorded, "invited")
+    return _told(await officers(hub, row["partner"]), recorded.event, row) if row else None
 
 
 @noticed(
@@ -48,12 +44,8 @@ async def partner_invited(hub: Hub, recorded: Recorded) -> Told | None:
 )
 async def partner_declined(hub: Hub, recorded: Recorded) -> Told | None:
     """The principal investigator, while others can be asked; of several answers of a partner, of the last."""
-    event, row = recorded.event, await _row(hub, recorded.event)
-    assert isinstance(event, PartnerDeclined)
-    again = await since(hub, recorded, PartnerDeclined)
-    if not _changeable(row) or row["answer"] != "declined" or any(_names(each, event.organization) for each in again):
-        return None
-    return _applicant(event, row)
+    row = await _answered(hub, recorded, "declined")
+    return _applicant(recorded.event, row) if row else None
 
 
 @noticed(
@@ -117,7 +109,7 @@ async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
         f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
-                o.name AS organization, a.status AS answer, c.status AS round, c.closes_at
+                o.id AS partner, o.name AS organization, a.status AS answer, c.status AS round, c.closes_at
             FROM {schema}.proposal p
             JOIN {schema}.call c ON c.id = p.call
             JOIN {schema}.organization l ON l.id = p.lead
@@ -137,8 +129,12 @@ def _changeable(row: Mapping[str, Any]) -> bool:
     return row["status"] in EDITABLE and open
 
 
-def _names(event: Event, organization: str) -> bool:
-    return getattr(event, "organization", None) == organization
+async def _answered(hub: Hub, recorded: Recorded, answer: str) -> Mapping[str, Any] | None:
+    # The proposal, while this is how a partner stands to it still, and it can be changed; nothing for an earlier event.
+    row = await _row(hub, recorded.event)
+    again = await since(hub, recorded, type(recorded.event))
+    over = any(getattr(each, "organization", None) == row.get("partner") for each in again)
+    return None if over or row["answer"] != answer or not _changeable(row) else row
 
 
 def _applicant(event: Event, row: Mapping[str, Any]) -> Told:
