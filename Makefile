@@ -33,7 +33,7 @@ tests/node/node_modules/ready: tests/node/package-lock.json $(VENV)/ready
 	@touch $@
 
 run: $(VENV)/ready
-	@exec $(BIN)/hub serve --demo
+	@exec $(BIN)/python -m hub serve --demo
 
 # What the tests start hundreds of times is compiled once, also where the surroundings say otherwise.
 test: $(VENV)/ready tests/node/node_modules/ready
