@@ -1,7 +1,7 @@
 """The command line: ``hub``.
 
 Exit codes: 0 done; 1 refused, or a difference was found; 2 wrong usage or malformed input; 3 the database is not to
-be had.
+be had; 141 nobody read the output to its end.
 """
 
 import asyncio

@@ -240,6 +240,27 @@ def test_who_was_erased_or_has_come_meanwhile_is_not_invited(dsn, monkeypatch):
     told(story())
 
 
+def test_who_is_shut_out_while_their_invitation_is_written_is_sent_no_link(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            own, shut = hub.identity.link, []
+
+            async def link(person, **named):
+                if not shut:
+                    shut.append(person)
+                    await end_all(hub, person)
+                return await own(person, **named)
+
+            monkeypatch.setattr(hub.identity, "link", link)
+            async with kept(made):
+                for n in "ab":
+                    await hub.do(InvitePerson(name="Somebody", email=f"{n}@example.org"))
+                (mail,) = await server.get(1)
+            assert mail["To"] == "b@example.org" and await hub.identity.held(shut[0]) == []
+
+    told(story())
+
+
 def test_who_was_shut_out_while_an_invitation_waited_is_sent_no_link(dsn, monkeypatch):
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):
