@@ -88,7 +88,7 @@ class Credentials:
     async def add(self, id: str, person: str, public_key: bytes, sign_count: int, label: str, by: Way) -> bool:
         """Keep a passkey of whoever is there ``by`` what they showed; whether it was new, and that still holds."""
         async with in_turn(self._pool, person) as db:
-            if not await db.fetchval(by.sql, *by.values):
+            if not await by.opens(db):
                 return False
             done = await db.execute(
                 "INSERT INTO hub.passkey (id, person, public_key, sign_count, label) VALUES ($1, $2, $3, $4, $5)"
@@ -137,7 +137,7 @@ class Credentials:
         """
         # In turns: two accounts that sign in at once do not both see that there is none.
         async with in_turn(self._pool, person) as db:
-            if not await db.fetchval(by.sql, *by.values):
+            if not await by.opens(db):
                 return False
             await db.execute(
                 """INSERT INTO hub.federated (issuer, subject, person) SELECT $1, $2, $3

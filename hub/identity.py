@@ -60,6 +60,10 @@ class Way(NamedTuple):
     sql: str
     values: tuple[Any, ...]
 
+    async def opens(self, db: asyncpg.pool.PoolConnectionProxy) -> bool:
+        """Whether it lets somebody in; where it does so once, it is used up."""
+        return bool(await db.fetchval(self.sql, *self.values))
+
 
 def by_link(link: str) -> Way:
     """A link that signs in once."""
@@ -106,7 +110,7 @@ class Identity:
         it is made lets nobody in any more.
         """
         async with in_turn(self._pool, person) as db:
-            if by is not None and not await db.fetchval(by.sql, *by.values):
+            if by is not None and not await by.opens(db):
                 return None
             if ends:
                 await db.execute("DELETE FROM hub.access WHERE person = $1 AND kind = 'link'", person)
@@ -131,7 +135,7 @@ class Identity:
         in any more. ``label`` says on which device; the session ``instead_of`` which it is ends.
         """
         async with in_turn(self._pool, person) as db:
-            if by is not None and not await db.fetchval(by.sql, *by.values):
+            if by is not None and not await by.opens(db):
                 return None
             await db.execute("DELETE FROM hub.access WHERE hash = $1", fingerprint(instead_of))
             return await self._make(db, "hub_session_", "session", person, label, [EVERYTHING], SESSION_LIVES)
@@ -153,7 +157,7 @@ class Identity:
         id = "access_" + fingerprint(f"{person} {key}")[:26] if key else ""
         try:
             async with in_turn(self._pool, person) as db:
-                if by is not None and not await db.fetchval(by.sql, *by.values):
+                if by is not None and not await by.opens(db):
                     return None
                 secret = await self._make(db, "hub_", "token", person, label, sorted(scope), timedelta(days=days), id)
         except asyncpg.UniqueViolationError:
