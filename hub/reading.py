@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from domain.core import kind_named
+from domain.organizations.state import tied_since
 from hub.log import Log
 from hub.models import Models
 from hub.tables import TABLES
-from projections.core import PUBLIC, Row, is_record
+from projections.core import PUBLIC, Row, is_record, offices, tie
 
-GIVE = ("person", "role", "officer", "organization", "call_officer")
-"""The tables that give principals: while none of them changes, nobody becomes anybody else."""
+GIVE = ("person", "role", "officer", "organization", "call_officer", "tie", "affiliation")
+"""The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends."""
 
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
-    """What a viewer is: ``public``, themselves, their hub-wide roles, and their offices.
+    """What a viewer is: ``public``, themselves, their hub-wide roles, their offices, and the ties of who runs a call.
 
     Only who has joined is more than ``public``; an office in an unverified organization opens nothing, nor does an
     office of a call that has outlived the role in the Center.
@@ -34,7 +36,22 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
                 JOIN {schema}.role r ON r.person = viewer.id AND r.role = 'center_officer'""",
         person,
     )
-    return frozenset({PUBLIC, *(row[0] for row in rows)})
+    found = frozenset({PUBLIC, *(row[0] for row in rows)})
+    if any(kind_named(id) == "call" for id in offices(found)):
+        found |= await _ties(log, schema, person, tied_since(datetime.now(UTC)))
+    return found
+
+
+async def _ties(log: Log, schema: str, person: str, since: date) -> frozenset[str]:
+    # The same as ``ties`` in the domain, which decides.
+    rows = await log.pool.fetch(
+        f"""SELECT organization FROM {schema}.tie WHERE person = $1
+            UNION SELECT organization FROM {schema}.affiliation
+                WHERE person = $1 AND (until IS NULL OR until >= $2)""",
+        person,
+        since,
+    )
+    return frozenset(tie(row[0]) for row in rows)
 
 
 class Readable(NamedTuple):

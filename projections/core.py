@@ -18,7 +18,7 @@ KeyOf = Callable[[Any], tuple[str, tuple[str, ...]]]
 F = TypeVar("F", bound=Fold)
 
 PUBLIC = "public"
-_OFFICE = "/office"
+_OFFICE, _TIE = "/office", "/tie"
 CENTER = "center"
 AUDITORS = "auditor/"
 """The principal of the auditors of the whole hub, as their role gives it."""
@@ -126,4 +126,18 @@ def office(id: str) -> str:
 
 def offices(principals: Iterable[str]) -> list[str]:
     """The ids of the organizations and calls that a viewer of these principals acts for, sorted."""
-    return sorted(each.removesuffix(_OFFICE) for each in principals if each.endswith(_OFFICE))
+    return _ids(principals, _OFFICE)
+
+
+def tie(id: str) -> str:
+    """The principal of those who have no say over what an organization stands behind; no row is read by it."""
+    return f"{id}{_TIE}"
+
+
+def ties(principals: Iterable[str]) -> list[str]:
+    """The ids of the organizations that keep a viewer of these principals from deciding, sorted."""
+    return _ids(principals, _TIE)
+
+
+def _ids(principals: Iterable[str], suffix: str) -> list[str]:
+    return sorted(each.removesuffix(suffix) for each in principals if each.endswith(suffix))

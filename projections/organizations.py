@@ -235,6 +235,20 @@ def dismissed(row: OfficerRow, e: OfficerDismissed, at: datetime) -> None:
     return None
 
 
+class TieRow(Row, table="tie", key=("organization", "person"), index=("person",)):
+    """An organization that somebody acts for, or ever acted for: an office laid down leaves the tie."""
+
+    organization: OrganizationId
+    person: PersonId
+    readers: tuple[str, ...]
+
+
+@TieRow.on(OfficerAppointed)
+def tied(e: OfficerAppointed, at: datetime) -> TieRow:
+    """The same each time."""
+    return TieRow(organization=e.organization, person=e.person, readers=(CENTER, e.person, office(e.organization)))
+
+
 class SignatoryRow(Row, table="signatory", key=("organization", "person"), index=("person",)):
     """Somebody who may sign agreements for an organization."""
 

@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cache, lru_cache
 
 from graphql import (
@@ -220,6 +220,19 @@ class Oracle:
             }
         }
 
+    def to_decide(self, row):
+        closed = any(c["id"] == row["call"] and c["status"] == "closed" for c in self.readable("call"))
+        lapsed = row["status"] == "returned" and row["returned_until"] is None
+        ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"]) or lapsed
+        return row["call"] + "/office" in self.principals and (row["status"] == "submitted" or (ready and closed))
+
+    def tied(self, row, asked):
+        long_ago = str(date.today() - timedelta(days=3 * 365 + 1))
+        worked = [a for a in self.rows["affiliation"] if a["until"] is None or a["until"] >= long_ago]
+        ties = {each["organization"] for each in (*self.rows["tie"], *worked) if each["person"] == self.person}
+        behind = {row["lead"], *(p["organization"] for p in asked if p["status"] != "declined")}
+        return row["investigator"] == self.person or bool(behind & ties)
+
     def fits(self, table, row, where):
         asked = [p for p in self.readable("partner") if table == "proposal" and p["proposal"] == row["id"]]
         special = {
@@ -270,23 +283,8 @@ class Oracle:
             "afterPosition": lambda v: row["position"] > v,
             "since": lambda v: datetime.fromisoformat(row["at"]) >= datetime.fromisoformat(v),
             "until": lambda v: datetime.fromisoformat(row["at"]) < datetime.fromisoformat(v),
-            "awaitsMyDecision": lambda v: (
-                v
-                == (
-                    row["call"] + "/office" in self.principals
-                    and (
-                        row["status"] == "submitted"
-                        or (
-                            (
-                                row["status"] == "in_review"
-                                or (row["status"] == "recommended" and not row["offered"])
-                                or (row["status"] == "returned" and row["returned_until"] is None)
-                            )
-                            and any(c["id"] == row["call"] and c["status"] == "closed" for c in self.readable("call"))
-                        )
-                    )
-                )
-            ),
+            "awaitsMyDecision": lambda v: v == (self.to_decide(row) and not self.tied(row, asked)),
+            "awaitsAnotherOfficer": lambda v: v == (self.to_decide(row) and self.tied(row, asked)),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

@@ -7,9 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.calls.commands import AmendCall, CloseRound, OpenRound
-from domain.core import Refusal
+from domain.calls.officers import AppointCallOfficer
+from domain.core import HubRole, Refusal
 from domain.organizations.commands import RegisterOrganization, VerifyOrganization
-from domain.organizations.offices import AppointOfficer
+from domain.organizations.offices import AppointOfficer, DismissOfficer
+from domain.people.affiliations import DeclareAffiliation
+from domain.people.commands import GrantRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
@@ -17,6 +20,7 @@ from tests.test_log import person, region, told
 from tests.web import as_, serving
 from web.notices import notice
 from web.preferences import HOME_ZONE
+from web.reads.viewer import Viewers
 
 TEXT = "We want to find out how ice melts, and why it does so together with everybody. " * 3
 
@@ -189,5 +193,118 @@ def test_what_an_organization_takes_part_in_costs_what_it_may_be(dsn):
             again = "partners { organization { partnerships(first: 100) { proposal { id } } } }"
             query = f"query($id: ID!) {{ organization(id: $id) {{ partnerships {{ proposal {{ {again} }} }} }} }}"
             assert await asks.code(query, id=partner) == "TOO_COSTLY"
+
+    told(story())
+
+
+def post(person, organization, until=None):
+    """Where somebody worked for long."""
+    since = datetime.now(UTC).date() - timedelta(days=3_000)
+    return DeclareAffiliation(person=person, organization=organization, position="Dean", since=since, until=until)
+
+
+def test_what_an_officer_is_tied_to_waits_for_another_officer(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, (partner, _other), call, closes, made = await submitted(hub, 2)
+            today = datetime.now(UTC).date()
+
+            async def runs_it(name, worked=None, acted=False):
+                id = await person(hub, name)
+                await hub.do(GrantRole(person=id, role=HubRole.CENTER_OFFICER), officer)
+                await hub.do(AppointCallOfficer(call=call, officer=id), officer)
+                if worked is not None:
+                    await hub.do(post(id, partner, until=today - timedelta(days=worked)), id)
+                if acted:
+                    await hub.do(AppointOfficer(organization=partner, person=id), officer)
+                    await hub.do(DismissOfficer(organization=partner, person=id), officer)
+                return id
+
+            async def waits(who):
+                asked = """{ mine: proposals(where: {awaitsMyDecision: true}) { totalCount }
+                    others: proposals(where: {awaitsAnotherOfficer: true}) {
+                        totalCount nodes { actions { mutation } } } }"""
+                found = await (await client(who)).data(asked)
+                given = {act["mutation"] for each in found["others"]["nodes"] for act in each["actions"]}
+                assert not given & {"confirmEligibility", "returnProposal"}
+                return found["mine"]["totalCount"], found["others"]["totalCount"]
+
+            lately, long_ago, former = (
+                await runs_it("Lately", worked=3 * 365 + 1),
+                await runs_it("Long ago", worked=3 * 365 + 2),
+                await runs_it("Former", acted=True),
+            )
+            assert await waits(officer) == await waits(long_ago) == (2, 0)
+            assert await waits(lately) == await waits(former) == (0, 2)
+            assert await waits(author) == (0, 0)
+            for tied in (lately, former):
+                with pytest.raises(Refusal):
+                    await hub.do(ConfirmEligibility(proposal=made[0]), tied)
+            await hub.do(ConfirmEligibility(proposal=made[0]), long_ago)
+            # In review it waits for nobody until the round has closed.
+            assert [await waits(each) for each in (long_ago, lately)] == [(1, 0), (0, 1)]
+            await hub.do(CloseRound(call=call), at=closes)
+            assert [await waits(each) for each in (long_ago, lately)] == [(2, 0), (0, 2)]
+            pages = await as_(hub, app, lately)
+            home = (await pages.get("/")).text
+            assert "left to another officer: you have a conflict of interest (2)" in home
+            assert "to be decided" not in home and "check whether" not in home
+            page = (await pages.get(f"/proposals/{made[1]}")).text
+            assert "You have a conflict of interest" in page and "Next for you" not in page
+            listed = (await pages.get("/proposals?awaitsAnotherOfficer=true")).text
+            assert all(each in listed for each in made) and "left to another officer" in listed
+            assert made[0] not in (await pages.get("/proposals?awaitsMyDecision=true")).text
+            page = (await (await as_(hub, app, officer)).get(f"/proposals/{made[1]}")).text
+            assert "You have a conflict of interest" not in page
+
+    told(story())
+
+
+def test_who_declined_to_stand_behind_a_proposal_keeps_nobody_from_deciding(dsn):
+    async def story():
+        async with serving(dsn) as (hub, _, client):
+            officer, author, (partner, other), _call, closes, made = await submitted(hub, 2)
+            until = closes + timedelta(days=1)
+            for each in made:
+                await hub.do(ReturnProposal(proposal=each, reason="Partners", until=until), officer)
+            park = RegisterOrganization(name="Park", kind="technology_park", city="Almaty", country="KZ")
+            third = (await hub.do(park, author)).record
+            await hub.do(VerifyOrganization(organization=third), officer)
+            await hub.do(AppointOfficer(organization=third, person=other), officer)
+            await hub.do(post(officer, third), officer)
+            yes, no = made
+            for id in made:
+                await hub.do(InvitePartner(proposal=id, organization=third, contribution="Rooms"), author)
+            await hub.do(ConfirmPartner(proposal=yes, organization=third), other)
+            await hub.do(DeclinePartner(proposal=no, organization=third, reason="No rooms"), other)
+            for id in made:
+                await hub.do(ConfirmPartner(proposal=id, organization=partner), other)
+                await hub.do(SubmitProposal(proposal=id), author)
+            asked = """{ mine: proposals(where: {awaitsMyDecision: true}) { nodes { id } }
+                others: proposals(where: {awaitsAnotherOfficer: true}) { nodes { id } } }"""
+            found = await (await client(officer)).data(asked)
+            assert found == {"mine": {"nodes": [{"id": no}]}, "others": {"nodes": [{"id": yes}]}}
+
+    told(story())
+
+
+def test_a_tie_ends_with_the_day(dsn, monkeypatch):
+    async def story():
+        async with serving(dsn) as (hub, _, _client):
+            officer, _author, (partner, _other), _call, _closes, (id,) = await submitted(hub, 1)
+            now = datetime.now(UTC)
+            await hub.do(post(officer, partner, until=now.date() - timedelta(days=3 * 365 + 1)), officer)
+            viewers = Viewers(hub)
+            assert f"{partner}/tie" in (await viewers.person(officer)).principals
+
+            class Tomorrow(datetime):
+                @classmethod
+                def now(cls, zone):
+                    return now + timedelta(days=1)
+
+            for module in ("hub.reading", "web.reads.viewer"):
+                monkeypatch.setattr(f"{module}.datetime", Tomorrow)
+            assert f"{partner}/tie" not in (await viewers.person(officer)).principals
+            await hub.do(ConfirmEligibility(proposal=id), officer, at=now + timedelta(days=1))
 
     told(story())

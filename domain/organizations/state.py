@@ -1,7 +1,7 @@
 """An organization, as decisions see it, the offices that a person holds, and who holds a ROR id."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Self
 
 import msgspec
@@ -198,13 +198,19 @@ def belongs(model: Model, act: Act, organization: str) -> bool:
     return model.get(Person, act.actor).works_at(organization, act.at.date())
 
 
-_TIES = timedelta(days=3 * 365 + 1)
-"""For how long whoever worked somewhere judges it as no officer: three years. Reviewers have those of their call."""
+_TIED = timedelta(days=3 * 365 + 1)
+
+
+def tied_since(at: datetime) -> date:
+    """Whoever worked somewhere on this day or later has a tie to it still: three years. Reviewers have those of their
+    call.
+    """
+    return (at - _TIED).date()
 
 
 def ties(model: Model, act: Act) -> frozenset[str]:
     """The organizations over which the actor has no say: all that they ever acted for, and where they worked within
     three years. Neither an office laid down nor a post left makes somebody an outsider the next day.
     """
-    worked = model.get(Person, act.actor).worked_since((act.at - _TIES).date())
+    worked = model.get(Person, act.actor).worked_since(tied_since(act.at))
     return model.get(Offices, act.actor).ever | worked

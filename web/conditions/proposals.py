@@ -39,14 +39,31 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
 
 @condition
 def awaits_my_decision(t: str, value: str, by: Asker) -> str:
-    """The viewer runs its call, and has to check it, or to decide over it now that all are in.
+    """The viewer runs its call, no tie keeps them from it, and it has to be checked, or decided over as all are in now.
 
     The same as ``Proposal.awaits_decision`` in the domain, and what its authors had time to change and have not.
     """
+    return f"({_to_decide(t, by)} AND NOT {_tied(t, by)})"
+
+
+@condition
+def awaits_another_officer(t: str, value: str, by: Asker) -> str:
+    """The viewer runs its call, and their ties leave it to another officer to check it, or to decide over it."""
+    return f"({_to_decide(t, by)} AND {_tied(t, by)})"
+
+
+def _to_decide(t: str, by: Asker) -> str:
     closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
     lapsed = f"{t}.status = 'returned' AND {t}.returned_until IS NULL"
     ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered OR {lapsed}"
     return f"({t}.call = {by.offices('call')} AND ({t}.status = 'submitted' OR ({ready}) AND {closed}))"
+
+
+def _tied(t: str, by: Asker) -> str:
+    # The same as where ``Proposal.roles`` gives no role of the call.
+    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.status <> 'declined'"
+    behind = f"{t}.lead = {by.ties()} OR EXISTS (SELECT {asked} AND p.organization = {by.ties()})"
+    return f"({t}.investigator = {by.person()} OR {behind})"
 
 
 @condition

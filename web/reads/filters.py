@@ -77,6 +77,7 @@ def _asker(statement: Statement) -> Asker:
     return Asker(
         lambda table, alias: str(statement.rows(table, alias, reached=True)),
         lambda kind: f"ANY({statement.bind(lambda values: values.offices(kind), 'text[]')})",
+        lambda: f"ANY({statement.bind(lambda values: values.ties(), 'text[]')})",
         lambda: statement.bind(lambda values: values.person if values.person in values.principals else "", "text"),
         lambda table, alias: str(statement.rows(table, alias, filtered=True)),
     )

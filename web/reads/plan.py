@@ -26,7 +26,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from domain.core import kind_named
-from projections.core import offices
+from projections.core import offices, ties
 
 if TYPE_CHECKING:
     from web.reads.totals import Each, Totals
@@ -80,6 +80,10 @@ class Values:
     def offices(self, kind: str) -> list[str]:
         """The ids of what the viewer has an office in, of one kind."""
         return [id for id in offices(self.principals) if kind_named(id) == kind]
+
+    def ties(self) -> list[str]:
+        """The ids of the organizations that keep the viewer from deciding."""
+        return ties(self.principals)
 
     def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
         """How many a page shows."""

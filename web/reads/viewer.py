@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -100,7 +101,7 @@ class Viewers:
     """Finds viewers. Secrets and positions are read in one round trip, principals only when they may differ."""
 
     hub: Hub
-    _known: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    _known: dict[str, tuple[int, date, frozenset[str]]] = field(default_factory=dict)
     _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
     _breadth: dict[frozenset[str], tuple[float, frozenset[str]]] = field(default_factory=dict)
     _positions: tuple[int, dict[str, int]] = (-1, {})
@@ -235,14 +236,14 @@ class Viewers:
                 principals(self.hub.log, self.hub.models, person), self._principals_now(person)
             )
             return then & now
-        at = max(positions[table] for table in GIVE)
+        moment = max(positions[table] for table in GIVE), datetime.now(UTC).date()
         known = self._known.get(person)
-        if known is None or known[0] != at:
-            known = at, await principals(self.hub.log, self.hub.models, person)
+        if known is None or known[:2] != moment:
+            known = *moment, await principals(self.hub.log, self.hub.models, person)
             if len(self._known) > 50_000:
                 self._known.clear()
             self._known[person] = known
-        return known[1]
+        return known[2]
 
     async def _principals_now(self, person: str) -> frozenset[str]:
         try:
