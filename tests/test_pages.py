@@ -634,7 +634,7 @@ def test_whoever_runs_a_call_is_led_from_one_proposal_to_the_next(region_dsn):
                 queue = page[page.index('id="queue"') :]
                 # The one after this, and after the last the first again.
                 assert re.search(r'href="/proposals/(proposal_\w+)"', queue)[1] == waiting[(n + 1) % len(waiting)]
-                assert "/proposals?inMyCalls=true&amp;status=SUBMITTED" in queue
+                assert "/proposals?awaitsMyDecision=true&amp;status=SUBMITTED" in queue
             # While the round is open nothing of it is decided, so nothing of it waits to be.
             assert "to be decided" not in queue
             own = await draft_of(hub, people["karimova"])
