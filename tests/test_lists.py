@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.test_log import told
-from tests.web import draft_of, people_of, serving
+from tests.web import as_, draft_of, people_of, serving
 
 
 @pytest.mark.parametrize(
@@ -217,5 +217,27 @@ def test_a_cursor_of_another_list_or_order_is_told_so(region_dsn):
             first = (await anybody.answer(page % lists[0], heads[0])).json()["data"]["organizations"]["pageInfo"]
             there = (await anybody.answer(page % lists[0], heads[1], after=first["endCursor"])).json()
             assert "another list or order" in there["errors"][0]["message"]
+
+    told(story())
+
+
+def test_what_an_address_asks_for_and_a_page_does_not_know_is_said(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            reader = await as_(hub, app, (await people_of(hub))["karimova"])
+            said = 'class="notice warn" role="status">This page has no {}: it shows everything else'
+            page = (await reader.get("/proposals?status=NONSENSE&status=AWARDED&mine=yes")).text
+            assert said.format("status=NONSENSE") in page and said.format("mine=yes") in page
+            assert said.format("status=AWARDED") not in page
+            page = (await reader.get("/organizations?kind=%3Cb%3E&country=")).text
+            assert said.format("kind=&lt;b&gt;") in page and "country=:" not in page
+            page = await reader.get(f"/proposals/{await draft_of(hub, (await people_of(hub))['karimova'])}?position=x")
+            assert said.format("position=x") in page.text
+            for known in (
+                "/proposals?status=AWARDED&mine=true&orderBy=&utm_source=mail",
+                "/?welcome=1",
+                "/calls?text=x",
+            ):
+                assert "This page has no" not in (await reader.get(known)).text
 
     told(story())

@@ -17,12 +17,11 @@ from graphql import (
     get_nullable_type,
     is_list_type,
 )
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from domain.core import N_
-from web.pages import LISTS, operation, text, variables, variables_of
+from web.pages import LISTS, left_out, operation, text, variables
 from web.reads.viewer import Viewer
 from web.schema import schema
 from web.sessions import ShutOut
@@ -57,9 +56,8 @@ class Exports:
         self._site.read_by(request)
         document = f"files/{name}"
         given = variables(document, request)
-        for parameter, value in request.query_params.multi_items():
-            if value and not _means(document, parameter, value, given, request.query_params):
-                return self._refused(request, viewer, UNKNOWN, name=parameter, value=value)
+        if unknown := left_out(document, request, given):
+            return self._refused(request, viewer, UNKNOWN, name=unknown[0][0], value=unknown[0][1])
         try:
             first = await self._page(name, viewer, given)
         except Unanswered as unanswered:
@@ -92,13 +90,6 @@ class Exports:
             if (viewer := await self._site.viewer(request)).person != person:
                 raise ShutOut
             page = await self._page(name, viewer, {**given, "after": page["pageInfo"]["endCursor"]})
-
-
-def _means(document: str, parameter: str, value: str, given: dict[str, Any], sent: QueryParams) -> bool:
-    # Whether a parameter of the address has become a variable with this value, and was not left out.
-    if parameter not in variables_of(document) or parameter not in given:
-        return False
-    return value in given[parameter] if isinstance(given[parameter], list) else value == sent[parameter]
 
 
 async def _json(pages: AsyncIterator[list[dict[str, Any]]]) -> AsyncIterator[bytes]:

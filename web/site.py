@@ -18,7 +18,7 @@ from projections.core import CENTER, PUBLIC, offices
 from web.asking import Asked, base_of, etag, matches, secret_of
 from web.endpoint import Endpoint
 from web.mailing import Mailing
-from web.pages import Page, roots, text, variables, variables_of
+from web.pages import Page, left_out, roots, text, variables, variables_of
 from web.preferences import READER
 from web.reads.viewer import Viewer
 from web.showing import environment
@@ -158,6 +158,7 @@ class Site:
                 return self.missing(request, viewer)
             self.read_by(request)
             given = variables(page.name, request)
+            unknown = [each for each in left_out(page.name, request, given) if each[0] in variables_of(page.name)]
             given |= {name: value for name, value in told(viewer, given).items() if name in variables_of(page.name)}
             if page.name == "search" and not given.get("text"):
                 return RedirectResponse("/", 303)
@@ -168,7 +169,7 @@ class Site:
             if page.record and data[page.record] is None:
                 return self.missing(request, viewer)
             shown = {**dict.fromkeys(variables_of(page.name)), **given}
-            every = {**dict.fromkeys(roots(page.name)), **data}
+            every = {**dict.fromkeys(roots(page.name)), **data, "unknown": unknown}
             if page.record and (done := request.query_params.get("done", "")).strip("0"):
                 # What was just done stands in the history in words, for who did it: an address is soon copied.
                 happened = data[page.record].get("history", {}).get("nodes", ())

@@ -1,5 +1,6 @@
 """The pages: each is a document, a template, and one line in the site map below."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -132,6 +133,19 @@ def variables(name: str, request: Request) -> dict[str, Any]:
         else:
             found[variable] = values if is_list_type(get_nullable_type(type)) else values[-1]
     return found
+
+
+def left_out(name: str, request: Request, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an address says that is of no meaning here: no variable of the document's, or not ``given`` to it."""
+    sent, known = request.query_params, variables_of(name)
+
+    def means(parameter: str, value: str) -> bool:
+        if parameter not in known or parameter not in given:
+            return not value
+        taken = given[parameter]
+        return value in taken if isinstance(taken, list) else value == sent[parameter]
+
+    return [(parameter, value) for parameter, value in sent.multi_items() if not means(parameter, value)]
 
 
 def _moment(value: str) -> str:
