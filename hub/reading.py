@@ -11,14 +11,14 @@ from domain.organizations.state import tied_since
 from hub.log import Log
 from hub.models import Models
 from hub.tables import TABLES
-from projections.core import PUBLIC, Row, is_record, offices, tie
+from projections.core import CENTER, PUBLIC, Row, is_record, speaks_for, tie
 
 GIVE = ("person", "role", "officer", "organization", "call_officer", "tie", "affiliation")
 """The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends."""
 
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
-    """What a viewer is: ``public``, themselves, their hub-wide roles, their offices, and the ties of who runs a call.
+    """What a viewer is: ``public``, themselves, their hub-wide roles, their offices, and the ties of who is to decide.
 
     Only who has joined is more than ``public``; an office in an unverified organization opens nothing, nor does an
     office of a call that has outlived the role in the Center.
@@ -37,7 +37,7 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
         person,
     )
     found = frozenset({PUBLIC, *(row[0] for row in rows)})
-    if any(kind_named(id) == "call" for id in offices(found)):
+    if CENTER in found or speaks_for(found):
         found |= await _ties(log, schema, person, tied_since(datetime.now(UTC)))
     return found
 

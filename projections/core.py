@@ -19,6 +19,7 @@ F = TypeVar("F", bound=Fold)
 
 PUBLIC = "public"
 _OFFICE, _TIE = "/office", "/tie"
+_AUTHORITY = "national_authority/"
 CENTER = "center"
 AUDITORS = "auditor/"
 """The principal of the auditors of the whole hub, as their role gives it."""
@@ -127,6 +128,11 @@ def office(id: str) -> str:
 def offices(principals: Iterable[str]) -> list[str]:
     """The ids of the organizations and calls that a viewer of these principals acts for, sorted."""
     return _ids(principals, _OFFICE)
+
+
+def speaks_for(principals: Iterable[str]) -> list[str]:
+    """The countries whose national authority a viewer of these principals is, sorted."""
+    return sorted(each.removeprefix(_AUTHORITY) for each in principals if each.startswith(_AUTHORITY))
 
 
 def tie(id: str) -> str:

@@ -49,7 +49,8 @@ class OrganizationRow(
     ``given`` are the names that were given here, which a language keeps where ROR has none; ``given_website`` likewise.
     ``sort_ru`` orders organizations by the names that readers of Russian see, by Unicode's collation.
     ``aliases`` are further names that ROR knows; ``other_names`` all but the first, ``initials`` those of all of them.
-    ``cities`` and ``countries`` are all that its own are called in the region's languages.
+    ``cities`` and ``countries`` are all that its own are called in the region's languages. ``described_by`` are those
+    who said what it is since it was verified last, until ROR vouches for it: they do not verify it.
     """
 
     id: OrganizationId
@@ -76,6 +77,8 @@ class OrganizationRow(
     registered_at: datetime
     acting: int = 0
     represented: bool = False
+    imported: bool = False
+    described_by: tuple[str, ...] = ()
     revision: int = 1
     readers: tuple[str, ...] = (PUBLIC,)
 
@@ -140,17 +143,17 @@ def _row(
 @OrganizationRow.on(OrganizationRegistered)
 def registered(e: OrganizationRegistered, at: datetime) -> OrganizationRow:
     """It begins unverified."""
-    return _row(e, at, "registered", e.names, e.website)
+    return replace(_row(e, at, "registered", e.names, e.website), described_by=(e.by,) if e.by else ())
 
 
 @OrganizationRow.on(OrganizationImported)
 def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime) -> OrganizationRow:
     """A changed record keeps its status, unless the organization had been closed, and what ROR lacks."""
     if row is None:
-        return _row(e, at, "registered", {})
+        return replace(_row(e, at, "registered", {}), imported=True)
     status = "registered" if row.status == "closed" else row.status
     new = _row(e, row.registered_at, status, _by_language(row.given), row.given_website)
-    return _acting(replace(new, revision=row.revision + 1), row.acting)
+    return _acting(replace(new, revision=row.revision + 1, imported=True), row.acting)
 
 
 @OrganizationRow.on(OrganizationAmended)
@@ -168,6 +171,7 @@ def amended(row: OrganizationRow, e: OrganizationAmended, at: datetime) -> Organ
         countries=country_called(e.country or row.country),
         website=e.website or row.website,
         given_website=e.website or row.given_website,
+        described_by=tuple(sorted({*row.described_by, e.by})) if e.by and not row.imported else row.described_by,
         revision=row.revision + 1,
     )
 
@@ -179,7 +183,7 @@ def _acting(row: OrganizationRow, acting: int) -> OrganizationRow:
 @OrganizationRow.on(OrganizationVerified)
 def verified(row: OrganizationRow, e: OrganizationVerified, at: datetime) -> OrganizationRow:
     """It may act."""
-    return replace(row, status="verified")
+    return replace(row, status="verified", described_by=())
 
 
 @OrganizationRow.on(OrganizationSuspended)

@@ -134,7 +134,7 @@ def erased(row: PersonRow, e: PersonErased, at: datetime) -> PersonRow:
 
 
 class AffiliationRow(Row, table="affiliation", index=("person", "organization")):
-    """Where a person works or worked."""
+    """Where a person works or worked; ``withdrawn`` is one that was ended before it was confirmed."""
 
     id: AffiliationId
     person: PersonId
@@ -143,6 +143,7 @@ class AffiliationRow(Row, table="affiliation", index=("person", "organization"))
     since: date
     until: date | None
     confirmed: bool
+    withdrawn: bool
     readers: tuple[str, ...]
 
 
@@ -157,6 +158,7 @@ def declared(e: AffiliationDeclared, at: datetime) -> AffiliationRow:
         since=e.since,
         until=e.until,
         confirmed=False,
+        withdrawn=False,
         readers=(CENTER, office(e.organization), e.person),
     )
 
@@ -169,8 +171,8 @@ def confirmed(row: AffiliationRow, e: AffiliationConfirmed, at: datetime) -> Aff
 
 @AffiliationRow.on(AffiliationEnded)
 def ended(row: AffiliationRow, e: AffiliationEnded, at: datetime) -> AffiliationRow:
-    """It has an end."""
-    return replace(row, until=e.until)
+    """It has an end; what was never confirmed is taken back by that."""
+    return replace(row, until=e.until, withdrawn=not row.confirmed)
 
 
 class RoleRow(Row, table="role", key=("person", "role", "country")):

@@ -226,12 +226,24 @@ class Oracle:
         ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"]) or lapsed
         return row["call"] + "/office" in self.principals and (row["status"] == "submitted" or (ready and closed))
 
-    def tied(self, row, asked):
+    def ties(self):
         long_ago = str(date.today() - timedelta(days=3 * 365 + 1))
         worked = [a for a in self.rows["affiliation"] if a["until"] is None or a["until"] >= long_ago]
-        ties = {each["organization"] for each in (*self.rows["tie"], *worked) if each["person"] == self.person}
+        return {each["organization"] for each in (*self.rows["tie"], *worked) if each["person"] == self.person}
+
+    def to_verify(self, row):
+        may = {"center", f"national_authority/{row['country']}"} & self.principals
+        outside = row["id"] not in self.ties() and self.person not in row["described_by"]
+        return bool(may) and outside and row["status"] == "registered"
+
+    def to_confirm(self, row):
+        joined = any(p["id"] == row["person"] and p["status"] == "joined" for p in self.readable("person"))
+        mine = row["organization"] + "/office" in self.principals and row["person"] != self.person
+        return mine and joined and not row["confirmed"] and not row["withdrawn"]
+
+    def tied(self, row, asked):
         behind = {row["lead"], *(p["organization"] for p in asked if p["status"] != "declined")}
-        return row["investigator"] == self.person or bool(behind & ties)
+        return row["investigator"] == self.person or bool(behind & self.ties())
 
     def fits(self, table, row, where):
         asked = [p for p in self.readable("partner") if table == "proposal" and p["proposal"] == row["id"]]
@@ -285,6 +297,8 @@ class Oracle:
             "until": lambda v: datetime.fromisoformat(row["at"]) < datetime.fromisoformat(v),
             "awaitsMyDecision": lambda v: v == (self.to_decide(row) and not self.tied(row, asked)),
             "awaitsAnotherOfficer": lambda v: v == (self.to_decide(row) and self.tied(row, asked)),
+            "awaitsMyVerification": lambda v: v == self.to_verify(row),
+            "awaitsMyConfirmation": lambda v: v == self.to_confirm(row),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

@@ -96,6 +96,7 @@ ASKED = [DRAFTED, ASSESSED, INVITED]
 READS = [
     ([], "organization", (DUSHANBE,), {PUBLIC}),
     ([], "officer", (BISHKEK, AIBEK), {CENTRAL, AIBEK, office(BISHKEK)}),
+    ([], "tie", (BISHKEK, AIBEK), {CENTRAL, AIBEK, office(BISHKEK)}),
     (
         [SignatoryAuthorized(organization=BISHKEK, person=ZARINA)],
         "signatory",

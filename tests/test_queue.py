@@ -1,4 +1,4 @@
-"""What waits for whoever runs a call, and for partners: all of it, in its order, and nothing that cannot be done."""
+"""What waits for officers of calls, of organizations and of countries: all of it, and nothing that cannot be done."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,9 +9,10 @@ import pytest
 from domain.calls.commands import AmendCall, CloseRound, OpenRound
 from domain.calls.officers import AppointCallOfficer
 from domain.core import HubRole, Refusal
-from domain.organizations.commands import RegisterOrganization, VerifyOrganization
+from domain.erasure import ErasePerson
+from domain.organizations.commands import AmendOrganization, RegisterOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
-from domain.people.affiliations import DeclareAffiliation
+from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
 from domain.people.commands import GrantRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
@@ -306,5 +307,80 @@ def test_a_tie_ends_with_the_day(dsn, monkeypatch):
                 monkeypatch.setattr(f"{module}.datetime", Tomorrow)
             assert f"{partner}/tie" not in (await viewers.person(officer)).principals
             await hub.do(ConfirmEligibility(proposal=id), officer, at=now + timedelta(days=1))
+
+    told(story())
+
+
+def test_whoever_waits_to_be_confirmed_is_met_however_many_were_before(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, lead, _ = await region(hub)
+            await hub.do(AppointOfficer(organization=lead, person=author), officer)
+            people = [await person(hub, f"Person {n}") for n in range(23)]
+            for each in people:
+                await hub.do(post(each, lead), each)
+            asked = """{ affiliations(first: 100, where: {awaitsMyConfirmation: true}) {
+                totalCount nodes { id person { id } } } }"""
+
+            async def waits(who=author):
+                return (await (await client(who)).data(asked))["affiliations"]
+
+            found = {each["person"]["id"]: each["id"] for each in (await waits())["nodes"]}
+            # Who acts for it and says that they work there is confirmed by somebody else.
+            assert set(found) == set(people) and (await waits(officer))["totalCount"] == 0
+            for each in people[:21]:
+                known = {"person": each, "affiliation": found[each], "organization": lead}
+                await hub.do(ConfirmAffiliation(**known), author)
+            withdrawn = {"person": people[21], "affiliation": found[people[21]], "organization": lead}
+            await hub.do(EndAffiliation(**withdrawn, until=datetime.now(UTC).date()), people[21])
+            assert [each["person"]["id"] for each in (await waits())["nodes"]] == people[22:]
+            # A post that has ended is confirmed too: conflicts of interest rest on it.
+            past = post(people[0], lead, until=datetime.now(UTC).date() - timedelta(days=400))
+            await hub.do(past, people[0])
+            assert (await waits())["totalCount"] == 2
+            pages = await as_(hub, app, author)
+            home = (await pages.get("/")).text
+            assert "say that they work at your organization (2)" in home
+            assert f"/people/{people[22]}" in home and f"/people/{people[21]}" not in home
+            desk = (await pages.get(f"/organizations/{lead}")).text
+            assert desk.count("/do/confirmAffiliation?") == 2 and people[21] not in desk.partition("What happened")[0]
+            assert "taken back" in (await (await as_(hub, app, people[21])).get("/profile")).text
+            assert "/do/confirmAffiliation?" in (await pages.get(f"/people/{people[0]}")).text
+            await hub.do(ErasePerson(person=people[22]), people[22])
+            assert (await waits())["totalCount"] == 1
+
+    told(story())
+
+
+def test_an_organization_waits_for_whoever_may_verify_it_and_for_nobody_else(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, _, _ = await region(hub)
+            tajik, kyrgyz = await person(hub, "Tajik"), await person(hub, "Kyrgyz")
+            for who, country in ((tajik, "TJ"), (kyrgyz, "KG")):
+                await hub.do(GrantRole(person=who, role=HubRole.NATIONAL_AUTHORITY, country=country), officer)
+            academy = RegisterOrganization(name="Academy", kind="university", city="Khujand", country="TJ")
+            made = (await hub.do(academy, author)).record
+
+            async def waits(who):
+                asked = "{ organizations(where: {awaitsMyVerification: true}) { nodes { id } } }"
+                found = (await (await client(who)).data(asked))["organizations"]["nodes"]
+                home = (await (await as_(hub, app, who)).get("/")).text
+                assert (made in home.partition("What happened lately")[0]) == bool(found)
+                return [each["id"] for each in found]
+
+            assert [await waits(each) for each in (officer, tajik, kyrgyz, author)] == [[made], [made], [], []]
+            # Who says what it is verifies it no more, nor who works there.
+            await hub.do(AmendOrganization(organization=made, reason="Its name", name="The Academy"), tajik)
+            await hub.do(post(officer, made), officer)
+            assert [await waits(each) for each in (officer, tajik)] == [[], []]
+            for who in (officer, tajik):
+                with pytest.raises(Refusal):
+                    await hub.do(VerifyOrganization(organization=made), who)
+            another = await person(hub, "Another")
+            await hub.do(GrantRole(person=another, role=HubRole.CENTER_OFFICER), officer)
+            assert await waits(another) == [made]
+            await hub.do(VerifyOrganization(organization=made), another)
+            assert await waits(another) == []
 
     told(story())

@@ -184,15 +184,10 @@ def is_past(moment: str) -> bool:
     return datetime.fromisoformat(moment) <= datetime.now(UTC)
 
 
-def goes_on(affiliation: Mapping[str, Any]) -> bool:
-    """Whether somebody will work there tomorrow, as they say."""
-    return affiliation["until"] is None or bool(affiliation["until"] > f"{datetime.now(UTC):%Y-%m-%d}")
-
-
 def lasts(affiliation: Mapping[str, Any]) -> bool:
-    """Whether somebody works there today, as they say: what ended and was never confirmed was taken back."""
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
-    return goes_on(affiliation) or bool(affiliation["confirmed"] and affiliation["until"] == today)
+    """Whether somebody works there today, as they say."""
+    until = affiliation["until"]
+    return not affiliation["withdrawn"] and (until is None or bool(until >= f"{datetime.now(UTC):%Y-%m-%d}"))
 
 
 @cache
@@ -227,7 +222,7 @@ def environment() -> Environment:
         "marked": marked,
         "excerpt": excerpt,
     }
-    made.tests |= {"lasting": lasts, "going_on": goes_on, "past": is_past}
+    made.tests |= {"lasting": lasts, "past": is_past}
     made.globals |= {
         "_": said,
         "label": label,

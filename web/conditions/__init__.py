@@ -26,7 +26,11 @@ class Asker:
     offices: Callable[[str], str]
     """``offices("call")``: ``ANY (…)`` of the ids of the calls that the viewer has an office in."""
     ties: Callable[[], str]
-    """``ANY (…)`` of the ids of the organizations that keep a viewer who runs calls from deciding."""
+    """``ANY (…)`` of the ids of the organizations that keep a viewer from deciding."""
+    center: Callable[[], str]
+    """Whether the viewer is an officer of the Center."""
+    countries: Callable[[], str]
+    """``ANY (…)`` of the countries whose national authority the viewer is."""
     person: Callable[[], str]
     """The viewer's own id; empty, as no id is, where nobody is signed in."""
     records: Callable[[str, str], str]

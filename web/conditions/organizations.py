@@ -7,3 +7,11 @@ from web.conditions import Asker, condition
 def i_act_for(t: str, value: str, by: Asker) -> str:
     """The viewer is an officer of the organization."""
     return f"({t}.id = {by.offices('organization')})"
+
+
+@condition
+def awaits_my_verification(t: str, value: str, by: Asker) -> str:
+    """It is not verified yet, and the viewer may do that: the Center or its country's authority, from outside it."""
+    may = f"({by.center()} OR {t}.country = {by.countries()})"
+    outside = f"NOT ({t}.id = {by.ties()} OR {by.person()} = ANY({t}.described_by))"
+    return f"({t}.status = 'registered' AND {may} AND {outside})"

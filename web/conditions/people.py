@@ -13,3 +13,11 @@ def works_at(t: str, value: str, by: Asker) -> str:
 def has_role(t: str, value: str, by: Asker) -> str:
     """The person has a role in the whole hub."""
     return f"EXISTS (SELECT {by.records('role', 'r')} AND r.person = {t}.id AND r.role = lower({value}))"
+
+
+@condition
+def awaits_my_confirmation(t: str, value: str, by: Asker) -> str:
+    """Somebody says that they work, or worked, at an organization that the viewer acts for, and nobody has answered."""
+    open = f"NOT {t}.confirmed AND NOT {t}.withdrawn AND {t}.person <> {by.person()}"
+    joined = f"EXISTS (SELECT {by.records('person', 'p')} AND p.id = {t}.person AND p.status = 'joined')"
+    return f"({open} AND {t}.organization = {by.offices('organization')} AND {joined})"

@@ -17,7 +17,7 @@ from web.reads.viewer import Viewer
 from web.showing import day, lasts, named
 from web.words import translated
 
-_ONE = "id name status roles { role } affiliations { until confirmed organization { id name names { language text } } }"
+_ONE = "id name status roles { role } affiliations { until withdrawn organization { id name names { language text } } }"
 _AFFILIATED = f"""query($id: ID!) {{
     person(id: $id) {{ affiliations {{ id organization {{ {organizations.ONE} }} }} }} }}"""
 

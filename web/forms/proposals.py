@@ -17,7 +17,7 @@ _ASKED = f"""query($id: ID!) {{
     me {{ offices {{ organization {{ id }} }} }}
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
 _WORKS_AT = f"""{{ me {{
-    affiliations {{ until confirmed organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
+    affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
 _BY_OTHERS = [cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR not in cls.by]
 
 

@@ -78,6 +78,8 @@ def _asker(statement: Statement) -> Asker:
         lambda table, alias: str(statement.rows(table, alias, reached=True)),
         lambda kind: f"ANY({statement.bind(lambda values: values.offices(kind), 'text[]')})",
         lambda: f"ANY({statement.bind(lambda values: values.ties(), 'text[]')})",
+        lambda: statement.bind(lambda values: values.center, "boolean"),
+        lambda: f"ANY({statement.bind(lambda values: values.countries(), 'text[]')})",
         lambda: statement.bind(lambda values: values.person if values.person in values.principals else "", "text"),
         lambda table, alias: str(statement.rows(table, alias, filtered=True)),
     )

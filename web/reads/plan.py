@@ -26,7 +26,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_argument_values
 
 from domain.core import kind_named
-from projections.core import offices, ties
+from projections.core import CENTER, offices, speaks_for, ties
 
 if TYPE_CHECKING:
     from web.reads.totals import Each, Totals
@@ -84,6 +84,15 @@ class Values:
     def ties(self) -> list[str]:
         """The ids of the organizations that keep the viewer from deciding."""
         return ties(self.principals)
+
+    @property
+    def center(self) -> bool:
+        """Whether the viewer is an officer of the Center."""
+        return CENTER in self.principals
+
+    def countries(self) -> list[str]:
+        """The countries whose national authority the viewer is."""
+        return speaks_for(self.principals)
 
     def first(self, definition: GraphQLField, node: FieldNode, most: int = MAX_FIRST) -> int:
         """How many a page shows."""
