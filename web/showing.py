@@ -187,7 +187,16 @@ def is_past(moment: str) -> bool:
 def lasts(affiliation: Mapping[str, Any]) -> bool:
     """Whether somebody works there today, as they say."""
     until = affiliation["until"]
-    return not affiliation["withdrawn"] and (until is None or bool(until >= f"{datetime.now(UTC):%Y-%m-%d}"))
+    return not affiliation["withdrawn"] and (until is None or bool(until >= _today()))
+
+
+def goes_on(affiliation: Mapping[str, Any]) -> bool:
+    """Whether somebody works there today and will tomorrow, as they say."""
+    return lasts(affiliation) and affiliation["until"] != _today()
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 @cache
@@ -222,7 +231,7 @@ def environment() -> Environment:
         "marked": marked,
         "excerpt": excerpt,
     }
-    made.tests |= {"lasting": lasts, "past": is_past}
+    made.tests |= {"lasting": lasts, "going_on": goes_on, "past": is_past}
     made.globals |= {
         "_": said,
         "label": label,
