@@ -12,6 +12,7 @@ from domain.core import (
     Refusal,
     Role,
     State,
+    Word,
     admit,
     check_ids,
     every_command,
@@ -51,7 +52,7 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
             if not each or kind.name not in records() or name == record_field(cls) or name in cls.seeks:
                 continue
             if not model.get(records()[kind.name], each).mentionable:
-                raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=kind.name)
+                raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=Word(kind.name))
     return list(command.decide(model, act))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from domain.core import N_, Command, Reason, Refusal, kind_of, meta_of, record_field, refuse
+from domain.core import N_, Command, Reason, Refusal, Word, kind_of, meta_of, record_field, refuse
 
 
 @cache
@@ -109,8 +109,8 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
             continue
         kind = kind_of(field.type)
         if kind and isinstance(value, str) and not kind[0].admits(value):
-            words = N_("This is no id of this kind: %(kind)s.")
-            found[field.name] = Refusal(Reason.INVALID, words, field.name, kind=kind[0].name)
+            words = N_("This is not a valid id of this kind: %(kind)s.")
+            found[field.name] = Refusal(Reason.INVALID, words, field.name, kind=Word(kind[0].name))
             continue
         try:
             converted = fits[field.name] = msgspec.convert(value, field.type, strict=False)

@@ -116,7 +116,7 @@ def test_a_time_in_a_form_is_of_the_zone_that_the_form_was_shown_in(region_dsn):
             center = await as_(hub, app, (await people_of(hub))["rahimova"])
             center.cookies.set("hub_zone", "Asia%2FBishkek")
             form = (await center.get("/do/draftCall")).text
-            assert 'name="!zone" value="Asia/Bishkek"' in form and "As clocks show in Asia/Bishkek." in form
+            assert 'name="!zone" value="Asia/Bishkek"' in form and "Local time in Asia/Bishkek." in form
             sent = {
                 "title": "Water and ice",
                 "summary": "Joint research.",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.core import every_command
+from domain.core import Word, every_command
 from domain.proposals.commands import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
@@ -141,8 +141,10 @@ def test_pages_are_in_the_readers_language(region_dsn, language, words):
 
 def test_a_refusal_names_statuses_in_the_readers_language():
     message = "This cannot be done while the record is “%(status)s”."
-    assert translated(message, "ru", {"status": "in review"}).endswith("«на рассмотрении».")
-    assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (озмун)."
+    assert translated(message, "ru", {"status": Word("in review")}).endswith("«на рассмотрении».")
+    assert translated("There is no such %(kind)s.", "tg", {"kind": Word("call")}) == "Чунин сабт нест (озмун)."
+    # What people wrote stays as they wrote it, also where it is a word of ours.
+    assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (call)."
     assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Сохранено: событие 7 в журнале."
     statuses = {each.replace("_", " ") for command in every_command() for each in command.while_ or ()}
     for language in PAGES[1:]:

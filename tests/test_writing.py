@@ -40,12 +40,12 @@ def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor
     assert asked == ["beforeunload"]
     page.goto(form)
     assert page.get_by_label("Abstract").input_value() == ""
-    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Restore").click()
     assert page.get_by_label("Abstract").input_value() == "Words that nobody has saved yet"
     page.get_by_role("button", name="Revise proposal").click()
     page.wait_for_url(re.compile(r"done="))
     page.goto(form)
-    assert page.get_by_role("button", name="Bring it back").count() == 0
+    assert page.get_by_role("button", name="Restore").count() == 0
     assert asked == ["beforeunload"]
     assert "nobody has saved" in page.get_by_label("Abstract").input_value()
     # Somebody else on this device is offered nothing.
@@ -53,7 +53,7 @@ def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor
     page.wait_for_timeout(600)
     sign_in(page, "Фаррух Назаров")
     page.goto(f"/do/invitePartner?proposal={address.rpartition('/')[2]}")
-    assert page.get_by_role("button", name="Bring it back").count() == 0
+    assert page.get_by_role("button", name="Restore").count() == 0
 
 
 @BUILT_HERE
@@ -216,7 +216,7 @@ def test_an_organization_is_found_as_one_types_and_stays_chosen(visitor):
     # A page that is lost brings the choice back, too.
     page.on("dialog", lambda dialog: dialog.accept())
     page.goto(address)
-    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("button", name="Restore").click()
     page.locator("#organization-found input:checked").wait_for()
     assert "Osh State University" in found.first.inner_text() and found.count() >= every
     page.get_by_role("button", name="Invite partner").click()

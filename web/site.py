@@ -80,7 +80,7 @@ class Site:
 
         done = query.get("done", "")
         recorded = (
-            N_("Recorded as event %(position)s.") if done.strip("0") else N_("It stands so already: nothing changed.")
+            N_("Recorded as event %(position)s.") if done.strip("0") else N_("Nothing changed: it was already so.")
         )
         words = translated(recorded, request.state.language, {"position": done})
         shared = {
@@ -122,7 +122,7 @@ class Site:
     async def not_taken(self, request: Request) -> Response:
         """What is answered to a form that another site sent, or that is too large."""
         message = N_("This form was sent from another site, or it is too large: open it here and send it again.")
-        return self.problem(request, await self.viewer(request), 403, N_("Not taken"), message)
+        return self.problem(request, await self.viewer(request), 403, N_("Not accepted"), message)
 
     async def invited(self, request: Request, viewer: Viewer, person: str, again: bool = False) -> Response | None:
         """The page after an invitation, ``None`` where the person has joined; ``again`` where a new link is made.
@@ -183,7 +183,10 @@ class Site:
         """What could not be shown: an address that was changed by hand, or the hub's own fault."""
         codes = {error.get("extensions", {}).get("code") for error in unanswered.errors}
         if codes and codes <= {"BAD_INPUT", "TOO_COSTLY"}:
-            message = N_("This address does not lead to a page of the list: begin at its first page.")
+            message = N_(
+                "Nothing can be shown for this address: begin at the first page of the list, or leave out what follows "
+                "the question mark."
+            )
             return self.problem(request, viewer, 400, N_("Not understood"), message)
         message = N_("This went wrong on the hub's side; nothing was lost. Try again in a moment.")
         response = self.problem(request, viewer, 503 if "BUSY" in codes else 500, N_("Something went wrong"), message)

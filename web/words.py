@@ -10,6 +10,8 @@ from typing import Any
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from domain.core import Word
+
 LOCALES = Path(__file__).parent / "locale"
 DEFAULT = "en"
 PAGES = (DEFAULT, "ru", "tg")
@@ -35,8 +37,5 @@ def translated(message: str, language: str = DEFAULT, values: Mapping[str, Any] 
         return ""
     known = translations(language)
     text = known.gettext(message)
-    # A value may be a word of ours too: a status, a kind of record.
-    words = {
-        name: known.gettext(each) if isinstance(each, str) and each else each for name, each in (values or {}).items()
-    }
+    words = {name: known.gettext(each) if isinstance(each, Word) else each for name, each in (values or {}).items()}
     return text % words if words else text

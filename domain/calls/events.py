@@ -68,7 +68,7 @@ class CallOfficerAppointed(Event):
 
 
 class CallOfficerDismissed(Event):
-    """A person runs the call no more."""
+    """A person no longer runs the call."""
 
     call: CallId
     officer: PersonId
@@ -99,7 +99,7 @@ class ResultsPublished(Event):
 
 
 class CallArchived(Event):
-    """The call was put away."""
+    """The call was archived."""
 
     call: CallId
 

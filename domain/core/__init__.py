@@ -37,7 +37,7 @@ from .ids import (
 from .refusal import Reason, Refusal, refuse, refuse_unseen
 from .state import Actor, HubRole, Role, State, every_state
 from .subjects import import_all, subclasses
-from .words import N_
+from .words import N_, Word
 
 __all__ = [
     "COUNTRIES",
@@ -75,6 +75,7 @@ __all__ = [
     "State",
     "Title",
     "UnknownEvent",
+    "Word",
     "admit",
     "admitted",
     "bare_ror",

@@ -13,7 +13,7 @@ from .event import Event, Sealed, tagged_fields
 from .refusal import Reason, Refusal
 from .state import Role, State
 from .subjects import subclasses
-from .words import N_
+from .words import N_, Word
 
 S = TypeVar("S", bound=State)
 
@@ -193,15 +193,17 @@ def admit(command: Command, record: State | None, roles: frozenset[Role]) -> Non
         raise Refusal(
             Reason.WRONG_STATUS,
             N_("This cannot be done while the record is “%(status)s”."),
-            status=record.status.replace("_", " "),
+            status=Word(record.status.replace("_", " ")),
         )
 
 
 def admitted(cls: type[Command]) -> str:
     """The two whitelists in words: who may give a command, and while its record is what."""
-    who = ", or ".join(sorted(role.value for role in cls.by if role != Role.HUB or len(cls.by) == 1))
-    when = f" While the record is {', '.join(sorted(cls.while_)).replace('_', ' ')}." if cls.while_ else ""
-    return f"For {who}.{when}"
+    who = " or ".join(sorted(role.value for role in cls.by if role != Role.HUB or len(cls.by) == 1))
+    *most, last = sorted(cls.while_) if cls.while_ else [""]
+    standing = f"{', '.join(most)} or {last}" if most else last
+    when = f", while the {cls.on.kind.name} is {standing}".replace("_", " ") if last else ""
+    return f"Allowed for {who}{when}."
 
 
 def check_ids(command: Command) -> None:
@@ -210,4 +212,6 @@ def check_ids(command: Command) -> None:
         value = getattr(command, name)
         for each in value if many else [value]:
             if each is not None and not kind.admits(each):
-                raise Refusal(Reason.INVALID, N_("This is no id of this kind: %(kind)s."), name, kind=kind.name)
+                raise Refusal(
+                    Reason.INVALID, N_("This is not a valid id of this kind: %(kind)s."), name, kind=Word(kind.name)
+                )

@@ -60,7 +60,7 @@ class DismissOfficer(
         return not record.officers
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Dismissing who is no officer changes nothing."""
+        """Dismissing someone who is not an officer changes nothing."""
         if self.person in model.get(Organization, self.organization).officers:
             yield OfficerDismissed(organization=self.organization, person=self.person)
 

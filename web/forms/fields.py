@@ -126,7 +126,7 @@ def _help(field: msgspec.structs.FieldInfo, offer: Offer, language: str) -> str:
         said.append(translated(str(meta.get("description", "")), language))
     said += offer.help
     if offer.widget == "datetime-local":
-        said.append(translated(N_("As clocks show in %(zone)s."), language, {"zone": READER.get().zone}))
+        said.append(translated(N_("Local time in %(zone)s."), language, {"zone": READER.get().zone}))
     if isinstance(type, inspect.StrType) and (type.min_length or 0) >= WORTH_SAYING:
         said.append(translated(N_("At least %(count)s characters."), language, {"count": type.min_length}))
     return " ".join(filter(None, said))

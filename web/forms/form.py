@@ -71,7 +71,7 @@ class Forms:
             return await self._form(request, viewer, cls, dict(request.query_params), {}, new_id("request"))
         if from_elsewhere(request):
             message = N_("This form was sent from another site: open it here and send it again.")
-            return self._site.problem(request, viewer, 403, N_("Not taken"), message)
+            return self._site.problem(request, viewer, 403, N_("Not accepted"), message)
         try:
             sent = await posted(request)
         except TooLarge:

@@ -12,14 +12,14 @@ ARGUMENTS = {
     "after": "A cursor of this list, from `pageInfo.endCursor`: the page begins behind it.",
     "first": "At most 100.",
     "where": "Which ones; left out, all that you may read.",
-    "orderBy": "In which order; `null` is as left out.",
+    "orderBy": "The order; `null` means the default.",
     "id": "Its id.",
     "input": "What the command is given.",
     "position": "A position of the log.",
     "at": "A time: as it was when everything was recorded that was recorded until then.",
 }
 FIELDS = {
-    "id": "As in `proposal_01k…`: it names the kind, sorts by the time of its making, and never changes.",
+    "id": "As in `proposal_01k…`: it names the kind, sorts by creation time, and never changes.",
     "edges": "What is on this page, each with its place in the list.",
     "nodes": "What is on this page.",
     "pageInfo": "Where this page begins and ends.",
@@ -62,7 +62,7 @@ FIELDS = {
     "text": "The name.",
     "title": "What it is called, in a few words.",
     "version": "Its number: 1, 2, 3 …",
-    "website": "Its address in the web.",
+    "website": "The address of its website.",
 }
 INPUTS = {
     "affiliation": "The id of the affiliation, from `Person.affiliations`.",
@@ -70,7 +70,7 @@ INPUTS = {
     "investigator": "Those of this principal investigator.",
     "lead": "Those that this organization leads.",
     "kind": "Those of one of these kinds.",
-    "status": "Those that have come so far: any of these.",
+    "status": "In any of these statuses.",
 }
 LANGUAGES = {
     "EN": "English.",
