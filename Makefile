@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # It is of no use in a clone that was moved or copied, or once its Python has gone; nor where make PYTHON=… asks for
 # another one.
 IS_OURS := import hub, os; os.path.samefile(os.path.dirname(hub.__path__[0]), ".") or exit(1)
-STANDS := $(if $(wildcard $(VENV)/ready),$(shell $(BIN)/python -I -c '$(IS_OURS)' 2>/dev/null && echo yes),not yet)
+STANDS := $(if $(wildcard $(VENV)/ready),$(shell $(BIN)/python -I -c '$(IS_OURS)' 2>/dev/null && echo yes),$(if $(wildcard $(VENV)),$(shell $(BIN)/python -c '' 2>/dev/null && echo not yet),not yet))
 ifeq ($(origin PYTHON),command line)
   ifneq ($(shell $(PYTHON) -VV 2>&1),$(shell $(BIN)/python -VV 2>&1))
     STANDS := $(if $(wildcard $(VENV)),,not yet)

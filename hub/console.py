@@ -119,6 +119,9 @@ class Program(click.Group):
         except UnicodeEncodeError:
             err.print("What was typed is not UTF-8.")
             sys.exit(2)
+        except Unavailable as error:
+            err.print(str(error))
+            sys.exit(3)
 
 
 @contextmanager

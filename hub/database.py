@@ -82,10 +82,10 @@ def default_home() -> Path:
     """Where data live: ``HUB_HOME``, else ``/var/lib/hub`` for root and ``~/.local/share/hub`` for others."""
     if given := os.environ.get("HUB_HOME"):
         try:
-            home = Path(given).expanduser().resolve()
+            home = Path(os.path.realpath(Path(given).expanduser()))
         except RuntimeError:
             raise Unavailable(f"HUB_HOME is “{given}”: there is no such user.") from None
-        if home.exists() and not home.is_dir():
+        if os.path.exists(home) and not os.path.isdir(home):
             raise Unavailable(f"HUB_HOME is “{given}”: that is no folder.")
         return home
     if os.geteuid() == 0:

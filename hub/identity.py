@@ -60,7 +60,7 @@ class Way(NamedTuple):
     sql: str
     values: tuple[Any, ...]
 
-    async def opens(self, db: asyncpg.pool.PoolConnectionProxy) -> bool:
+    async def opens(self, db: asyncpg.pool.PoolConnectionProxy | Pool) -> bool:
         """Whether it lets somebody in; where it does so once, it is used up."""
         return bool(await db.fetchval(self.sql, *self.values))
 

@@ -1,7 +1,9 @@
 """Asking others over HTTP: witnesses, a hub to be mirrored, an institution."""
 
 import logging
+from functools import lru_cache
 from typing import Any
+from urllib.request import getproxies
 
 import httpx2
 
@@ -11,6 +13,11 @@ _log = logging.getLogger("hub")
 
 def ways() -> dict[str, Any]:
     """How a client is made that asks through the proxy that the environment names, but not what is on this machine."""
+    return dict(_ways(frozenset(getproxies().items())))
+
+
+@lru_cache(8)
+def _ways(proxies: frozenset[tuple[str, str]]) -> dict[str, Any]:
     made: dict[str, Any] = {"mounts": {f"all://{host}": None for host in _HERE}}
     try:
         httpx2.AsyncClient(**made)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 def die_with_parent() -> None:
     """For a child, before it runs: end when the parent does, however that ends."""
+    # Ignored, as what a shell starts in the background has it, that would be heard by nobody.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 

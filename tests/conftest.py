@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,11 +52,12 @@ def _place():
 
 
 def _swept(place):
-    # What a run that was killed has left: nobody holds its lock any more.
+    # What a run that was killed has left: nobody holds its lock any more. A new one may not hold its own yet.
     for left in Path(place).glob("hub-test-*"):
         with contextlib.suppress(OSError), (left / "lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left, ignore_errors=True)
+            if left.stat().st_mtime < time.time() - 60:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -245,9 +245,12 @@ def test_sockets_are_found_however_long_the_path_of_the_data_and_whatever_is_tem
     assert Embedded(home).dsn == found
 
 
-def test_a_folder_of_data_that_is_none_is_said_to_be_none(hub, dsn):
+@pytest.mark.parametrize("words", ["doctor", "serve", "verify", "policy", "key show", "backup x", "link a@b.org"])
+def test_a_folder_of_data_that_is_none_is_said_to_be_none(hub, dsn, words):
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": "/dev/null"}
-    done = subprocess.run([sys.executable, "-m", "hub", "doctor"], capture_output=True, text=True, env=env, timeout=60)
+    env.pop("PORT", None)
+    command = [sys.executable, "-m", "hub", *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 3 and done.stderr == "HUB_HOME is “/dev/null”: that is no folder.\n"
 
 

@@ -134,6 +134,9 @@ def test_what_is_mailed_of_a_return_is_what_is_asked_for_still(dsn):
             assert "time for changes is over" not in page and "Submit this proposal" in page
             await hub.do(CloseRound(call=call), at=times[2])
             assert await told_of() == [None] * 5
+            later = times[2] + timedelta(days=3)
+            await hub.do(MoveDeadline(proposal=id, reason="Once more", until=later), officer, at=times[2])
+            assert [each and each[0] for each in await told_of()] == [None] * 3 + ["Second", None, "Once more"]
 
     told(story())
 
@@ -171,6 +174,12 @@ def test_a_partner_is_asked_by_mail_and_on_the_page_for_what_can_be_confirmed_st
             await hub.do(PassDeadline(proposal=id), at=until)
             assert not await asked(id, "Confirm the new text")
             assert await told_of() == [False] * 4 and not await asked(draft, "is asked to take part")
+            # What cannot be confirmed any more can be declined still, and is offered only so.
+            assert not await asked(draft, "/do/confirmPartner") and await asked(draft, "/do/declinePartner")
+            await hub.do(DeclinePartner(proposal=draft, organization=partner, reason="No staff"), other)
+            assert not await asked(draft, "/do/confirmPartner") and not await asked(draft, "/do/declinePartner")
+            author_page = (await (await as_(hub, app, author)).get(f"/proposals/{draft}")).text
+            assert "Ask again" not in author_page
 
     told(story())
 

@@ -11,12 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from hub.access import end_all
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.door import Hub
 from hub.identity import by_session, unless_ended
 from tests.test_log import told
 from tests.web import BASE, Client, as_, home_of, node, people_of, serving
 from web.asking import COOKIE, SECURE
+from web.federation import Federation
 from web.sessions import Throttle, device, within
 
 BACK = f"{BASE}/sign-in/institution/back"
@@ -461,5 +463,32 @@ def test_nobody_begins_to_sign_in_any_number_of_times(region_dsn, monkeypatch):
             browser = Client(app).http
             answers = [(await browser.get("/sign-in/institution")).status_code for _ in range(90)]
             assert set(answers[:60]) == {503} and 429 in answers[60:]
+
+    told(story())
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
+def test_who_is_shut_out_while_their_institution_answers_begins_again(region_dsn, institution, monkeypatch, known):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            person = (await people_of(hub))["karimova"]
+            if known:
+                assert (await through((await client()).http, institution, "account-1")).status_code == 303
+            own = Federation._claims
+
+            async def claims(self, *given):
+                found = await own(self, *given)
+                await end_all(hub, person)
+                return found
+
+            monkeypatch.setattr(Federation, "_claims", claims)
+            http = (await client()).http
+            answer = await through(http, institution, "account-1")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in") and COOKIE not in http.cookies
+            assert await hub.credentials.known_to(institution, "account-1") is None
+            # And comes in afterwards: what had been shown has ended, not the person.
+            monkeypatch.setattr(Federation, "_claims", own)
+            assert (await through(http, institution, "account-1")).headers["location"] != "/sign-in"
+            assert COOKIE in http.cookies and await hub.credentials.known_to(institution, "account-1") == person
 
     told(story())

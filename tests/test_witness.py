@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -150,16 +152,21 @@ with witnesses(Path(sys.argv[1]), Signer("hub.example/log", LOG, bytes(range(32)
 
 def test_the_witnesses_of_a_demonstration_that_was_killed_are_gone_also_where_ctrl_c_is_ignored(tmp_path):
     running = subprocess.Popen([sys.executable, "-c", _KILLED, str(tmp_path)], stdout=subprocess.PIPE)
-    assert running.stdout.readline() == b"open\n"
-    # Whoever began them names them too.
-    assert len(processes("hub.region.witnesses", str(tmp_path))) == 1 + 1 + 5
-    running.kill()
-    running.wait()
-    running.stdout.close()
-    deadline = time.monotonic() + 20
-    while left := processes("hub.region.witnesses", str(tmp_path)):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    try:
+        assert running.stdout.readline() == b"open\n"
+        # Whoever began them names them too.
+        assert len(processes("hub.region.witnesses", str(tmp_path))) == 1 + 1 + 5
+        running.kill()
+        running.wait()
+        running.stdout.close()
+        deadline = time.monotonic() + 20
+        while left := processes("hub.region.witnesses", str(tmp_path)):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
+    finally:
+        running.kill()
+        for left in processes("hub.region.witnesses", str(tmp_path)):
+            os.kill(left, signal.SIGKILL)
 
 
 def test_a_witness_of_the_demonstration_that_cannot_start_is_named(tmp_path):

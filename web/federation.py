@@ -24,7 +24,7 @@ from domain.core import N_, Refusal
 from domain.people.commands import JoinHub
 from hub import outside
 from hub.credentials import by_account
-from hub.identity import unless_ended
+from hub.identity import Way, unless_ended
 from web import sessions
 from web.asking import address_of, base_of
 from web.passkeys import ceremony, hold_ceremony
@@ -120,6 +120,8 @@ class Federation:
             # What stands in an address was perhaps written by nobody but its visitor: a word of it is enough.
             why = given.get("error", "no code") if "iss" not in given or "error" in given else "another issuer"
             return self._unconfirmed(request, viewer, repr(why[:60]))
+        # Before the institution is asked: what has ended since is not opened again by what it says.
+        head = await self._hub.log.head()
         try:
             claims = await self._claims(request, given["code"], begun)
         except (httpx2.HTTPError, OSError) as error:
@@ -129,20 +131,13 @@ class Federation:
         except (JoseError, *_ODD) as error:
             return self._unconfirmed(request, viewer, str(error)[:200] or type(error).__name__)
         try:
-            person = await self._person(claims)
+            person = await self._person(claims, head)
+            if person is None:
+                return self._uninvited(request, viewer, claims)
+            by = by_account(self.provider.issuer, claims["sub"], person)
+            return await sessions.signed_in(self._hub, request, person, begun["next"], by)
         except _Another:
             return self._site.problem(request, viewer, 403, N_("Not signed in"), _ANOTHER)
-        if person is None:
-            message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
-            if claims.get("email_verified") is not True:
-                message = N_(
-                    "Your institution does not say that your address is yours (“email_verified”), so nobody is found "
-                    "by it. Sign in with a link, and tell your institution."
-                )
-            return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
-        by = by_account(self.provider.issuer, claims["sub"], person)
-        try:
-            return await sessions.signed_in(self._hub, request, person, begun["next"], by)
         except sessions.ShutOut:
             # They begin again, and are known as anybody is who comes the first time.
             return RedirectResponse("/sign-in", 303)
@@ -181,17 +176,14 @@ class Federation:
                 claims = {**more, **claims}
         return claims
 
-    async def _person(self, claims: dict[str, Any]) -> str | None:
+    async def _person(self, claims: dict[str, Any], head: int) -> str | None:
         # By the account; by an address only the first time, and only where the institution vouches for it.
         assert self.provider is not None
         subject = claims["sub"]
         person = await self._hub.credentials.known_to(self.provider.issuer, subject)
         if person is None and claims.get("email_verified") is True and _plain(claims.get("email")):
-            head = await self._hub.log.head()
             person = await self._hub.person_of(claims["email"])
-            if person is not None and not await self._hub.credentials.bind(
-                self.provider.issuer, subject, person, unless_ended(person, head)
-            ):
+            if person is not None and not await self._bound(subject, person, unless_ended(person, head)):
                 _log.warning("%s has another account at %s: this one signs nobody in", person, self.provider.issuer)
                 raise _Another
         if person is not None:
@@ -200,6 +192,14 @@ class Federation:
             except Refusal:
                 return None
         return person
+
+    async def _bound(self, subject: str, person: str, by: Way) -> bool:
+        assert self.provider is not None
+        if await self._hub.credentials.bind(self.provider.issuer, subject, person, by):
+            return True
+        if not await by.opens(self._hub.log.pool):
+            raise sessions.ShutOut
+        return False
 
     async def _about(self) -> tuple[dict[str, Any], Any]:
         assert self.provider is not None
@@ -230,6 +230,15 @@ class Federation:
         )
         made.register_client_auth_method((_BASIC, _authenticated))
         return made
+
+    def _uninvited(self, request: Request, viewer: Viewer, claims: dict[str, Any]) -> Response:
+        message = N_("Your institution knows you, but nobody has invited you here. Ask who invites for you.")
+        if claims.get("email_verified") is not True:
+            message = N_(
+                "Your institution does not say that your address is yours (“email_verified”), so nobody is found "
+                "by it. Sign in with a link, and tell your institution."
+            )
+        return self._site.problem(request, viewer, 403, N_("Not invited yet"), message)
 
     def _unconfirmed(self, request: Request, viewer: Viewer, why: str) -> Response:
         assert self.provider is not None
