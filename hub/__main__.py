@@ -15,7 +15,7 @@ import click
 import msgspec
 from rich.progress import track
 
-from domain.core import Refusal, every_event, says
+from domain.core import Refusal, every_event, says, stored_names
 from hub import reading, ror
 from hub.audit import following
 from hub.audit.events import differs, unsigned
@@ -125,7 +125,7 @@ def _printed(recorded: Recorded, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_json: bool) -> None:
     """Print the event log."""
-    known = {name for event in every_event() for name in (event.type, *event.was)}
+    known = stored_names(*every_event())
     for each in types:
         if each not in known:
             raise click.UsageError(f"--type: no event is called “{each}”.")

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from domain.core import stored_names
 from domain.people.events import PersonErased, PersonInvited
 from hub.audit import following
 from hub.audit.notes import Malformed
@@ -98,7 +99,7 @@ async def _erasures(hub: Hub) -> tuple[list[str], bool]:
     # Those whose last bytes wait to be gone, each with why; and whether one has waited for longer than a backup takes.
     said, late, why = [], False, hub.erasures.unswept or "the hub that serves finishes it"
     for person in await hub.vault.unfinished():
-        for erased in await hub.log.read(tag=person, types=[PersonErased.__name__], limit=1):
+        for erased in await hub.log.read(tag=person, types=stored_names(PersonErased), limit=1):
             said.append(f"{person}, since {erased.at:%Y-%m-%d %H:%M} UTC: {why}")
             late |= datetime.now(UTC) - erased.at > LONGEST
     return said, late

@@ -13,11 +13,11 @@ import asyncpg
 import msgspec
 
 from domain.actions import Action, actions, may_make
-from domain.core import HUB, N_, Command, Event, Reason, Refusal, State
+from domain.core import HUB, N_, Command, Event, Reason, Refusal, State, stored_names
 from domain.deciding import decide
 from domain.erasure import ErasePerson
 from domain.people.commands import mailbox
-from domain.people.events import PersonInvited
+from domain.people.events import PersonInvited, RoleGranted
 from hub import confirming
 from hub.act import CommandAct, NeedsAlias, NeedsKey, new_id
 from hub.confirming import UNCONFIRMED, confirmed
@@ -226,12 +226,12 @@ class Hub:
     async def person_of(self, email: str) -> str | None:
         """The person who was invited under an e-mail address."""
         alias = await self.vault.known_alias("email", mailbox(email))
-        found = await self.log.read(tag=f"email:{alias}", types=["PersonInvited"], limit=1) if alias else []
+        found = await self.log.read(tag=f"email:{alias}", types=stored_names(PersonInvited), limit=1) if alias else []
         return found[0].event.person if found and isinstance(found[0].event, PersonInvited) else None
 
     async def begun(self) -> bool:
         """Whether anybody was ever given a role: until then the hub waits for its first administrator."""
-        return bool(await self.log.read(types=["RoleGranted"], limit=1))
+        return bool(await self.log.read(types=stored_names(RoleGranted), limit=1))
 
     async def _prepare(self, command: Command, act: CommandAct) -> tuple[list[Event], dict[Key, State], bool]:
         try:

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import asyncpg
 
+from domain.core import stored_names
 from domain.people.events import OrcidLinked, PersonInvited
+from domain.people.state import OrcidHolder
 from hub.confirming import confirmed
 from hub.identity import Identity
 from hub.log import Log, keys_of
+from hub.states import States
 from hub.sweeping import log_ended, swept
 from hub.vault import DESTROYED, Vault
 
@@ -41,9 +44,8 @@ class Erasures:
             await self._sweep(people)
 
     async def _destroy(self, person: str) -> None:
-        told = await self._log.read(tag=person, types=["PersonInvited", "OrcidLinked"], limit=10_000)
         aliases = []
-        for each in told:
+        async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked)):
             if isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
@@ -54,9 +56,8 @@ class Erasures:
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
         # stays, as another may be linking it just now, and two people under two names would hold one iD.
-        events = await self._log.read(tag=f"orcid:{orcid}", types=["OrcidLinked", "OrcidUnlinked"], limit=10_000)
-        last = events[-1].event
-        return isinstance(last, OrcidLinked) and last.person == person
+        holder, _ = await States(self._log).load((OrcidHolder, f"orcid:{orcid}"))
+        return holder.person == person
 
     async def _sweep(self, people: Sequence[str]) -> None:
         keys = keys_of(self._log.dsn)

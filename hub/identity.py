@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
+from domain.core import stored_names
 from domain.people.events import AccessEnded, PersonErased
 from hub.act import new_id
 from hub.locks import Lock
@@ -81,7 +82,7 @@ def by_session(id: str) -> Way:
 def unless_ended(person: str, position: int) -> Way:
     """What a person was given by the event at this position, unless everything that lets them in has ended since."""
     ended = "SELECT FROM hub.tag WHERE tag = $1 AND position > $2 AND type = ANY($3)"
-    return Way(f"SELECT NOT EXISTS ({ended})", (person, position, [AccessEnded.type, PersonErased.type]))
+    return Way(f"SELECT NOT EXISTS ({ended})", (person, position, sorted(stored_names(AccessEnded, PersonErased))))
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The event log: one table that only ever grows, read by tag and type, followed by position."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -124,25 +124,32 @@ class Log:
         self,
         after: int = 0,
         tag: str | None = None,
-        types: Sequence[str] | None = None,
+        types: Iterable[str] | None = None,
         limit: int = AT_ONCE,
         db: asyncpg.Connection | None = None,
     ) -> list[Recorded]:
         """The next events after a position, in order: at most ``limit``, with this tag, of these types; over ``db``,
         where nobody may be waited for.
         """
-        on = db or self.pool
+        on, names = db or self.pool, None if types is None else sorted(types)
         if tag is None:
             sql = f"""SELECT {_COLUMNS} FROM hub.event
                       WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY($2)) ORDER BY position LIMIT $3"""
-            rows = await on.fetch(sql, after, types, limit)
+            rows = await on.fetch(sql, after, names, limit)
         else:
             sql = f"""SELECT {_COLUMNS} FROM hub.event WHERE position IN (
                           SELECT position FROM hub.tag
                           WHERE tag = $4 AND position > $1 AND ($2::text[] IS NULL OR type = ANY($2))
                           ORDER BY position LIMIT $3) ORDER BY position"""
-            rows = await on.fetch(sql, after, types, limit, tag)
+            rows = await on.fetch(sql, after, names, limit, tag)
         return [self.recorded(row) for row in rows]
+
+    async def history(self, tag: str, types: Iterable[str], after: int = 0) -> AsyncIterator[Recorded]:
+        """Every event with this tag and of these types, in order, however many there are; they end with the log."""
+        while chunk := await self.read(after, tag, types):
+            for recorded in chunk:
+                yield recorded
+            after = chunk[-1].position
 
     async def happened(self, after: int, limit: int) -> list[Happened]:
         """The next events after a position, in order, for a replay."""

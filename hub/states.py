@@ -68,7 +68,7 @@ class States:
         """Forget everything: the next decision reads the log anew."""
         self._held.clear()
 
-    async def load(self, key: Key) -> tuple[State, int]:
+    async def load(self, key: tuple[type[S], str]) -> tuple[S, int]:
         """Fold a state from the log; it comes with the head at which it was read."""
         cls, tag = key
         state = cls()

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.core import Codec, Event, UnknownEvent, every_event
+from domain.core import Codec, Event, Kind, State, UnknownEvent, every_event, stored_names
 
 GOLDEN = Path(__file__).parent / "golden_events.jsonl"
 
@@ -58,8 +58,13 @@ def test_an_old_shape_is_read_through_its_upcaster():
         title: str
 
     assert Codec().decode("OldName", b'{"salt":"s","name":"As it was"}') == Renamed(title="As it was")
-    # Take the planted class out of every_event() again.
-    del Renamed
+
+    class Concerned(State, kind=Kind("concerned"), on=(Renamed,)):
+        """Whatever it decides on was there before it was renamed."""
+
+    assert Concerned.types == stored_names(Renamed) == {"Renamed", "OldName"}
+    # Take the planted classes out of every_event() and every_state() again.
+    del Renamed, Concerned
     import gc
 
     gc.collect()

@@ -19,7 +19,7 @@ from domain.core.state import Role
 from hub.checking import bare_type, fields_of
 from hub.database import default_home
 from hub.settings import SETTINGS
-from hub.tables import digest
+from hub.tables import digest, undocumented
 from projections.core import every_row
 from web.reads.mapping import costs_of, snake
 from web.schema import document, published, schema
@@ -170,13 +170,20 @@ def test_every_event_says_in_words_what_happened():
 
 
 MAKES_ROWS = [f"projections.{name}" for name in ("words", "places", "core", "organizations", "history")]
-MAKES_ROWS += ["domain.core.event", "domain.organizations.events", "domain.people.events"]
+MAKES_ROWS += ["domain.core.event", "domain.organizations.events", "domain.people.events", "hub.batch", "hub.tables"]
 
 
 @pytest.mark.parametrize("name", MAKES_ROWS)
 def test_whatever_makes_a_row_is_in_the_digest(monkeypatch, name):
     """Else a version with other folds would go on with the rows of the one before."""
     assert digest() != digest_with_changed(monkeypatch, name)
+
+
+def test_what_is_only_said_of_a_fold_is_not_in_the_digest():
+    source = '''"""A module."""\n\nLIMIT = 3\n"""So many."""\n\n\ndef fold(row):\n    """Well."""\n    return row\n'''
+    longer = source.replace("So many", "So\nmany").replace("Well", "Well,\n    better")
+    assert undocumented(source) == undocumented(longer) != undocumented(source.replace("3", "4"))
+    assert undocumented(source).split() == ["LIMIT", "=", "3", "def", "fold(row):", "return", "row"]
 
 
 @pytest.mark.parametrize("name", ["domain.proposals.commands", "domain.people.state", "domain.standing"])

@@ -15,7 +15,18 @@ from .command import (
     record_field,
     sentence,
 )
-from .event import Codec, Event, Sealed, UnknownEvent, every_event, record_kind_of, record_of, says, tagged_fields
+from .event import (
+    Codec,
+    Event,
+    Sealed,
+    UnknownEvent,
+    every_event,
+    record_kind_of,
+    record_of,
+    says,
+    stored_names,
+    tagged_fields,
+)
 from .fields import COUNTRIES, LANGUAGES, Country, Language, LongText, ReasonText, Revision, StartedFrom, Title, meta_of
 from .ids import (
     AffiliationId,
@@ -98,6 +109,7 @@ __all__ = [
     "ror_is_valid",
     "says",
     "sentence",
+    "stored_names",
     "subclasses",
     "tagged_fields",
 ]

@@ -102,6 +102,11 @@ def every_event() -> Iterator[type[Event]]:
     return subclasses(Event)
 
 
+def stored_names(*events: type[Event]) -> frozenset[str]:
+    """The names under which events of these classes stand in a log: today's, and those that they had."""
+    return frozenset(name for event in events for name in (event.type, *event.was))
+
+
 class Codec:
     """Turns events into stored bytes and back, for every event class that is defined when it is made."""
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 
-from .event import Event
+from .event import Event, stored_names
 from .ids import Kind
 from .subjects import subclasses
 
@@ -75,7 +75,7 @@ class StateMeta(msgspec.StructMeta):
         if kind is not None:
             setattr(cls, "kind", kind)
             setattr(cls, "on", on)
-            setattr(cls, "types", frozenset(event.type for event in on))
+            setattr(cls, "types", stored_names(*on))
             setattr(cls, "changed_by", changed_by)
         return cls
 

@@ -12,11 +12,12 @@ from typing import Any
 from domain.call_results import PublishResults
 from domain.calls.commands import CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
-from domain.core import HUB, Command, HubRole
+from domain.core import HUB, Command, HubRole, stored_names
 from domain.organizations.commands import VerifyOrganization
 from domain.organizations.offices import AppointOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
+from domain.people.events import AffiliationDeclared
 from domain.proposals.commands import AssessRisk, DraftProposal, SubmitProposal
 from domain.proposals.decisions import (
     AcceptAward,
@@ -149,7 +150,7 @@ async def _people(teller: Teller) -> None:
 
 
 async def _affiliation(teller: Teller, person: str) -> str:
-    found = await teller.hub.log.read(tag=person, types=["AffiliationDeclared"])
+    found = await teller.hub.log.read(tag=person, types=stored_names(AffiliationDeclared))
     return str(found[-1].event.affiliation)  # type: ignore[attr-defined]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import web.notices
-from domain.core import Event, import_all, record_of
+from domain.core import Event, import_all, record_of, stored_names
 from hub.door import Hub
 from hub.log import Recorded
 from web.preferences import HOME_ZONE
@@ -70,8 +70,7 @@ async def notice(hub: Hub, recorded: Recorded) -> Notice | None:
 
 async def since(hub: Hub, recorded: Recorded, *types: type[Event]) -> list[Event]:
     """What of these types has happened in the record of an event after it."""
-    names = [each.type for each in types]
-    found = await hub.log.read(recorded.position, record_of(recorded.event), names)
+    found = await hub.log.read(recorded.position, record_of(recorded.event), stored_names(*types))
     return [each.event for each in found]
 
 

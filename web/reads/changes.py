@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from graphql import get_named_type
 
-from domain.core import State, every_command, every_state, kind_named, meta_of
+from domain.core import State, every_command, every_state, kind_named, meta_of, stored_names
 from domain.deciding import records
 from hub.checking import choices_of
 from web.reads.late import loads, project
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 @cache
 def _changing() -> frozenset[str]:
-    # Also by the names that they had before.
-    every = (event for state in every_state() for event in state.changed_by)
-    return frozenset(name for event in every for name in (event.type, *event.was))
+    return stored_names(*(event for state in every_state() for event in state.changed_by))
 
 
 @cache
@@ -66,15 +64,15 @@ async def _found(reading: "Reading", items: Sequence[list[Any]]) -> dict[int, li
 
 async def _changes(reading: "Reading", record: str, positions: set[int]) -> dict[int, list[dict[str, Any]]]:
     cls = records()[kind_named(record)]
-    state, after, last = cls(), 0, max(positions)
+    state, last = cls(), max(positions)
     found: dict[int, list[dict[str, Any]]] = {}
-    while after < last and (chunk := await reading.hub.log.read(after, record, sorted(cls.types), limit=5_000)):
-        for each in chunk:
-            evolved = state.evolve(each.event)
-            if each.position in positions and state.status:
-                found[each.position] = [*_differing(cls, state, evolved, reading.viewer.language)]
-            state = evolved
-        after = chunk[-1].position
+    async for each in reading.hub.log.history(record, cls.types):
+        if each.position > last:
+            break
+        evolved = state.evolve(each.event)
+        if each.position in positions and state.status:
+            found[each.position] = [*_differing(cls, state, evolved, reading.viewer.language)]
+        state = evolved
     return found
 
 

@@ -8,7 +8,7 @@ import msgspec
 from graphql import get_named_type
 from msgspec.structs import replace
 
-from domain.core import Sealed
+from domain.core import Sealed, stored_names
 from hub.batch import Batch, RowKey
 from hub.log import Recorded
 from projections.core import Row
@@ -51,15 +51,11 @@ async def _stood(
 ) -> list[list[Row]]:
     held: dict[RowKey, Row | None] = {}
     batch = Batch(held.get)
-    after, tables = 0, as_of_tables(cls)
-    types = sorted({name for table in tables for event in table.folds for name in (event.type, *event.was)})
-    while chunk := await reading.hub.log.read(after=after, tag=id, types=types, limit=5_000):
-        until = [each for each in chunk if not _later(each, position, at, reading.until)]
-        for each in until:
-            batch.add(each)
-        if len(until) < len(chunk):
+    tables = as_of_tables(cls)
+    async for each in reading.hub.log.history(id, stored_names(*(event for table in tables for event in table.folds))):
+        if _later(each, position, at, reading.until):
             break
-        after = chunk[-1].position
+        batch.add(each)
     found = [
         [row for (table, key), row in batch.changed.items() if table == each.table and key[0] == id and row is not None]
         for each in tables

@@ -17,6 +17,7 @@ from domain.core import (
     record_field,
     says,
     sentence,
+    stored_names,
 )
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
@@ -35,9 +36,7 @@ ERASED, UNREADABLE = N_("erased"), N_("unreadable")
 """What stands for a personal value: its person was erased; or its key or box is not here, as after a loss."""
 Loader = Callable[["Reading", Late, Sequence[list[Any]], Values], Awaitable[list[Any]]]
 LOADERS: dict[str, Loader] = {}
-SAYS = {event.type: says(event) for event in every_event()}
-for _event in every_event():
-    SAYS.update(dict.fromkeys(_event.was, SAYS[_event.type]))
+SAYS = {name: says(event) for event in every_event() for name in stored_names(event)}
 
 
 def loads(*names: str) -> Callable[[Loader], Loader]:
