@@ -194,8 +194,8 @@ def suspended(row: OrganizationRow, e: OrganizationSuspended, at: datetime) -> O
 
 @OrganizationRow.on(OrganizationClosed)
 def closed(row: OrganizationRow, e: OrganizationClosed, at: datetime) -> OrganizationRow:
-    """It is no more."""
-    return replace(row, status="closed")
+    """It is no more; a ROR id that it gave back is another's."""
+    return replace(row, status="closed", ror=None if e.ror else row.ror)
 
 
 @OrganizationRow.on(OfficerAppointed)

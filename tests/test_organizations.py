@@ -103,6 +103,20 @@ def test_what_was_closed_here_stays_closed_whatever_ror_says():
         given(IMPORTED, closed).when(command, by="hub").then()
 
 
+def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
+    old = id_("organization", 55)
+    mistake = msgspec.structs.replace(REGISTERED, organization=old)
+    close = CloseOrganization(organization=old, reason="Not theirs", mistaken=True)
+    closed = OrganizationClosed(organization=old, reason="Not theirs", ror=ROR)
+    given(*PEOPLE, mistake).when(close, by=OFFICER).then(closed)
+    given(*PEOPLE, mistake, closed).when(REGISTER, by=ZARINA).then(REGISTERED)
+    given(mistake, closed).when(FROM_ROR, by="hub").then(IMPORTED)
+    # Without that it stays taken: what is no more is not begun again under its id.
+    kept = msgspec.structs.replace(closed, ror=None)
+    given(*PEOPLE, mistake).when(msgspec.structs.replace(close, mistaken=False), by=OFFICER).then(kept)
+    given(*PEOPLE, mistake, kept).when(REGISTER, by=ZARINA).refused(Reason.ALREADY_TAKEN, "ror")
+
+
 def test_a_closed_organization_that_ror_lists_again_has_to_be_verified_again():
     state = Organization()
     for event in (IMPORTED, OrganizationVerified(organization=NEW), OrganizationClosed(organization=NEW, reason="-")):

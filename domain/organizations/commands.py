@@ -240,7 +240,14 @@ class CloseOrganization(
 
     organization: OrganizationId
     reason: ReasonText
+    mistaken: Annotated[
+        bool,
+        Meta(
+            title=N_("It was registered by mistake"), description=N_("Its ROR id is then free to be registered again.")
+        ),
+    ] = False
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Its history stays."""
-        yield OrganizationClosed(organization=self.organization, reason=self.reason)
+        ror = model.get(Organization, self.organization).ror if self.mistaken else ""
+        yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

@@ -99,11 +99,12 @@ class OrganizationSuspended(Event):
 
 
 class OrganizationClosed(Event):
-    """The organization no longer exists; ``by_ror`` is whether ROR said so, by listing it as active no more."""
+    """The organization no longer exists; ``by_ror``: ROR said so. A mistaken registration gives back its ``ror`` id."""
 
     organization: OrganizationId
     reason: str
     by_ror: bool = False
+    ror: RorId | None = None
 
 
 class OfficerAppointed(Event):

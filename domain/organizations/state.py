@@ -115,7 +115,8 @@ class Organization(
             case OrganizationSuspended():
                 return msgspec.structs.replace(self, status="suspended")
             case OrganizationClosed():
-                return msgspec.structs.replace(self, status="closed", closed_by_ror=event.by_ror)
+                ror = "" if event.ror else self.ror
+                return msgspec.structs.replace(self, status="closed", closed_by_ror=event.by_ror, ror=ror)
             case OfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.person})
             case OfficerDismissed():
@@ -178,8 +179,10 @@ class Offices(
         return self
 
 
-class RorHolder(State, kind=Kind("ror", claim=True), on=(OrganizationRegistered, OrganizationImported)):
-    """Which organization holds a ROR id: one organization per id."""
+class RorHolder(
+    State, kind=Kind("ror", claim=True), on=(OrganizationRegistered, OrganizationImported, OrganizationClosed)
+):
+    """Which organization holds a ROR id: one organization per id, until it gives it back."""
 
     organization: str = ""
 
@@ -188,6 +191,8 @@ class RorHolder(State, kind=Kind("ror", claim=True), on=(OrganizationRegistered,
         match event:
             case OrganizationRegistered() | OrganizationImported():
                 return msgspec.structs.replace(self, status="held", organization=event.organization)
+            case OrganizationClosed():
+                return msgspec.structs.replace(self, status="", organization="")
         return self
 
 
