@@ -630,3 +630,11 @@ def test_what_was_submitted_again_is_due_no_more():
     assert (row.returned_until, row.status_reason, row.version) == (CLOSES + SECOND, "Budget", 2)
     row = fold(ProposalRow, row, msgspec.structs.replace(SUBMITTED, version=2), NOW)
     assert (row.status, row.returned_until, row.status_reason) == ("submitted", None, None)
+
+
+def test_what_cannot_be_submitted_any_more_is_asked_of_nobody_from_the_moment_at_which_the_round_is_to_close():
+    invite = InvitePartner(proposal=P, organization=BISHKEK, contribution="Data")
+    told = given(*REGION, DRAFTED)
+    assert told.when(invite, by=ZARINA, at=CLOSES - SECOND).refusal is None
+    told.when(invite, by=ZARINA, at=CLOSES).refused(Reason.ROUND_NOT_OPEN)
+    given(*REGION, DRAFTED, CLOSED).when(invite, by=ZARINA, at=CLOSES).refused(Reason.ROUND_NOT_OPEN)

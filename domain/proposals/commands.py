@@ -1,6 +1,7 @@
 """What applicants do, from the draft to the submission."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
@@ -49,6 +50,15 @@ LEAST = 100
 OVER = N_("This call is over: its results are out, or it was put away.")
 CLOSED = N_("The round of this call has closed.")
 NOT_YET = N_("The round of this call has not opened yet.")
+
+
+def too_late(proposal: Proposal, call: Call, at: datetime) -> Refusal | None:
+    """Why it cannot be submitted any more: its round has closed, and no time for changes runs; or results are out."""
+    if call.is_over:
+        return Refusal(Reason.ROUND_NOT_OPEN, OVER)
+    if not proposal.granted(at) and (call.is_closed or at >= call.closes_at):
+        return Refusal(Reason.ROUND_NOT_OPEN, CLOSED)
+    return None
 
 
 class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
@@ -146,10 +156,10 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
 
 def _lacking(model: Model, proposal: Proposal, act: Act) -> Iterator[Refusal]:
     call, lead = model.get(Call, proposal.call), model.get(Organization, proposal.lead)
-    if call.is_over:
-        yield Refusal(Reason.ROUND_NOT_OPEN, OVER)
+    if late := too_late(proposal, call, act.at):
+        yield late
     elif not proposal.granted(act.at) and not call.accepts(act.at):
-        yield Refusal(Reason.ROUND_NOT_OPEN, CLOSED if call.is_closed or act.at >= call.closes_at else NOT_YET)
+        yield Refusal(Reason.ROUND_NOT_OPEN, NOT_YET)
     if (length := len(proposal.abstract.strip())) < LEAST:
         message = N_("The abstract needs at least %(count)s characters; it has %(found)s.")
         yield Refusal(Reason.INCOMPLETE, message, "abstract", count=LEAST, found=length)

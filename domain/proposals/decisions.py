@@ -9,7 +9,7 @@ from msgspec import Meta
 from domain.calls.state import Call
 from domain.core import N_, Act, Command, Due, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
 from domain.organizations.state import belongs
-from domain.proposals.commands import OVER
+from domain.proposals.commands import OVER, too_late
 from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
@@ -180,9 +180,7 @@ class DeclineProposal(
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         if record.status != "returned":
             _all_are_in(record, model)
-        call = model.get(Call, record.call)
-        granted = call.accepts(act.at) or record.granted(act.at)
-        if record.status == "returned" and granted and not call.is_over:
+        if record.status == "returned" and too_late(record, model.get(Call, record.call), act.at) is None:
             raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:

@@ -22,7 +22,7 @@ from domain.core import (
     Role,
 )
 from domain.organizations.state import Organization
-from domain.proposals.commands import CLOSED, OVER
+from domain.proposals.commands import too_late
 from domain.proposals.events import PartnerConfirmed, PartnerDeclined, PartnerInvited, PartnerUninvited
 from domain.proposals.state import EDITABLE, Partner, Proposal
 
@@ -39,11 +39,10 @@ Contribution = Annotated[
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
 
-def _too_late(proposal: Proposal, model: Model, act: Act) -> None:
+def _in_time(proposal: Proposal, model: Model, act: Act) -> None:
     # Nobody is asked for what cannot be submitted any more.
-    call = model.get(Call, proposal.call)
-    if call.is_over or (call.is_closed and not proposal.granted(act.at)):
-        raise Refusal(Reason.ROUND_NOT_OPEN, OVER if call.is_over else CLOSED)
+    if late := too_late(proposal, model.get(Call, proposal.call), act.at):
+        raise late
 
 
 class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
@@ -56,7 +55,7 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not for what cannot be submitted any more."""
-        _too_late(record, model, act)
+        _in_time(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A verified organization, not the lead; one that declined may be asked again, and for something else."""
@@ -112,7 +111,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """Not of what cannot be submitted any more."""
-        _too_late(record, model, act)
+        _in_time(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Each partner is confirmed by its own officer, who has read the text; anew, where it was changed since."""
