@@ -13,7 +13,7 @@ def _all_decided(call: Call, model: Model) -> list[Proposal]:
     # What its authors were asked for (changes, an answer to an offer) waits for nobody's decision here.
     proposals = model.every(Proposal, sorted(model.get(Submissions, call.id).proposals))
     if count := sum(each.awaits_decision for each in proposals):
-        raise Refusal(Reason.WRONG_STATUS, N_("Proposals that are not decided yet: %(count)s."), count=count)
+        raise Refusal(Reason.WRONG_STATUS, N_("Undecided proposals: %(count)s. Decide them first."), count=count)
     return proposals
 
 
@@ -30,7 +30,7 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
             raise Refusal(Reason.WRONG_STATUS, message, count=count)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once, when every proposal is decided; from then on everybody may read what was awarded."""
+        """Every proposal has to be decided; from then on everybody may read what was awarded."""
         for each in _all_decided(model.get(Call, self.call), model):
             if each.status == "awarded" and not each.public:
                 yield AwardPublished(proposal=ProposalId(each.id))
@@ -39,7 +39,7 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
 
 
 class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "decided"}, final=True):
-    """Put this call away for good: also one that has not opened. Whoever can read it now still can."""
+    """Archive this call for good, also one that has not opened. Whoever can read it now still can."""
 
     call: CallId
 
@@ -49,5 +49,5 @@ class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publ
         _all_decided(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once."""
+        """A call is archived once."""
         yield CallArchived(call=self.call)

@@ -102,7 +102,9 @@ def problems(cls: type[Command], given: Mapping[str, Any]) -> dict[str, Refusal]
                 found[field.name] = Refusal(Reason.INVALID, N_("This cannot be left empty."), field.name)
             continue
         if isinstance(value, str) and _HALF.search(value):
-            found[field.name] = Refusal(Reason.INVALID, N_("A text holds half a character: type it again."), field.name)
+            found[field.name] = Refusal(
+                Reason.INVALID, N_("The text holds half a character. Type it again."), field.name
+            )
             continue
         if isinstance(value, str) and "\0" in value:
             found[field.name] = Refusal(Reason.INVALID, NULL, field.name)

@@ -114,7 +114,7 @@ def _listed(value: Any) -> str:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor(as_json: bool) -> None:
-    """Say how the hub is: versions, head, how far behind each follower of the log is, parked records.
+    """Report how the hub is: versions, head, how far behind each follower of the log is, parked records.
 
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
     sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, where an

@@ -54,7 +54,7 @@ def _derived(cls: type[Command]) -> click.Command:
             except Refusal as refusal:
                 known = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
                 if actor != HUB and await hub.log.pool.fetchval(known, actor) != "joined":
-                    err.print(f"“{as_}” is nobody who has joined: hub people lists who there is.")
+                    err.print(f"“{as_}” is nobody who has joined: “hub people” lists everybody.")
                 if as_json:
                     told = {**_said(refusal), "missing": [*map(_said, refusal.every)]}
                     click.echo(msgspec.json.encode({"refusal": told}))

@@ -152,7 +152,7 @@ class Hub:
         try:
             body = msgspec.json.encode(command)
         except UnicodeEncodeError:
-            raise Refusal(Reason.INVALID, N_("A text holds half a character: type it again.")) from None
+            raise Refusal(Reason.INVALID, N_("The text holds half a character. Type it again.")) from None
         named = type(command).__name__.encode() + b"\n" + body
         digest = self.vault.fingerprint(named)
         act = CommandAct(actor, at)

@@ -23,10 +23,10 @@ async def person_called(hub: Hub, text: str) -> str:
     id = await hub.person_of(text) if "@" in text else text
     status = id and await hub.log.pool.fetchval(f"SELECT status FROM {hub.models.schema}.person WHERE id = $1", id)
     if status == "erased":
-        err.print("They were erased: nobody can be let in as them.")
+        err.print("This person was erased: nobody can be let in as them.")
         sys.exit(1)
     if not id or status not in ("invited", "joined"):
-        err.print(f"There is nobody of this {'address' if '@' in text else 'id'}: hub people lists who there is.")
+        err.print(f"There is nobody of this {'address' if '@' in text else 'id'}: “hub people” lists everybody.")
         sys.exit(1)
     return id
 

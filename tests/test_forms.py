@@ -430,7 +430,7 @@ def test_who_publishes_results_is_told_what_is_not_decided(region_dsn):
                 call,
             )
             page = (await client.get(f"/do/publishResults?call={call}")).text
-            assert f"Proposals that are not decided yet: {len(left)}." in page and 'class="form"' not in page
+            assert f"Undecided proposals: {len(left)}. Decide them first." in page and 'class="form"' not in page
             assert all(f"/proposals/{each['id']}" in page for each in left)
             for each in left:
                 answer = FindIneligible if each["status"] == "submitted" else DeclineProposal

@@ -62,9 +62,7 @@ Criteria = Annotated[
     ),
 ]
 Quorum = Annotated[int, Meta(ge=1, le=12, title=N_("Reviews needed for a decision"))]
-Countries = Annotated[
-    int, Meta(ge=1, le=5, title=N_("Countries that its organizations come from, the lead's included, at least"))
-]
+Countries = Annotated[int, Meta(ge=1, le=5, title=N_("Minimum number of countries, including the lead's"))]
 ConflictYears = Annotated[int, Meta(ge=0, le=10, title=N_("Years for which a shared organization is a conflict"))]
 Blind = Annotated[Blindness, Meta(title=N_("Blindness of reviews"))]
 
@@ -82,7 +80,7 @@ def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
             yield Refusal(Reason.INVALID, N_("Two criteria have the same name."), "criteria")
 
 
-OVER = N_("Its closing time has passed: change it first.")
+OVER = N_("Its closing time has passed. Set a later one first.")
 
 
 def _unpublishable(says: Mapping[str, Any], at: datetime, changed: Collection[str] = ()) -> Iterator[Refusal]:
@@ -90,12 +88,12 @@ def _unpublishable(says: Mapping[str, Any], at: datetime, changed: Collection[st
     if (closes_at := says["closes_at"]) <= at:
         yield Refusal(Reason.INVALID, N_("This time has passed.") if "closes_at" in changed else OVER, "closes_at")
     if closes_at > at + AHEAD:
-        message = N_("This is more than three years away: is the year right? A round that is open is never shortened.")
+        message = N_("This is more than three years away; check the year. An open round is never shortened.")
         yield Refusal(Reason.INVALID, message, "closes_at")
     if (opens_at := says["opens_at"]) < at - PAST:
-        message = N_("It would open at once, for good: its opening, %(when)s, is past. Change it first.")
+        message = N_("Its opening date, %(when)s, is past, so the round would open at once. Change it first.")
         if "opens_at" in changed:
-            message = N_("This is long past: the round would open at once, for good.")
+            message = N_("This date is long past: the round would open at once.")
         yield Refusal(Reason.INVALID, message, "opens_at", when=f"{opens_at:%Y-%m-%d}")
 
 
@@ -118,7 +116,7 @@ class DraftCall(Command, on=Call, by=Role.CENTER_OFFICER):
         return _unfit(given)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """It closes after it opens, and the weights add up to 100."""
+        """It closes after it opens, and the weights of its criteria add up to 100."""
         refuse(self.unfit(msgspec.structs.asdict(self)))
         yield CallDrafted(
             call=act.new("call"),
@@ -152,7 +150,7 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
     revision: StartedFrom | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """What froze when the round opened stays, a deadline only moves away; not over a change that was not seen."""
+        """What froze when the round opened stays; the closing only moves away. Nobody writes over an unseen change."""
         call = model.get(Call, self.call)
         if not (new := changed(self, call)):
             return
@@ -181,7 +179,7 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
     call: CallId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not when it would have closed already; nor with an opening that is long past, which is a slip in the year."""
+        """Not where it would have closed already, nor with an opening that is long past: that is a slip in the year."""
         refuse(_unpublishable(model.get(Call, self.call).says(), act.at))
         yield CallPublished(call=self.call)
 
@@ -194,7 +192,7 @@ class OpenRound(
     call: CallId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Opening twice changes nothing. One that nobody could open in time opens still, and closes at once."""
+        """Opening twice changes nothing. A round that nobody could open in time still opens, and closes at once."""
         call = model.get(Call, self.call)
         if call.status == "published":
             if call.closes_at <= act.at and act.actor != HUB:

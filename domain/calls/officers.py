@@ -25,9 +25,7 @@ class AppointCallOfficer(
     officer: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """So that a call outlives the office of whoever began it, and a conflict of interest has somebody else. Nobody
-        appoints themselves while another runs it: who does reads the proposals.
-        """
+        """Nobody appoints themselves while another runs it: whoever runs a call reads its proposals."""
         if not model.get(Person, self.officer).of_the_center:
             raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
         officers = model.get(Call, self.call).officers
@@ -40,7 +38,7 @@ class AppointCallOfficer(
 class DismissCallOfficer(
     Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "open", "closed", "decided"}
 ):
-    """End a person's running of this call; they stay an officer of the Center."""
+    """Remove a person as officer of this call; they remain an officer of the Center."""
 
     call: CallId
     officer: Annotated[PersonId, Meta(title=N_("Person"))]
@@ -52,7 +50,7 @@ class DismissCallOfficer(
             raise Refusal(Reason.NOT_PERMITTED, _LAST, "officer")
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Somebody of the Center goes on running it; whoever does not run it stays as they are."""
+        """Somebody of the Center has to go on running it. Removing somebody who does not run it changes nothing."""
         officers = model.get(Call, self.call).officers
         if self.officer not in officers:
             return

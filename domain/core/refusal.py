@@ -29,7 +29,7 @@ class Reason(StrEnum):
         "It cannot be done while the record stands as it does; with a `field`, another value may do.",
     )
     NOT_FOUND = "NOT_FOUND", "There is no such record, or none that you may know of."
-    ALREADY_TAKEN = "ALREADY_TAKEN", "Another record has what only one may have."
+    ALREADY_TAKEN = "ALREADY_TAKEN", "Another record already has what only one may have."
     NOT_VERIFIED = "NOT_VERIFIED", "The organization has not been verified, or is not now."
     OWN_ORGANIZATION = (
         "OWN_ORGANIZATION",
@@ -45,7 +45,7 @@ class Reason(StrEnum):
         "CHANGED_MEANWHILE",
         "Somebody has changed the record since the `revision` that you name: read it again.",
     )
-    TOO_LARGE = "TOO_LARGE", "There is more of it than a record holds."
+    TOO_LARGE = "TOO_LARGE", "It is larger than a record may be."
     KEY_REUSED = "KEY_REUSED", "The same `Idempotency-Key` came with another command before."
 
 

@@ -81,7 +81,7 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
             yield Refusal(Reason.INVALID, N_("This is not a ROR id: please compare its nine characters."), "ror")
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """One organization per ROR id; the check digits are checked."""
+        """One organization per ROR id, whose check digits are checked."""
         refuse(self.unfit({"ror": self.ror}))
         ror = bare_ror(self.ror) if self.ror else None
         if ror and model.get(RorHolder, ror).status:
@@ -157,14 +157,14 @@ class VerifyOrganization(
     organization: OrganizationId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A verifier never verifies their own organization, nor what they said of one themselves."""
+        """Nobody verifies their own organization, nor one that they described themselves."""
         organization = model.get(Organization, self.organization)
         if organization.status == "verified":
             return
         if _is_own(model, act, organization):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
         if act.actor in organization.described_by:
-            message = N_("You said yourself what this organization is: somebody else has to verify it.")
+            message = N_("You entered what is said of this organization: somebody else has to verify it.")
             raise Refusal(Reason.OWN_ORGANIZATION, message)
         yield OrganizationVerified(organization=self.organization)
 
@@ -196,7 +196,7 @@ class AmendOrganization(
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to change this."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """From outside it, as for verifying; what ROR says is corrected there; not over a change that was not seen."""
+        """Only from outside it, as for verifying. Nobody writes over an unseen change."""
         organization = model.get(Organization, self.organization)
         if new := changed(self, organization):
             refuse_unseen(self.revision, organization.revision)
@@ -225,7 +225,7 @@ class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Rol
     reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Its officers keep their office but can do nothing by it."""
+        """Its officers keep their office, but can do nothing with it."""
         yield OrganizationSuspended(organization=self.organization, reason=self.reason)
 
 

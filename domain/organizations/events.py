@@ -71,7 +71,7 @@ class OrganizationImported(Event):
 
 
 class OrganizationAmended(Event):
-    """What is said of the organization was changed; what is null stayed as it was. ``by`` is who said so."""
+    """The organization's details were changed; what is null stayed as it was. ``by`` is who said so."""
 
     organization: OrganizationId
     reason: str

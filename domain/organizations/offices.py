@@ -20,10 +20,9 @@ class AppointOfficer(
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only somebody who has joined, and appointed by somebody else: by the Center, or by an officer of where they
-        say themselves that they work. Who has acted for an organization never judges it: an applicant must not be able
-        to make a judge one of its own against their will.
-        """
+        """They have joined, and somebody else appoints them: the Center, or an officer of where they say they work."""
+        # Who has acted for an organization never judges it: an applicant must not be able to make a judge one of its
+        # own against their will.
         if self.person in model.get(Organization, self.organization).officers:
             return
         if self.person == act.actor:
@@ -49,7 +48,7 @@ class DismissOfficer(
     while_={"registered", "verified", "suspended", "closed"},
     seeks=("person",),
 ):
-    """End a person's acting for this organization."""
+    """Dismiss an officer of this organization."""
 
     organization: OrganizationId
     person: Annotated[PersonId, Meta(title=N_("Person"))]
@@ -72,7 +71,7 @@ class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"ver
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only somebody who has joined and says that they work there, and authorized by somebody else."""
+        """They have joined and say that they work there, and somebody else authorizes them."""
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer has to authorize you."), "person")
         _works_here(self.person, self.organization, model, act)
@@ -83,7 +82,7 @@ class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"ver
 
 
 class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OFFICER), seeks=("person",)):
-    """End a person's signing for this organization."""
+    """Revoke a person's right to sign for this organization."""
 
     organization: OrganizationId
     person: Annotated[PersonId, Meta(title=N_("Person"))]
@@ -94,6 +93,6 @@ class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OF
         return not record.signatories
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Revoking what was not authorized changes nothing."""
+        """Revoking what was never authorized changes nothing."""
         if self.person in model.get(Organization, self.organization).signatories:
             yield SignatoryRevoked(organization=self.organization, person=self.person)

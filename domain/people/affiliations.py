@@ -13,7 +13,7 @@ from domain.people.state import Affiliation, Person
 
 LATE = timedelta(days=366)
 """How long after the end of a confirmed post its organization may still say so."""
-WITHDRAWN = N_("This was taken back before it was confirmed: it has to be said anew.")
+WITHDRAWN = N_("This was taken back before it was confirmed. Declare it again.")
 AHEAD = timedelta(days=366)
 """How long before it begins a post may be said to be one's own."""
 Position = Annotated[str, Meta(min_length=2, max_length=200, title=N_("Position"))]
@@ -31,7 +31,7 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
     until: Until | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """The same again changes nothing; one post at a time, and it never ends before it begins."""
+        """The same again changes nothing. One current post at each organization; it never ends before it begins."""
         if self.until and self.until < self.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
         if self.since > act.at.date() + AHEAD:
@@ -41,7 +41,7 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         if any(replace(each, confirmed=False) == same for each in person.affiliations.values()):
             return
         if self.until is None and person.works_at(self.organization, act.at.date()):
-            message = N_("You say already that you work there: end that first, where this is another post.")
+            message = N_("You already say that you work there. End that first if this is another post.")
             raise Refusal(Reason.ALREADY_TAKEN, message, "organization")
         yield AffiliationDeclared(
             person=self.person,
@@ -74,7 +74,7 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only the named organization confirms."""
+        """Only the organization that it names confirms it."""
         found = _affiliation(model, self.person, self.affiliation)
         if found.organization != self.organization:
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
@@ -93,8 +93,8 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     until: Until
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """It never ends before it began, nor more than a year before that is said: conflicts of interest rest on it.
-        What the organization confirmed, the person ends from today on, and not later than it says. What it has not
+        """It never ends before it began, nor (conflicts of interest rest on it) more than a year before that is said.
+        What the organization has confirmed, the person ends from today on, never later than it says; what it has not
         confirmed is taken back by that.
         """
         found = _affiliation(model, self.person, self.affiliation)
@@ -108,10 +108,10 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
         if found.withdrawn:
             raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
         if not found.confirmed and self.until > today:
-            message = N_("It has not been confirmed: it ends today or before, as if it had not been said.")
+            message = N_("What has not been confirmed cannot end in the future.")
             raise Refusal(Reason.INVALID, message, "until")
         if self.until < min(today - LATE, found.until or today) and not (found.confirmed and act.actor == self.person):
-            message = N_("That it ended more than a year ago is not said any more.")
+            message = N_("An end more than a year ago can no longer be recorded.")
             raise Refusal(Reason.INVALID, message, "until")
         if found.confirmed and act.actor == self.person:
             if found.until is not None and found.until < today:
@@ -123,7 +123,7 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
                 )
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
             if found.until is not None and self.until > found.until:
-                message = N_("That it lasts longer can only be said by an officer of the organization.")
+                message = N_("Only an officer of the organization can extend it.")
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
         yield AffiliationEnded(
             person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until

@@ -117,7 +117,7 @@ class LinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
     orcid: Orcid
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """One person per ORCID iD, which another one takes the place of; the check digit is checked."""
+        """One person per iD; a new one takes the place of the old one, and its check digit is checked."""
         orcid = self.orcid.strip().rstrip("/").rpartition("/")[2].upper()
         if not orcid_is_valid(orcid):
             raise Refusal(
@@ -140,7 +140,7 @@ class UnlinkOrcid(Command, on=Person, by=Role.SELF, while_={"joined"}):
     person: PersonId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Whose it is may link it then; without one, nothing changes."""
+        """Whoever it belongs to may link it then. Where none is linked, nothing changes."""
         if linked := model.get(Person, self.person).orcid:
             yield OrcidUnlinked(person=self.person, orcid_alias=linked)
 
@@ -168,7 +168,7 @@ class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
     ]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Choosing what is chosen already changes nothing."""
+        """Choosing the same again changes nothing."""
         if model.get(Person, self.person).notices != (self.mailed, self.language):
             yield NoticesChosen(person=self.person, mailed=self.mailed, language=self.language)
 
@@ -205,6 +205,6 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
         return not record.hub_roles
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Revoking what was not granted changes nothing."""
+        """Revoking what was never granted changes nothing."""
         if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
             yield RoleRevoked(person=self.person, role=self.role, country=self.country)

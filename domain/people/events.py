@@ -81,7 +81,7 @@ class AffiliationConfirmed(Event):
 
 
 class AffiliationEnded(Event):
-    """The last day of an affiliation was said."""
+    """The last day of an affiliation was recorded."""
 
     person: PersonId
     affiliation: AffiliationId

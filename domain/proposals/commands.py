@@ -47,7 +47,7 @@ RiskText = Annotated[
 ]
 LEAST = 100
 """Characters of an abstract that is submitted, at least."""
-OVER = N_("This call is over: its results are out, or it was put away.")
+OVER = N_("This call is over: its results are published, or it was archived.")
 CLOSED = N_("The round of this call has closed.")
 NOT_YET = N_("The round of this call has not opened yet.")
 
@@ -72,7 +72,7 @@ class DraftProposal(Command, on=Proposal, by=Role.ANYONE):
     abstract: Abstract = ""
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """In a public call that is not over, led by a verified organization where you said that you work."""
+        """The call is public and its round not over; a verified organization leads, where you say that you work."""
         call, lead = model.get(Call, self.call), model.get(Organization, self.lead)
         if call.status not in ("published", "open") or act.at >= call.closes_at:
             raise Refusal(Reason.ROUND_NOT_OPEN, N_("The round of this call is closed."), "call")
@@ -99,7 +99,7 @@ class ReviseProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     revision: StartedFrom | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not over a change that the writer has not seen."""
+        """Nobody writes over a change that they have not seen."""
         proposal = model.get(Proposal, self.proposal)
         if new := changed(self, proposal):
             refuse_unseen(self.revision, proposal.revision)
@@ -126,7 +126,7 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
     safeguards: Annotated[RiskText, Meta(title=N_("What you do against it"))]
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """The same assessment again changes nothing. What partners confirm is the text, and not this."""
+        """The same assessment again changes nothing. Partners confirm the text, not the assessment."""
         new = RiskAssessed(
             proposal=self.proposal,
             level=self.level,

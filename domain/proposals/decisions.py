@@ -45,7 +45,7 @@ class ReturnProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         _open_still(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Until a time to come, no more than half a year away."""
+        """The deadline lies in the future, at most half a year away."""
         _fits(self.until, act.at)
         yield ProposalReturned(proposal=self.proposal, reason=self.reason, until=self.until)
 
@@ -65,7 +65,7 @@ class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned
         _open_still(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Also nearer, where it was a slip; the same time again changes nothing."""
+        """It may be moved nearer too. The same time again changes nothing."""
         _fits(self.until, act.at)
         if self.until != model.get(Proposal, self.proposal).until:
             yield DeadlineMoved(proposal=self.proposal, reason=self.reason, until=self.until)
@@ -97,13 +97,13 @@ def _fits(until: datetime, at: datetime) -> None:
 
 def _put_away(proposal: Proposal, model: Model) -> None:
     if model.get(Call, proposal.call).status == "archived":
-        raise Refusal(Reason.WRONG_STATUS, N_("This call has been put away."))
+        raise Refusal(Reason.WRONG_STATUS, N_("This call was archived."))
 
 
 def _all_are_in(proposal: Proposal, model: Model) -> None:
     # Who is first to be submitted is judged beside all the others.
     if not model.get(Call, proposal.call).is_closed:
-        raise Refusal(Reason.WRONG_STATUS, N_("The round is open still: proposals are decided once it has closed."))
+        raise Refusal(Reason.WRONG_STATUS, N_("The round is still open: proposals are decided once it has closed."))
 
 
 class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
@@ -128,7 +128,7 @@ class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
     reason: ReasonText
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """With the reason."""
+        """The applicants read the reason."""
         yield ProposalFoundIneligible(proposal=self.proposal, reason=self.reason)
 
 
@@ -144,7 +144,7 @@ class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_
         _all_are_in(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """After review."""
+        """It has been checked, and all proposals of the round are in."""
         yield ProposalRecommended(proposal=self.proposal)
 
 
@@ -160,7 +160,7 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
         _all_are_in(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Once."""
+        """Offering twice changes nothing."""
         if not model.get(Proposal, self.proposal).offered:
             yield AwardOffered(proposal=self.proposal)
 
@@ -184,7 +184,7 @@ class DeclineProposal(
             raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not after an award was offered, which the applicants refuse; nor while they have time for changes."""
+        """Not after an award was offered, which is the applicants' to refuse, nor while they have time for changes."""
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
 
 
@@ -204,7 +204,7 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
         _offered(record)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only what was offered."""
+        """Only an award that was offered is accepted."""
         call = model.get(Call, model.get(Proposal, self.proposal).call)
         yield AwardAccepted(proposal=self.proposal, published=call.is_over)
 
@@ -221,7 +221,7 @@ class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
         _offered(record)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Only what was offered."""
+        """Only an award that was offered is refused."""
         yield AwardRefused(proposal=self.proposal, reason=self.reason)
 
 

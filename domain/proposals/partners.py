@@ -58,11 +58,11 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
         _in_time(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A verified organization, not the lead; one that declined may be asked again, and for something else."""
+        """It is verified and does not lead. One that declined may be asked again, also for something else."""
         proposal = model.get(Proposal, self.proposal)
         organization = model.get(Organization, self.organization)
         if self.organization == proposal.lead:
-            raise Refusal(Reason.INVALID, N_("The lead organization is no partner of its own."), "organization")
+            raise Refusal(Reason.INVALID, N_("The lead organization cannot also be a partner."), "organization")
         if organization.status != "verified":
             raise Refusal(Reason.NOT_VERIFIED, N_("This organization has not been verified yet."), "organization")
         partner = proposal.partners.get(self.organization)
@@ -96,7 +96,7 @@ class UninvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER),
         return not record.partners
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Whatever it has answered; whoever was never asked stays so."""
+        """Whatever it has answered. Taking back what was never asked changes nothing."""
         if self.organization in model.get(Proposal, self.proposal).partners:
             yield PartnerUninvited(proposal=self.proposal, organization=self.organization)
 
@@ -114,7 +114,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
         _in_time(record, model, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Each partner is confirmed by its own officer, who has read the text; anew, where it was changed since."""
+        """Each partner's own officer confirms the text that they have read, and anew where it has changed."""
         partner, revision = _asked(model, self.proposal, self.organization), model.get(Proposal, self.proposal).revision
         if partner.status == "confirmed" and partner.revision == revision:
             return
@@ -125,7 +125,7 @@ class ConfirmPartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
 
 
 class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITABLE, office="organization"):
-    """Say that your organization does not take part. You read it until the invitation is taken back."""
+    """Decline for your organization. You can read the proposal until the invitation is taken back."""
 
     proposal: ProposalId
     organization: PartnerField
