@@ -168,6 +168,8 @@ class Oracle:
         raise AssertionError(how)
 
     def column(self, source, name, how, type):
+        if how.sql == "nullif({t}.country, '')":
+            return source["country"] or None
         if how.sql:
             return self.rows.get(f"!{name}", self.rows.get(name))[source["position"]]
         value = source[how.name or snake(name)]

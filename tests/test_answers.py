@@ -26,9 +26,9 @@ def test_the_head_is_no_newer_than_what_stands_beside_it(region_dsn, monkeypatch
 
             meanwhile = []
             monkeypatch.setitem(LOADERS, "hub", late)
-            query = "query($id: ID!) { hub { head readModelsAt } proposal(id: $id) { title } }"
+            query = "query($id: ID!) { hub { head readModelsPosition } proposal(id: $id) { title } }"
             found = await author.data(query, id=id)
-            assert found["hub"]["head"] == found["hub"]["readModelsAt"] == meanwhile[0] - 1
+            assert found["hub"]["head"] == found["hub"]["readModelsPosition"] == meanwhile[0] - 1
 
     told(story())
 
@@ -111,7 +111,7 @@ def test_a_record_as_it_stood_is_answered_as_asked_each_time(region_dsn):
 
 
 LEADS = {
-    "proposal": ("lead { leads { totalCount nodes { id partners { status } } } partnerships { proposal { id } } }",
+    "proposal": ("lead { leads { totalCount nodes { id partners { status } } } participations { proposal { id } } }",
                  "partners { organization { id leads { nodes { id } } } }", "call { proposals { nodes { id } } }"),
     "person": ("affiliations { organization { affiliations { nodes { person { id } } } } }",
                "runs { call { officers { person { id } } } }"),

@@ -1,6 +1,7 @@
 """The page for developers works as printed: its examples are run, not read."""
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.test_log import told
-from tests.web import node_program, opened, people_of, serving
+from tests.web import as_, draft_of, node_program, opened, people_of, serving
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,22 @@ def test_live_changes_are_heard_as_printed(hub_and_token):
     finally:
         listening.kill()
         listening.wait()
+
+
+def test_the_explorer_begins_with_what_a_page_was_shown_with(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            person = (await people_of(hub))["karimova"]
+            reader, draft = await as_(hub, app, person), await draft_of(hub, person)
+            for address, holds in (
+                ("/search?text=glaciers", {"text": "glaciers"}),
+                ("/proposals?mine=true&status=AWARDED", {"mine": True, "status": ["AWARDED"]}),
+                (f"/proposals/{draft}", {"id": draft, "past": False}),
+            ):
+                page = (await reader.get(address)).text
+                link = html.unescape(re.search(r'href="(/explorer[^"]*)"', page)[1])
+                shown = html.unescape((await reader.get(link)).text)
+                begun = json.loads(re.search(r'data-variables="(\{.*?\})"', shown, re.DOTALL)[1])
+                assert holds.items() <= begun.items()
+
+    told(story())

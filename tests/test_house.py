@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from graphql import GraphQLObjectType, GraphQLString, TypeDefinitionNode, build_schema, get_named_type
+from graphql import GraphQLField, GraphQLObjectType, GraphQLString, TypeDefinitionNode, build_schema, get_named_type
 from msgspec import inspect as types
 
 from domain.core import every_command, every_event, every_state
@@ -21,7 +21,9 @@ from hub.database import default_home
 from hub.settings import SETTINGS
 from hub.tables import digest, undocumented
 from projections.core import every_row
-from web.reads.mapping import costs_of, snake
+from web.reads import changes, former, overview  # noqa: F401  (they register their loaders)
+from web.reads.late import LOADERS, loads
+from web.reads.mapping import costs_of, reading, snake
 from web.schema import document, published, schema
 from web.schema.mutations import camel
 
@@ -279,6 +281,23 @@ def test_everything_in_the_schema_says_what_it_means():
     )
     found = [each for each in undescribed(build_schema(planted)) if each.partition(".")[0] not in scalars]
     assert found == ["Color", "In", "Query.color(of)", "Color.GREEN", "In.it"]
+
+
+def test_whatever_a_statement_cannot_know_has_what_loads_it():
+    late = {
+        how.by or snake(name)
+        for type in schema().type_map.values()
+        for name, field in getattr(type, "fields", {}).items()
+        if isinstance(field, GraphQLField) and (how := reading(field)).kind == "late"
+    }
+    # How many records belong to each of many is asked for by no directive.
+    assert {"personal", "actions", "as_of"} < late and set(LOADERS) == {*late, "belonging"}
+
+    async def personal():
+        """A loader whose name is taken."""
+
+    with pytest.raises(ValueError, match="personal is loaded already"):
+        loads(personal)
 
 
 def test_every_code_of_an_error_is_in_the_schema():

@@ -90,9 +90,8 @@ def test_who_works_with_whom_depends_on_the_reader(region_dsn):
 
 
 def test_applications_by_country_are_those_that_one_may_read(region_dsn):
-    query = (
-        """{ calls(first: 10) { nodes { title applications { country count } proposals(first: 0) { totalCount } } } }"""
-    )
+    query = """{ calls(first: 10) { nodes {
+        title proposalsByCountry { country count } proposals(first: 0) { totalCount } } } }"""
 
     async def story():
         async with serving(region_dsn) as (hub, _, client):
@@ -100,8 +99,8 @@ def test_applications_by_country_are_those_that_one_may_read(region_dsn):
             for person in (None, people["karimova"], people["rahimova"]):
                 calls = (await (await client(person)).data(query))["calls"]["nodes"]
                 for each in calls:
-                    assert sum(a["count"] for a in each["applications"]) == each["proposals"]["totalCount"]
-                assert any(each["applications"] for each in calls)
+                    assert sum(a["count"] for a in each["proposalsByCountry"]) == each["proposals"]["totalCount"]
+                assert any(each["proposalsByCountry"] for each in calls)
 
     told(story())
 

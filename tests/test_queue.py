@@ -189,19 +189,19 @@ def test_what_an_organization_takes_part_in_costs_what_it_may_be(dsn):
         async with serving(dsn) as (hub, _, client):
             _, _, (partner, other), _, _, made = await submitted(hub, 3)
             asks = await client(other)
-            query = "query($id: ID!) { organization(id: $id) { partnerships { status proposal { id } } } }"
-            found = (await asks.data(query, id=partner))["organization"]["partnerships"]
+            query = "query($id: ID!) { organization(id: $id) { participations { status proposal { id } } } }"
+            found = (await asks.data(query, id=partner))["organization"]["participations"]
             assert found == [{"status": "CONFIRMED", "proposal": {"id": each}} for each in reversed(made)]
             # What it costs says how many there may be, however many it takes part in.
             first = (
-                "query($id: ID!, $n: Int!) { organization(id: $id) { partnerships(first: $n) { proposal { id } } } }"
+                "query($id: ID!, $n: Int!) { organization(id: $id) { participations(first: $n) { proposal { id } } } }"
             )
             answers = [(await asks.answer(first, id=partner, n=n)).json() for n in (2, 100, 101)]
-            assert len(answers[0]["data"]["organization"]["partnerships"]) == 2
+            assert len(answers[0]["data"]["organization"]["participations"]) == 2
             assert [each["extensions"]["cost"] for each in answers[:2]] == [52 + 2 * 2, 52 + 2 * 100]
             assert answers[2]["errors"][0]["extensions"]["code"] == "BAD_INPUT"
-            again = "partners { organization { partnerships(first: 100) { proposal { id } } } }"
-            query = f"query($id: ID!) {{ organization(id: $id) {{ partnerships {{ proposal {{ {again} }} }} }} }}"
+            again = "partners { organization { participations(first: 100) { proposal { id } } } }"
+            query = f"query($id: ID!) {{ organization(id: $id) {{ participations {{ proposal {{ {again} }} }} }} }}"
             assert await asks.code(query, id=partner) == "TOO_COSTLY"
 
     told(story())

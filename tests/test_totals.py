@@ -40,7 +40,7 @@ COUNTS = """query($lead: ID!, $call: ID!, $partner: ID!) {
   organization(id: $lead) {
     leads { totalCount } written: leads(where: {text: "xylophonist"}) { totalCount } collaborators { name proposals }
   }
-  call(id: $call) { proposals { totalCount } applications { country count } }
+  call(id: $call) { proposals { totalCount } proposalsByCountry { country count } }
   region(since: "2020-01-01T00:00:00Z") { figures { name count recent } }
 }"""
 

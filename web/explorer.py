@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from web.assets import address
-from web.pages import SITE, text, variables_of
+from web.pages import SITE, text, variables, variables_of
 from web.site import Site, told
 
 # The editor writes its own styles, holds its icons as data, and runs its checks beside the page: nowhere else may any.
@@ -31,16 +31,14 @@ class Explorer:
         given: dict[str, object] = {}
         if name in {page.name for page in SITE} | {"profile"}:
             query = text(name)
-            given = {each: request.query_params[each] for each in variables_of(name) if each in request.query_params}
+            given = variables(name, request)
             given |= {each: value for each, value in told(viewer, given).items() if each in variables_of(name)}
-            if "since" in variables_of(name):
-                given["since"] = "2026-01-01T00:00:00Z"
         workers = {
             "editor": address("editor.worker.js"),
             "json": address("json.worker.js"),
             "graphql": address("graphql.worker.js"),
         }
-        variables = json.dumps(given, indent=2) if given else ""
-        response = self._site.render(request, "explorer", viewer, query=query, variables=variables, workers=workers)
+        values = json.dumps(given, indent=2) if given else ""
+        response = self._site.render(request, "explorer", viewer, query=query, variables=values, workers=workers)
         response.headers["Content-Security-Policy"] = _POLICY
         return response

@@ -16,6 +16,7 @@ LATE = timedelta(days=366)
 WITHDRAWN = N_("This was taken back before it was confirmed. Declare it again.")
 AHEAD = timedelta(days=366)
 """How long before it begins a post may be said to be one's own."""
+AffiliationField = Annotated[AffiliationId, Meta(description=N_("Its id, from `Person.affiliations`."))]
 Position = Annotated[str, Meta(min_length=2, max_length=200, title=N_("Position"))]
 Since = Annotated[date, Meta(title=N_("Since"))]
 Until = Annotated[date, Meta(title=N_("Until"))]
@@ -64,7 +65,7 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
     """Confirm, for your organization, that this person works there."""
 
     person: PersonId
-    affiliation: AffiliationId
+    affiliation: AffiliationField
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
     @classmethod
@@ -88,7 +89,7 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     """Say when an affiliation ended."""
 
     person: PersonId
-    affiliation: AffiliationId
+    affiliation: AffiliationField
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
     until: Until
 

@@ -1,4 +1,4 @@
-import { load } from "./page.js";
+import { load, moved } from "./page.js";
 
 // Lists that change as one types; the address always says what is shown.
 export function filters(form) {
@@ -7,7 +7,10 @@ export function filters(form) {
     const asked = new URLSearchParams(new FormData(form));
     for (const [name, value] of [...asked]) if (!value) asked.delete(name);
     const address = `${location.pathname}?${asked}`;
-    if (await load(address, "list")) history.replaceState(null, "", address);
+    const shown = await load(address, "list");
+    if (shown) moved(address);
+    // What the hub says instead is a page of its own.
+    else if (shown === null) location.assign(address);
   };
   form.addEventListener("input", (event) => {
     clearTimeout(waiting);

@@ -7,7 +7,7 @@ const DOCUMENTS = {
 };
 let source;
 export function listen() {
-  const { live, record } = main.dataset;
+  const { live, record, path } = main.dataset;
   source?.close();
   if (!live || document.hidden) return;
   const asked = new URLSearchParams({ query: DOCUMENTS[live === "elsewhere" ? "record" : live] ?? `subscription { ${live}Changed { event { words } } }` });
@@ -25,7 +25,7 @@ export function listen() {
     if (!change) return;
     const { event } = change;
     const who = event.actorName ? `${event.actorName}: ` : "";
-    if (live === "elsewhere") return say(`${words.meanwhile} ${who}${event.words}`, `${location.origin}/${record.split("_")[0] === "person" ? "people" : `${record.split("_")[0]}s`}/${record}`);
+    if (live === "elsewhere") return say(`${words.meanwhile} ${who}${event.words}`, location.origin + path);
     if (live === "record" && event.actorId !== main.dataset.person) say(who + event.words);
     clearTimeout(waiting);
     waiting = setTimeout(renew, 150);

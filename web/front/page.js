@@ -30,7 +30,14 @@ export function say(text, address) {
   setTimeout(() => toast.remove(), 12_000);
 }
 
+// The address says what is shown, also to what is sent from here.
+export function moved(address) {
+  history.replaceState(null, "", address);
+  for (const each of document.querySelectorAll("input[name=next]")) each.value = address;
+}
+
 let loading;
+// Whether a part of the page was loaded anew; null where the hub answered otherwise.
 export async function load(address, into) {
   loading?.abort();
   loading = new AbortController();
@@ -38,7 +45,7 @@ export async function load(address, into) {
   place?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(address, { cache: "no-cache", signal: loading.signal });
-    if (!answer.ok) return false;
+    if (!answer.ok) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(into);
     if (!found || !place) return false;
@@ -75,7 +82,7 @@ function slider(form) {
     waiting = setTimeout(async () => {
       const last = Number(range.value) === positions.length - 1;
       const address = location.pathname + (last ? "" : `?position=${positions[range.value]}`);
-      if (await load(address, "main")) history.replaceState(null, "", address);
+      if (await load(address, "main")) moved(address);
     }, 120);
   });
 }

@@ -23,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from domain.core import N_, kind_named
 from web.preferences import READER
+from web.reads.mapping import snake
 from web.schema import schema
 
 HERE = Path(__file__).parent
@@ -63,7 +64,7 @@ SITE = (
 LISTS = tuple(page.name for page in SITE if page.file)
 """The pages that are lists, each by its root: they are also given as files."""
 MENU = tuple((page.path, page.menu) for page in SITE if page.menu)
-_PATHS = {page.record: page.path for page in SITE if page.record}
+_PATHS = {snake(page.record): page.path for page in SITE if page.record}
 
 
 def path_of(id: str) -> str:

@@ -37,14 +37,14 @@ def _parts(state: type[State]) -> dict[str, tuple[str, bool]]:
     }
 
 
-@loads("changes")
+@loads
 async def changes(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Whoever may read an event could read what it changed, before it and after: no change lets others read."""
     found, of = await _found(reading, items), get_named_type(late.definition.type)
     return [[project(reading, of, late, each, values) for each in found.get(position, ())] for _, position, _ in items]
 
 
-@loads("changed")
+@loads
 async def changed(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """The names of what events changed."""
     found = await _found(reading, items)

@@ -232,7 +232,17 @@ class Compiler(Statement):
             self.tables |= part.tables
         # Whatever else the value is made of: a name of a person's row, a former row of the events of its record.
         self.tables |= set(how.tables or ())
-        late = Late(name, parent, chosen.definition, chosen.node, chosen.selections, self.fragments, plan)
+        volatile = bool(how.volatile) or (plan is not None and plan.volatile)
+        late = Late(
+            how.by or snake(name),
+            parent,
+            chosen.definition,
+            chosen.node,
+            chosen.selections,
+            self.fragments,
+            plan,
+            volatile=volatile,
+        )
         return self.put_off(late, chosen.path, *(f'{alias}."{each}"' for each in how.needs or ())), cost
 
     def _stood(self, chosen: Chosen) -> "tuple[Compiler, Plan, Cost]":

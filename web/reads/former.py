@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from web.reads.making import Reading
 
 
-@loads("asOf")
+@loads
 async def as_of(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Records as they stood: folded from their own events, read through the same selection and the same predicate."""
     args = values.args(late.definition, late.node)

@@ -39,18 +39,17 @@ LOADERS: dict[str, Loader] = {}
 SAYS = {name: says(event) for event in every_event() for name in stored_names(event)}
 
 
-def loads(*names: str) -> Callable[[Loader], Loader]:
-    """Load these late fields: one call for all places in an answer."""
+def loads(loader: Loader) -> Loader:
+    """Load late fields: those whose ``@late`` names what is decorated, or that are called as it is. One call is for all
+    places in an answer. A name is one loader's: whoever takes it again is told.
+    """
+    if loader.__name__ in LOADERS:
+        raise ValueError(f"something called {loader.__name__} is loaded already")
+    LOADERS[loader.__name__] = loader
+    return loader
 
-    def register(loader: Loader) -> Loader:
-        for name in names:
-            LOADERS[name] = loader
-        return loader
 
-    return register
-
-
-@loads("name", "email", "orcid")
+@loads
 async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """A personal value in plain; what was erased says so."""
     field = late.node.name.value
@@ -62,7 +61,7 @@ async def personal(reading: "Reading", late: Late, items: Sequence[list[Any]], v
     return [absent if sealed is None else (next(found) or lost) for _, sealed in items]
 
 
-@loads("mailed", "language")
+@loads
 async def own(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """What everybody chose for themselves is theirs alone."""
     person = reading.viewer.person
@@ -81,14 +80,14 @@ async def _names(reading: "Reading", ids: Sequence[str]) -> dict[str, str]:
     return {id: known.get(id) or translated(ERASED, language) for id in ids}
 
 
-@loads("investigatorName")
+@loads
 async def investigator_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Who may read a proposal may know who leads it."""
     names = await _names(reading, [id for (id,) in items])
     return [names[id] for (id,) in items]
 
 
-@loads("actorName")
+@loads
 async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Who takes part in a record may know who acted in it; the public may not."""
     own = reading.viewer.principals - {PUBLIC, AUDITORS}
@@ -97,13 +96,13 @@ async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]],
     return [None if not own.intersection(readers) or actor == "hub" else names[actor] for actor, readers in items]
 
 
-@loads("words")
+@loads
 async def words(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """What an event says, in the viewer's language."""
     return [translated(SAYS.get(type, type), reading.viewer.language) for (type,) in items]
 
 
-@loads("actions")
+@loads
 async def actions(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """What the viewer may do with each record."""
     person, language = reading.viewer.person, reading.viewer.language
@@ -145,7 +144,7 @@ def missing(refusal: Refusal, language: str) -> dict[str, Any]:
     }
 
 
-@loads("hub")
+@loads
 async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """The hub as it runs now."""
     pool, schema = reading.hub.log.pool, reading.hub.models.schema
@@ -164,11 +163,11 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
         "version": version("central-asia-ai-hub"),
         "readOnly": reading.read_only,
         "engine": " ".join(row["engine"].split()[:2]),
-        "readModelsAt": at,
+        "readModelsPosition": at,
         "parked": row["parked"],
-        "treeAt": sealing["tree"],
+        "treeSize": sealing["tree"],
         "sealedTo": sealing["sealed"],
-        "witnesses": sealing["asked"],
+        "witnessesAsked": sealing["asked"],
         "key": sealing["key"],
         "stopped": sealing["stopped"] or None,
         "troubles": sealing["troubles"],
@@ -176,7 +175,7 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     return [project(reading, get_named_type(late.definition.type), late, made, values) for _ in items]
 
 
-@loads("seal")
+@loads
 async def seal(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """How events are sealed; of a record its newest event that the viewer may see."""
     pool, positions = reading.hub.log.pool, [each for (each,) in items]

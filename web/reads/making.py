@@ -68,7 +68,7 @@ class Reading:
             late = plan.late[number]
             if volatile not in (None, late.volatile):
                 continue
-            filled = await LOADERS[late.node.name.value](self, late, [needs for _, _, needs in found], values)
+            filled = await LOADERS[late.by](self, late, [needs for _, _, needs in found], values)
             for (holder, key, _), value in zip(found, filled, strict=True):
                 holder[key] = value
         return data

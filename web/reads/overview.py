@@ -1,4 +1,4 @@
-"""What is counted over many records: the region at a glance, who works with whom, where applications come from."""
+"""What is counted over many records: the region at a glance, who works with whom, where proposals come from."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _rows(reading: "Reading", table: str, alias: str, reached: bool = False) -> 
     return readable(reading.hub.models.schema, TABLES[table], alias=alias, reached=reached, filtered=True)
 
 
-@loads("totalCount")
+@loads
 async def belonging(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """How many records belong to each of many."""
     assert late.counts is not None
@@ -36,7 +36,7 @@ async def belonging(reading: "Reading", late: Late, items: Sequence[list[Any]], 
     return [counts[id] for id in ids]
 
 
-@loads("region")
+@loads
 async def region(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Counted for nobody in particular, so once for everybody until something changes that everybody may read."""
     since = values.args(late.definition, late.node)["since"]
@@ -101,7 +101,7 @@ async def _region(reading: "Reading", since: datetime) -> dict[str, Any]:
     }
 
 
-@loads("collaborators")
+@loads
 async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Organizations that stand behind the same proposals, for each of some organizations."""
     first = values.args(late.definition, late.node).get("first")
@@ -119,7 +119,7 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
         f"SELECT id FROM {_rows(reading, 'proposal', 'p').source} WHERE p.lead = $2"
         f" UNION SELECT m.proposal {confirmed} AND m.organization = $2",
     )
-    sql = f"""SELECT o.id AS organization, o.name, o.names::text AS names, o.city, o.country, behind.proposals
+    sql = f"""SELECT o.id AS "organizationId", o.name, o.names::text AS names, o.city, o.country, behind.proposals
               FROM unnest($2::text[], $3::bigint[]) AS behind (organization, proposals)
               JOIN {organization.source} ON o.id = behind.organization
               WHERE {organization.predicate}
@@ -135,8 +135,8 @@ async def collaborators(reading: "Reading", late: Late, items: Sequence[list[Any
     return found
 
 
-@loads("applications")
-async def applications(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
+@loads
+async def proposals_by_country(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """How many proposals of each of some calls are led from where."""
     schema, organization = reading.hub.models.schema, _rows(reading, "organization", "o")
     led = Tally.of(schema, "proposal", "t.call = ANY($2)", "ARRAY[t.call || ' ' || t.lead]", 1)

@@ -146,7 +146,7 @@ def connection(compiler: "Compiler", chosen: Chosen, over: tuple[str, str] | Non
     def counted(node: FieldNode, here: tuple[str, ...]) -> str:
         if each is None or over is None:
             return count
-        late = Late("totalCount", type, type.fields["totalCount"], node, (), compiler.fragments, counts=each)
+        late = Late("belonging", type, type.fields["totalCount"], node, (), compiler.fragments, counts=each)
         return compiler.put_off(late, here, f"{over[1]}.id")
 
     shown = Page(compiler, type, of, page, cursor, first, counted, has_after, ordered)

@@ -106,9 +106,12 @@ class Values:
 
 @dataclass(frozen=True)
 class Late:
-    """A value that the statement cannot know: SQL leaves a place for it, ``[number, what it needs …]``."""
+    """A value that the statement cannot know: SQL leaves a place for it, ``[number, what it needs …]``.
 
-    name: str
+    ``by`` names what loads it. What is ``volatile`` depends on more than tables: on the clock, or on the whole hub.
+    """
+
+    by: str
     parent: GraphQLObjectType
     definition: GraphQLField
     node: FieldNode
@@ -116,11 +119,7 @@ class Late:
     fragments: Mapping[str, FragmentDefinitionNode]
     plan: "Plan | None" = None
     counts: "Each | None" = None
-
-    @property
-    def volatile(self) -> bool:
-        """Whether it depends on more than tables: on the clock, or on the whole hub."""
-        return self.name in ("actions", "hub", "seal") or (self.plan is not None and self.plan.volatile)
+    volatile: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import msgspec
 from graphql import DocumentNode, EnumTypeDefinitionNode
 from msgspec import inspect
 
-from domain.core import Command, Reason, Role, admitted, every_command, kind_of, mutation_of, record_field, sentence
+from domain.core import Command, Reason, Role, admitted, every_command, kind_of, mutation_of, record_field
 from hub.checking import bare_type, fields_of
 from web.reads.mapping import type_of
 
@@ -76,12 +76,12 @@ def sdl(written: DocumentNode) -> str:
         inputs = "\n".join(_input_fields(cls, enums, structs))
         title = cls.__name__
         record = cls.on.kind.name
-        parts.append(f"{_said(sentence(title) + '.')}\ninput {title}Input {{\n{inputs}\n}}")
+        parts.append(f"{_said(f'What `{name}` is given.')}\ninput {title}Input {{\n{inputs}\n}}")
         parts.append(
             f"{_said(f'What became of `{name}`: a receipt, or a refusal.')}\ntype {title}Payload {{\n"
             f"  {_said('What was recorded.')}\n  receipt: Receipt\n"
             f"  {_said('Why nothing was recorded.')}\n  refusal: Refusal\n"
-            f"  {_said('The record as it is now, where you may read it.')}\n  {record}: {record_type(cls)}\n}}"
+            f"  {_said('The record as it is now, where you may read it.')}\n  {camel(record)}: {record_type(cls)}\n}}"
         )
         mutations.append(f"  {_said(_documented(cls))}\n  {name}(input: {title}Input!): {title}Payload!")
     parts += [f"{_said(doc)}\ninput {name} {{\n{body}\n}}" for name, (doc, body) in structs.items()]

@@ -15,8 +15,8 @@ from graphql import (
 from web.reads.mapping import snake
 
 _OF_RECORDS = """
-  actions: [Action!]! @late(needs: ["id"]) @costs(much: 5)
-  seal: Seal @late(needs: ["id"])
+  actions: [Action!]! @late(needs: ["id"], volatile: true) @costs(much: 5)
+  seal: Seal @late(needs: ["id"], volatile: true)
   history(first: Int = 20, after: String): EventConnection! @connection(on: "record")
 """
 
@@ -29,19 +29,26 @@ def sdl(written: DocumentNode) -> str:
     parts = [_page(name, many) for name, many in lists.items()]
     for name in records:
         parts += [f"extend type {name} {{{_OF_RECORDS}}}", *_changes(name, lists[name])]
-    kinds = "\n".join(f"  {snake(name[:1].lower() + name[1:]).upper()}" for name in records)
+    kinds = "\n".join(
+        f'  "One of the {lists[name]}."\n  {snake(name[:1].lower() + name[1:]).upper()}' for name in records
+    )
     return "\n\n".join([*parts, f'"The kinds of records."\nenum RecordKind {{\n{kinds}\n}}'])
 
 
 def _lists(written: DocumentNode) -> Iterator[tuple[str, str]]:
-    # Of which type a field makes a list, and what that calls many of it, where nobody has written its pages.
+    # Of which type a field makes a list, and what that calls many of it, where nobody has written its pages. What the
+    # query itself calls them comes last, and counts.
     own = {each.name.value for each in written.definitions if isinstance(each, ObjectTypeDefinitionNode)}
-    for type in written.definitions:
+    for type in sorted(written.definitions, key=_is_query):
         for field in getattr(type, "fields", None) or ():
             if isinstance(field, FieldDefinitionNode):
                 of = _named(field.type)
                 if of.endswith("Connection") and of not in own:
                     yield of.removesuffix("Connection"), snake(field.name.value).replace("_", " ")
+
+
+def _is_query(definition: object) -> bool:
+    return getattr(getattr(definition, "name", None), "value", "") == "Query"
 
 
 def _page(name: str, many: str) -> str:
@@ -65,6 +72,7 @@ def _changes(name: str, many: str) -> Iterator[str]:
     field = name[:1].lower() + name[1:]
     yield f""""Something that happened to one of the {many}."
 type {name}Change {{
+  "What happened."
   event: Event!
   "The record as it is now; `null` where you may not read it."
   {field}: {name}
