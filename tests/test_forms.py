@@ -445,10 +445,10 @@ def test_who_publishes_results_is_told_what_is_not_decided(region_dsn):
             hub.states.drop()
             await hub.do(PublishResults(call=call), officer)
             form = (await client.get(f"/do/archiveCall?call={call}")).text
-            assert "1 proposal was given back for changes" in form
+            assert "Given back for changes, and not submitted again: 1." in form
             decided = await hub.log.pool.fetchval(f"SELECT call FROM {schema}.proposal WHERE status = 'recommended'")
             form = (await client.get(f"/do/archiveCall?call={decided}")).text
-            assert "1 offer of an award waits for an answer" in form
+            assert "Offers of an award that wait for an answer, and stay open: 1." in form
             # What it opens or closes stands in the form of what cannot be taken back.
             other = await hub.log.pool.fetchrow(f"SELECT * FROM {schema}.call WHERE status = 'published'")
             assert f"{other['closes_at']:%Y}" in (await client.get(f"/do/openRound?call={other['id']}")).text

@@ -27,15 +27,17 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Found:
-    """What was found by the words that somebody looked for, whether there is more, and what was ``left`` out of it.
+    """What was found by the words that somebody looked for, and whether there is more.
 
-    ``elsewhere`` says what can be done where it is not among them, and where.
+    ``unfit`` are some that cannot be chosen, and ``why``; ``elsewhere`` says what can be done where it is not among
+    them, and where.
     """
 
     text: str
     choices: tuple[Choice, ...]
     more: bool
-    left: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    why: str = ""
     elsewhere: tuple[str, str] = ("", "")
 
 
@@ -88,6 +90,19 @@ class Some:
 
 
 @dataclass(frozen=True)
+class Left:
+    """Records that are not done with yet, and what is said of them; what ``bars`` the command stands beside its reason.
+
+    What does not is said above the form: as a warning, or (``grave`` is ``False``) to be known.
+    """
+
+    some: Some
+    words: str = ""
+    grave: bool = False
+    bars: bool = False
+
+
+@dataclass(frozen=True)
 class HeldUp:
     """Why nothing was recorded yet, and what is like it."""
 
@@ -104,8 +119,8 @@ class Particular:
 
     selected: ClassVar[str] = ""
     beside: ClassVar[str] = ""
-    sure: ClassVar[bool] = False
-    """Whether the name of the record has to be typed."""
+    sure: ClassVar[str] = ""
+    """Says, of the record's ``%(name)s``, that it has to be typed; empty where it has not."""
 
     def __init_subclass__(cls, of: Iterable[type[Command]] = ()) -> None:
         for each in of:
@@ -119,9 +134,13 @@ class Particular:
         """What somebody says yes to, or what cannot be undone: what it is called, and what it is."""
         yield from ()
 
-    async def left(self, writer: Writer) -> Mapping[str, Some]:
-        """What is not done yet, of that which the record stands for: records by what they wait for."""
-        return {}
+    def summary(self, found: Mapping[str, Any], language: str) -> tuple[str, str]:
+        """What the record is about, to be read before anything is said of it: a line, and a text in Markdown."""
+        return "", ""
+
+    async def left(self, writer: Writer) -> Sequence[Left]:
+        """What is not done yet, of that which the record stands for."""
+        return ()
 
     def begun(self, viewer: Viewer) -> Mapping[str, str]:
         """What stands in the fields before anything is given."""

@@ -1,14 +1,14 @@
 """The record that a form is about: what its writer sees of it there, and whether the command can be given now."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
 from domain.core import N_, Command, mutation_of, record_field
 from hub.checking import bare_type, fields_of
-from web.forms import Some, Writer, inputs, particular
+from web.forms import Left, Writer, inputs, particular
 from web.labels import LABELS
 from web.pages import path_of
 from web.schema import schema
@@ -22,7 +22,8 @@ class About:
     """A record, as a form shows it above its fields.
 
     ``was`` is what it holds, by the command's fields and as a form writes it; ``found`` what was asked of it besides.
-    ``facts`` is what is said yes to, or cannot be undone; ``left`` what is not done yet of that which it stands for.
+    ``summary`` is what it is about, ``facts`` what is said yes to, or cannot be undone; ``left`` what is not done yet
+    of that which it stands for.
     """
 
     id: str
@@ -32,8 +33,9 @@ class About:
     was: Mapping[str, str]
     actions: tuple[Mapping[str, Any], ...]
     found: Mapping[str, Any]
+    summary: tuple[str, str] = ("", "")
     facts: tuple[tuple[str, str], ...] = ()
-    left: Mapping[str, Some] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
 
     def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
         """What the API says of a command that may be given about this record; nothing where it may not."""
@@ -93,6 +95,7 @@ async def read_about(writer: Writer) -> About | None:
         was=was,
         actions=tuple(found["may"]),
         found=found,
+        summary=own.summary(found, writer.viewer.language),
         facts=tuple(own.facts(found, writer.given, writer.viewer.language)),
-        left=await own.left(writer),
+        left=tuple(each for each in await own.left(writer) if each.some.count),
     )

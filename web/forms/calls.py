@@ -1,13 +1,13 @@
 """Forms of calls, and calls in forms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import OpenRound, PublishCall
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import N_
-from web.forms import Choice, Offer, Particular, Some, Writer, among, chooses
+from web.forms import Choice, Left, Offer, Particular, Some, Writer, among, chooses
 from web.forms.every import every
 from web.forms.people import Office
 from web.pages import path_of
@@ -62,15 +62,18 @@ class Opening(Publishing, of=(OpenRound,)):
 class Ending(Particular, of=(PublishResults, ArchiveCall)):
     """Says which proposals are not decided, and which wait for their authors or for an answer."""
 
-    async def left(self, writer: Writer) -> Mapping[str, Some]:
-        """Proposals of the call that are ``undecided``, still ``changing``, ``returned`` or ``offered``."""
-        left = await writer.ask(_LEFT, id=writer.record)
-        return {
-            "undecided": _some(left["undecided"], left["recommended"]),
-            "changing": _some(left["changing"]),
-            "returned": _some(left["returned"]),
-            "offered": _some(left["offered"]),
-        }
+    async def left(self, writer: Writer) -> Sequence[Left]:
+        """Proposals of the call that are undecided, that have time for changes, or wait for an answer to an offer."""
+        left, language = await writer.ask(_LEFT, id=writer.record), writer.viewer.language
+        returned, offered = _some(left["returned"]), _some(left["offered"])
+        back = N_("Given back for changes, and not submitted again: %(count)s.")
+        open = N_("Offers of an award that wait for an answer, and stay open: %(count)s.")
+        return (
+            Left(_some(left["undecided"], left["recommended"]), bars=True),
+            Left(_some(left["changing"]), bars=True),
+            Left(returned, translated(back, language, {"count": returned.count}), grave=True),
+            Left(offered, translated(open, language, {"count": offered.count})),
+        )
 
 
 def _some(*lists: Mapping[str, Any]) -> Some:

@@ -15,6 +15,7 @@ from domain.core import (
     Command,
     Reason,
     Refusal,
+    Role,
     kind_of,
     meta_of,
     mutation_of,
@@ -230,7 +231,7 @@ class Forms:
             says=translated((cls.__doc__ or "").strip(), language),
             about=about,
             grave=cls.final,
-            sure=particular(cls).sure,
+            sure=translated(particular(cls).sure, language, {"name": about.title if about else ""}),
             problem=problem,
             fields=made,
             key=key,
@@ -264,7 +265,10 @@ class Forms:
         hub, newest = self._site.endpoint.reads.hub, max(viewer.positions.values(), default=0)
         if viewer.person is not None and await hub.may_make(viewer.person, cls, newest):
             return ""
-        return translated(N_("This is not yours to do: it is for officers of the Center."), viewer.language)
+        words = N_("This is not yours to do.")
+        if cls.by == {Role.CENTER_OFFICER}:
+            words = N_("This is not yours to do: it is for officers of the Center.")
+        return translated(words, viewer.language)
 
 
 def _plain(key: str) -> bool:

@@ -45,9 +45,12 @@ async def looked_for(
     field: str,
     choosable: Set[str] = frozenset({"VERIFIED"}),
     without: Set[str] = frozenset(),
+    why: str = "",
     elsewhere: tuple[str, str] = ("", ""),
 ) -> Offer:
-    """Organizations by words of their names, cities and countries, ``without`` some; the chosen one comes first."""
+    """Organizations by words of their names, cities and countries, ``without`` some, and ``why``; the chosen one comes
+    first.
+    """
     if text := writer.given.get(f"!find.{field}", "")[:LOOKED_FOR].strip():
         nodes = [each["record"] for each in (await writer.ask(_FOUND, text=text))["found"]["nodes"]]
     else:
@@ -57,7 +60,8 @@ async def looked_for(
         first = [choice(one)]
     fits = [choice(each) for each in nodes if each["status"] in choosable and each["id"] not in {*without, chosen}]
     unfit = [named(each) for each in nodes if each["id"] in without] if text and not fits else []
-    found = Found(text, (*first, *fits[:SHOWN]), len(fits) > SHOWN, tuple(unfit[:3]), elsewhere)
+    said = translated(why, writer.viewer.language)
+    found = Found(text, (*first, *fits[:SHOWN]), len(fits) > SHOWN, tuple(unfit[:3]), said, elsewhere)
     return Offer("find", found.choices, found)
 
 

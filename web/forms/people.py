@@ -93,7 +93,7 @@ class Erasing(Particular, of=(ErasePerson,)):
     """Asks for the name: nobody is erased by a slip."""
 
     selected = "goOn: proposals(where: {status: [DRAFT, SUBMITTED, RETURNED, IN_REVIEW, RECOMMENDED]}) { totalCount }"
-    sure = True
+    sure = N_("Type the name of the person to erase: %(name)s")
 
     def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
         """What nobody could go on with."""

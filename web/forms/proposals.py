@@ -10,7 +10,7 @@ from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePart
 from domain.proposals.state import Proposal
 from web.forms import Offer, Particular, Writer, among
 from web.forms.organizations import ONE, choice, looked_for
-from web.showing import lasts, moment
+from web.showing import lasts, moment, named
 from web.words import translated
 
 _ASKED = f"""query($id: ID!) {{
@@ -18,6 +18,7 @@ _ASKED = f"""query($id: ID!) {{
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
+_BESIDE = N_("Cannot be chosen here, being the lead or asked already:")
 _BY_OTHERS = [cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR not in cls.by]
 
 
@@ -25,6 +26,10 @@ class Answering(Particular, of=(SubmitProposal, *_BY_OTHERS)):
     """Who answers for an organization or a call sees what it is asked for; who submits, what others will read."""
 
     selected = "aboutText: abstract aboutLead: lead { name names { language text } }"
+
+    def summary(self, found: Mapping[str, Any], language: str) -> tuple[str, str]:
+        """Who leads it, and its abstract."""
+        return f"{translated(N_('Lead organization'), language)}: {named(found['aboutLead'])}", found["aboutText"]
 
 
 class MovingDeadline(Answering, of=(MoveDeadline,)):
@@ -66,7 +71,8 @@ class Inviting(Particular, of=(InvitePartner,)):
         found = (await writer.ask(_ASKED, id=writer.record))["proposal"]
         asked = [each for each in found["partners"] if each["status"] != "DECLINED"] if found else []
         own = {found["lead"]["id"]} if found else set()
-        return await looked_for(writer, field, without=own | {each["organization"]["id"] for each in asked})
+        without = own | {each["organization"]["id"] for each in asked}
+        return await looked_for(writer, field, without=without, why=_BESIDE)
 
 
 class Uninviting(Particular, of=(UninvitePartner,)):
