@@ -46,7 +46,7 @@ def test_a_researcher_in_dushanbe_submits_with_a_university_in_bishkek(visitor):
     author.get_by_role("link", name="Submit").click()
     author.get_by_role("button", name="Submit proposal").click()
     assert author.get_by_role("heading", level=1).inner_text() == "Нутқи тоҷикӣ submitted"
-    assert author.get_by_role("status").inner_text().startswith("A version was submitted.")
+    assert author.locator(".notice[role=status]").inner_text().startswith("A version was submitted.")
     assert "A version was submitted." in author.get_by_role("region", name="What happened").inner_text()
     # Whoever takes no part is told the same as of a proposal that does not exist.
     stranger = visitor()

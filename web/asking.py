@@ -106,6 +106,13 @@ def base_of(connection: HTTPConnection) -> str:
     return f"{connection.url.scheme}://{connection.headers.get('host', '')}"
 
 
+def codings(connection: HTTPConnection) -> set[str]:
+    """The codings of a body that whoever asks takes: those of ``Accept-Encoding`` whose weight is not 0."""
+    asked = (each.partition(";") for each in connection.headers.get("accept-encoding", "").split(","))
+    weightless = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
+    return {name.strip().lower() for name, _, weight in asked if not weightless.fullmatch(weight)}
+
+
 def is_secure(connection: HTTPConnection) -> bool:
     """Whether whoever asks has come over https, at the latest to the proxy that stands before the hub."""
     return connection.url.scheme in ("https", "wss") or os.environ.get("HUB_URL", "").startswith("https://")

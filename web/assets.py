@@ -10,6 +10,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from web.asking import codings
+
 BUILT = Path(__file__).parent / "built"
 FRONT = Path(__file__).parent / "front"
 _FOREVER = "public, max-age=31536000, immutable"
@@ -46,15 +48,6 @@ def _files() -> dict[str, Path]:
     return found if "hub.css" in manifest() else {**found, "hub.css": FRONT / "hub.css"}
 
 
-def _accepted(request: Request) -> set[str]:
-    asked: set[str] = set()
-    for each in request.headers.get("accept-encoding", "").split(","):
-        name, _, weight = each.partition(";")
-        if weight.strip().replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            asked.add(name.strip().lower())
-    return asked
-
-
 async def static(request: Request) -> Response:
     """``/static/NAME``: compressed as the browser likes it best."""
     file = _files().get(name := request.path_params["name"])
@@ -62,7 +55,7 @@ async def static(request: Request) -> Response:
         return PlainTextResponse("There is no such file.", 404)
     headers: dict[str, Any] = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
     media = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    accepted = _accepted(request)
+    accepted = codings(request)
     try:
         for encoding, suffix in _ENCODINGS:
             if encoding in accepted and (packed := _files().get(name + suffix)):

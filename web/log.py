@@ -1,7 +1,6 @@
 """``/log``: checkpoint, tiles, entries and proofs as C2SP has them; all but the checkpoint never changes."""
 
 import gzip
-import re
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,13 +14,12 @@ from hub.door import Hub
 from hub.reading import readable
 from projections.core import AUDITORS
 from projections.history import EntryRow
-from web.asking import etag, matches, secret_of
+from web.asking import codings, etag, matches, secret_of
 from web.reads.viewer import MIRRORS, Viewers
 
 _FOR_EVER = "max-age=31536000, immutable"
 _BYTES = "application/octet-stream"
 _LARGEST = 2**62
-_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 
 class LogFiles:
@@ -77,7 +75,7 @@ class LogFiles:
             return PlainTextResponse("The log does not reach this bundle yet.\n", 404)
         body = bundle(found)
         headers = {"Cache-Control": f"private, {_FOR_EVER}", "Vary": "Accept-Encoding, Authorization, Cookie"}
-        if _GZIP.search(request.headers.get("accept-encoding", "")):
+        if "gzip" in codings(request):
             body, headers["Content-Encoding"] = gzip.compress(body, 5, mtime=0), "gzip"
         return Response(body, 200, headers, media_type=_BYTES)
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from domain.core import N_, kind_named
 from hub.access import give_link
 from projections.core import CENTER, PUBLIC, offices
-from web.asking import Asked, base_of, etag, matches, secret_of
+from web.asking import Asked, base_of, codings, etag, matches, secret_of
 from web.endpoint import Endpoint
 from web.mailing import Mailing
 from web.pages import Page, left_out, roots, text, variables, variables_of
@@ -99,7 +99,7 @@ class Site:
             "again": again,
             "filed": filed,
             "asked": lambda name: query.get(name, ""),
-            "base": str(request.base_url).rstrip("/"),
+            "base": base_of(request),
             "document": None,
             "mails": self.mailing is not None,
             "writes": False,
@@ -227,7 +227,7 @@ def packed(request: Request, body: bytes, status: int = 200, media: str = "text/
         headers["ETag"] = "W/" + (tag := etag(body))
         if matches(request.headers.get("if-none-match", ""), tag):
             return Response(b"", 304, headers)
-    if len(body) > SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(body) > SMALL and "gzip" in codings(request):
         headers["Content-Encoding"] = "gzip"
         body = gzip.compress(body, 5, mtime=0)
     return Response(body, status, headers, media_type=media)

@@ -13,21 +13,19 @@ const keep = {
   },
 };
 
+// Said where a screen reader listens already; what leads somewhere stays until its reader has done with it.
 export function say(text, address) {
-  document.querySelector(".toast")?.remove();
   const toast = document.createElement("div");
   toast.className = "toast";
-  toast.setAttribute("role", "status");
   toast.append(text);
   if (address) {
     const link = document.createElement("a");
     link.href = address;
     link.target = "_blank";
     link.textContent = words.look;
-    toast.append(" ", link);
-  }
-  document.body.append(toast);
-  setTimeout(() => toast.remove(), 12_000);
+    toast.append(" ", link, " ", button(words.close, () => toast.remove()));
+  } else setTimeout(() => toast.remove(), 12_000);
+  document.getElementById("said").replaceChildren(toast);
 }
 
 // The address says what is shown, also to what is sent from here.
