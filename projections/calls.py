@@ -47,7 +47,7 @@ def drafted(e: CallDrafted, at: datetime) -> CallRow:
         id=e.call,
         title=e.title,
         summary=e.summary,
-        status="draft",
+        status=e.becomes,
         opens_at=e.opens_at,
         opened_at=None,
         closes_at=e.closes_at,
@@ -76,20 +76,19 @@ def handed_over(row: CallRow, e: CallOfficerAppointed | CallOfficerDismissed, at
 @CallRow.on(CallPublished)
 def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
     """Everybody sees it."""
-    return replace(row, status="published", readers=(*row.readers, PUBLIC))
+    return replace(row, status=e.becomes, readers=(*row.readers, PUBLIC))
 
 
 @CallRow.on(RoundOpened)
 def opened(row: CallRow, e: RoundOpened, at: datetime) -> CallRow:
     """Since when it is open: an officer may have opened it sooner than was said."""
-    return replace(row, status="open", opened_at=at)
+    return replace(row, status=e.becomes, opened_at=at)
 
 
 @CallRow.on(RoundClosed, ResultsPublished, CallArchived)
 def moved(row: CallRow, e: RoundClosed | ResultsPublished | CallArchived, at: datetime) -> CallRow:
     """The next status."""
-    status = {RoundClosed: "closed", ResultsPublished: "decided", CallArchived: "archived"}
-    return replace(row, status=status[type(e)])
+    return replace(row, status=e.becomes)
 
 
 class CallOfficerRow(Row, table="call_officer", key=("call", "officer"), within=CallRow, index=("officer",)):

@@ -143,15 +143,15 @@ def _row(
 @OrganizationRow.on(OrganizationRegistered)
 def registered(e: OrganizationRegistered, at: datetime) -> OrganizationRow:
     """It begins unverified."""
-    return replace(_row(e, at, "registered", e.names, e.website), described_by=(e.by,) if e.by else ())
+    return replace(_row(e, at, e.becomes, e.names, e.website), described_by=(e.by,) if e.by else ())
 
 
 @OrganizationRow.on(OrganizationImported)
 def imported(row: OrganizationRow | None, e: OrganizationImported, at: datetime) -> OrganizationRow:
     """A changed record keeps its status, unless the organization had been closed, and what ROR lacks."""
     if row is None:
-        return replace(_row(e, at, "registered", {}), imported=True)
-    status = "registered" if row.status == "closed" else row.status
+        return replace(_row(e, at, e.becomes, {}), imported=True)
+    status = e.becomes if row.status == "closed" else row.status
     new = _row(e, row.registered_at, status, _by_language(row.given), row.given_website)
     return _acting(replace(new, revision=row.revision + 1, imported=True), row.acting)
 
@@ -183,19 +183,19 @@ def _acting(row: OrganizationRow, acting: int) -> OrganizationRow:
 @OrganizationRow.on(OrganizationVerified)
 def verified(row: OrganizationRow, e: OrganizationVerified, at: datetime) -> OrganizationRow:
     """It may act."""
-    return replace(row, status="verified", described_by=())
+    return replace(row, status=e.becomes, described_by=())
 
 
 @OrganizationRow.on(OrganizationSuspended)
 def suspended(row: OrganizationRow, e: OrganizationSuspended, at: datetime) -> OrganizationRow:
     """It may not act."""
-    return replace(row, status="suspended")
+    return replace(row, status=e.becomes)
 
 
 @OrganizationRow.on(OrganizationClosed)
 def closed(row: OrganizationRow, e: OrganizationClosed, at: datetime) -> OrganizationRow:
     """It is no more; a ROR id that it gave back is another's."""
-    return replace(row, status="closed", ror=None if e.ror else row.ror)
+    return replace(row, status=e.becomes, ror=None if e.ror else row.ror)
 
 
 @OrganizationRow.on(OfficerAppointed)

@@ -61,7 +61,7 @@ def invited(e: PersonInvited, at: datetime) -> PersonRow:
         email=e.email,
         orcid=None,
         email_alias=e.email_alias,
-        status="invited",
+        status=e.becomes,
         mailed=True,
         language=e.language,
         readers=(CENTER, e.person),
@@ -71,7 +71,7 @@ def invited(e: PersonInvited, at: datetime) -> PersonRow:
 @PersonRow.on(PersonJoined)
 def joined(row: PersonRow, e: PersonJoined, at: datetime) -> PersonRow:
     """The person came."""
-    return replace(row, status="joined")
+    return replace(row, status=e.becomes)
 
 
 @PersonRow.on(NameCorrected)
@@ -129,7 +129,7 @@ def _claiming(row: PersonRow, claims: tuple[Claim, ...]) -> PersonRow:
 def erased(row: PersonRow, e: PersonErased, at: datetime) -> PersonRow:
     """Nothing personal remains."""
     return replace(
-        row, status="erased", name=None, email=None, orcid=None, email_alias=None, mailed=False, language="en"
+        row, status=e.becomes, name=None, email=None, orcid=None, email_alias=None, mailed=False, language="en"
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
+from domain.core import CallId, OrganizationId, PersonId, ProposalId
 from domain.proposals.events import (
     AwardAccepted,
     AwardOffered,
@@ -88,7 +88,7 @@ def drafted(e: ProposalDrafted, at: datetime) -> ProposalRow:
         investigator=e.investigator,
         title=e.title,
         abstract=e.abstract,
-        status="draft",
+        status=e.becomes,
         version=1,
         revision=1,
         risk=None,
@@ -147,7 +147,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
     """From now on the call's office reads it."""
     return replace(
         row,
-        status="submitted",
+        status=e.becomes,
         version=e.version,
         content=e.content,
         versions=(*row.versions, Version(e.version, row.title, row.abstract, e.content, at)),
@@ -163,7 +163,7 @@ def submitted(row: ProposalRow, e: ProposalSubmitted, at: datetime) -> ProposalR
 def returned(row: ProposalRow, e: ProposalReturned, at: datetime) -> ProposalRow:
     """The next version begins."""
     return replace(
-        row, status="returned", version=row.version + 1, returned_until=e.until, status_reason=e.reason, changed_at=at
+        row, status=e.becomes, version=row.version + 1, returned_until=e.until, status_reason=e.reason, changed_at=at
     )
 
 
@@ -189,7 +189,7 @@ def offered(row: ProposalRow, e: AwardOffered, at: datetime) -> ProposalRow:
 def awarded(row: ProposalRow, e: AwardAccepted, at: datetime) -> ProposalRow:
     """An awarded project is public once the results of its call are."""
     readers = _let(row, PUBLIC) if e.published else row.readers
-    return replace(row, status="awarded", changed_at=at, readers=readers)
+    return replace(row, status=e.becomes, changed_at=at, readers=readers)
 
 
 @ProposalRow.on(AwardPublished)
@@ -198,17 +198,14 @@ def published(row: ProposalRow, e: AwardPublished, at: datetime) -> ProposalRow:
     return replace(row, changed_at=at, readers=_let(row, PUBLIC))
 
 
-_NEXT: dict[type[Event], str] = {
-    EligibilityConfirmed: "in_review",
-    ProposalFoundIneligible: "ineligible",
-    ProposalRecommended: "recommended",
-    AwardRefused: "declined",
-    ProposalDeclined: "declined",
-    ProposalWithdrawn: "withdrawn",
-}
-
-
-@ProposalRow.on(*_NEXT)
+@ProposalRow.on(
+    EligibilityConfirmed,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    AwardRefused,
+    ProposalDeclined,
+    ProposalWithdrawn,
+)
 def moved(
     row: ProposalRow,
     e: EligibilityConfirmed
@@ -221,7 +218,7 @@ def moved(
 ) -> ProposalRow:
     """The next status."""
     reason = getattr(e, "reason", None)
-    return replace(row, status=_NEXT[type(e)], status_reason=reason, returned_until=None, changed_at=at)
+    return replace(row, status=e.becomes, status_reason=reason, returned_until=None, changed_at=at)
 
 
 class PartnerRow(

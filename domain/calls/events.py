@@ -28,7 +28,7 @@ class Criterion(msgspec.Struct, frozen=True):
         return {"name": name.strip(), "weight": int(number) if number.isdecimal() and len(number) < 5 else number}
 
 
-class CallDrafted(Event):
+class CallDrafted(Event, becomes="draft"):
     """A call was drafted; its drafter is its officer."""
 
     call: CallId
@@ -74,31 +74,31 @@ class CallOfficerDismissed(Event):
     officer: PersonId
 
 
-class CallPublished(Event):
+class CallPublished(Event, becomes="published"):
     """A call became public."""
 
     call: CallId
 
 
-class RoundOpened(Event):
+class RoundOpened(Event, becomes="open"):
     """The round opened: proposals may be submitted; criteria, quorum, blindness and conflict policy are frozen."""
 
     call: CallId
 
 
-class RoundClosed(Event):
+class RoundClosed(Event, becomes="closed"):
     """The round closed: nothing more may be submitted."""
 
     call: CallId
 
 
-class ResultsPublished(Event):
+class ResultsPublished(Event, becomes="decided"):
     """The results of the call were published."""
 
     call: CallId
 
 
-class CallArchived(Event):
+class CallArchived(Event, becomes="archived"):
     """The call was archived."""
 
     call: CallId

@@ -65,7 +65,7 @@ class Call(
                 return msgspec.structs.replace(
                     self,
                     id=event.call,
-                    status="draft",
+                    status=event.becomes,
                     officers=frozenset({event.officer}),
                     revision=1,
                     **{name: getattr(event, name) for name in SAID},
@@ -77,15 +77,9 @@ class Call(
             case CallOfficerDismissed():
                 return msgspec.structs.replace(self, officers=self.officers - {event.officer})
             case CallPublished():
-                return msgspec.structs.replace(self, status="published", public=True)
-            case RoundOpened():
-                return msgspec.structs.replace(self, status="open")
-            case RoundClosed():
-                return msgspec.structs.replace(self, status="closed")
-            case ResultsPublished():
-                return msgspec.structs.replace(self, status="decided")
-            case CallArchived():
-                return msgspec.structs.replace(self, status="archived")
+                return msgspec.structs.replace(self, status=event.becomes, public=True)
+            case RoundOpened() | RoundClosed() | ResultsPublished() | CallArchived():
+                return msgspec.structs.replace(self, status=event.becomes)
         return self
 
     def says(self) -> dict[str, Any]:

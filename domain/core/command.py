@@ -60,7 +60,10 @@ class Act(Protocol):
 
 
 class Due(typing.NamedTuple):
-    """When the hub gives a command by itself: while the record has a status, from the time in its field ``at`` on."""
+    """When the hub gives a command by itself: while the record has a status, from the time in its field ``at`` on.
+
+    The field is called so in the state and in the row alike.
+    """
 
     at: str
     status: str
@@ -93,6 +96,10 @@ class CommandMeta(msgspec.StructMeta):
         setattr(cls, "final", final)
         setattr(cls, "due", due)
         setattr(cls, "seeks", frozenset(seeks))
+        if unknown := ({*(while_ or ()), *([due.status] if due else ())} - on.statuses):
+            raise TypeError(f"{name}: {on.__name__} is never {', '.join(sorted(unknown))}")
+        if due and due.at not in on.__struct_fields__:
+            raise TypeError(f"{name}: {on.__name__} has no {due.at}")
         return cls
 
 

@@ -33,11 +33,13 @@ class EventMeta(msgspec.StructMeta):
         namespace: dict[str, Any],
         *,
         type: str = "",
+        becomes: str = "",
         was: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] | None = None,
         **options: Any,
     ) -> "EventMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
         setattr(cls, "type", type or name)
+        setattr(cls, "becomes", becomes)
         setattr(cls, "was", was or {})
         return cls
 
@@ -46,12 +48,14 @@ class Event(msgspec.Struct, frozen=True, metaclass=EventMeta):
     """Something that happened. Its class name may change; ``type``, under which it is stored, may not.
 
     A field typed as an entity's id is a tag: the log is indexed by every entity that an event mentions.
-    The first of them is the event's *record*: the one in whose history it stands.
+    The first of them is the event's *record*: the one in whose history it stands, and that ``becomes`` what the event
+    says: its status from then on, unless that is empty.
     A shape that was stored once and is no longer written is listed in ``was``: its stored name, and the pure
     function that turns its data into today's.
     """
 
     type: ClassVar[str] = ""
+    becomes: ClassVar[str] = ""
     was: ClassVar[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 
     @property

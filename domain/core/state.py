@@ -76,6 +76,7 @@ class StateMeta(msgspec.StructMeta):
             setattr(cls, "kind", kind)
             setattr(cls, "on", on)
             setattr(cls, "types", stored_names(*on))
+            setattr(cls, "statuses", frozenset(event.becomes for event in on if event.becomes))
             setattr(cls, "changed_by", changed_by)
         return cls
 
@@ -84,12 +85,13 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
     """What decisions need to know of one entity (or of one claim). A new one, with nothing folded in, says "absent".
 
     ``kind`` names the entity, ``on`` the events it evolves on; loading it is one query: its tag, those types.
-    ``changed_by`` are the events that change what it ``says``.
+    ``changed_by`` are the events that change what it ``says``, ``statuses`` those that it comes to by its events.
     """
 
     kind: ClassVar[Kind] = Kind("")
     on: ClassVar[tuple[type[Event], ...]] = ()
     types: ClassVar[frozenset[str]] = frozenset()
+    statuses: ClassVar[frozenset[str]] = frozenset()
     changed_by: ClassVar[tuple[type[Event], ...]] = ()
 
     id: str = ""

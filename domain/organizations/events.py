@@ -41,7 +41,7 @@ def names_of(said: Any) -> dict[str, str]:
     return {language: name for field, language in NAMES.items() if (name := getattr(said, field))}
 
 
-class OrganizationRegistered(Event):
+class OrganizationRegistered(Event, becomes="registered"):
     """An organization was registered by hand; ``by`` is who described it, where a person did."""
 
     organization: OrganizationId
@@ -54,7 +54,7 @@ class OrganizationRegistered(Event):
     by: PersonId | None = None
 
 
-class OrganizationImported(Event):
+class OrganizationImported(Event, becomes="registered"):
     """An organization was taken from ROR, or its record there had changed; ``aliases`` are its further names there."""
 
     organization: OrganizationId
@@ -85,20 +85,20 @@ class OrganizationAmended(Event):
     by: PersonId | None = None
 
 
-class OrganizationVerified(Event):
+class OrganizationVerified(Event, becomes="verified"):
     """The organization was verified: it is what it says."""
 
     organization: OrganizationId
 
 
-class OrganizationSuspended(Event):
+class OrganizationSuspended(Event, becomes="suspended"):
     """The organization was suspended: nothing is done in its name until it is verified again."""
 
     organization: OrganizationId
     reason: str
 
 
-class OrganizationClosed(Event):
+class OrganizationClosed(Event, becomes="closed"):
     """The organization no longer exists; ``by_ror``: ROR said so. A mistaken registration gives back its ``ror`` id."""
 
     organization: OrganizationId

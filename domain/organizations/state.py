@@ -70,7 +70,7 @@ class Organization(
                 return msgspec.structs.replace(
                     self,
                     id=event.organization,
-                    status="registered",
+                    status=event.becomes,
                     name=event.name,
                     given=event.names,
                     of_kind=event.kind,
@@ -86,7 +86,7 @@ class Organization(
                 return msgspec.structs.replace(
                     self,
                     id=event.organization,
-                    status=self.status if self.status not in ("", "closed") else "registered",
+                    status=self.status if self.status not in ("", "closed") else event.becomes,
                     name=event.name,
                     of_kind=event.kind,
                     city=event.place.city,
@@ -111,12 +111,12 @@ class Organization(
                     revision=self.revision + 1,
                 )
             case OrganizationVerified():
-                return msgspec.structs.replace(self, status="verified", described_by=frozenset())
+                return msgspec.structs.replace(self, status=event.becomes, described_by=frozenset())
             case OrganizationSuspended():
-                return msgspec.structs.replace(self, status="suspended")
+                return msgspec.structs.replace(self, status=event.becomes)
             case OrganizationClosed():
                 ror = "" if event.ror else self.ror
-                return msgspec.structs.replace(self, status="closed", closed_by_ror=event.by_ror, ror=ror)
+                return msgspec.structs.replace(self, status=event.becomes, closed_by_ror=event.by_ror, ror=ror)
             case OfficerAppointed():
                 return msgspec.structs.replace(self, officers=self.officers | {event.person})
             case OfficerDismissed():

@@ -15,7 +15,7 @@ from domain.core import (
 )
 
 
-class PersonInvited(Event):
+class PersonInvited(Event, becomes="invited"):
     """A person was invited to the hub."""
 
     person: PersonId
@@ -25,7 +25,7 @@ class PersonInvited(Event):
     language: Language = "en"
 
 
-class PersonJoined(Event):
+class PersonJoined(Event, becomes="joined"):
     """A person accepted the invitation."""
 
     person: PersonId
@@ -121,7 +121,7 @@ class AccessEnded(Event):
     person: PersonId
 
 
-class PersonErased(Event):
+class PersonErased(Event, becomes="erased"):
     """A person's key and personal data were destroyed; what they did stays under their id."""
 
     person: PersonId

@@ -73,9 +73,11 @@ class Person(
         """This person after the event."""
         match event:
             case PersonInvited():
-                return msgspec.structs.replace(self, id=event.person, status="invited", notices=(True, event.language))
+                return msgspec.structs.replace(
+                    self, id=event.person, status=event.becomes, notices=(True, event.language)
+                )
             case PersonJoined():
-                return msgspec.structs.replace(self, status="joined")
+                return msgspec.structs.replace(self, status=event.becomes)
             case OrcidLinked():
                 return msgspec.structs.replace(self, orcid=event.orcid_alias)
             case OrcidUnlinked():
@@ -97,7 +99,7 @@ class Person(
             case RoleRevoked():
                 return msgspec.structs.replace(self, hub_roles=self.hub_roles - {(event.role, event.country or "")})
             case PersonErased():
-                return msgspec.structs.replace(self, status="erased", hub_roles=frozenset())
+                return msgspec.structs.replace(self, status=event.becomes, hub_roles=frozenset())
         return self
 
     def _with(self, id: str, affiliation: Affiliation) -> Self:

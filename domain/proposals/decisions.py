@@ -67,7 +67,7 @@ class MoveDeadline(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It may be moved nearer too. The same time again changes nothing."""
         _fits(self.until, act.at)
-        if self.until != model.get(Proposal, self.proposal).until:
+        if self.until != model.get(Proposal, self.proposal).returned_until:
             yield DeadlineMoved(proposal=self.proposal, reason=self.reason, until=self.until)
 
 
@@ -78,7 +78,7 @@ class PassDeadline(Command, on=Proposal, by=Role.HUB, while_={"returned"}, due=D
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Before that time, or twice, it changes nothing."""
-        until = model.get(Proposal, self.proposal).until
+        until = model.get(Proposal, self.proposal).returned_until
         if until is not None and act.at >= until:
             yield DeadlinePassed(proposal=self.proposal)
 

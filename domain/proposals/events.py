@@ -8,7 +8,7 @@ from domain.core import CallId, Event, OrganizationId, PersonId, ProposalId
 RiskLevel = Literal["minimal", "limited", "high", "unacceptable"]
 
 
-class ProposalDrafted(Event):
+class ProposalDrafted(Event, becomes="draft"):
     """A proposal was begun; who began it is its principal investigator."""
 
     proposal: ProposalId
@@ -69,7 +69,7 @@ class PartnerDeclined(Event):
     reason: str
 
 
-class ProposalSubmitted(Event):
+class ProposalSubmitted(Event, becomes="submitted"):
     """A version was submitted; ``content`` is the SHA-256 of what was submitted."""
 
     proposal: ProposalId
@@ -78,7 +78,7 @@ class ProposalSubmitted(Event):
     call: CallId
 
 
-class ProposalReturned(Event):
+class ProposalReturned(Event, becomes="returned"):
     """A proposal was given back for changes; the next version may be submitted until then."""
 
     proposal: ProposalId
@@ -100,20 +100,20 @@ class DeadlinePassed(Event):
     proposal: ProposalId
 
 
-class EligibilityConfirmed(Event):
+class EligibilityConfirmed(Event, becomes="in_review"):
     """A proposal meets the formal conditions and goes to review."""
 
     proposal: ProposalId
 
 
-class ProposalFoundIneligible(Event):
+class ProposalFoundIneligible(Event, becomes="ineligible"):
     """A proposal does not meet the formal conditions."""
 
     proposal: ProposalId
     reason: str
 
 
-class ProposalRecommended(Event):
+class ProposalRecommended(Event, becomes="recommended"):
     """A proposal was recommended for an award."""
 
     proposal: ProposalId
@@ -125,7 +125,7 @@ class AwardOffered(Event):
     proposal: ProposalId
 
 
-class AwardAccepted(Event):
+class AwardAccepted(Event, becomes="awarded"):
     """The lead organization accepted the award."""
 
     proposal: ProposalId
@@ -138,21 +138,21 @@ class AwardPublished(Event):
     proposal: ProposalId
 
 
-class AwardRefused(Event):
+class AwardRefused(Event, becomes="declined"):
     """The lead organization refused the award."""
 
     proposal: ProposalId
     reason: str
 
 
-class ProposalDeclined(Event):
+class ProposalDeclined(Event, becomes="declined"):
     """A proposal was declined."""
 
     proposal: ProposalId
     reason: str
 
 
-class ProposalWithdrawn(Event):
+class ProposalWithdrawn(Event, becomes="withdrawn"):
     """The applicants withdrew their proposal."""
 
     proposal: ProposalId

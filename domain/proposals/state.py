@@ -81,7 +81,7 @@ class Proposal(
     partners: dict[str, Partner] = {}
     version: int = 1
     revision: int = 0
-    until: datetime | None = None
+    returned_until: datetime | None = None
     submitted: bool = False
     public: bool = False
     offered: bool = False
@@ -94,7 +94,7 @@ class Proposal(
                 return to(
                     self,
                     id=event.proposal,
-                    status="draft",
+                    status=event.becomes,
                     call=event.call,
                     lead=event.lead,
                     investigator=event.investigator,
@@ -123,29 +123,28 @@ class Proposal(
                 old = self.partners[event.organization]
                 return self._partner(event.organization, to(old, status="declined"))
             case ProposalSubmitted():
-                return to(self, status="submitted", version=event.version, submitted=True)
+                return to(self, status=event.becomes, version=event.version, submitted=True)
             case ProposalReturned():
-                return to(self, status="returned", version=self.version + 1, until=event.until)
+                return to(self, status=event.becomes, version=self.version + 1, returned_until=event.until)
             case DeadlineMoved():
-                return to(self, until=event.until)
+                return to(self, returned_until=event.until)
             case DeadlinePassed():
-                return to(self, until=None)
-            case EligibilityConfirmed():
-                return to(self, status="in_review")
-            case ProposalFoundIneligible():
-                return to(self, status="ineligible")
-            case ProposalRecommended():
-                return to(self, status="recommended")
+                return to(self, returned_until=None)
             case AwardOffered():
                 return to(self, offered=True)
             case AwardAccepted():
-                return to(self, status="awarded", public=event.published)
+                return to(self, status=event.becomes, public=event.published)
             case AwardPublished():
                 return to(self, public=True)
-            case AwardRefused() | ProposalDeclined():
-                return to(self, status="declined")
-            case ProposalWithdrawn():
-                return to(self, status="withdrawn")
+            case (
+                EligibilityConfirmed()
+                | ProposalFoundIneligible()
+                | ProposalRecommended()
+                | AwardRefused()
+                | ProposalDeclined()
+                | ProposalWithdrawn()
+            ):
+                return to(self, status=event.becomes)
         return self
 
     def _partner(self, organization: str, partner: Partner) -> Self:
@@ -158,7 +157,7 @@ class Proposal(
 
     def granted(self, at: datetime) -> bool:
         """Whether it was given back, and the time for changes has not run out."""
-        return self.status == "returned" and self.until is not None and at < self.until
+        return self.status == "returned" and self.returned_until is not None and at < self.returned_until
 
     def says(self) -> dict[str, str | bool | None]:
         """Its text and what its applicants say of its risks, as it is now."""
