@@ -1,7 +1,6 @@
 """``hub backup``: both databases and the log's key, in one folder."""
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from hub.connecting import connect
 from hub.console import UNWRITABLE, err, failing
 from hub.database import database, default_home
 from hub.dumps import Unfit, dump
+from hub.files import written
 from hub.log import is_there, keys_of
 from hub.programs import Unavailable
 from hub.settings import policy_file
@@ -77,9 +77,7 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     with suppress(OSError):
-        fresh = home / f"{TIME}.{os.getpid()}"
-        fresh.write_text(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n", "utf-8")
-        fresh.replace(home / TIME)
+        written(home / TIME, f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {folder.resolve()}\n".encode(), 0o644)
 
 
 def head_in(folder: Path) -> Head | None:
@@ -127,11 +125,7 @@ def key_in(folder: Path) -> str | None:
 
 def copied(file: Path, to: Path) -> None:
     """Copy a file: never readable for others, not for a moment; and there whole, or not at all."""
-    fresh = to.with_name(f"{to.name}.{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(file.read_bytes())
-        os.fsync(out.fileno())
-    fresh.rename(to)
+    written(to, file.read_bytes())
 
 
 @click.command()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import asyncpg
 import msgspec
@@ -251,13 +252,14 @@ async def make_databases(dsn: str) -> tuple[str, str]:
     base, _, name = url.rpartition("/")
     tail = f"?{options}" if options else ""
     keys = keys_of(dsn)
-    for wanted, address in ((name, dsn), (f"{name}_keys", keys)):
+    for wanted, address in ((unquote(name), dsn), (f"{unquote(name)}_keys", keys)):
         try:
             await (await connect(address)).close()
         except asyncpg.InvalidCatalogNameError:
             admin = await connect(f"{base}/postgres{tail}")
             try:
-                await admin.execute(f'CREATE DATABASE "{wanted}"')
+                called = wanted.replace('"', '""')
+                await admin.execute(f'CREATE DATABASE "{called}"')
             except asyncpg.DuplicateDatabaseError:
                 pass
             finally:

@@ -8,6 +8,7 @@ import socket
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import httpx2
@@ -21,11 +22,11 @@ from hub import confirming, doctor
 from hub.confirming import Unknown
 from hub.connecting import UNHEARD, connect
 from hub.door import Hub
-from hub.log import Log
+from hub.log import Log, is_there
 from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
-from tests.test_log import told
+from tests.test_log import person, told
 from tests.web import apart as command
 from tests.web import opened, people_of, redeemed, serving
 from web.pages import SITE
@@ -286,5 +287,18 @@ def test_a_connection_over_a_network_notices_silence(dsn):
         db.terminate()
         await log.close()
         listening.close()
+
+    told(story())
+
+
+def test_a_database_may_be_called_anything(empty_dsn):
+    async def story():
+        name = f"хаб {os.urandom(2).hex()} 100% и “ключи”" + '"'
+        dsn = re.sub(r"/[^/?]+\?", lambda _: f"/{quote(name)}?", empty_dsn)
+        hub = await Hub.open(dsn)
+        officer = await person(hub, "Officer")
+        assert officer in (await hub.log.read(limit=1))[0].tags
+        await hub.close()
+        assert await is_there(dsn)
 
     told(story())

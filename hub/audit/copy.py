@@ -1,7 +1,6 @@
 """A copy of a log in a folder, laid out as C2SP ``tlog-tiles`` serves it: of mirrors, and to restore hubs from."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from hub.audit.merkle import WIDTH, Edge, Tile, edge_tiles, tile_path, unbundled
 from hub.audit.notes import Checkpoint, Malformed
+from hub.files import written
 
 _SEALED = re.compile(rb'"sealed":"([0-9a-f]{64})"')
 _ID = re.compile(r"[a-z]+_[0-9a-z]{26}", re.ASCII)
@@ -77,12 +77,7 @@ class Copy:
         file = self.folder / name
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f".{file.name}.{os.getpid()}")
-        with fresh.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(file)
+        written(file, data, 0o644)
 
     def tile(self, level: int | str, index: int, width: int) -> bytes | None:
         """A tile or bundle, as wide as is asked for or wider."""

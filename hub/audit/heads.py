@@ -1,10 +1,10 @@
 """The last head that a signer signed, in a file: a database that is put back does not put this back."""
 
 import base64
-import os
 from pathlib import Path
 
 from hub.audit.notes import Head, Malformed
+from hub.files import written
 
 
 class LastHead:
@@ -30,14 +30,4 @@ class LastHead:
 
     def keep(self, head: Head) -> None:
         """Remember this head instead; it is on the disk when this returns."""
-        fresh = self._file.with_name(self._file.name + ".new")
-        with fresh.open("w") as out:
-            out.write(head.text)
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(self._file)
-        folder = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        written(self._file, head.text.encode(), 0o644)

@@ -15,6 +15,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from hub.files import fresh
+
 LOG, WITNESS = 1, 4
 """The types of signatures: a log's own, and a witness's, which carries its time."""
 _NAME = re.compile(r"[^\s+]+")
@@ -128,14 +130,10 @@ class Signer:
             if not _NAME.fullmatch(name):
                 raise Malformed(f"“{name}” is no name of a key: it may hold neither spaces nor “+”")
             # Linked when it is whole: a crash in the middle leaves no half of a key, and the first of two makers wins.
-            fresh = file.with_name(f"{file.name}.{os.getpid()}")
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-                out.write(cls(name, kind, os.urandom(32))._text)
-                out.flush()
-                os.fsync(out.fileno())
+            made = fresh(file, cls(name, kind, os.urandom(32))._text.encode())
             with suppress(FileExistsError):
-                os.link(fresh, file)
-            fresh.unlink()
+                os.link(made, file)
+            made.unlink()
         return cls.read(file)
 
     @classmethod
