@@ -17,7 +17,7 @@ def _all_decided(call: Call, model: Model) -> list[Proposal]:
     return proposals
 
 
-class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, final=True):
+class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, done="decided", final=True):
     """Publish the results of this call. Offers that were not answered yet stay open."""
 
     call: CallId
@@ -38,7 +38,9 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
         yield ResultsPublished(call=self.call)
 
 
-class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "decided"}, final=True):
+class ArchiveCall(
+    Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "published", "decided"}, done="archived", final=True
+):
     """Archive this call for good, also one that has not opened. Whoever can read it now still can."""
 
     call: CallId
@@ -49,5 +51,5 @@ class ArchiveCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publ
         _all_decided(record, model)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A call is archived once."""
+        """Nothing of it waits for a decision any more."""
         yield CallArchived(call=self.call)

@@ -42,6 +42,8 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     record = model.get(cls.on, command.record) if command.record is not None else None
     roles = who.roles(record)
     admit(command, record, roles)
+    if record is not None and record.status == cls.done:
+        return []
     if record is not None:
         cls.bar(record, model, act)
     if _not_theirs(command, roles, who.offices):

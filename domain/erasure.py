@@ -10,17 +10,15 @@ from domain.people.state import Person
 
 
 class ErasePerson(
-    Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined", "erased"}, final=True
+    Command, on=Person, by=(Role.SELF, Role.CENTER_OFFICER), while_={"invited", "joined"}, done="erased", final=True
 ):
     """Erase a person's name, e-mail and ORCID iD for good; what they did stays, under a number."""
 
     person: PersonId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Their offices, their right to sign and their roles end; erasing twice changes nothing."""
+        """Their offices, their right to sign and their roles end."""
         person = model.get(Person, self.person)
-        if person.status == "erased":
-            return
         held = model.get(Offices, self.person)
         for organization in sorted(held.organizations):
             yield OfficerDismissed(organization=organization, person=self.person)

@@ -342,10 +342,19 @@ def test_the_statuses_of_a_record_are_those_that_its_events_bring():
         assert {value.lower() for value in types[f"{type_of(kind)}Status"].values} == statuses
 
 
+def test_whatever_a_record_becomes_by_a_command_that_command_may_repeat():
+    done = {(cls.on.kind.name, cls.done) for cls in every_command() if cls.done}
+    becomes = {(kind, status) for kind, state in records().items() for status in state.statuses}
+    # What begins a record makes a new one each time; another return has another reason and another time.
+    begun = {("call", "draft"), ("organization", "registered"), ("person", "invited"), ("proposal", "draft")}
+    assert becomes - done == {*begun, ("proposal", "returned")}
+
+
 @pytest.mark.parametrize(
     ("planted", "said"),
     [
         ({"while_": {"begun"}}, "Call is never begun"),
+        ({"done": "begun"}, "Call is never begun"),
         ({"due": Due("closes_at", "begun")}, "Call is never begun"),
         ({"due": Due("ends_at", "open")}, "Call has no ends_at"),
     ],

@@ -173,7 +173,7 @@ class AmendCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft", "publis
             yield Refusal(Reason.FROZEN, N_("This was frozen when the round opened."), name)
 
 
-class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
+class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}, done="published"):
     """Make this call public for good; its round opens when the time comes."""
 
     call: CallId
@@ -185,28 +185,30 @@ class PublishCall(Command, on=Call, by=Role.CALL_OFFICER, while_={"draft"}):
 
 
 class OpenRound(
-    Command, on=Call, by=(Role.CALL_OFFICER, Role.HUB), while_={"published", "open"}, due=Due("opens_at", "published")
+    Command,
+    on=Call,
+    by=(Role.CALL_OFFICER, Role.HUB),
+    while_={"published"},
+    done="open",
+    due=Due("opens_at", "published"),
 ):
     """Open the round now; from then on what it asks for is frozen."""
 
     call: CallId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Opening twice changes nothing. A round that nobody could open in time still opens, and closes at once."""
-        call = model.get(Call, self.call)
-        if call.status == "published":
-            if call.closes_at <= act.at and act.actor != HUB:
-                raise Refusal(Reason.INVALID, OVER)
-            yield RoundOpened(call=self.call)
+        """A round that nobody could open in time still opens, and closes at once."""
+        if model.get(Call, self.call).closes_at <= act.at and act.actor != HUB:
+            raise Refusal(Reason.INVALID, OVER)
+        yield RoundOpened(call=self.call)
 
 
-class CloseRound(Command, on=Call, by=Role.HUB, while_={"open", "closed"}, due=Due("closes_at", "open")):
+class CloseRound(Command, on=Call, by=Role.HUB, while_={"open"}, done="closed", due=Due("closes_at", "open")):
     """Close the round when its time has come; nobody closes it earlier."""
 
     call: CallId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Closing before the time, or twice, changes nothing."""
-        call = model.get(Call, self.call)
-        if call.status == "open" and act.at >= call.closes_at:
+        """Closing before the time changes nothing."""
+        if act.at >= model.get(Call, self.call).closes_at:
             yield RoundClosed(call=self.call)

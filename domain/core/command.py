@@ -82,6 +82,7 @@ class CommandMeta(msgspec.StructMeta):
         on: type[State] = State,
         by: Role | tuple[Role, ...] = (),
         while_: set[str] | None = None,
+        done: str = "",
         office: str | None = None,
         final: bool = False,
         due: "Due | None" = None,
@@ -92,11 +93,13 @@ class CommandMeta(msgspec.StructMeta):
         setattr(cls, "on", on)
         setattr(cls, "by", frozenset({by} if isinstance(by, Role) else by))
         setattr(cls, "while_", frozenset(while_) if while_ is not None else None)
+        setattr(cls, "done", done)
         setattr(cls, "office", office)
         setattr(cls, "final", final)
         setattr(cls, "due", due)
         setattr(cls, "seeks", frozenset(seeks))
-        if unknown := ({*(while_ or ()), *([due.status] if due else ())} - on.statuses):
+        asked = {*(while_ or ()), *([done] if done else ()), *([due.status] if due else ())}
+        if unknown := asked - on.statuses:
             raise TypeError(f"{name}: {on.__name__} is never {', '.join(sorted(unknown))}")
         if due and due.at not in on.__struct_fields__:
             raise TypeError(f"{name}: {on.__name__} has no {due.at}")
@@ -106,6 +109,7 @@ class CommandMeta(msgspec.StructMeta):
 class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     """A request to change something. ``on`` is the record it is about, ``by`` who may give it, ``while_`` when.
 
+    Given again once its record is what it makes of it, ``done``, it changes nothing: repeating it is harmless.
     ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
     After a ``final`` one nothing can bring back what was before: whoever asks a person for it asks twice.
     One that is ``due`` at a time that its record names is given by the hub itself then.
@@ -118,6 +122,7 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     on: ClassVar[type[State]] = State
     by: ClassVar[frozenset[Role]] = frozenset()
     while_: ClassVar[frozenset[str] | None] = None
+    done: ClassVar[str] = ""
     office: ClassVar[str | None] = None
     final: ClassVar[bool] = False
     due: ClassVar[Due | None] = None
@@ -196,7 +201,7 @@ def admit(command: Command, record: State | None, roles: frozenset[Role]) -> Non
         return
     if not record.status:
         raise Refusal(Reason.NOT_PERMITTED, NOT_HERE)
-    if cls.while_ is not None and record.status not in cls.while_:
+    if cls.while_ is not None and record.status not in {*cls.while_, cls.done}:
         raise Refusal(
             Reason.WRONG_STATUS,
             N_("This cannot be done while the record is “%(status)s”."),
@@ -205,12 +210,13 @@ def admit(command: Command, record: State | None, roles: frozenset[Role]) -> Non
 
 
 def admitted(cls: type[Command]) -> str:
-    """The two whitelists in words: who may give a command, and while its record is what."""
+    """The two whitelists in words: who may give a command, and while its record is what; and what it makes of it."""
     who = " or ".join(sorted(role.value for role in cls.by if role != Role.HUB or len(cls.by) == 1))
     *most, last = sorted(cls.while_) if cls.while_ else [""]
     standing = f"{', '.join(most)} or {last}" if most else last
     when = f", while the {cls.on.kind.name} is {standing}".replace("_", " ") if last else ""
-    return f"Allowed for {who}{when}."
+    again = f" Once it is {cls.done.replace('_', ' ')}, this changes nothing." if cls.done else ""
+    return f"Allowed for {who}{when}.{again}"
 
 
 def check_ids(command: Command) -> None:

@@ -150,7 +150,11 @@ class ImportOrganization(Command, on=Organization, by=Role.HUB):
 
 
 class VerifyOrganization(
-    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"registered", "verified", "suspended"}
+    Command,
+    on=Organization,
+    by=(Role.CENTER_OFFICER, Role.AUTHORITY),
+    while_={"registered", "suspended"},
+    done="verified",
 ):
     """Confirm that this organization is what it says it is."""
 
@@ -159,8 +163,6 @@ class VerifyOrganization(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Nobody verifies their own organization, nor one that they described themselves."""
         organization = model.get(Organization, self.organization)
-        if organization.status == "verified":
-            return
         if _is_own(model, act, organization):
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody from outside this organization has to verify it."))
         if act.actor in organization.described_by:
@@ -218,7 +220,9 @@ class AmendOrganization(
                 yield Refusal(Reason.NOT_PERMITTED, message, field, ror=record.ror)
 
 
-class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}):
+class SuspendOrganization(
+    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}, done="suspended"
+):
     """Stop all activity in this organization's name."""
 
     organization: OrganizationId
@@ -234,6 +238,7 @@ class CloseOrganization(
     on=Organization,
     by=(Role.CENTER_OFFICER, Role.AUTHORITY),
     while_={"registered", "verified", "suspended"},
+    done="closed",
     final=True,
 ):
     """Record that this organization no longer exists, or never did: it was registered twice, or by mistake."""

@@ -85,15 +85,14 @@ class InvitePerson(Command, on=Person, by=(Role.ANYONE, Role.CENTER_OFFICER)):
         )
 
 
-class JoinHub(Command, on=Person, by=Role.SELF, while_={"invited", "joined"}):
+class JoinHub(Command, on=Person, by=Role.SELF, while_={"invited"}, done="joined"):
     """Accept the invitation and join the hub."""
 
     person: PersonId
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Joining twice changes nothing."""
-        if model.get(Person, self.person).status == "invited":
-            yield PersonJoined(person=self.person)
+        """Whoever was invited joins."""
+        yield PersonJoined(person=self.person)
 
 
 class CorrectName(Command, on=Person, by=Role.SELF, while_={"joined"}):

@@ -138,7 +138,7 @@ class AssessRisk(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE):
             yield new
 
 
-class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "submitted"}):
+class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_=EDITABLE, done="submitted"):
     """Submit this proposal; its content never changes afterwards."""
 
     proposal: ProposalId
@@ -146,8 +146,6 @@ class SubmitProposal(Command, on=Proposal, by=Role.AUTHOR, while_={*EDITABLE, "s
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """While the round is open (or the time given with a return runs), complete, confirmed by every partner."""
         proposal = model.get(Proposal, self.proposal)
-        if proposal.status == "submitted":
-            return
         refuse(_lacking(model, proposal, act))
         yield ProposalSubmitted(
             proposal=self.proposal, version=proposal.version, content=proposal.content(), call=proposal.call

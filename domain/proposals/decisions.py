@@ -106,7 +106,7 @@ def _all_are_in(proposal: Proposal, model: Model) -> None:
         raise Refusal(Reason.WRONG_STATUS, N_("The round is still open: proposals are decided once it has closed."))
 
 
-class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}):
+class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, done="in_review"):
     """Confirm that this proposal meets the formal conditions."""
 
     proposal: ProposalId
@@ -121,7 +121,7 @@ class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"su
         yield EligibilityConfirmed(proposal=self.proposal)
 
 
-class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, final=True):
+class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, done="ineligible", final=True):
     """Record that this proposal does not meet the formal conditions."""
 
     proposal: ProposalId
@@ -132,7 +132,7 @@ class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submit
         yield ProposalFoundIneligible(proposal=self.proposal, reason=self.reason)
 
 
-class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_review"}):
+class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_review"}, done="recommended"):
     """Recommend this proposal for an award."""
 
     proposal: ProposalId
@@ -166,7 +166,12 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
 
 
 class DeclineProposal(
-    Command, on=Proposal, by=Role.CALL_OFFICER, while_={"returned", "in_review", "recommended"}, final=True
+    Command,
+    on=Proposal,
+    by=Role.CALL_OFFICER,
+    while_={"returned", "in_review", "recommended"},
+    done="declined",
+    final=True,
 ):
     """Decline this proposal."""
 
@@ -193,7 +198,7 @@ def _offered(proposal: Proposal) -> None:
         raise Refusal(Reason.WRONG_STATUS, N_("No award has been offered yet."))
 
 
-class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}):
+class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, done="awarded"):
     """Accept the award for your organization."""
 
     proposal: ProposalId
@@ -209,7 +214,7 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
         yield AwardAccepted(proposal=self.proposal, published=call.is_over)
 
 
-class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, final=True):
+class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, done="declined", final=True):
     """Refuse the award."""
 
     proposal: ProposalId
@@ -230,6 +235,7 @@ class WithdrawProposal(
     on=Proposal,
     by=(Role.AUTHOR, Role.LEAD_OFFICER),
     while_={*EDITABLE, "submitted", "in_review", "recommended"},
+    done="withdrawn",
     final=True,
 ):
     """Withdraw this proposal."""
