@@ -8,6 +8,7 @@ import sys
 import types as python
 import typing
 from datetime import date, datetime
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -36,6 +37,7 @@ def digest() -> str:
     return "read_" + hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
+@cache
 def undocumented(source: str) -> str:
     """The source of a module without the lines of its docstrings."""
     lines, documented = source.splitlines(), set[int]()
