@@ -110,9 +110,14 @@ def named(organization: dict[str, Any]) -> str:
     return name_for(READER.get().language, organization["name"], names)
 
 
-def label(value: str) -> str:
+def label(value: str, of: str) -> str:
     """A value of an enum in words."""
-    return translated(LABELS.get(value, value), READER.get().language)
+    return translated(LABELS[of][value].words, READER.get().language)
+
+
+def tone(value: str, of: str) -> str:
+    """How a mark of a value of an enum looks."""
+    return LABELS[of][value].tone
 
 
 CLOSED_CALLS = ("CLOSED", "DECIDED", "ARCHIVED")
@@ -145,9 +150,11 @@ def said_of(field: str, value: str | None) -> str:
         case "city":
             return city(value)
         case "blindness":
-            return label("NOT_BLIND" if value.upper() == "OPEN" else value.upper())
-        case "kind" | "level":
-            return label(value.upper())
+            return label(value.upper(), "Blindness")
+        case "kind":
+            return label(value.upper(), "OrganizationKind")
+        case "level":
+            return label(value.upper(), "RiskLevel")
         case "personalData":
             return said("yes") if value == "true" else said("no")
     return value
@@ -235,6 +242,7 @@ def environment() -> Environment:
     made.globals |= {
         "_": said,
         "label": label,
+        "tone": tone,
         "difference": difference,
         "earlier": earlier,
         "closed_calls": CLOSED_CALLS,

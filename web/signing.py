@@ -67,7 +67,7 @@ class Signing:
         for row in rows:
             viewer = await self._site.endpoint.viewers.person(row["id"])
             name = (await self._site.ask("{ me { name } }", viewer, {}))["me"]["name"]
-            roles = ", ".join(label(each.upper()) for each in row["roles"] or ())
+            roles = ", ".join(label(each.upper(), "HubRoleName") for each in row["roles"] or ())
             about = "; ".join(filter(None, [row["works_at"], roles, row["acts_for"] and f"→ {row['acts_for']}"]))
             found.append({"id": row["id"], "name": name, "about": about})
         return found

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLObjectType, get_named_type
 
-from domain.core import N_, Command, mutation_of, record_field
+from domain.core import N_, Command, Word, mutation_of, record_field
 from hub.checking import bare_type, fields_of
 from web.forms import Left, Writer, inputs, particular
 from web.labels import LABELS
@@ -51,7 +51,8 @@ class About:
         if (action := self.action(cls)) is None:
             if cls.while_ is not None and self.status.lower() not in cls.while_:
                 words = N_("This is not yours to do, or it cannot be done while the record is “%(status)s”.")
-                return translated(words, language, {"status": LABELS[self.status]})
+                called = LABELS[f"{record_type(cls)}Status"][self.status].words
+                return translated(words, language, {"status": Word(called)})
             return translated(N_("This is not yours to do, or it does not fit this record."), language)
         return "" if action["available"] else str(action["reason"])
 

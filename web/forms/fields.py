@@ -111,8 +111,8 @@ async def _offer(writer: Writer, field: msgspec.structs.FieldInfo) -> Offer:
         own = await particular(writer.command).offer(writer, field.name)
         return own or await choosers()[kind[0].name](writer, field.name)
     if isinstance(type, inspect.LiteralType | inspect.EnumType):
-        every = (Choice(value, inputs.called(field.name, value)) for value in choices_of(field.type))
-        return Offer(widget, tuple(every))
+        every = choices_of(field.type)
+        return Offer(widget, tuple(Choice(value, inputs.called(every, value)) for value in every))
     if COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
         return Offer("select", tuple(Choice(*each) for each in inputs.countries()))
     return Offer(widget)

@@ -105,8 +105,8 @@ class Forms:
             meta = meta_of(field.type)
             if (value := sent.get(field.name)) and kind_of(field.type) is None and meta.get("widget") != "hidden":
                 type = bare_type(inspect.type_info(field.type))
-                if value in choices_of(field.type):
-                    value = inputs.called(field.name, value)
+                if value in (every := choices_of(field.type)):
+                    value = inputs.called(every, value)
                 elif isinstance(type, inspect.BoolType):
                     value = translated(N_("yes"), language)
                 found.append((translated(str(meta.get("title", field.name)), language), value))

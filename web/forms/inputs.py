@@ -1,7 +1,7 @@
 """Between what is typed into a form and what a command takes: widgets, choices, times, lists."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,11 +12,11 @@ from msgspec import inspect
 
 from domain.core import COUNTRIES, Command, meta_of, record_field
 from hub.checking import bare_type, lines_as, takes_empty
-from web.labels import LANGUAGE_NAMES
+from web.labels import LABELS, LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
 from web.reads.mapping import reading
 from web.schema.mutations import camel, fields
-from web.showing import country, label, said_of
+from web.showing import country, label
 
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _SITE = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?([/?#]\S*)?")
@@ -77,11 +77,12 @@ def widget_of(type: inspect.Type) -> str:
     return "text"
 
 
-def called(field: str, value: str) -> str:
-    """A choice in words."""
-    if field == "blindness":
-        return said_of(field, value)
-    return LANGUAGE_NAMES[value] if field == "language" else label(value.upper())
+def called(choices: Iterable[str], value: str) -> str:
+    """One of some choices in words: those of the enum that they are."""
+    if value in LANGUAGE_NAMES:
+        return LANGUAGE_NAMES[value]
+    every = {each.upper() for each in choices}
+    return label(value.upper(), next(of for of, known in LABELS.items() if every == known.keys()))
 
 
 def countries() -> tuple[tuple[str, str], ...]:

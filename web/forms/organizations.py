@@ -104,7 +104,7 @@ class Verifying(Particular, of=(VerifyOrganization,)):
 
     def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
         """All that is said of it."""
-        yield translated(N_("Kind"), language), label(found["isKind"])
+        yield translated(N_("Kind"), language), label(found["isKind"], "OrganizationKind")
         yield translated(N_("Place"), language), f"{city(found['isCity'])}, {country(found['isCountry'])}"
         for each in found["namesBy"]:
             own = {"ru": N_("Name in Russian"), "tg": N_("Name in Tajik")}.get(each["language"])
