@@ -186,7 +186,7 @@ def test_a_refused_award_is_no_rejection(region_dsn):
             client = await as_(hub, app, author)
             for address in (f"/proposals/{id}", "/proposals?status=DECLINED", "/"):
                 page = (await client.get(address)).text
-                assert 'class="badge declined">award refused<' in page, address
+                assert 'class="badge bad">award refused<' in page, address
 
     told(story())
 
