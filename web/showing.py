@@ -115,6 +115,11 @@ def label(value: str, of: str) -> str:
     return translated(LABELS[of][value].words, READER.get().language)
 
 
+def choices(of: str) -> list[tuple[str, str]]:
+    """The values of an enum of the schema, each with its words."""
+    return [(value, label(value, of)) for value in schema().type_map[of].values]  # type: ignore[attr-defined]
+
+
 def tone(value: str, of: str) -> str:
     """How a mark of a value of an enum looks."""
     return LABELS[of][value].tone
@@ -256,6 +261,6 @@ def environment() -> Environment:
         "today": lambda: f"{datetime.now(UTC):%Y%m%d}",
         "event_types": tuple(sorted(SAYS.items())),
         "documents": tuple(page.name for page in SITE),
-        "values": lambda name: list(schema().type_map[name].values),  # type: ignore[attr-defined]
+        "choices": choices,
     }
     return made

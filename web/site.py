@@ -89,6 +89,7 @@ class Site:
             "chosen": getattr(request.state, "chosen", request.state.preferences),
             "signed_in": viewer.person is not None,
             "viewer_id": viewer.person,
+            "of_the_center": CENTER in viewer.principals,
             "demo": self.demo,
             "at": self.at,
             "here": request.url.path,
