@@ -115,6 +115,9 @@ def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
     kept = msgspec.structs.replace(closed, ror=None)
     given(*PEOPLE, mistake).when(msgspec.structs.replace(close, mistaken=False), by=OFFICER).then(kept)
     given(*PEOPLE, mistake, kept).when(REGISTER, by=ZARINA).refused(Reason.ALREADY_TAKEN, "ror")
+    # Who did not say so at first says it later.
+    given(*PEOPLE, mistake, kept).when(close, by=OFFICER).then(closed)
+    given(*PEOPLE, mistake, kept, closed).when(close, by=OFFICER).then()
 
 
 def test_a_closed_organization_that_ror_lists_again_has_to_be_verified_again():

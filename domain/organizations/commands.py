@@ -237,8 +237,7 @@ class CloseOrganization(
     Command,
     on=Organization,
     by=(Role.CENTER_OFFICER, Role.AUTHORITY),
-    while_={"registered", "verified", "suspended"},
-    done="closed",
+    while_={"registered", "verified", "suspended", "closed"},
     final=True,
 ):
     """Record that this organization no longer exists, or never did: it was registered twice, or by mistake."""
@@ -252,7 +251,14 @@ class CloseOrganization(
         ),
     ] = False
 
+    @classmethod
+    def idle(cls, record: Organization) -> bool:
+        """Where it is closed."""
+        return record.status == "closed"
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Its history stays."""
-        ror = model.get(Organization, self.organization).ror if self.mistaken else ""
-        yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)
+        """Its history stays. Closing it again changes nothing, but that an id of ROR is given back."""
+        organization = model.get(Organization, self.organization)
+        ror = organization.ror if self.mistaken else ""
+        if organization.status != "closed" or ror:
+            yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)
