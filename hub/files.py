@@ -6,7 +6,7 @@ from pathlib import Path
 
 def fresh(file: Path, data: bytes, mode: int = 0o600) -> Path:
     """A new file beside another, with these bytes on the disk: to be put in its place, or linked there."""
-    made = file.with_name(f".{file.name}.{os.getpid()}")
+    made = file.with_name(f"{file.name}.{os.getpid()}")
     with open(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as out:
         out.write(data)
         out.flush()

@@ -65,8 +65,7 @@ class Embedded:
         run, short = self.home / "run", Path("/tmp")
         if len(os.fsencode(run)) < 80:
             return run
-        here = os.stat(self.home)
-        return (short if short.is_dir() else Path(tempfile.gettempdir())) / f"hub-{here.st_dev:x}-{here.st_ino:x}"
+        return (short if short.is_dir() else Path(tempfile.gettempdir())) / f"hub-{os.stat(self.home).st_ino}"
 
     @property
     def _data(self) -> Path:

@@ -13,8 +13,10 @@ from hub.models import Models
 from hub.tables import TABLES
 from projections.core import CENTER, PUBLIC, Row, is_record, speaks_for, tie
 
-GIVE = ("person", "role", "officer", "organization", "call_officer", "tie", "affiliation")
-"""The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends."""
+GIVE = ("person", "role", "officer", "organization", "call_officer", "affiliation")
+"""The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends. Ties to
+organizations begin with an office or a post.
+"""
 
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:

@@ -345,10 +345,10 @@ def test_the_statuses_of_a_record_are_those_that_its_events_bring():
 def test_whatever_a_record_becomes_by_a_command_that_command_may_repeat():
     done = {(cls.on.kind.name, cls.done) for cls in every_command() if cls.done}
     becomes = {(kind, status) for kind, state in records().items() for status in state.statuses}
-    # What begins a record makes a new one each time; another return has another reason and another time; and what was
-    # closed may turn out to have been a mistake.
+    # What begins a record makes a new one each time, and a reason that is given is kept or refused, never dropped.
     begun = {("call", "draft"), ("organization", "registered"), ("person", "invited"), ("proposal", "draft")}
-    assert becomes - done == {*begun, ("proposal", "returned"), ("organization", "closed")}
+    with_reason = {("proposal", status) for status in ("returned", "ineligible", "declined", "withdrawn")}
+    assert becomes - done == {*begun, *with_reason, ("organization", "suspended"), ("organization", "closed")}
 
 
 @pytest.mark.parametrize(

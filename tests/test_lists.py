@@ -233,8 +233,9 @@ def test_what_an_address_asks_for_and_a_page_does_not_know_is_said(region_dsn):
             assert said.format("kind=&lt;b&gt;") in page and "country=:" not in page
             page = await reader.get(f"/proposals/{await draft_of(hub, (await people_of(hub))['karimova'])}?position=x")
             assert said.format("position=x") in page.text
+            assert (await reader.get("/calls.csv?text=&text=ai")).status_code == 200
             for known in (
-                "/proposals?status=AWARDED&mine=true&orderBy=&utm_source=mail",
+                "/proposals?status=&status=AWARDED&mine=true&orderBy=&utm_source=mail",
                 "/?welcome=1",
                 "/calls?text=x",
             ):

@@ -115,6 +115,17 @@ def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
     kept = msgspec.structs.replace(closed, ror=None)
     given(*PEOPLE, mistake).when(msgspec.structs.replace(close, mistaken=False), by=OFFICER).then(kept)
     given(*PEOPLE, mistake, kept).when(REGISTER, by=ZARINA).refused(Reason.ALREADY_TAKEN, "ror")
+    # What ROR says is corrected there: else its next import would begin the same organization anew.
+    of_ror = msgspec.structs.replace(IMPORTED, organization=old)
+    given(*PEOPLE, of_ror).when(close, by=OFFICER).refused(Reason.INVALID, "mistaken")
+    begun = fold(OrganizationRow, None, mistake, NOW)
+    assert [fold(OrganizationRow, begun, each, NOW).ror for each in (closed, kept)] == [None, ROR]
+    amended = OrganizationAmended(organization=old, reason="Its name", name="The Institute", by=AIBEK)
+    # Where ROR vouches for it, whoever amends it may verify it too.
+    described = [
+        fold(OrganizationRow, fold(OrganizationRow, None, each, NOW), amended, NOW) for each in (of_ror, mistake)
+    ]
+    assert [AIBEK in row.described_by for row in described] == [False, True]
     # Who did not say so at first says it later.
     given(*PEOPLE, mistake, kept).when(close, by=OFFICER).then(closed)
     given(*PEOPLE, mistake, kept, closed).when(close, by=OFFICER).then()

@@ -646,15 +646,20 @@ def test_what_cannot_be_submitted_any_more_is_asked_of_nobody_from_the_moment_at
         (SubmitProposal(proposal=P), [SUBMITTED], ZARINA),
         (ConfirmEligibility(proposal=P), [SUBMITTED, EligibilityConfirmed(proposal=P)], OFFICER),
         (RecommendProposal(proposal=P), [SUBMITTED, CLOSED, ProposalRecommended(proposal=P)], OFFICER),
-        (
-            FindIneligible(proposal=P, reason="Late"),
-            [SUBMITTED, ProposalFoundIneligible(proposal=P, reason="-")],
-            OFFICER,
-        ),
-        (DeclineProposal(proposal=P, reason="Weak"), [SUBMITTED, ProposalDeclined(proposal=P, reason="-")], OFFICER),
-        (WithdrawProposal(proposal=P, reason="Moved"), [ProposalWithdrawn(proposal=P, reason="-")], ZARINA),
     ],
 )
 def test_what_is_done_already_is_done_again_by_whoever_may_and_changes_nothing(command, before, by):
     given(*READY, *before).when(command, by=by).then()
     given(*READY, *before).when(command, by=STRANGER).refused(Reason.NOT_PERMITTED)
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "by"),
+    [
+        (DeclineProposal(proposal=P, reason="Weak"), [SUBMITTED, ProposalDeclined(proposal=P, reason="-")], OFFICER),
+        (DeclineProposal(proposal=P, reason="Weak"), [SUBMITTED, AwardRefused(proposal=P, reason="-")], OFFICER),
+        (WithdrawProposal(proposal=P, reason="Moved"), [ProposalWithdrawn(proposal=P, reason="-")], ZARINA),
+    ],
+)
+def test_a_reason_that_comes_too_late_is_refused_and_not_dropped(command, before, by):
+    given(*READY, *before).when(command, by=by).refused(Reason.WRONG_STATUS)

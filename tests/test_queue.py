@@ -251,6 +251,11 @@ def test_what_an_officer_is_tied_to_waits_for_another_officer(dsn):
                 with pytest.raises(Refusal):
                     await hub.do(ConfirmEligibility(proposal=made[0]), tied)
             await hub.do(ConfirmEligibility(proposal=made[0]), long_ago)
+            # Who says only now that they work there decides no more from now on.
+            newly = await runs_it("Newly")
+            assert await waits(newly) == (1, 0)
+            await hub.do(post(newly, partner), newly)
+            assert await waits(newly) == (0, 1)
             # In review it waits for nobody until the round has closed.
             assert [await waits(each) for each in (long_ago, lately)] == [(1, 0), (0, 1)]
             await hub.do(CloseRound(call=call), at=closes)
@@ -349,6 +354,11 @@ def test_whoever_waits_to_be_confirmed_is_met_however_many_were_before(dsn):
             assert (await waits())["totalCount"] == 2
             pages = await as_(hub, app, author)
             home = (await pages.get("/")).text
+            theirs = (await (await as_(hub, app, people[0])).get("/")).text
+            assert "still has to confirm that you worked there" in theirs and "begin a proposal meanwhile" not in theirs
+            # What was claimed is confirmed, or ended by whoever answers for the organization.
+            asked_page = (await pages.get(f"/people/{people[0]}")).text
+            assert asked_page.count("/do/endAffiliation?") == 2
             assert "say that they work at your organization (2)" in home
             assert "Person 22" in home and "Person 21" not in home.partition("What happened")[0]
             desk = (await pages.get(f"/organizations/{lead}")).text

@@ -467,27 +467,35 @@ def test_nobody_begins_to_sign_in_any_number_of_times(region_dsn, monkeypatch):
     told(story())
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
-def test_who_is_shut_out_while_their_institution_answers_begins_again(region_dsn, institution, monkeypatch, known):
+@pytest.mark.parametrize("moment", ["first", "known", "bound"])
+def test_who_is_shut_out_while_their_institution_answers_begins_again(region_dsn, institution, monkeypatch, moment):
     async def story():
         async with serving(region_dsn) as (hub, _, client):
             person = (await people_of(hub))["karimova"]
-            if known:
+            if moment == "known":
                 assert (await through((await client()).http, institution, "account-1")).status_code == 303
-            own = Federation._claims
+            own, bind = Federation._claims, hub.credentials.bind
 
             async def claims(self, *given):
                 found = await own(self, *given)
                 await end_all(hub, person)
                 return found
 
-            monkeypatch.setattr(Federation, "_claims", claims)
+            async def bound(*given):
+                await end_all(hub, person)
+                return await bind(*given)
+
+            if moment == "bound":
+                monkeypatch.setattr(hub.credentials, "bind", bound)
+            else:
+                monkeypatch.setattr(Federation, "_claims", claims)
             http = (await client()).http
             answer = await through(http, institution, "account-1")
             assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in") and COOKIE not in http.cookies
             assert await hub.credentials.known_to(institution, "account-1") is None
             # And comes in afterwards: what had been shown has ended, not the person.
             monkeypatch.setattr(Federation, "_claims", own)
+            monkeypatch.setattr(hub.credentials, "bind", bind)
             assert (await through(http, institution, "account-1")).headers["location"] != "/sign-in"
             assert COOKIE in http.cookies and await hub.credentials.known_to(institution, "account-1") == person
 

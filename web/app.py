@@ -44,7 +44,7 @@ _log = logging.getLogger("hub")
 
 @dataclass(frozen=True)
 class Settings:
-    """Hub status served: with the demonstration's "sign in as", or as it stood at a position.
+    """How the hub is served: with the demonstration's "sign in as", or as it stood at a position.
 
     ``answers`` is the memory for answers that have not changed, in MB.
     """

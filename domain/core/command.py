@@ -101,6 +101,8 @@ class CommandMeta(msgspec.StructMeta):
         asked = {*(while_ or ()), *([done] if done else ()), *([due.status] if due else ())}
         if unknown := asked - on.statuses:
             raise TypeError(f"{name}: {on.__name__} is never {', '.join(sorted(unknown))}")
+        if done and len(cls.__struct_fields__) > 1:
+            raise TypeError(f"{name}: what it says besides its record would be lost where that is {done}")
         if due and due.at not in on.__struct_fields__:
             raise TypeError(f"{name}: {on.__name__} has no {due.at}")
         return cls
@@ -109,7 +111,8 @@ class CommandMeta(msgspec.StructMeta):
 class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
     """A request to change something. ``on`` is the record it is about, ``by`` who may give it, ``while_`` when.
 
-    Given again once its record is what it makes of it, ``done``, it changes nothing: repeating it is harmless.
+    Given again once its record is what it makes of it, ``done``, it changes nothing: repeating it is harmless. That is
+    for commands that say nothing else: a reason that somebody typed is never dropped.
     ``office`` is the field that names the organization in whose name an officer gives it: no other office counts.
     After a ``final`` one nothing can bring back what was before: whoever asks a person for it asks twice.
     One that is ``due`` at a time that its record names is given by the hub itself then.

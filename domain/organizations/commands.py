@@ -220,9 +220,7 @@ class AmendOrganization(
                 yield Refusal(Reason.NOT_PERMITTED, message, field, ror=record.ror)
 
 
-class SuspendOrganization(
-    Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}, done="suspended"
-):
+class SuspendOrganization(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.AUTHORITY), while_={"verified"}):
     """Stop all activity in this organization's name."""
 
     organization: OrganizationId
@@ -259,6 +257,10 @@ class CloseOrganization(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Its history stays. Closing it again changes nothing, but that an id of ROR is given back."""
         organization = model.get(Organization, self.organization)
+        if self.mistaken and organization.record is not None:
+            raise Refusal(
+                Reason.INVALID, N_("ROR lists it under its id: what is wrong is corrected there."), "mistaken"
+            )
         ror = organization.ror if self.mistaken else ""
         if organization.status != "closed" or ror:
             yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

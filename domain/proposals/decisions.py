@@ -121,7 +121,7 @@ class ConfirmEligibility(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"su
         yield EligibilityConfirmed(proposal=self.proposal)
 
 
-class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, done="ineligible", final=True):
+class FindIneligible(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"submitted"}, final=True):
     """Record that this proposal does not meet the formal conditions."""
 
     proposal: ProposalId
@@ -170,7 +170,6 @@ class DeclineProposal(
     on=Proposal,
     by=Role.CALL_OFFICER,
     while_={"returned", "in_review", "recommended"},
-    done="declined",
     final=True,
 ):
     """Decline this proposal."""
@@ -214,7 +213,7 @@ class AcceptAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommend
         yield AwardAccepted(proposal=self.proposal, published=call.is_over)
 
 
-class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, done="declined", final=True):
+class RefuseAward(Command, on=Proposal, by=Role.LEAD_OFFICER, while_={"recommended"}, final=True):
     """Refuse the award."""
 
     proposal: ProposalId
@@ -235,7 +234,6 @@ class WithdrawProposal(
     on=Proposal,
     by=(Role.AUTHOR, Role.LEAD_OFFICER),
     while_={*EDITABLE, "submitted", "in_review", "recommended"},
-    done="withdrawn",
     final=True,
 ):
     """Withdraw this proposal."""

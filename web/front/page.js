@@ -35,7 +35,7 @@ export function moved(address) {
 }
 
 let loading;
-// Whether a part of the page was loaded anew; null where the hub answered otherwise.
+// Whether a part of the page was loaded anew; null where the hub answers that it cannot be.
 export async function load(address, into) {
   loading?.abort();
   loading = new AbortController();
@@ -43,7 +43,8 @@ export async function load(address, into) {
   place?.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(address, { cache: "no-cache", signal: loading.signal });
-    if (!answer.ok) return null;
+    if (answer.status >= 500) say(words.offline);
+    if (!answer.ok) return answer.status < 500 ? null : false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(into);
     if (!found || !place) return false;

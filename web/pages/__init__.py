@@ -142,11 +142,11 @@ def left_out(name: str, request: Request, given: Mapping[str, Any]) -> list[tupl
 
     def means(parameter: str, value: str) -> bool:
         if parameter not in known or parameter not in given:
-            return not value
+            return False
         taken = given[parameter]
         return value in taken if isinstance(taken, list) else value == sent[parameter]
 
-    return [(parameter, value) for parameter, value in sent.multi_items() if not means(parameter, value)]
+    return [(parameter, value) for parameter, value in sent.multi_items() if value and not means(parameter, value)]
 
 
 def _moment(value: str) -> str:
