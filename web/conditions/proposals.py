@@ -61,8 +61,9 @@ def _to_decide(t: str, by: Asker) -> str:
 
 def _tied(t: str, by: Asker) -> str:
     # The same as where ``Proposal.roles`` gives no role of the call.
-    asked = f"{by.parts('partner', 'p')} AND p.proposal = {t}.id AND p.status <> 'declined'"
-    behind = f"{t}.lead = {by.ties()} OR EXISTS (SELECT {asked} AND p.organization = {by.ties()})"
+    # One set for all rows of a list: those who decide have few ties.
+    asked = f"SELECT p.proposal {by.parts('partner', 'p')} AND p.status <> 'declined' AND p.organization = {by.ties()}"
+    behind = f"{t}.lead = {by.ties()} OR {t}.id IN ({asked})"
     return f"({t}.investigator = {by.person()} OR {behind})"
 
 
