@@ -178,8 +178,9 @@ def test_what_rested_too_long_is_not_asked_again(dsn, monkeypatch):
 def test_closing_waits_for_who_is_being_answered_and_refuses_who_comes(dsn):
     async def story():
         pool = await opened(dsn)
-        await pool.fetchval(MINE)
-        asked = [asyncio.create_task(pool.fetchval("SELECT 1 FROM pg_sleep(0.1)")) for _ in range(8)]
+        # Its three connections are there: whoever asks first has one at once.
+        await asyncio.gather(*(pool.fetchval("SELECT 1 FROM pg_sleep(0.2)") for _ in range(3)))
+        asked = [asyncio.create_task(pool.fetchval("SELECT 1 FROM pg_sleep(0.2)")) for _ in range(8)]
         await asyncio.sleep(0.03)
         await pool.close(5)
         answers = await asyncio.gather(*asked, return_exceptions=True)
