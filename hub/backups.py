@@ -133,7 +133,7 @@ def copied(file: Path, to: Path) -> None:
 def backup(folder: Path) -> None:
     """Back the hub up into a new FOLDER: log, personal data with their keys, and the key that seals the log.
 
-    The hub may serve meanwhile. Restore with hub restore FOLDER. Sessions, links and tokens are left out. Whoever
+    The hub may serve meanwhile. Bring it back with hub restore FOLDER. Sessions, links and tokens are left out. Whoever
     has the folder can read everything and sign in the hub's name: it is for its owner alone. What hub forget erases is
     gone when the last backup from before is.
     """
@@ -158,4 +158,4 @@ def backup(folder: Path) -> None:
     size = sum(each.stat().st_size for each in folder.iterdir())
     if not (folder / KEY).exists():
         err.print("No key has sealed this log yet, so the backup has none: the first “hub serve” makes it.")
-    click.echo(f"{folder}: {size / 1e6:,.1f} MB, for its owner alone. Restore with hub restore {folder}")
+    click.echo(f"{folder}: {size / 1e6:,.1f} MB, for its owner alone. Bring it back with hub restore {folder}")

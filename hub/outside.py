@@ -17,7 +17,8 @@ def ways() -> dict[str, Any]:
 
 
 @lru_cache(8)
-def _ways(proxies: frozenset[tuple[str, str]]) -> dict[str, Any]:
+def _ways(_: frozenset[tuple[str, str]]) -> dict[str, Any]:
+    # Once for the proxies that the environment names now: to find out makes a whole client.
     made: dict[str, Any] = {"mounts": {f"all://{host}": None for host in _HERE}}
     try:
         httpx2.AsyncClient(**made)

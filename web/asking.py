@@ -19,6 +19,7 @@ COOKIE = "hub_session"
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 """What makes a retry safe: the client's own name of a request."""
+_WEIGHTLESS = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -109,8 +110,7 @@ def base_of(connection: HTTPConnection) -> str:
 def codings(connection: HTTPConnection) -> set[str]:
     """The codings of a body that whoever asks takes: those of ``Accept-Encoding`` whose weight is not 0."""
     asked = (each.partition(";") for each in connection.headers.get("accept-encoding", "").split(","))
-    weightless = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
-    return {name.strip().lower() for name, _, weight in asked if not weightless.fullmatch(weight)}
+    return {name.strip().lower() for name, _, weight in asked if not _WEIGHTLESS.fullmatch(weight)}
 
 
 def is_secure(connection: HTTPConnection) -> bool:

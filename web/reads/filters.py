@@ -74,14 +74,19 @@ def _blank(value: Any) -> bool:
 
 
 def _asker(statement: Statement) -> Asker:
+    def any_of(those: Callable[[Values], list[str]]) -> str:
+        return f"ANY({statement.bind(those, 'text[]')})"
+
     return Asker(
-        lambda table, alias: str(statement.rows(table, alias, reached=True)),
-        lambda kind: f"ANY({statement.bind(lambda values: values.offices(kind), 'text[]')})",
-        lambda: f"ANY({statement.bind(lambda values: values.ties(), 'text[]')})",
-        lambda: statement.bind(lambda values: values.center, "boolean"),
-        lambda: f"ANY({statement.bind(lambda values: values.countries(), 'text[]')})",
-        lambda: statement.bind(lambda values: values.person if values.person in values.principals else "", "text"),
-        lambda table, alias: str(statement.rows(table, alias, filtered=True)),
+        parts=lambda table, alias: str(statement.rows(table, alias, reached=True)),
+        offices=lambda kind: any_of(lambda values: values.offices(kind)),
+        ties=lambda: any_of(Values.ties),
+        center=lambda: statement.bind(lambda values: values.center, "boolean"),
+        countries=lambda: any_of(Values.countries),
+        person=lambda: statement.bind(
+            lambda values: values.person if values.person in values.principals else "", "text"
+        ),
+        records=lambda table, alias: str(statement.rows(table, alias, filtered=True)),
     )
 
 
