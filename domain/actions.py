@@ -5,7 +5,19 @@ from functools import cache
 
 import msgspec
 
-from domain.core import Act, Command, Model, Refusal, State, every_command, kind_named, meta_of, record_field
+from domain.core import (
+    Act,
+    Command,
+    Kind,
+    Model,
+    Refusal,
+    State,
+    every_command,
+    kind_named,
+    meta_of,
+    record_field,
+    tagged_fields,
+)
 from domain.deciding import decide, records
 from domain.standing import standing
 
@@ -47,7 +59,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         needs = tuple(f.name for f in msgspec.structs.fields(cls) if f.required and f.name != own)
         others = _said(cls)
         if cls.office is not None and others == (cls.office,):
-            tried = [cls(**{own: id, cls.office: each}) for each in sorted(who.offices)]
+            tried = [cls(**{own: id, cls.office: each}) for each in who.acts_for(_office_of(cls))]
         else:
             tried = [] if others else [cls(**{own: id})]
         if not tried:
@@ -75,6 +87,12 @@ def _said(cls: type[Command]) -> tuple[str, ...]:
     # What a command says of its record; a hidden field tells no more than what its giver had read.
     each = msgspec.structs.fields(cls)
     return tuple(f.name for f in each if f.name != record_field(cls) and meta_of(f.type).get("widget") != "hidden")
+
+
+@cache
+def _office_of(cls: type[Command]) -> Kind:
+    # Of what kind that is in whose name a command is given.
+    return next(kind for name, kind, _ in tagged_fields(cls) if name == cls.office)
 
 
 def _barred(cls: type[Command], record: State, model: Model, act: Act) -> Refusal | None:

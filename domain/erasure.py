@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from domain.core import Act, Command, Event, HubRole, Model, PersonId, Role
 from domain.organizations.events import OfficerDismissed, SignatoryRevoked
-from domain.organizations.state import Offices
+from domain.organizations.state import OrganizationOffices
 from domain.people.events import PersonErased, RoleRevoked
 from domain.people.state import Person
 
@@ -19,7 +19,7 @@ class ErasePerson(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Their offices, their right to sign and their roles end."""
         person = model.get(Person, self.person)
-        held = model.get(Offices, self.person)
+        held = model.get(OrganizationOffices, self.person)
         for organization in sorted(held.organizations):
             yield OfficerDismissed(organization=organization, person=self.person)
         for organization in sorted(held.signs):

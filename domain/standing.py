@@ -1,30 +1,33 @@
-"""Who an actor is: their roles in the hub, the organizations they act for, the calls they run."""
+"""Who an actor is: their roles in the hub, and what they act for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from domain.calls.state import CallOffices
 from domain.core import (
     HUB,
     Act,
     HubRole,
+    Kind,
     Model,
+    Offices,
     Role,
     State,
+    kind_named,
+    subclasses,
 )
-from domain.organizations.state import Offices, Organization, ties
+from domain.organizations.state import ties
 from domain.people.state import Person
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An actor with everything that roles depend on; an office in an unverified organization gives no power."""
+    """An actor with everything that roles depend on."""
 
     id: str
     status: str = ""
     offices: frozenset[str] = frozenset()
     find_ties: Callable[[], frozenset[str]] = frozenset
-    calls: frozenset[str] = frozenset()
     hub_roles: frozenset[tuple[str, str]] = frozenset()
 
     @property
@@ -36,6 +39,10 @@ class Standing:
     def authority_of(self) -> frozenset[str]:
         """The countries whose national authority this actor is."""
         return frozenset(country for role, country in self.hub_roles if role == HubRole.NATIONAL_AUTHORITY)
+
+    def acts_for(self, kind: Kind) -> list[str]:
+        """The ids of what they act for that are of a kind, sorted."""
+        return sorted(each for each in self.offices if kind_named(each) == kind.name)
 
     def roles(self, record: State | None) -> frozenset[Role]:
         """What this actor is in the hub and, where there is a record, to it."""
@@ -56,13 +63,17 @@ def standing(model: Model, act: Act) -> Standing:
     if (actor := act.actor) == HUB:
         return Standing(HUB)
     person = model.get(Person, actor)
-    offices = model.get(Offices, actor).organizations
+    offices = [model.get(cls, actor).held(model, actor) for cls in _kinds_of_office()]
     return Standing(
         id=actor,
         status=person.status,
-        offices=frozenset(each for each in offices if model.get(Organization, each).status == "verified"),
-        calls=model.get(CallOffices, actor).calls if person.of_the_center else frozenset(),
+        offices=frozenset[str]().union(*offices),
         hub_roles=person.hub_roles,
         # Only where somebody would judge: it depends on the day, and what does so is decided anew when that moves.
         find_ties=lambda: ties(model, act),
     )
+
+
+@cache
+def _kinds_of_office() -> tuple[type[Offices], ...]:
+    return tuple(subclasses(Offices))

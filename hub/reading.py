@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,37 +12,44 @@ from domain.organizations.state import tied_since
 from hub.log import Log
 from hub.models import Models
 from hub.tables import TABLES
-from projections.core import CENTER, PUBLIC, Row, is_record, speaks_for, tie
+from projections.core import CENTER, PUBLIC, Row, every_row, is_record, speaks_for, tie
 
-GIVE = ("person", "role", "officer", "organization", "call_officer", "affiliation")
-"""The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends. Ties to
-organizations begin with an office or a post.
-"""
+_GRANTING = [(cls, cls.grants) for cls in every_row() if cls.grants is not None]
+GIVE = frozenset({"person", "tie", "affiliation"}).union(
+    *({cls.table, *([grant.while_.row.table] if grant.while_ else [])} for cls, grant in _GRANTING)
+)
+"""The tables that give principals: while none of them changes, nobody becomes anybody else before the day ends."""
 
 
 async def principals(log: Log, models: Models, person: str | None) -> frozenset[str]:
     """What a viewer is: ``public``, themselves, their hub-wide roles, their offices, and the ties of who is to decide.
 
-    Only who has joined is more than ``public``; an office in an unverified organization opens nothing, nor does an
-    office of a call that has outlived the role in the Center.
+    Only who has joined is more than ``public``; the rest is what rows grant them.
     """
     if person is None:
         return frozenset({PUBLIC})
     schema = models.schema
-    rows = await log.pool.fetch(
-        f"""WITH viewer AS (SELECT id FROM {schema}.person WHERE id = $1 AND status = 'joined')
-            SELECT id FROM viewer
-            UNION SELECT principal FROM {schema}.role JOIN viewer ON person = viewer.id
-            UNION SELECT principal FROM {schema}.officer f JOIN viewer ON person = viewer.id
-                JOIN {schema}.organization o ON o.id = f.organization AND o.status = 'verified'
-            UNION SELECT f.principal FROM {schema}.call_officer f JOIN viewer ON f.officer = viewer.id
-                JOIN {schema}.role r ON r.person = viewer.id AND r.role = 'center_officer'""",
-        person,
-    )
+    rows = await log.pool.fetch(_granted(schema), person)
     found = frozenset({PUBLIC, *(row[0] for row in rows)})
     if CENTER in found or speaks_for(found):
         found |= await _ties(log, schema, person, tied_since(datetime.now(UTC)))
     return found
+
+
+@cache
+def _granted(schema: str) -> str:
+    # All that rows grant to the person $1, and that person.
+    parts = [
+        f"WITH viewer AS (SELECT id FROM {schema}.person WHERE id = $1 AND status = 'joined') SELECT id FROM viewer"
+    ]
+    for cls, (to, while_) in _GRANTING:
+        part = f'SELECT r.principal FROM {schema}."{cls.table}" r JOIN viewer ON r."{to}" = viewer.id'
+        if while_ is not None:
+            holds = [f'o."{other}" = r."{own}"' for other, own in while_.by.items()]
+            holds += [f"o.\"{name}\" = '{value}'" for name, value in while_.has.items()]
+            part += f' WHERE EXISTS (SELECT FROM {schema}."{while_.row.table}" o WHERE {" AND ".join(holds)})'
+        parts.append(part)
+    return " UNION ".join(parts)
 
 
 async def _ties(log: Log, schema: str, person: str, since: date) -> frozenset[str]:

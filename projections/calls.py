@@ -17,8 +17,9 @@ from domain.calls.events import (
     RoundOpened,
     said,
 )
-from domain.core import CallId, PersonId
-from projections.core import PUBLIC, Row, office
+from domain.core import CallId, HubRole, PersonId
+from projections.core import PUBLIC, Grant, Row, While, office
+from projections.people import RoleRow
 
 
 class CallRow(Row, table="call", search=("title", "summary"), fuzzy=("title",), index=("status", "closes_at")):
@@ -91,7 +92,14 @@ def moved(row: CallRow, e: RoundClosed | ResultsPublished | CallArchived, at: da
     return replace(row, status=e.becomes)
 
 
-class CallOfficerRow(Row, table="call_officer", key=("call", "officer"), within=CallRow, index=("officer",)):
+class CallOfficerRow(
+    Row,
+    table="call_officer",
+    key=("call", "officer"),
+    within=CallRow,
+    index=("officer",),
+    grants=Grant("officer", While(RoleRow, by={"person": "officer"}, has={"role": HubRole.CENTER_OFFICER.value})),
+):
     """A person who runs a call, and the principal that this gives them while they are of the Center."""
 
     call: CallId

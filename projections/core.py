@@ -25,6 +25,21 @@ AUDITORS = "auditor/"
 """The principal of the auditors of the whole hub, as their role gives it."""
 
 
+class While(typing.NamedTuple):
+    """A row of another type that has to be there: which, by this row's columns under its own, and as it has to be."""
+
+    row: "type[Row]"
+    by: dict[str, str]
+    has: dict[str, str]
+
+
+class Grant(typing.NamedTuple):
+    """That the ``principal`` of a row is given to the person in a column of it, ``to``, once they have joined."""
+
+    to: str
+    while_: While | None = None
+
+
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class RowMeta(msgspec.StructMeta):
     """Notes on each row type its table, key and indexes."""
@@ -41,14 +56,17 @@ class RowMeta(msgspec.StructMeta):
         search: tuple[str, ...] = (),
         fuzzy: tuple[str, ...] = (),
         index: tuple[str, ...] = (),
+        grants: Grant | None = None,
         **options: Any,
     ) -> "RowMeta":
         cls = super().__new__(mcs, name, bases, namespace, **{"frozen": True, "kw_only": True, **options})
         if bool(search) != bool(fuzzy):
             raise TypeError(f"{name}: what is searched is searched for misspelled words too, so name both or neither")
+        if grants and not {"principal", grants.to} <= {*cls.__struct_fields__}:
+            raise TypeError(f"{name}: what it grants stands in its column principal, to whom in {grants.to}")
         noted: dict[str, Any] = {}
         noted |= {"table": table, "key": key, "within": within, "search": search, "fuzzy": fuzzy, "index": index}
-        for attribute, value in {**noted, "folds": {}}.items():
+        for attribute, value in {**noted, "grants": grants, "folds": {}}.items():
             setattr(cls, attribute, value)
         return cls
 
@@ -60,7 +78,8 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
     field named as the table). A row ``within`` another is read by whoever reads that one.
     ``search`` are the columns of its full text, ``fuzzy`` those in which misspelled words are found too,
     ``index`` those that lists are filtered by (``status``) or ordered by (``-changed_at``: the newest first);
-    ``call status`` is both, so that counting by both touches no row.
+    ``call status`` is both, so that counting by both touches no row. One that ``grants`` says whom its ``principal``
+    is given: what people may read follows from such rows alone.
     """
 
     table: ClassVar[str] = ""
@@ -69,6 +88,7 @@ class Row(msgspec.Struct, frozen=True, metaclass=RowMeta):
     search: ClassVar[tuple[str, ...]] = ()
     fuzzy: ClassVar[tuple[str, ...]] = ()
     index: ClassVar[tuple[str, ...]] = ()
+    grants: ClassVar[Grant | None] = None
     folds: ClassVar[dict[type[Event], tuple[Fold, bool]]] = {}
 
     @classmethod

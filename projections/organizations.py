@@ -22,7 +22,7 @@ from domain.organizations.events import (
     SignatoryRevoked,
     names_of,
 )
-from projections.core import CENTER, PUBLIC, Row, office
+from projections.core import CENTER, PUBLIC, Grant, Row, While, office
 from projections.initials import initials
 from projections.places import called, country_called
 
@@ -210,8 +210,14 @@ def left(row: OrganizationRow, e: OfficerDismissed, at: datetime) -> Organizatio
     return _acting(row, row.acting - 1)
 
 
-class OfficerRow(Row, table="officer", key=("organization", "person"), index=("person",)):
-    """Somebody who acts for an organization, and the principal that this gives them."""
+class OfficerRow(
+    Row,
+    table="officer",
+    key=("organization", "person"),
+    index=("person",),
+    grants=Grant("person", While(OrganizationRow, by={"id": "organization"}, has={"status": "verified"})),
+):
+    """Somebody who acts for an organization, and the principal that this gives them while it is verified."""
 
     organization: OrganizationId
     person: PersonId

@@ -22,7 +22,7 @@ from domain.people.events import (
     RoleGranted,
     RoleRevoked,
 )
-from projections.core import CENTER, KeyOf, Row, office
+from projections.core import CENTER, Grant, KeyOf, Row, office
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -175,7 +175,7 @@ def ended(row: AffiliationRow, e: AffiliationEnded, at: datetime) -> Affiliation
     return replace(row, until=e.until, withdrawn=not row.confirmed)
 
 
-class RoleRow(Row, table="role", key=("person", "role", "country")):
+class RoleRow(Row, table="role", key=("person", "role", "country"), grants=Grant("person")):
     """A hub-wide role, and the principal that it gives; a role of no country has an empty one."""
 
     person: PersonId

@@ -24,7 +24,7 @@ from hub.checking import bare_type, fields_of
 from hub.database import default_home
 from hub.settings import SETTINGS
 from hub.tables import digest, undocumented
-from projections.core import every_row
+from projections.core import Grant, Row, RowMeta, every_row
 from web.reads import changes, former, overview  # noqa: F401  (they register their loaders)
 from web.reads.late import LOADERS, loads
 from web.reads.mapping import costs_of, reading, snake, type_of
@@ -363,4 +363,10 @@ def test_whatever_a_record_becomes_by_a_command_that_command_may_repeat():
 def test_a_command_that_waits_for_what_never_is_cannot_be_written(planted, said):
     with pytest.raises(TypeError, match=said):
         CommandMeta("Planted", (Command,), {}, on=Call, by=Role.HUB, **planted)
+    gc.collect()
+
+
+def test_a_row_that_grants_what_it_does_not_have_cannot_be_written():
+    with pytest.raises(TypeError, match="in its column principal, to whom in person"):
+        RowMeta("Planted", (Row,), {"__annotations__": {"principal": str}}, grants=Grant("person"))
     gc.collect()

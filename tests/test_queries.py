@@ -10,9 +10,13 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, parse, validate
 from jsonschema import Draft202012Validator
 
-from domain.core import every_event, record_of
-from projections.core import office
+from domain.core import HUB, HubRole, every_event, record_of
+from domain.organizations.commands import SuspendOrganization
+from domain.people.commands import RevokeRole
+from domain.standing import standing
+from projections.core import office, offices
 from tests.oracle import Author, Oracle, bare, known, rows_of
+from tests.stories import NOW, StoryAct, StoryModel
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.conditions import every_condition
@@ -92,6 +96,36 @@ async def serving_viewer(hub, person):
     from hub.reading import principals
 
     return await principals(hub.log, hub.models, person)
+
+
+def test_what_somebody_acts_for_is_the_same_to_who_reads_and_to_who_decides(region_dsn):
+    async def differing(hub, people) -> set[str]:
+        model = StoryModel([each.event for each in await hub.log.read(limit=100_000)])
+        found = set()
+        for id in people:
+            said = standing(model, StoryAct(id, NOW))
+            held = sorted(said.offices) if said.status == "joined" else []
+            if held != offices(await serving_viewer(hub, id)):
+                found.add(id)
+        return found
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            people = await people_of(hub)
+            assert await differing(hub, people.values()) == set()
+            calls = {id for id in people.values() if any("call_" in each for each in await serving_viewer(hub, id))}
+            acting = {id for id in people.values() if offices(await serving_viewer(hub, id))} - calls
+            assert calls and acting
+            # Offices that remain, and give no power any more.
+            one = min(calls)
+            await hub.do(RevokeRole(person=one, role=HubRole.CENTER_OFFICER), HUB)
+            organization = offices(await serving_viewer(hub, min(acting)))[0]
+            await hub.do(SuspendOrganization(organization=organization, reason="It has moved."), HUB)
+            assert not any("call_" in each for each in offices(await serving_viewer(hub, one)))
+            assert organization not in offices(await serving_viewer(hub, min(acting)))
+            assert await differing(hub, people.values()) == set()
+
+    told(story())
 
 
 def test_the_oracle_notices_a_row_too_many(region_dsn):

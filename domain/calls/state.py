@@ -21,7 +21,8 @@ from domain.calls.events import (
     RoundOpened,
     said,
 )
-from domain.core import Actor, Event, Kind, Role, State
+from domain.core import Actor, Event, Kind, Model, Offices, Role, State
+from domain.people.state import Person
 
 FROZEN = ("opens_at", "criteria", "quorum", "countries", "blindness", "conflict_years")
 """What is frozen when a round opens."""
@@ -88,7 +89,7 @@ class Call(
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its officers."""
-        if self.id in actor.calls:
+        if self.id in actor.offices:
             yield Role.CALL_OFFICER
 
     @property
@@ -111,7 +112,7 @@ class Call(
         return self.status == "open" and at < self.closes_at
 
 
-class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed, CallOfficerDismissed)):
+class CallOffices(Offices, kind=Kind("person"), on=(CallDrafted, CallOfficerAppointed, CallOfficerDismissed)):
     """The calls whose officer a person is."""
 
     calls: frozenset[str] = frozenset()
@@ -124,3 +125,7 @@ class CallOffices(State, kind=Kind("person"), on=(CallDrafted, CallOfficerAppoin
             case CallOfficerDismissed():
                 return msgspec.structs.replace(self, calls=self.calls - {event.call})
         return self
+
+    def held(self, model: Model, person: str) -> frozenset[str]:
+        """All of them, while the person is of the Center."""
+        return self.calls if model.get(Person, person).of_the_center else frozenset()

@@ -45,6 +45,7 @@ from .ids import (
     orcid_is_valid,
     ror_is_valid,
 )
+from .offices import Offices
 from .refusal import Reason, Refusal, refuse, refuse_unseen
 from .state import Actor, HubRole, Role, State, every_state
 from .subjects import import_all, subclasses
@@ -70,6 +71,7 @@ __all__ = [
     "Language",
     "LongText",
     "Model",
+    "Offices",
     "OrcidAlias",
     "OrganizationId",
     "PersonId",

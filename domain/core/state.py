@@ -38,10 +38,9 @@ class HubRole(StrEnum):
 class Actor(Protocol):
     """Whoever gives a command, as far as roles depend on them.
 
-    ``offices`` are the verified organizations they act for: an office in any other gives no power.
-    ``ties`` are all that they ever acted for, verified or not, and those where they worked within three years.
-    ``calls`` are the calls whose officer they are, while they are one of the Center too; ``authority_of`` are the
-    countries whose national authority they are.
+    ``offices`` are the ids of what they act for now, of whatever kind: see ``Offices``.
+    ``ties`` are all organizations that they ever acted for, verified or not, and those where they worked within three
+    years. ``authority_of`` are the countries whose national authority they are.
     """
 
     @property
@@ -50,8 +49,6 @@ class Actor(Protocol):
     def offices(self) -> frozenset[str]: ...
     @property
     def ties(self) -> frozenset[str]: ...
-    @property
-    def calls(self) -> frozenset[str]: ...
     @property
     def authority_of(self) -> frozenset[str]: ...
 

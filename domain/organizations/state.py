@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from domain.core import Act, Actor, Event, Kind, Model, Role, State
+from domain.core import Act, Actor, Event, Kind, Model, Offices, Role, State
 from domain.organizations.events import (
     NAMES,
     OfficerAppointed,
@@ -155,8 +155,8 @@ class Organization(
             yield Role.AUTHORITY
 
 
-class Offices(
-    State, kind=Kind("person"), on=(OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked)
+class OrganizationOffices(
+    Offices, kind=Kind("person"), on=(OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked)
 ):
     """The organizations that a person acts for, has ever acted for, and may sign for."""
 
@@ -177,6 +177,10 @@ class Offices(
             case SignatoryRevoked():
                 return msgspec.structs.replace(self, signs=self.signs - {event.organization})
         return self
+
+    def held(self, model: Model, person: str) -> frozenset[str]:
+        """Those of the organizations that are verified."""
+        return frozenset(each for each in self.organizations if model.get(Organization, each).status == "verified")
 
 
 class RorHolder(
@@ -218,4 +222,4 @@ def ties(model: Model, act: Act) -> frozenset[str]:
     three years. Neither an office laid down nor a post left makes somebody an outsider the next day.
     """
     worked = model.get(Person, act.actor).worked_since(tied_since(act.at))
-    return model.get(Offices, act.actor).ever | worked
+    return model.get(OrganizationOffices, act.actor).ever | worked

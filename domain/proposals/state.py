@@ -172,7 +172,7 @@ class Proposal(
             yield Role.LEAD_OFFICER
         behind = {self.lead, *(id for id, each in self.partners.items() if each.status != "declined")}
         # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
-        if self.call in actor.calls and self.submitted and actor.id != self.investigator and not behind & actor.ties:
+        if self.call in actor.offices and self.submitted and actor.id != self.investigator and not behind & actor.ties:
             yield Role.CALL_OFFICER
         if any(each in actor.offices for each in self.partners):
             yield Role.PARTNER_OFFICER
