@@ -13,7 +13,7 @@ from domain.erasure import ErasePerson
 from domain.organizations.commands import AmendOrganization, RegisterOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
-from domain.people.commands import GrantRole
+from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
@@ -271,6 +271,29 @@ def test_what_an_officer_is_tied_to_waits_for_another_officer(dsn):
             assert made[0] not in (await pages.get("/proposals?awaitsMyDecision=true")).text
             page = (await (await as_(hub, app, officer)).get(f"/proposals/{made[1]}")).text
             assert "You have a conflict of interest" not in page
+
+    told(story())
+
+
+def test_a_tied_officer_who_runs_a_call_alone_is_led_to_appointing_another(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, _author, (partner, _other), call, _closes, made = await submitted(hub, 1)
+            await hub.do(post(officer, partner), officer)
+            pages, path = await as_(hub, app, officer), f"/proposals/{made[0]}"
+            told = "Nobody else runs this call"
+            form = f"/do/appointCallOfficer?call={call}"
+            page = (await pages.get(path)).text
+            assert told in page and form in page
+            assert (await pages.get(form)).status_code == 200
+            # Nor does who was let run it, once they have left the Center.
+            colleague = await person(hub, "Colleague")
+            await hub.do(GrantRole(person=colleague, role=HubRole.CENTER_OFFICER), officer)
+            await hub.do(AppointCallOfficer(call=call, officer=colleague), officer)
+            page = (await pages.get(path)).text
+            assert told not in page and "Another officer of the call decides" in page
+            await hub.do(RevokeRole(person=colleague, role=HubRole.CENTER_OFFICER), officer)
+            assert told in (await pages.get(path)).text
 
     told(story())
 
