@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
@@ -121,3 +122,19 @@ def _is_site(url: str) -> bool:
         return False
     usual = {"https": "443", "http": "80"}[found[1]]
     return found[3] is None or (found[3] != usual and int(found[3]) < 65_536)
+
+
+def address() -> str:
+    """Where the hub is reached from outside: ``HUB_URL``, else where it was served last."""
+    if given := os.environ.get("HUB_URL"):
+        return given.rstrip("/")
+    if "PORT" not in os.environ:
+        with suppress(OSError, UnicodeDecodeError):
+            return (default_home() / "address").read_text().strip()
+    return f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
+
+
+def remember(address: str) -> None:
+    """Note where the hub is served, for commands that are given later."""
+    with suppress(OSError):
+        (default_home() / "address").write_text(address + "\n")

@@ -116,7 +116,7 @@ def _serve(asked):
 
 if __name__ == "__main__":
     import web.served  # noqa: F401  what is loaded for all of them
-    from hub.__main__ import main
+    from hub.cli.main import main
 
     given = _serve(socket.socket(fileno=int(sys.argv[1])))
     if given is not None:

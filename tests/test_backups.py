@@ -11,8 +11,9 @@ import asyncpg
 import httpx2
 import pytest
 
-from hub import backups, dumps
+from hub import dumps
 from hub.audit.notes import LOG, Head, Signer
+from hub.cli import backups
 from hub.door import Hub
 from hub.log import keys_of
 from tests.conftest import administered, dropped

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from hub import database
-from hub.__main__ import main
+from hub.cli.main import main
 from hub.postgres import Embedded
 from hub.programs import Unavailable
 from tests.web import free_port, home_of

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from domain.core import HubRole
 from domain.organizations.commands import RegisterOrganization
 from domain.people.commands import GrantRole, RevokeRole
-from hub import confirming, doctor
+from hub import confirming
+from hub.cli import doctor
 from hub.confirming import Unknown
 from hub.connecting import UNHEARD, connect
 from hub.door import Hub

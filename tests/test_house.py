@@ -65,6 +65,24 @@ def test_a_planted_wrong_import_is_caught():
     assert wrong_imports("web", "import hub") == []
 
 
+def of_the_command_line(source: str) -> list[str]:
+    """What a module imports of the command line, which stands on everything else."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module]
+    names = [f"{node.module}.{alias.name}" for node in nodes for alias in node.names]
+    return [name for name in names if name.startswith("hub.cli")]
+
+
+def test_nothing_stands_on_the_command_line():
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            if path.parent != ROOT / "hub/cli" and path != ROOT / "hub/__main__.py":
+                assert of_the_command_line(path.read_text()) == [], path
+    assert of_the_command_line("from hub import cli\nfrom hub.cli.console import err") == [
+        "hub.cli",
+        "hub.cli.console.err",
+    ]
+
+
 def imported(source: str) -> set[str]:
     """The packages that a module imports, wherever in it."""
     found = set()

@@ -28,16 +28,16 @@ from domain.calls.events import Criterion
 from domain.core import HubRole
 from domain.people.commands import GrantRole, InvitePerson
 from hub import postgres, settings
-from hub.__main__ import main
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head
+from hub.cli.main import main
+from hub.cli.serving import Ending
 from hub.door import Hub
 from hub.locks import Lock
 from hub.logs import Lines
 from hub.pool import Pool
 from hub.postgres import Embedded
 from hub.programs import Unavailable, program
-from hub.serving import Ending
 from tests.conftest import administered
 from tests.test_log import person, told
 from tests.web import apart, free_port, home_of, hub, opened, serving
@@ -401,7 +401,7 @@ def _owns_its_terminal():
 
 
 def test_a_stop_does_not_wait_for_a_worker_that_hangs(dsn):
-    hurried = "from hub import supervising as s; s.LEAVING = 2; from hub.__main__ import main; main()"
+    hurried = "from hub import supervising as s; s.LEAVING = 2; from hub.cli.main import main; main()"
     with _serving_with_workers(dsn, ("-c", hurried)) as (process, port, waited, workers):
         waited(lambda: _is_open(port) and len(workers()) == 2)
         hangs = int(workers()[0])
@@ -415,7 +415,7 @@ def test_a_stop_does_not_wait_for_a_worker_that_hangs(dsn):
 _BEGINS = """
 import signal
 from contextlib import suppress
-from hub.serving import Ending, _run
+from hub.cli.serving import Ending, _run
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, Ending())
     with suppress(KeyboardInterrupt):

@@ -11,7 +11,7 @@ import pytest
 
 from domain.erasure import ErasePerson
 from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
-from hub.doctor import RESTING
+from hub.cli.doctor import RESTING
 from hub.door import Hub
 from hub.programs import program
 from hub.vault import Erased, close_box, open_box

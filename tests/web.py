@@ -18,7 +18,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from hub.__main__ import main
+from hub.cli.main import main
 from hub.door import Hub
 from hub.identity import by_link
 from tests.loaded import Loader

@@ -17,11 +17,11 @@ from typing import Any
 import asyncpg
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hub.console import address
 from hub.door import Hub
 from hub.keeping import keep
 from hub.logs import logged
 from hub.mail import Mail
+from hub.settings import address
 from web.answers import AWAY
 from web.app import Settings, application
 from web.assets import manifest

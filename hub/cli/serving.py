@@ -19,8 +19,8 @@ import click
 
 from hub.audit import beside, following
 from hub.audit.notes import Malformed, Signer
-from hub.auditing import sealing_key, unnamed
-from hub.console import address, err, failing, free_port, remember
+from hub.cli.audit import sealing_key, unnamed
+from hub.cli.console import err, failing, free_port
 from hub.credentials import FIRST, FIRST_LIVES
 from hub.database import database, default_home
 from hub.door import Hub
@@ -29,7 +29,7 @@ from hub.logs import logged
 from hub.programs import Unavailable
 from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
-from hub.settings import SETTINGS, policy_file, unknown
+from hub.settings import SETTINGS, address, policy_file, remember, unknown
 
 APPLICATION, PROTOCOL = "web.served:served", "web.wire:Wire"
 

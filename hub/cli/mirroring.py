@@ -9,8 +9,8 @@ import click
 
 from hub.audit.mirror import Away, Forged, Mirror, Served
 from hub.audit.notes import Malformed
-from hub.auditing import pinned, with_policy
-from hub.console import err, free_port
+from hub.cli.audit import pinned, with_policy
+from hub.cli.console import err, free_port
 
 STRANGE = "The hub serves other personal values than the events name, by their digests: {}."
 

@@ -8,8 +8,8 @@ import asyncpg
 
 from hub.audit.events import unsigned
 from hub.audit.notes import Head
-from hub.backups import HEAD, KEY, KEYS, LOG, POLICY, copied, head_in, key_in, on, sealed_with
-from hub.console import err
+from hub.cli.backups import HEAD, KEY, KEYS, LOG, POLICY, copied, head_in, key_in, on, sealed_with
+from hub.cli.console import err
 from hub.dumps import Unfit, load, read
 from hub.log import is_there, keys_of, make_databases, prepare_role
 

@@ -12,7 +12,7 @@ from domain.people.access import EndAccess, GiveAccess
 from domain.seals.commands import SealReadModels
 from hub.checking import bare_type, choices_of, lines_as
 from hub.checking import command as checked
-from hub.console import err, opened, shown
+from hub.cli.console import err, opened, shown
 from hub.door import Hub
 from hub.turns import Receipt
 

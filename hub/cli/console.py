@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -45,22 +45,6 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 READ_NO_FURTHER = 128 + 13
 """The exit code where whoever reads what is printed has gone before its end, as of any program that SIGPIPE ends."""
 err = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-
-
-def address() -> str:
-    """Where the hub is reached from outside: ``HUB_URL``, else where it was served last."""
-    if given := os.environ.get("HUB_URL"):
-        return given.rstrip("/")
-    if "PORT" not in os.environ:
-        with suppress(OSError, UnicodeDecodeError):
-            return (default_home() / "address").read_text().strip()
-    return f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"
-
-
-def remember(address: str) -> None:
-    """Note where the hub is served, for commands that are given later."""
-    with suppress(OSError):
-        (default_home() / "address").write_text(address + "\n")
 
 
 def opened(story: Callable[[Hub], Awaitable[T]], makes: bool = False, records: bool = False) -> T:

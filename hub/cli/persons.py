@@ -12,9 +12,10 @@ from domain.erasure import ErasePerson
 from domain.people.commands import GrantRole, InvitePerson
 from hub.access import end_all, give_link, give_token
 from hub.checking import command as checked
-from hub.console import address, err, opened, shown
+from hub.cli.console import err, opened, shown
 from hub.door import Hub
 from hub.identity import EVERYTHING, MIRROR, READ, TOKEN_LIVES_AT_MOST
+from hub.settings import address
 from hub.turns import Receipt
 
 

@@ -12,15 +12,15 @@ from domain.core import stored_names
 from domain.people.events import PersonErased, PersonInvited
 from hub.audit import following
 from hub.audit.notes import Malformed
-from hub.backups import key_in, last_backup, on
-from hub.console import opened
+from hub.cli.backups import key_in, last_backup, on
+from hub.cli.console import opened
+from hub.cli.persons import unreadable
 from hub.database import default_home
 from hub.door import Hub
 from hub.dumps import Unfit
 from hub.keeping import due
 from hub.log import keys_of
 from hub.mail import ENOUGH, Mail
-from hub.persons import unreadable
 from hub.settings import policy_file
 from hub.tables import digest
 

@@ -19,18 +19,18 @@ from hub.audit.restore import Different
 from hub.audit.restore import restore as restored
 from hub.audit.witness import Taken
 from hub.audit.witness import run as run_witness
-from hub.backups import is_backup
+from hub.cli.backups import is_backup
+from hub.cli.console import err, failing, opened, shown
+from hub.cli.persons import unreadable
+from hub.cli.restoring import bring_back
 from hub.connecting import connect
-from hub.console import address, err, failing, opened, shown
 from hub.database import database, default_home
 from hub.door import Hub
 from hub.dumps import Unfit
 from hub.locks import Lock
 from hub.log import make_databases
-from hub.persons import unreadable
 from hub.programs import Unavailable
-from hub.restoring import bring_back
-from hub.settings import policy_file
+from hub.settings import address, policy_file
 
 
 def origin() -> str:

@@ -16,8 +16,8 @@ import click
 from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed, Signer
+from hub.cli.console import UNWRITABLE, err, failing
 from hub.connecting import connect
-from hub.console import UNWRITABLE, err, failing
 from hub.database import database, default_home
 from hub.dumps import Unfit, dump
 from hub.files import written
