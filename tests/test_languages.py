@@ -145,7 +145,7 @@ def test_a_refusal_names_statuses_in_the_readers_language():
     assert translated("There is no such %(kind)s.", "tg", {"kind": Word("call")}) == "Чунин сабт нест (озмун)."
     # What people wrote stays as they wrote it, also where it is a word of ours.
     assert translated("There is no such %(kind)s.", "tg", {"kind": "call"}) == "Чунин сабт нест (call)."
-    assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Сохранено: событие 7 в журнале."
+    assert translated("Recorded as event %(position)s.", "ru", {"position": 7}) == "Записано: событие 7 в журнале."
     statuses = {each.replace("_", " ") for command in every_command() for each in command.while_ or ()}
     for language in PAGES[1:]:
         assert [each for each in statuses if translated(each, language) == each] == []

@@ -48,7 +48,7 @@ def test_the_officers_of_a_partner_are_told_once_in_their_language(dsn, monkeypa
                 await hub.do(ReviseProposal(proposal=proposal, abstract="Nobody is told of this."), author)
                 first, second = sorted(await server.get(2), key=lambda each: each["To"])
                 assert (first["To"], first["From"]) == ("one@example.org", FROM)
-                assert first["Subject"] == "Вашу организацию приглашают в совместную заявку"
+                assert first["Subject"] == "Вашу организацию приглашают участвовать в совместной заявке"
                 assert second["Subject"] == "Ташкилоти шуморо ба дархости муштарак даъват мекунанд"
                 assert "Institute" in body(first) and "Manas" in body(first) and "Ice & 100 % water" in body(first)
                 assert f"\n{BASE}/proposals/{proposal}\n" in body(first)
