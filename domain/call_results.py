@@ -30,7 +30,7 @@ class PublishResults(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}, 
             raise Refusal(Reason.WRONG_STATUS, message, count=count)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Every proposal has to be decided; from then on everybody may read what was awarded."""
+        """Whatever waits for a decision is decided first; from then on everybody may read what was awarded."""
         for each in _all_decided(model.get(Call, self.call), model):
             if each.status == "awarded" and not each.public:
                 yield AwardPublished(proposal=ProposalId(each.id))

@@ -32,7 +32,7 @@ async def principals(log: Log, models: Models, person: str | None) -> frozenset[
     rows = await log.pool.fetch(_granted(schema), person)
     found = frozenset({PUBLIC, *(row[0] for row in rows)})
     if CENTER in found or speaks_for(found):
-        found |= await _ties(log, schema, person, tied_since(datetime.now(UTC)))
+        found |= await _ties(log, schema, person, tied_since(await _moment(log, models)))
     return found
 
 
@@ -50,6 +50,15 @@ def _granted(schema: str) -> str:
             part += f' WHERE EXISTS (SELECT FROM {schema}."{while_.row.table}" o WHERE {" AND ".join(holds)})'
         parts.append(part)
     return " UNION ".join(parts)
+
+
+async def _moment(log: Log, models: Models) -> datetime:
+    # That of the newest event, where the past is shown.
+    now = datetime.now(UTC)
+    if models.until is None:
+        return now
+    sql = "SELECT at FROM hub.event WHERE position <= $1 ORDER BY position DESC LIMIT 1"
+    return await log.pool.fetchval(sql, models.until) or now
 
 
 async def _ties(log: Log, schema: str, person: str, since: date) -> frozenset[str]:

@@ -166,7 +166,7 @@ def declared(e: AffiliationDeclared, at: datetime) -> AffiliationRow:
 @AffiliationRow.on(AffiliationConfirmed)
 def confirmed(row: AffiliationRow, e: AffiliationConfirmed, at: datetime) -> AffiliationRow:
     """The organization agrees."""
-    return replace(row, confirmed=True)
+    return replace(row, confirmed=True, withdrawn=False)
 
 
 @AffiliationRow.on(AffiliationEnded)

@@ -244,7 +244,7 @@ class Oracle:
         return mine and joined and not row["confirmed"] and not row["withdrawn"]
 
     def tied(self, row, asked):
-        behind = {row["lead"], *(p["organization"] for p in asked if p["status"] != "declined")}
+        behind = {row["lead"], *(p["organization"] for p in asked if p["status"] == "confirmed")}
         return row["investigator"] == self.person or bool(behind & self.ties())
 
     def fits(self, table, row, where):

@@ -118,6 +118,15 @@ def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
     # What ROR says is corrected there: else its next import would begin the same organization anew.
     of_ror = msgspec.structs.replace(IMPORTED, organization=old)
     given(*PEOPLE, of_ror).when(close, by=OFFICER).refused(Reason.INVALID, "mistaken")
+    # But a wrong id that was given here is a mistake of here, also once an import has written over it.
+    overwritten = [*PEOPLE, mistake, of_ror]
+    given(*overwritten).when(close, by=OFFICER).then(closed)
+    given(*overwritten, closed).when(FROM_ROR, by="hub").then(IMPORTED)
+    # It can be given back also once it is closed; from then on there is nothing left to do.
+    assert "CloseOrganization" in given(*PEOPLE, mistake, kept).may(OFFICER, old)
+    given(*PEOPLE, mistake, kept).when(close, by=OFFICER).then(closed)
+    for over in ([mistake, closed], [of_ror, kept], [msgspec.structs.replace(mistake, ror=None), kept]):
+        assert "CloseOrganization" not in given(*PEOPLE, *over).may(OFFICER, old)
     begun = fold(OrganizationRow, None, mistake, NOW)
     assert [fold(OrganizationRow, begun, each, NOW).ror for each in (closed, kept)] == [None, ROR]
     amended = OrganizationAmended(organization=old, reason="Its name", name="The Institute", by=AIBEK)

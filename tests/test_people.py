@@ -7,7 +7,13 @@ import pytest
 
 from domain.core import HUB, HubRole, Reason, orcid_is_valid
 from domain.erasure import ErasePerson
-from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
+from domain.organizations.events import (
+    OfficerAppointed,
+    OfficerDismissed,
+    OrganizationClosed,
+    SignatoryAuthorized,
+    SignatoryRevoked,
+)
 from domain.people.access import EndAccess, GiveAccess
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
 from domain.people.commands import (
@@ -39,7 +45,7 @@ from domain.people.events import (
 from domain.people.state import Person
 from projections.core import AUDITORS, CENTER, fold, office
 from projections.history import entry
-from projections.people import AccessRow, PersonRow
+from projections.people import AccessRow, AffiliationRow, PersonRow
 from tests.region import AIBEK, BISHKEK, DUSHANBE, KHUJAND, OFFICER, PEOPLE, REGION, STRANGER, ZARINA, joined
 from tests.stories import NOW, StoryModel, given, id_, sealed
 
@@ -164,6 +170,62 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
     given(*REGION, DECLARED, ended).when(dean, by=ZARINA).then(
         msgspec.structs.replace(new, position="Dean", since=date(2025, 1, 1))
     )
+    # Also the day after one that lasts until then.
+    until = NOW.date() + 30 * DAY
+    lasting = [*REGION, DECLARED, confirmed, msgspec.structs.replace(ended, until=until)]
+    promoted = msgspec.structs.replace(dean, since=until + DAY)
+    given(*lasting).when(promoted, by=ZARINA).then(msgspec.structs.replace(new, position="Dean", since=until + DAY))
+    given(*lasting).when(msgspec.structs.replace(dean, since=until), by=ZARINA).refused(
+        Reason.ALREADY_TAKEN, "organization"
+    )
+
+
+def test_what_was_said_of_a_year_to_come_is_taken_back_before_it_begins():
+    ahead = msgspec.structs.replace(DECLARED, since=NOW.date() + 300 * DAY)
+    end = EndAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=NOW.date())
+    ended = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=ahead.since)
+    for by in (ZARINA, AIBEK):
+        given(*REGION, ahead).when(end, by=by).then(ended)
+        given(*REGION, ahead, ended).when(end, by=by).then()
+    later = msgspec.structs.replace(end, until=ahead.since + DAY)
+    given(*REGION, ahead).when(later, by=ZARINA).refused(Reason.INVALID, "until")
+    declare = DeclareAffiliation(person=ZARINA, organization=BISHKEK, position="Lecturer", since=date(2026, 1, 1))
+    assert given(*REGION, ahead, ended).when(declare, by=ZARINA).refusal is None
+    # What was confirmed has been: it ends no sooner than it begins.
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    given(*REGION, ahead, confirmed).when(end, by=ZARINA).refused(Reason.INVALID, "until")
+
+
+def test_what_is_confirmed_after_it_ended_is_not_withdrawn():
+    """An older log may hold that."""
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    ended = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=NOW.date() + DAY)
+    worked = [*REGION, DECLARED, ended, confirmed]
+    assert StoryModel(worked).get(Person, ZARINA).works_at(BISHKEK, NOW.date())
+    row = None
+    for event in (DECLARED, ended, confirmed):
+        row = fold(AffiliationRow, row, event, NOW)
+    assert (row.confirmed, row.withdrawn) == (True, False)
+
+
+def test_nobody_begins_to_work_at_an_organization_that_is_closed():
+    closed = [*REGION, OrganizationClosed(organization=BISHKEK, reason="Merged")]
+    declare = DeclareAffiliation(person=ZARINA, organization=BISHKEK, position="Dean", since=date(2024, 1, 1))
+    given(*closed).when(declare, by=ZARINA).refused(Reason.WRONG_STATUS, "until")
+    given(*closed).when(msgspec.structs.replace(declare, until=NOW.date() + DAY), by=ZARINA).refused(
+        Reason.WRONG_STATUS, "until"
+    )
+    past = msgspec.structs.replace(declare, until=date(2025, 1, 1))
+    assert given(*closed).when(past, by=ZARINA).refusal is None
+
+
+def test_the_center_is_never_left_without_an_officer_by_its_own_hand():
+    revoke = RevokeRole(person=OFFICER, role=HubRole.CENTER_OFFICER)
+    given(*PEOPLE).when(revoke, by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
+    given(*PEOPLE).when(revoke, by=HUB).then(RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER))
+    auditor = RevokeRole(person=OFFICER, role=HubRole.AUDITOR)
+    granted = RoleGranted(person=OFFICER, role=HubRole.AUDITOR)
+    given(*PEOPLE, granted).when(auditor, by=OFFICER).then(RoleRevoked(person=OFFICER, role=HubRole.AUDITOR))
 
 
 def test_what_an_organization_confirmed_its_person_does_not_rewrite():
@@ -189,7 +251,14 @@ def test_what_an_organization_confirmed_its_person_does_not_rewrite():
         given(*worked, ended(today - DAY)).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
     given(*worked, ended(today + DAY)).when(end(today + 2 * DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
     given(*worked, ended(today + DAY)).when(end(today), by=ZARINA).then(ended(today))
-    given(*worked, ended(today - DAY)).when(end(today + DAY), by=AIBEK).then(ended(today + DAY))
+    # Nor is what has ended made to last: whoever works there still says so, and nobody else for them.
+    for until in (today - DAY, today, today + DAY, date(2099, 1, 1)):
+        given(*worked, ended(today - 2 * DAY)).when(end(until), by=AIBEK).refused(Reason.INVALID, "until")
+    given(*worked, ended(today - DAY)).when(end(today - 2 * DAY), by=AIBEK).then(ended(today - 2 * DAY))
+    given(*worked, ended(today)).when(end(today + DAY), by=AIBEK).then(ended(today + DAY))
+    long_past = msgspec.structs.replace(DECLARED, until=date(2024, 6, 1))
+    for before in ([*REGION, long_past], [*REGION, long_past, confirmed]):
+        given(*before).when(end(today), by=AIBEK).refused(Reason.INVALID, "until")
     # Nor does an officer end it for themselves.
     office = OfficerAppointed(organization=BISHKEK, person=ZARINA)
     given(*worked, office).when(end(today - DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")

@@ -12,6 +12,7 @@ from domain.organizations.events import (
     OfficerAppointed,
     OfficerDismissed,
     OrganizationAmended,
+    OrganizationClosed,
     OrganizationSuspended,
     OrganizationVerified,
 )
@@ -199,6 +200,14 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
             no = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
             other = PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ")
             given(*READY, no, other, SUBMITTED, office).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
+    # Nor does who was only asked: an applicant must not be able to choose who judges.
+    back = ProposalReturned(proposal=P, reason="Partners", until=CLOSES)
+    asked = PartnerInvited(proposal=P, organization=KHUJAND, contribution="Data", country="TJ")
+    office = OfficerAppointed(organization=KHUJAND, person=OFFICER)
+    moved = MoveDeadline(proposal=P, reason="A week more", until=CLOSES - SECOND)
+    assert given(*READY, SUBMITTED, back, asked, office).when(moved, by=OFFICER).refusal is None
+    yes = PartnerConfirmed(proposal=P, organization=KHUJAND, revision=1)
+    given(*READY, SUBMITTED, back, asked, yes, office).when(moved, by=OFFICER).refused(Reason.NOT_PERMITTED)
     own = msgspec.structs.replace(DRAFTED, investigator=OFFICER)
     given(*REGION, own, ASSESSED, INVITED, CONFIRMED, SUBMITTED).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
     given(*READY, SUBMITTED).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
@@ -592,6 +601,20 @@ def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered()
     )
 
 
+def test_nothing_is_offered_to_an_organization_that_cannot_answer_nor_left_open_there():
+    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED]
+    decline = DeclineProposal(proposal=P, reason="Nobody can accept it")
+    for end in (OrganizationSuspended, OrganizationClosed):
+        gone = end(organization=DUSHANBE, reason="Under inquiry")
+        given(*recommended, gone).when(OfferAward(proposal=P), by=OFFICER).refused(Reason.WRONG_STATUS)
+        offered = [*recommended, AwardOffered(proposal=P), gone]
+        assert given(*offered).may(OFFICER, P)["DeclineProposal"] is None
+        given(*offered).when(decline, by=OFFICER).then(ProposalDeclined(proposal=P, reason=decline.reason))
+    back = OrganizationVerified(organization=DUSHANBE)
+    again = [*recommended, OrganizationSuspended(organization=DUSHANBE, reason="Under inquiry"), back]
+    given(*again).when(OfferAward(proposal=P), by=OFFICER).then(AwardOffered(proposal=P))
+
+
 def test_what_is_offered_to_do_can_be_done_and_what_cannot_says_why():
     recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED]
     assert given(*recommended).may(OFFICER, P)["DeclineProposal"] is None
@@ -603,7 +626,8 @@ def test_what_is_offered_to_do_can_be_done_and_what_cannot_says_why():
 
 def test_the_investigator_withdraws():
     withdraw = WithdrawProposal(proposal=P, reason="Moved away")
-    given(*READY, SUBMITTED).when(withdraw, by=ZARINA).then(ProposalWithdrawn(proposal=P, reason="Moved away"))
+    for by in (ZARINA, HUB):
+        given(*READY, SUBMITTED).when(withdraw, by=by).then(ProposalWithdrawn(proposal=P, reason="Moved away"))
     given(*READY, SUBMITTED).when(withdraw, by=AIBEK).refused(Reason.NOT_PERMITTED)
     # Who has left the lead organization ends nothing of it.
     left = AffiliationEnded(person=ZARINA, affiliation=AT_DUSHANBE, organization=DUSHANBE, until=date(2026, 8, 1))

@@ -17,6 +17,7 @@ from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
+from hub.door import Hub
 from tests.test_log import person, region, told
 from tests.web import as_, serving
 from web.notices import notice
@@ -328,12 +329,14 @@ def test_who_declined_to_stand_behind_a_proposal_keeps_nobody_from_deciding(dsn)
 
 def test_a_tie_ends_with_the_day(dsn, monkeypatch):
     async def story():
-        async with serving(dsn) as (hub, _, _client):
+        async with serving(dsn) as (hub, _, client):
             officer, _author, (partner, _other), _call, _closes, (id,) = await submitted(hub, 1)
-            now = datetime.now(UTC)
+            now, asks = datetime.now(UTC), await client(officer)
+            mine = "{ proposals(where: {awaitsMyDecision: true}) { totalCount } }"
             await hub.do(post(officer, partner, until=now.date() - timedelta(days=3 * 365 + 1)), officer)
-            viewers = Viewers(hub)
+            viewers, head = Viewers(hub), await hub.log.head()
             assert f"{partner}/tie" in (await viewers.person(officer)).principals
+            assert (await asks.data(mine))["proposals"]["totalCount"] == 0
 
             class Tomorrow(datetime):
                 @classmethod
@@ -343,6 +346,13 @@ def test_a_tie_ends_with_the_day(dsn, monkeypatch):
             for module in ("hub.reading", "web.reads.viewer"):
                 monkeypatch.setattr(f"{module}.datetime", Tomorrow)
             assert f"{partner}/tie" not in (await viewers.person(officer)).principals
+            assert (await asks.data(mine))["proposals"]["totalCount"] == 1
+            # What is shown of the past is as it was: then it kept them from deciding.
+            past = await Hub.open(dsn, until=head)
+            try:
+                assert f"{partner}/tie" in (await Viewers(past).person(officer)).principals
+            finally:
+                await past.close()
             await hub.do(ConfirmEligibility(proposal=id), officer, at=now + timedelta(days=1))
 
     told(story())

@@ -38,7 +38,7 @@ from domain.organizations.events import (
     names_of,
 )
 from domain.organizations.state import Organization, RorHolder, ties
-from domain.people.state import Person
+from domain.people.state import of_the_center
 
 Website = Annotated[
     str,
@@ -209,7 +209,7 @@ class AmendOrganization(
     @classmethod
     def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:
         """What ROR says; and no authority moves an organization into another country, or out of its own."""
-        if not (record.at_ror("country") or model.get(Person, act.actor).of_the_center):
+        if not (record.at_ror("country") or of_the_center(model, act)):
             message = N_("Only an officer of the Center corrects the country.")
             yield Refusal(Reason.NOT_PERMITTED, message, "country")
         for field in record.says():
@@ -251,16 +251,15 @@ class CloseOrganization(
 
     @classmethod
     def idle(cls, record: Organization) -> bool:
-        """Where it is closed."""
-        return record.status == "closed"
+        """Where it is closed, and has no ROR id that it could give back."""
+        return record.status == "closed" and (record.from_ror or not record.ror)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Its history stays. Closing it again changes nothing, but that an id of ROR is given back."""
         organization = model.get(Organization, self.organization)
-        if self.mistaken and organization.record is not None:
-            raise Refusal(
-                Reason.INVALID, N_("ROR lists it under its id: what is wrong is corrected there."), "mistaken"
-            )
+        if self.mistaken and organization.from_ror:
+            message = N_("It came here from ROR, with its id: what is wrong is corrected there.")
+            raise Refusal(Reason.INVALID, message, "mistaken")
         ror = organization.ror if self.mistaken else ""
         if organization.status != "closed" or ror:
             yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

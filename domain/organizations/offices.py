@@ -8,7 +8,7 @@ from msgspec import Meta
 from domain.core import N_, Act, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
 from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
 from domain.organizations.state import Organization
-from domain.people.state import Person
+from domain.people.state import Person, of_the_center
 
 
 class AppointOfficer(
@@ -27,7 +27,7 @@ class AppointOfficer(
             return
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
-        if not model.get(Person, act.actor).of_the_center:
+        if not of_the_center(model, act):
             _works_here(self.person, self.organization, model, act)
         if model.get(Person, self.person).status != "joined":
             raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")

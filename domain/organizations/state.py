@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from domain.core import Act, Actor, Event, Kind, Model, Offices, Role, State
+from domain.core import HUB, Act, Actor, Event, Kind, Model, Offices, Role, State
 from domain.organizations.events import (
     NAMES,
     OfficerAppointed,
@@ -46,6 +46,7 @@ class Organization(
     ``given`` are the names that were given here, by language, ``given_website`` the website: what ROR may lack.
     ``described_by`` are those who said what it is since it was verified last, until ROR vouches for it.
     ``closed_by_ror`` says that ROR, and nobody here, closed it: ROR may list it again.
+    ``from_ror`` is one that began by an import: that it has its ROR id is nobody's mistake here.
     """
 
     name: str = ""
@@ -59,6 +60,7 @@ class Organization(
     record: OrganizationImported | None = None
     described_by: frozenset[str] = frozenset()
     closed_by_ror: bool = False
+    from_ror: bool = False
     officers: frozenset[str] = frozenset()
     signatories: frozenset[str] = frozenset()
     revision: int = 0
@@ -94,6 +96,7 @@ class Organization(
                     country=event.place.country,
                     ror=event.ror,
                     record=event,
+                    from_ror=self.from_ror or not self.status,
                     described_by=frozenset(),
                     revision=self.revision + 1,
                 )
@@ -201,8 +204,8 @@ class RorHolder(
 
 
 def belongs(model: Model, act: Act, organization: str) -> bool:
-    """Whether the actor acts for an organization now, or says that they work there."""
-    if act.actor in model.get(Organization, organization).officers:
+    """Whether the actor acts for an organization now, or says that they work there; the hub does everywhere."""
+    if act.actor == HUB or act.actor in model.get(Organization, organization).officers:
         return True
     return model.get(Person, act.actor).works_at(organization, act.at.date())
 

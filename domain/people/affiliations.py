@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.core import N_, Act, AffiliationId, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.organizations.state import Organization
 from domain.people.events import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded
 from domain.people.state import Affiliation, Person
 
@@ -32,7 +33,9 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
     until: Until | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """The same again changes nothing. One current post at each organization; it never ends before it begins."""
+        """The same again changes nothing. One current post at each organization; it never ends before it begins.
+        Where the organization is no more, it has ended.
+        """
         if self.until and self.until < self.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
         if self.since > act.at.date() + AHEAD:
@@ -41,7 +44,11 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         same = Affiliation(self.organization, self.since, self.until, False, self.position)
         if any(replace(each, confirmed=False) == same for each in person.affiliations.values()):
             return
-        if self.until is None and person.works_at(self.organization, act.at.date()):
+        today = act.at.date()
+        if model.get(Organization, self.organization).status == "closed" and (self.until is None or self.until > today):
+            message = N_("This organization is closed: say until when you worked there.")
+            raise Refusal(Reason.WRONG_STATUS, message, "until")
+        if self.until is None and person.works_at(self.organization, max(today, self.since)):
             message = N_("You already say that you work there. End that first if this is another post.")
             raise Refusal(Reason.ALREADY_TAKEN, message, "organization")
         yield AffiliationDeclared(
@@ -96,36 +103,42 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It never ends before it began, nor (conflicts of interest rest on it) more than a year before that is said.
         What the organization has confirmed, the person ends from today on, never later than it says; what it has not
-        confirmed is taken back by that.
+        confirmed is taken back by that, also before it begins. What has ended is never made to last longer: whoever
+        works there still says so.
         """
         found = _affiliation(model, self.person, self.affiliation)
         if found.organization != self.organization:
             raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
-        if self.until < found.since:
-            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
-        if found.until == self.until and (found.confirmed or found.withdrawn):
-            return
         today = act.at.date()
+        begun = found.confirmed or found.since <= today
+        until = self.until if begun else max(self.until, found.since)
+        if until < found.since:
+            raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
+        if found.until == until and (found.confirmed or found.withdrawn):
+            return
         if found.withdrawn:
             raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
-        if not found.confirmed and self.until > today:
+        if not found.confirmed and until > max(today, found.since):
             message = N_("What has not been confirmed cannot end in the future.")
             raise Refusal(Reason.INVALID, message, "until")
-        if self.until < min(today - LATE, found.until or today) and not (found.confirmed and act.actor == self.person):
+        if until < min(today - LATE, found.until or today) and not (found.confirmed and act.actor == self.person):
             message = N_("An end more than a year ago can no longer be recorded.")
             raise Refusal(Reason.INVALID, message, "until")
         if found.confirmed and act.actor == self.person:
             if found.until is not None and found.until < today:
                 message = N_("It has ended: another day can only be said by an officer of the organization.")
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
-            if self.until < today:
+            if until < today:
                 message = N_(
                     "The organization has confirmed it: you can end it from today on, its officers also earlier."
                 )
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
-            if found.until is not None and self.until > found.until:
+            if found.until is not None and until > found.until:
                 message = N_("Only an officer of the organization can extend it.")
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
+        if found.until is not None and found.until < min(today, until):
+            # Who worked somewhere does not judge it for years: an applicant must not be able to make them last.
+            raise Refusal(Reason.INVALID, N_("It has ended: whoever works there still says so anew."), "until")
         yield AffiliationEnded(
-            person=self.person, affiliation=self.affiliation, organization=self.organization, until=self.until
+            person=self.person, affiliation=self.affiliation, organization=self.organization, until=until
         )

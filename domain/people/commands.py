@@ -204,6 +204,12 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
         return not record.hub_roles
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Revoking what was never granted changes nothing."""
+        """Revoking what was never granted changes nothing.
+
+        An officer of the Center remains: nobody takes that from themselves.
+        """
         if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
+            if self.person == act.actor and self.role == "center_officer":
+                message = N_("Another officer of the Center has to take this back.")
+                raise Refusal(Reason.NOT_PERMITTED, message, "person")
             yield RoleRevoked(person=self.person, role=self.role, country=self.country)

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from domain.core import Actor, Event, HubRole, Kind, Role, State
+from domain.core import HUB, Act, Actor, Event, HubRole, Kind, Model, Role, State
 from domain.people.events import (
     AccessEnded,
     AccessGiven,
@@ -89,7 +89,7 @@ class Person(
                 return self._with(event.affiliation, new)
             case AffiliationConfirmed():
                 old = self.affiliations[event.affiliation]
-                return self._with(event.affiliation, replace(old, confirmed=True))
+                return self._with(event.affiliation, replace(old, confirmed=True, withdrawn=False))
             case AffiliationEnded():
                 old = self.affiliations[event.affiliation]
                 ended = replace(old, until=event.until, withdrawn=not old.confirmed)
@@ -163,3 +163,8 @@ class EmailHolder(State, kind=Kind("email", claim=True), on=(PersonInvited,)):
             case PersonInvited():
                 return msgspec.structs.replace(self, status="held", person=event.person)
         return self
+
+
+def of_the_center(model: Model, act: Act) -> bool:
+    """Whether the actor is an officer of the Center, or the hub itself."""
+    return act.actor == HUB or model.get(Person, act.actor).of_the_center

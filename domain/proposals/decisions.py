@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from domain.calls.state import Call
 from domain.core import N_, Act, Command, Due, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
-from domain.organizations.state import belongs
+from domain.organizations.state import Organization, belongs
 from domain.proposals.commands import OVER, too_late
 from domain.proposals.events import (
     AwardAccepted,
@@ -155,9 +155,12 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """Once all proposals are in, and not once the call is put away."""
+        """Once all proposals are in, not once the call is put away, and to nobody who cannot answer."""
         _put_away(record, model)
         _all_are_in(record, model)
+        if not _answers(record, model):
+            message = N_("The lead organization is not verified now: nobody could accept it.")
+            raise Refusal(Reason.WRONG_STATUS, message)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Offering twice changes nothing."""
@@ -179,8 +182,10 @@ class DeclineProposal(
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """An offer is the applicants' to refuse; who was asked for changes has the time that was given for them."""
-        if record.offered:
+        """An offer is the applicants' to refuse, where they can; who was asked for changes has the time that was given
+        for them.
+        """
+        if record.offered and _answers(record, model):
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         if record.status != "returned":
             _all_are_in(record, model)
@@ -188,8 +193,13 @@ class DeclineProposal(
             raise Refusal(Reason.WRONG_STATUS, N_("Its authors still have time to change it."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Not after an award was offered, which is the applicants' to refuse, nor while they have time for changes."""
+        """Not while the applicants have an award to answer to, or time for changes."""
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
+
+
+def _answers(proposal: Proposal, model: Model) -> bool:
+    # Whether officers of the lead can accept or refuse: nobody can where it is suspended or closed.
+    return model.get(Organization, proposal.lead).status == "verified"
 
 
 def _offered(proposal: Proposal) -> None:

@@ -170,7 +170,7 @@ class Proposal(
             yield Role.AUTHOR
         if self.lead in actor.offices:
             yield Role.LEAD_OFFICER
-        behind = {self.lead, *(id for id, each in self.partners.items() if each.status != "declined")}
+        behind = {self.lead, *(id for id, each in self.partners.items() if each.status == "confirmed")}
         # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
         if self.call in actor.offices and self.submitted and actor.id != self.investigator and not behind & actor.ties:
             yield Role.CALL_OFFICER

@@ -62,7 +62,7 @@ def _to_decide(t: str, by: Asker) -> str:
 def _tied(t: str, by: Asker) -> str:
     # The same as where ``Proposal.roles`` gives no role of the call.
     # One set for all rows of a list: those who decide have few ties.
-    asked = f"SELECT p.proposal {by.parts('partner', 'p')} AND p.status <> 'declined' AND p.organization = {by.ties()}"
+    asked = f"SELECT p.proposal {by.parts('partner', 'p')} AND p.status = 'confirmed' AND p.organization = {by.ties()}"
     behind = f"{t}.lead = {by.ties()} OR {t}.id IN ({asked})"
     return f"({t}.investigator = {by.person()} OR {behind})"
 

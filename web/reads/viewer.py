@@ -16,7 +16,7 @@ from hub.identity import EVERYTHING, MIRROR, READ, Access, fingerprint
 from hub.models import Models
 from hub.reading import GIVE, principals, readable
 from hub.tables import TABLES
-from projections.core import AUDITORS, PUBLIC, is_record
+from projections.core import AUDITORS, PUBLIC, is_record, tie, ties
 
 LOOKS = 5.0
 """How long, in seconds, looking up who asks may take."""
@@ -103,6 +103,7 @@ class Viewers:
     hub: Hub
     _known: dict[str, tuple[int, date, frozenset[str]]] = field(default_factory=dict)
     _recent: dict[tuple[str, str], Viewer] = field(default_factory=dict)
+    _day: date = date.min
     _breadth: dict[frozenset[str], tuple[float, frozenset[str]]] = field(default_factory=dict)
     _positions: tuple[int, dict[str, int]] = (-1, {})
     _asked: set[str] = field(default_factory=set)
@@ -182,12 +183,19 @@ class Viewers:
     def same(self, seen: Seen, shown: str, language: str) -> Viewer | None:
         """The viewer that was seen, if it is the one of the last time."""
         # Where the past is shown, what somebody is changes though no position does.
-        known = self._recent.get((shown, language)) if self.hub.models.until is None else None
+        known = self._recent_of_today().get((shown, language)) if self.hub.models.until is None else None
         if known is None or known.at != seen.at or known.told != seen.access:
             return None
         breadth = self._breadth.get(known.principals)
         at_hand = breadth is not None and breadth[0] >= time.monotonic() and breadth[1] == known.narrow
         return known if at_hand else None
+
+    def _recent_of_today(self) -> dict[tuple[str, str], Viewer]:
+        # What people are depends on the day, though no position moves at midnight.
+        if (today := datetime.now(UTC).date()) != self._day:
+            self._day = today
+            self._recent.clear()
+        return self._recent
 
     async def _of(self, seen: Seen, shown: str, language: str) -> Viewer:
         # The same one for as long as the same is seen.
@@ -235,7 +243,8 @@ class Viewers:
             then, now = await asyncio.gather(
                 principals(self.hub.log, self.hub.models, person), self._principals_now(person)
             )
-            return then & now
+            # What kept somebody from deciding then is shown as it was.
+            return then & now | frozenset(map(tie, ties(then)))
         moment = max(positions[table] for table in GIVE), datetime.now(UTC).date()
         known = self._known.get(person)
         if known is None or known[:2] != moment:
