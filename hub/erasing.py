@@ -6,15 +6,18 @@ from collections.abc import Sequence
 import asyncpg
 
 from domain.core import stored_names
-from domain.people.events import OrcidLinked, PersonInvited
+from domain.people.events import OrcidLinked, PersonErased, PersonInvited
 from domain.people.state import OrcidHolder
 from hub.confirming import confirmed
+from hub.connecting import connect
 from hub.identity import Identity
 from hub.log import Log, keys_of
 from hub.states import States
 from hub.sweeping import log_ended, swept
 from hub.vault import DESTROYED, Vault
 
+_UNGUESSABLE = """UPDATE hub.answer SET hash = '' WHERE (actor = $1 OR answer->>'record' = $1) AND hash <> ''
+    AND (answer->>'position')::bigint < $2"""
 _log = logging.getLogger("hub")
 
 
@@ -44,14 +47,26 @@ class Erasures:
             await self._sweep(people)
 
     async def _destroy(self, person: str) -> None:
-        aliases = []
-        async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked)):
-            if isinstance(each.event, PersonInvited):
+        aliases, erased = [], 0
+        async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked, PersonErased)):
+            if isinstance(each.event, PersonErased):
+                erased = each.position
+            elif isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
         await self._identity.revoke_all(person)
         await self._vault.forget(self._log.writing, person, aliases)
+        await self._unguessable(person, erased)
+
+    async def _unguessable(self, person: str, erased: int) -> None:
+        # By what is noted of a request that may be sent again, a name could be guessed that stood in it: whoever sends
+        # one of theirs again is told that its key was used. That of the erasure itself holds no more than an id.
+        db = await connect(self._log.dsn)
+        try:
+            await db.execute(_UNGUESSABLE, person, erased)
+        finally:
+            await db.close()
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

@@ -9,8 +9,9 @@ import asyncpg
 import httpx2
 import pytest
 
+from domain.core import HUB, Reason, Refusal
 from domain.erasure import ErasePerson
-from domain.people.commands import InvitePerson, JoinHub, LinkOrcid
+from domain.people.commands import CorrectName, InvitePerson, JoinHub, LinkOrcid
 from hub.cli.doctor import RESTING
 from hub.door import Hub
 from hub.programs import program
@@ -259,6 +260,32 @@ def test_names_come_back_with_a_mirror_of_sealed_values_and_the_keys(joined, ser
         headers = {"authorization": f"Bearer {token.strip()}"}
         found = httpx2.post(f"{url}/graphql", json={"query": "{ me { name } }"}, headers=headers).json()
         assert found["data"]["me"]["name"] == NAME
+
+
+def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_kept_for_retries(dsn):
+    async def story():
+        opened_ = await Hub.open(dsn)
+        invite = InvitePerson(name="Secret Name", email="secret@example.org")
+        person = (await opened_.do(invite, HUB, key="invite")).record
+        await opened_.do(JoinHub(person=person), person)
+        rename = CorrectName(person=person, name="Another Secret")
+        await opened_.do(rename, person, key="rename")
+        other = InvitePerson(name="Other Name", email="other@example.org")
+        invited = await opened_.do(other, HUB, key="other")
+        erase = ErasePerson(person=person)
+        erased = await opened_.do(erase, person, key="erase")
+        kept = await opened_.log.pool.fetch("SELECT key FROM hub.answer WHERE hash <> '' ORDER BY key")
+        assert [row["key"] for row in kept] == ["erase", "other"]
+        # Whoever sends those two again is answered as before; whoever sends one of theirs, that its key was used.
+        assert await opened_.do(erase, person, key="erase") == erased
+        assert await opened_.do(other, HUB, key="other") == invited
+        for command, by, key in ((invite, HUB, "invite"), (rename, person, "rename")):
+            with pytest.raises(Refusal) as refused:
+                await opened_.do(command, by, key=key)
+            assert refused.value.reason == Reason.KEY_REUSED
+        await opened_.close()
+
+    told(story())
 
 
 def test_a_box_opens_with_the_one_key_that_closed_it_and_to_one_value():
