@@ -31,6 +31,7 @@ from graphql import (
 )
 
 from domain.core import kind_named
+from hub.audit.tree import leaves
 from hub.tables import TABLES
 from web.reads.mapping import form, order, reading, snake, table_of, type_of
 from web.schema import document
@@ -52,7 +53,8 @@ async def rows_of(hub):
         names = ", ".join(f't."{name}"' for name in cls.__struct_fields__)
         sql = f"SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {names} FROM {hub.models.schema}.\"{table}\" t) r"
         found[table] = json.loads(await hub.log.pool.fetchval(sql))
-    events = await hub.log.pool.fetch("SELECT position, data::text, tags, hub.leaf(e) AS leaf FROM hub.event e")
+    events = await hub.log.pool.fetch("SELECT position, data::text, tags FROM hub.event ORDER BY position")
+    made = await leaves(hub.log.pool, 0, 2**40)
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
     types = {row["position"]: row["type"] for row in found["entry"]}
     submitted = {at: data for at, data in found["data"].items() if types[at] == "ProposalSubmitted"}
@@ -63,7 +65,7 @@ async def rows_of(hub):
     found["!role"] = {at: given.get(at) for at in types}
     found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
     found["recordId"] = {row["position"]: row["record"] or None for row in found["entry"]}
-    found["leaf"] = {row["position"]: row["leaf"].decode() for row in events}
+    found["leaf"] = {at: leaf.decode() for at, leaf in enumerate(made, start=1)}
     found["tags"] = {row["position"]: row["tags"].split() for row in events}
     return found
 

@@ -2,9 +2,17 @@
 that nobody has signed.
 """
 
+import contextlib
+import io
+import json
+import subprocess
+import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from hub_audit.__main__ import main as hub_audit
 
 from hub.audit import notes
 from hub.audit.merkle import Edge, bundle, leaf_hash, tile_path
@@ -16,8 +24,13 @@ WITNESS = notes.Signer("tj.example/w", notes.WITNESS, bytes([3] * 32))
 AT = "2026-11-01T10:00:00.000000Z"
 
 
-def leaf(position, at=AT):
-    return f'hub-event/v1\n{position}\nRoundOpened\n{at}\nhub\nrequest_1\ncall_1\n{{"call":"call_1"}}'.encode()
+SALT = "A" * 22
+
+
+def leaf(position, at=AT, type="RoundOpened", actor="hub", tags="call_1", data=f'{{"salt":"{SALT}","call":"call_1"}}'):
+    return f"hub-event/v1\n{position}\n{type}\n{at}\n{actor}\nrequest_1\n{tags}\n{data}".encode(
+        "utf-8", "surrogateescape"
+    )
 
 
 def made(folder, leaves, signer=LOG, witnessed=None):
@@ -59,6 +72,99 @@ def folder(tmp_path):
 def test_a_log_that_is_as_it_should_be(folder, policy):
     made(folder, [leaf(1), leaf(2)], witnessed=int(time.time()))
     assert audit("fsck", folder)[0] == audit("checkpoint", folder, "--policy", policy, "--max-age", "1h")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"data": "hello"}, "no JSON"),
+        ({"data": "[]"}, "no salt"),
+        ({"data": '{"call":"call_1"}'}, "no salt"),
+        ({"data": '{"salt":"short","call":"call_1"}'}, "no salt"),
+        ({"data": f'{{"salt":"{SALT}","call":"\udcff"}}'}, "no JSON"),
+        ({"data": "[" * 50_000}, "no JSON"),
+        ({"tags": "z a"}, "tags are not sorted"),
+        ({"tags": "a a"}, "tags are not sorted"),
+        ({"tags": "a  b"}, "tags are not sorted"),
+        ({"type": ""}, "its type is none"),
+        ({"type": "\x1b[2K"}, "its type is none"),
+        ({"actor": "\x1b[2K"}, "its actor"),
+        ({"actor": ""}, "its actor"),
+    ],
+)
+def test_what_has_not_the_form_of_an_event_is_none(folder, wrong, said):
+    made(folder, [leaf(1), leaf(2, **wrong)])
+    code, found = audit("fsck", folder)
+    assert code == 1 and "sealed at position 2 is no event" in found["message"] and said in found["message"], found
+
+
+NOW = 1_790_000_000
+
+
+def at(seconds):
+    return datetime.fromtimestamp(NOW + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_an_event_that_is_put_in_under_an_earlier_date_is_found_however_quiet_the_log_was(folder, policy):
+    """Whoever kept a checkpoint knows when the log ended where: a deadline of the weekend is not met on Monday."""
+    kept = made(folder, [leaf(1, at(-9_000)), leaf(2, at(-8_000))], witnessed=NOW)
+    folder.joinpath("seen").mkdir()
+    folder.joinpath("seen/2").write_bytes(kept)
+    old = folder.parent / "kept"
+    old.write_bytes(kept)
+    third = [leaf(1, at(-9_000)), leaf(2, at(-8_000))]
+    asked = ("checkpoint", folder, "--policy", policy), ("consistency", folder, "--since", old, "--policy", policy)
+    for when, code in ((60, 0), (-300, 0), (-599, 0), (-601, 1), (-7_000, 1)):
+        made(folder, [*third, leaf(3, at(when))], witnessed=NOW + 100)
+        for words in asked:
+            found = audit(*words)
+            assert found[0] == code, (when, found)
+            if code:
+                assert "a log of 2 events" in found[1]["message"] and "put in later" in found[1]["message"]
+                assert {"head", "checkpoint", "leaf"} <= {*json.loads(Path(found[1]["evidence"]).read_text())}
+    # Heads that no quorum, or another log, has signed accuse nobody.
+    folder.joinpath("seen/2").write_bytes(made(folder, third[:2]))
+    made(folder, [*third, leaf(3, at(-7_000))], witnessed=NOW + 100)
+    assert audit(*asked[0])[0] == 0
+
+
+def test_an_event_that_is_dated_after_it_was_cosigned_is_found(folder, policy):
+    for when, code in ((300, 0), (599, 0), (601, 1), (86_400 * 365, 1)):
+        made(folder, [leaf(1, at(-9_000)), leaf(2, at(when))], witnessed=NOW)
+        found = audit("checkpoint", folder, "--policy", policy)
+        assert found[0] == code, (when, found)
+    assert "had cosigned event 2 by" in found[1]["message"]
+
+
+def test_what_a_hub_writes_commands_no_terminal(folder):
+    made(folder, [leaf(1, "\x1b[2K\x1b[1Gall right\x1b[8m")])
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = hub_audit(["fsck", str(folder)])
+    said = said.getvalue()
+    assert code == 1 and "\x1b" not in said and "\\x1b[2K" in said and "that is no time" in said
+
+
+def test_evidence_is_written_whatever_stands_in_it(folder):
+    made(folder, [leaf(1, "\udcff\x00" * 9)])
+    code, found = audit("fsck", folder)
+    assert code == 1 and json.loads(Path(found["evidence"]).read_text())["accusation"] in found["message"]
+
+
+@pytest.mark.parametrize("name", ["entries/000.p/2", "0/000.p/2"])
+def test_what_is_appended_to_a_file_is_no_part_of_it(folder, name):
+    made(folder, [leaf(1), leaf(2)])
+    file = folder / "tile" / name
+    file.write_bytes(file.read_bytes() + bytes(380))
+    code, found = audit("fsck", folder)
+    assert code == 3 and "more than belongs there" in found["message"]
+
+
+def test_whoever_reads_no_further_accuses_nobody(folder):
+    made(folder, [leaf(1, "never")])
+    command = f"{sys.executable} -m hub_audit fsck {folder} --json"
+    ended = subprocess.run(["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert ended.stdout.strip() in ("141", "1") and "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("at", ["not a time", "2026-11-01T10:00:00Z", "2026-11-01T10:00:00.000000+00:00", "zzzz"])

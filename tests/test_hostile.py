@@ -1,12 +1,15 @@
 """What others serve is not believed: hostile logs for auditors and mirrors, hostile witnesses for the sealer."""
 
 import asyncio
+import base64
 import contextlib
 import gzip
 import hashlib
 import json
+import socket
 import threading
 import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -74,7 +77,9 @@ def serving(answer):
         server.server_close()
 
 
-def leaf(position, type="CallArchived", data='{"salt":"s","call":"call_01k00000000000000000000000"}'):
+def leaf(
+    position, type="CallArchived", data='{"salt":"AAAAAAAAAAAAAAAAAAAAAA","call":"call_01k00000000000000000000000"}'
+):
     return f"hub-event/v1\n{position}\n{type}\n2026-01-01T00:00:00.000000Z\nhub\nr\n\n{data}".encode()
 
 
@@ -162,11 +167,85 @@ def test_a_server_that_answers_anything_is_not_decided(tmp_path, monkeypatch, an
 
 
 def test_a_server_that_never_ends_its_answer_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "TRIES", 1)
     monkeypatch.setattr(fetching, "SLOWEST", 1)
     with serving(lambda path, body: (200, {}, slow())) as url:
         code, found = audit("fetch", f"{url}/log", tmp_path / "f")
-    assert code == 3 and "too long" in found["message"]
+    assert code == 3 and "was not done with checkpoint within 1 seconds" in found["message"]
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (CHUNKED, b"X: y\r\n"), (OK + b"X: ", b"y"), (b"", b"H")],
+    ids=["continue", "trailers", "a header", "a line"],
+)
+def test_whatever_never_ends_before_or_after_an_answer_is_given_up(tmp_path, monkeypatch, begun, more):
+    monkeypatch.setattr(fetching, "SLOWEST", 1)
+
+    def served(sock):
+        with contextlib.suppress(OSError):
+            client, _ = sock.accept()
+            with client:
+                client.recv(65_536)
+                client.sendall(begun)
+                while True:
+                    client.sendall(more)
+                    time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        threading.Thread(target=served, args=(sock,), daemon=True).start()
+        began = time.monotonic()
+        code, found = audit("fetch", f"http://127.0.0.1:{sock.getsockname()[1]}/log", tmp_path / "f")
+    assert code == 3 and "was not done with" in found["message"] and time.monotonic() - began < 10
+
+
+def test_a_head_under_fewer_signatures_takes_none_away(tmp_path):
+    """Whether it was the line that broke, or the hub that withholds them."""
+    whole, folder = log(leaf(1)), tmp_path / "f"
+    note = whole("checkpoint")
+    more = note + b"\xe2\x80\x94 tj.example/w " + base64.b64encode(bytes(76)) + b"\n"
+    for served, kept in ((more, more), (note, more), (more, more)):
+        with serving(lambda path, body, served=served: served if path.endswith("checkpoint") else whole(path)) as url:
+            assert audit("fetch", f"{url}/log", folder)[0] == 0
+        assert (folder / "checkpoint").read_bytes() == kept
+    assert {each.read_bytes() for each in (folder / "seen").iterdir()} == {note, more}
+
+
+def test_an_answer_that_is_shorter_than_it_says_is_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "TRIES", 1)
+    note = log(leaf(1))("checkpoint")
+
+    def served(sock):
+        client, _ = sock.accept()
+        with client:
+            client.recv(65_536)
+            client.sendall(OK + b"Content-Length: %d\r\n\r\n" % (len(note) + 9) + note)
+
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        threading.Thread(target=served, args=(sock,), daemon=True).start()
+        code, found = audit("fetch", f"http://127.0.0.1:{sock.getsockname()[1]}/log", tmp_path / "f")
+    assert code == 3 and "cut short" in found["message"]
+
+
+def test_a_disk_is_not_filled(tmp_path, monkeypatch):
+    monkeypatch.setattr("hub_audit.folder.SPARE", 10**18)
+    with serving(lambda path, body: log(leaf(1))(path)) as url:
+        code, found = audit("fetch", f"{url}/log", tmp_path / "f")
+    assert code == 3 and "almost full" in found["message"]
+
+
+def test_with_a_policy_nothing_is_fetched_of_a_log_that_is_none_of_its(tmp_path):
+    policy, folder = tmp_path / "policy", tmp_path / "f"
+    other = Signer("hostile.example/log", LOG, bytes([7] * 32))
+    policy.write_text(f"log {other.verifier.vkey}\nquorum none\n")
+    with serving(lambda path, body: log(leaf(1))(path)) as url:
+        code, found = audit("fetch", f"{url}/log", folder, "--policy", policy)
+        assert code == 3 and "nothing was fetched" in found["message"] and not folder.exists()
+        policy.write_text(f"log {SIGNER.verifier.vkey}\nquorum none\n")
+        assert audit("fetch", f"{url}/log", folder, "--policy", policy)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -364,7 +443,7 @@ def test_a_hostile_witness_is_its_own_trouble(dsn, tmp_path, monkeypatch, how):
             own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
             await own.open()
             tasks = [asyncio.create_task(own.persuade(name)) for name in policy.witnesses]
-            assert await own.seal(tree.size, tree.root)
+            assert await own.seal(tree.size, tree.root, datetime.now(UTC))
             deadline = time.monotonic() + 10
             while not await opened.pool.fetchval("SELECT witnessed FROM hub.head"):
                 assert time.monotonic() < deadline
@@ -404,7 +483,7 @@ def test_witnesses_that_fail_at_once_are_each_told_of(dsn, tmp_path):
         own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
         await own.open()
         tasks = [asyncio.create_task(own.persuade(name)) for name in policy.witnesses]
-        assert await own.seal(tree.size, tree.root)
+        assert await own.seal(tree.size, tree.root, datetime.now(UTC))
         deadline = time.monotonic() + 10
         while missing := policy.witnesses.keys() - json.loads(
             await opened.pool.fetchval("SELECT troubles::text FROM hub.sealer")
@@ -430,7 +509,7 @@ def test_only_the_line_that_was_verified_is_published(dsn, tmp_path, name):
             own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
             await own.open()
             task = asyncio.create_task(own.persuade("w"))
-            await own.seal(tree.size, tree.root)
+            await own.seal(tree.size, tree.root, datetime.now(UTC))
             await asyncio.sleep(0.5)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -206,6 +206,50 @@ def test_an_event_is_put_in_with_a_date_of_long_ago(sealed, tmp_path):
         assert code == 1 and f"position {SEALED + 1} is dated before" in found["message"]
 
 
+def test_an_event_is_put_in_while_nothing_else_happens(sealed, tmp_path):
+    """After a quiet weekend, with the date of Friday: later than the last event, and earlier than its seal."""
+    asked = (
+        "SELECT to_char(max(at) AT TIME ZONE 'UTC' + interval '1 second', 'YYYY-MM-DD HH24:MI:SS+00') FROM hub.event"
+    )
+    friday = told(_value(sealed.dsn, asked))
+    with sealed.open() as url:
+        kept = refetched(sealed, url, tmp_path / "kept")
+    later = "UPDATE hub.head SET at = at + interval '2 days' WHERE size = (SELECT max(size) FROM hub.head)"
+    as_root(sealed.dsn, *(each.replace("2026-01-01", friday) for each in BACKDATED), later)
+    rebuilt(sealed)
+    code, out, _ = hub(sealed.dsn, "verify")
+    assert code == 1 and f"event {SEALED + 1} is dated long before the hub signed" in out
+    assert audit("fsck", kept)[0] == 0
+
+
+def test_what_makes_leaves_in_the_database_is_asked_by_nobody(sealed):
+    """Whoever owns the database owns its functions: one that answers as events were says nothing of how they are."""
+    as_root(
+        sealed.dsn,
+        "CREATE TABLE hub.shadow AS SELECT * FROM hub.event",
+        """CREATE OR REPLACE FUNCTION hub.leaf(e hub.event) RETURNS bytea LANGUAGE sql STABLE RETURN (
+            SELECT convert_to(concat_ws(E'\\n', 'hub-event/v1', s.position, s.type,
+                to_char(s.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), s.actor, s.request, s.tags,
+                s.data::text), 'UTF8') FROM hub.shadow s WHERE s.position = e.position)""",
+        REWRITTEN,
+    )
+    assert hub(sealed.dsn, "verify")[0] == 1
+    assert hub(sealed.dsn, "rebuild")[0] == 1
+
+
+def test_signatures_that_somebody_wrote_into_the_database_are_none(sealed, tmp_path):
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+    shutil.copy(sealed.policy, sealed.home / "policy")
+    as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = '— x AAAAAAAAAA==' || chr(10) WHERE witness = 'kg'")
+    code, out, _ = hub(sealed.dsn, "doctor")
+    assert code == 1 and "stored as the signature of kg is not that" in out, out
+    # What has not even the form of one keeps nobody from the rest.
+    as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = 'AAAA' || chr(10) WHERE witness = 'kg'")
+    with sealed.open() as url:
+        assert audit("checkpoint", refetched(sealed, url, tmp_path / "f"), "--policy", sealed.policy)[0] == 0
+
+
 async def _value(dsn, sql):
     db = await asyncpg.connect(dsn)
     try:

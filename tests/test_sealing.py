@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import asyncpg
 import httpx2
@@ -21,6 +22,7 @@ from hub.audit.policy import Policy
 from hub.audit.sealer import Contradicted, Sealer, Stopped
 from hub.audit.seals import published, seals
 from hub.audit.tree import Tree, consistency, inclusion, root_at
+from hub.audit.tree import leaves as tree_leaves
 from hub.door import Hub
 from hub.log import Log, as_writer
 from tests.sealed import SEALED, as_root, until_sealed, witness_of
@@ -52,7 +54,7 @@ asyncio.run(main())
 
 
 async def leaves(pool):
-    return [row[0] for row in await pool.fetch("SELECT hub.leaf(e) FROM hub.event e ORDER BY position")]
+    return await tree_leaves(pool, 0, 2**40)
 
 
 async def followed(dsn):
@@ -148,12 +150,12 @@ def test_a_head_is_signed_once_and_remembered_before_it_is_shown(dsn, tmp_path):
     async def story(pool, sealer):
         one = sealer()
         await one.open()
-        assert not await one.seal(0, merkle.EMPTY)
+        assert not await one.seal(0, merkle.EMPTY, datetime.now(UTC))
         await pool.execute(MANY % (1, 300))
         tree = await followed(dsn)
         assert await published(pool) is None
-        assert await one.seal(tree.size, tree.root)
-        assert not await one.seal(tree.size, tree.root)
+        assert await one.seal(tree.size, tree.root, datetime.now(UTC))
+        assert not await one.seal(tree.size, tree.root, datetime.now(UTC))
         assert LastHead(tmp_path / "log.head").read() == Head("hub.example/log", 300, tree.root)
         note = await published(pool)
         assert note.startswith(b"hub.example/log\n300\n")
@@ -163,7 +165,7 @@ def test_a_head_is_signed_once_and_remembered_before_it_is_shown(dsn, tmp_path):
         # Started anew it signs the same head, and not another one.
         again = sealer()
         await again.open()
-        assert not await again.seal(tree.size, tree.root)
+        assert not await again.seal(tree.size, tree.root, datetime.now(UTC))
         assert await published(pool) == note
 
     sealing(dsn, tmp_path, story)
@@ -176,7 +178,7 @@ def test_a_crash_between_remembering_and_recording_is_made_good(dsn, tmp_path):
         one = sealer()
         await one.open()
         LastHead(tmp_path / "log.head").keep(Head("hub.example/log", tree.size, tree.root))
-        assert await one.seal(tree.size, tree.root)
+        assert await one.seal(tree.size, tree.root, datetime.now(UTC))
         assert await published(pool) is not None
 
     sealing(dsn, tmp_path, story)
@@ -191,20 +193,20 @@ def test_a_log_that_lost_or_changed_events_is_not_signed(dsn, tmp_path):
         last = LastHead(tmp_path / "log.head")
         last.keep(Head("hub.example/log", 400, bytes(32)))
         with pytest.raises(Stopped, match="hub restore"):
-            await one.seal(tree.size, tree.root)
+            await one.seal(tree.size, tree.root, datetime.now(UTC))
         last.keep(Head("hub.example/log", 200, bytes(32)))
         with pytest.raises(Stopped, match="the log was changed"):
-            await one.seal(tree.size, tree.root)
+            await one.seal(tree.size, tree.root, datetime.now(UTC))
         last.keep(Head("another.example/log", 200, await root_at(pool, 200)))
         with pytest.raises(Stopped, match=r"another\.example"):
-            await one.seal(tree.size, tree.root)
+            await one.seal(tree.size, tree.root, datetime.now(UTC))
         (tmp_path / "log.head").write_text("damaged")
         with pytest.raises(Stopped, match="damaged"):
-            await one.seal(tree.size, tree.root)
+            await one.seal(tree.size, tree.root, datetime.now(UTC))
         assert await published(pool) is None
         # What is put right goes on by itself.
         last.keep(Head("hub.example/log", 200, await root_at(pool, 200)))
-        assert await one.seal(tree.size, tree.root)
+        assert await one.seal(tree.size, tree.root, datetime.now(UTC))
 
     sealing(dsn, tmp_path, story)
 

@@ -21,7 +21,9 @@ CODES = """exit codes:
   0 verified     1 proven false, and evidence was written     2 wrong usage or malformed input
   3 cannot decide (missing data, quorum short)                4 stale
 
-1 accuses; 3 only asks."""
+1 accuses; 3 only asks. 141: nobody read the output to its end."""
+READ_NO_FURTHER = 128 + 13
+"""The exit code where whoever reads what is printed has gone before its end, as of any program that SIGPIPE ends."""
 
 
 def seconds(text: str) -> int:
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, says: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=says, description=says, parents=[shared, *parents])
 
-    it = command("fetch", "copy a log's checkpoint, tiles and entries; goes on where it was ended")
+    it = command("fetch", "copy a log's checkpoint, tiles and entries; goes on where it was ended", pinned)
     it.add_argument("url", metavar="URL", help="the log's address: https://HOST/log")
     it.add_argument("folder", metavar="DIR", type=Path)
     it.add_argument("--token-file", type=Path, metavar="FILE", help="holds an auditor's token; or HUB_AUDIT_TOKEN does")
@@ -111,27 +113,28 @@ def _proof(file: Path, policy: Policy | None) -> dict[str, Any]:
 def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     # What was proven: in words, and as data.
     pinned = getattr(given, "policy", None) or os.environ.get("HUB_AUDIT_POLICY")
-    policy = checks.policy_in(Path(pinned)) if pinned else None
+    policy = checks.policy_in(Path(pinned)) if pinned and hasattr(given, "policy") else None
     folder = Folder(given.folder) if hasattr(given, "folder") else None
     if given.command == "proof":
         found = _proof(given.file, policy)
         words = f"{found['type']}, {found['at']}, by {found['actor']}"
         witnesses = ", ".join(sorted(found["witnesses"])) or "no witness"
         said = f"Event {found['position']} ({words}) is in the log “{found['origin']}”, cosigned by {witnesses}."
-        return f"{said}\n{found['data']}", found
+        return f"{said}\n{outcome.quoted(found['data'], 70_000)}", found
     assert folder is not None
     match given.command:
         case "fetch":
-            checkpoint, count = fetch(given.url, given.folder, _token(given), given.again)
+            checkpoint, count = fetch(given.url, given.folder, _token(given), given.again, policy)
             found = {"size": checkpoint.size, "new": count}
             same = " What was here is served as it was." if given.again else ""
-            return f"{checkpoint.size} events are here, as far as they are sealed; {count} files were new.{same}", found
+            return f"{checkpoint.size} events are here, to be verified; {count} files were new.{same}", found
         case "checkpoint":
             if policy is None:
                 raise Undecided(
                     "Without --policy nobody's signature is checked, and anybody may have written this head."
                 )
             found = checks.signatures(folder.checkpoint(), policy, given.max_age)
+            found["dated"] = checks.dated(folder, policy)
             age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
             return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found
         case "consistency":
@@ -145,7 +148,8 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             found = replay(folder, folder.checkpoint().size, given.at, given.all)
             at, others = ", ".join(map(str, found["positions"])), found["others"]
             where = f"at position {at} of {found['size']}, by the folds {found['folds'][:16]}…,"
-            left = f" {others} seals by other folds were not compared: install those." if others else ""
+            each = (f"{outcome.quoted(code, 16)} at {', '.join(map(str, when))}" for code, when in others.items())
+            left = f" By other folds, and not compared: {'; '.join(each)}. Install those releases." if others else ""
             return f"{len(found['models'])} read models {where} are what was sealed.{left}", found
         case _:
             found = checks.compare(folder, Folder(given.other), policy)
@@ -179,6 +183,9 @@ def _outcome(given: argparse.Namespace) -> dict[str, Any]:
                 said["evidence"] = f"could not be written: {error}"
                 said["proof"] = failed.proof
         return said
+    except (Exception, RecursionError) as error:
+        message = f"hub-audit itself failed, so nothing is decided: {type(error).__name__}: {error}"
+        return {"command": given.command, "code": outcome.UNDECIDED, "message": message}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -188,8 +195,12 @@ def main(words: list[str] | None = None) -> int:
         return _answered(given)
     except KeyboardInterrupt:
         print("Ended before it was decided.", file=sys.stderr)
-    except (Exception, RecursionError) as error:
-        print(f"hub-audit itself failed, so nothing is decided: {type(error).__name__}: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever reads has gone before the end: nothing more is said, also by the interpreter as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READ_NO_FURTHER
+    except OSError as error:
+        print(f"What was found could not be printed: {error.strerror}", file=sys.stderr)
     return outcome.UNDECIDED
 
 
@@ -200,13 +211,13 @@ def _answered(given: argparse.Namespace) -> int:
         found = _outcome(given)
         code = found["code"]
     if given.json:
-        print(json.dumps(found, ensure_ascii=False, default=str))
+        print(json.dumps(found, default=str))
         return code
     if given.command == "report":
         for name, each in found["checks"].items():
-            print(f"{name:>12}  {each['code']}  {_words(each)}")
+            print(f"{name:>12}  {each['code']}  {outcome.plain(_words(each))}")
     else:
-        print(_words(found), file=sys.stdout if code == 0 else sys.stderr)
+        print(outcome.plain(_words(found)), file=sys.stdout if code == 0 else sys.stderr)
     return code
 
 

@@ -3,10 +3,13 @@
 Nothing that a server says is believed: neither sizes nor names, and no answer may be larger or slower than it can be.
 """
 
+import contextlib
+import hashlib
 import http.client
 import itertools
 import json
 import re
+import socket
 import threading
 import time
 import zlib
@@ -17,8 +20,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from hub_audit.folder import Folder, holds, parsed, path_of
-from hub_audit.notes import Checkpoint
-from hub_audit.outcome import False_, Undecided, Unusable
+from hub_audit.notes import Checkpoint, Policy
+from hub_audit.outcome import False_, Undecided, Unusable, quoted
 from hub_audit.progress import Progress
 from hub_audit.tree import HASH, WIDTH, root_at
 
@@ -68,18 +71,24 @@ class Remote:
                 time.sleep(0.5 * n)
             connection = self._connection()
             try:
-                connection.request("GET", f"{self._prefix}/{name}", headers=headers)
-                answer = connection.getresponse()
-                body = _read(answer)
+                with _InTime(connection) as limit:
+                    limit.connect()
+                    connection.request("GET", f"{self._prefix}/{name}", headers=headers)
+                    answer = connection.getresponse()
+                    body = _read(answer)
+                if limit.is_over:
+                    raise ValueError("it is cut off where its time was over")
             except (OSError, http.client.HTTPException, ValueError, zlib.error) as error:
                 connection.close()
-                complaint = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                if limit.is_over:
+                    raise Undecided(f"{self.url} was not done with {name} within {SLOWEST} seconds.") from None
+                complaint = _complaint(error)
                 continue
             if answer.status == 200:
                 return body
             if answer.status == 404:
                 return None
-            said = "".join(char for char in body[:200].decode(errors="replace") if char.isprintable())
+            said = quoted(body, 200)
             if answer.status in (401, 403):
                 raise Unusable(f"{self.url} answers {answer.status} to {name}: {said}")
             complaint = f"{answer.status} {said}"
@@ -87,28 +96,67 @@ class Remote:
         raise Undecided(f"{self.url} cannot be asked for {name}: {complaint}")
 
 
+class _InTime:
+    # However little of an answer comes, and however often: once the time for all of it is over, its connection ends.
+
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection = connection
+        self._socket: socket.socket | None = None
+        self.is_over = False
+        self._timer = threading.Timer(SLOWEST, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_InTime":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def connect(self) -> None:
+        # An answer that is the last takes the socket away from its connection.
+        if self._connection.sock is None:
+            self._connection.connect()
+        self._socket = self._connection.sock
+
+    def _end(self) -> None:
+        self.is_over = True
+        if (held := self._socket or self._connection.sock) is not None:
+            with contextlib.suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)
+
+
+def _complaint(error: Exception) -> str:
+    if isinstance(error, zlib.error):
+        return "its answer cannot be unpacked"
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer is cut short"
+    return quoted(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
+
+
 def _read(answer: http.client.HTTPResponse) -> bytes:
     # Neither endless, nor for ever, nor a little that unpacks to all of the memory.
     packed = answer.headers.get("Content-Encoding") == "gzip"
     unpack = zlib.decompressobj(31) if packed else None
-    end, body = time.monotonic() + SLOWEST, bytearray()
+    body = bytearray()
     while chunk := answer.read1(65_536):
         body += unpack.decompress(chunk, LARGEST + 1 - len(body)) if unpack else chunk
         if len(body) > LARGEST:
             raise ValueError("the answer is larger than a file of a log can be")
-        if time.monotonic() > end:
-            raise ValueError("the answer takes too long")
-    if unpack and not unpack.eof:
-        raise ValueError("the answer is cut short")
+    if (unpack and not unpack.eof) or answer.length:
+        raise ValueError("its answer is cut short")
     answer.read()  # nothing is left: this frees the connection for the next request
     return bytes(body)
 
 
-def fetch(url: str, path: Path, token: str | None, again: bool = False) -> tuple[Checkpoint, int]:
+def fetch(
+    url: str, path: Path, token: str | None, again: bool = False, policy: Policy | None = None
+) -> tuple[Checkpoint, int]:
     """Copy the log; answers the checkpoint that it was copied for, and how many files were new.
 
     The checkpoint is written last: what stands in the folder is always whole, whenever this is ended. It replaces the
     one that is here only where it continues it. Every head that was served is kept in ``seen``, whatever follows.
+    With a ``policy`` nothing more is asked for unless a log of it has signed the checkpoint.
     With ``again`` what is here is asked for too; raises ``False_`` where something else is served now.
     """
     remote, folder = Remote(url, token), Folder(path)
@@ -118,8 +166,14 @@ def fetch(url: str, path: Path, token: str | None, again: bool = False) -> tuple
     checkpoint = Checkpoint(note, f"{url}/checkpoint")
     if checkpoint.size > MOST:
         raise Undecided(f"{url} claims a log of {checkpoint.size} events: that is not believable.")
+    if policy is not None and policy.log_of(checkpoint) is None:
+        raise Undecided(f"No log of the policy has signed what {url} serves: nothing was fetched.")
     folder.make()
-    folder.keep(f"seen/{checkpoint.size}-{checkpoint.root.hex()[:12]}", note)
+    # Never over another one: what was served under fewer signatures takes away none.
+    name = f"seen/{checkpoint.size}-{checkpoint.root.hex()[:12]}"
+    if (path / name).exists() and (path / name).read_bytes() != note:
+        name += f"-{hashlib.sha256(note).hexdigest()[:12]}"
+    folder.keep(name, note)
     kept = folder.checkpoint() if (path / "checkpoint").exists() else None
     if kept is not None and kept.size > checkpoint.size:
         raise Undecided(f"{kept.size} events are here, and {url} serves {checkpoint.size} now: nothing was replaced.")
@@ -154,8 +208,15 @@ def fetch(url: str, path: Path, token: str | None, again: bool = False) -> tuple
             f"replaced. “consistency” decides with a policy, on a copy in an empty folder. Keep this one."
         )
     _rows(remote, folder, checkpoint.size)
-    folder.keep("checkpoint", note)
+    if kept is None or not _says_less(checkpoint, kept):
+        folder.keep("checkpoint", note)
     return checkpoint, new
+
+
+def _says_less(new: Checkpoint, kept: Checkpoint) -> bool:
+    # Whether it is the same head, without somebody's signature that was there.
+    mine, theirs = ({(name, id) for name, id, _ in each.signatures} for each in (kept, new))
+    return new.text == kept.text and not mine <= theirs
 
 
 def _other(remote: Remote, folder: Folder, level: int | str, index: int, width: int) -> str | None:
@@ -166,7 +227,7 @@ def _other(remote: Remote, folder: Folder, level: int | str, index: int, width: 
         if (data := remote.get(name)) is None:
             continue
         # A full tile begins with the partial one.
-        if holds(data, level, width) and (data.startswith(own) or own.startswith(data)):
+        if holds(data, level, width, wide) and (data.startswith(own) or own.startswith(data)):
             return None
         folder.keep(f"evidence/served/{name}", data)
         return name

@@ -1,7 +1,9 @@
 """A fetched log on the disk, as C2SP ``tlog-tiles`` lays it out; and the leaves in it."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ from hub_audit.outcome import Undecided, Unusable
 from hub_audit.tree import HASH, WIDTH
 
 LEAF = b"hub-event/v1\n"
+SPARE = 256_000_000
+"""Bytes that are left free on a disk: whatever a log claims to be, it fills none."""
 
 
 def path_of(level: int | str, index: int, width: int = WIDTH) -> str:
@@ -42,21 +46,26 @@ def parsed(leaf: bytes) -> Leaf:
     return Leaf(int(position), type.decode(), at.decode(), actor.decode(), request.decode(), tags.decode(), data)
 
 
-def _leaves(bundle: bytes, width: int) -> list[bytes]:
-    # As many whole leaves as there are, at most ``width``.
+def _leaves(bundle: bytes) -> tuple[list[bytes], bool]:
+    # As many whole leaves as there are, at most those of a full bundle; and whether nothing follows them.
     leaves, at = list[bytes](), 0
-    while at + 2 <= len(bundle) and len(leaves) < width:
+    while at + 2 <= len(bundle) and len(leaves) < WIDTH:
         end = at + 2 + int.from_bytes(bundle[at : at + 2], "big")
         if end > len(bundle):
             break
         leaves.append(bundle[at + 2 : end])
         at = end
-    return leaves
+    return leaves, at == len(bundle)
 
 
-def holds(data: bytes, level: int | str, width: int) -> bool:
-    """Whether a tile or bundle holds so many hashes or leaves, and is not cut short."""
-    return len(data) >= width * HASH if level != "entries" else len(_leaves(data, width)) == width
+def holds(data: bytes, level: int | str, width: int, wide: int) -> bool:
+    """Whether a tile or bundle, in the file for ``wide`` of them, holds at least ``width`` hashes or leaves, and holds
+    nothing else.
+    """
+    if level != "entries":
+        return len(data) == wide * HASH and wide >= width
+    leaves, whole = _leaves(data)
+    return whole and len(leaves) == wide >= width
 
 
 class Folder:
@@ -75,10 +84,10 @@ class Folder:
     def is_whole(self, level: int | str, index: int, width: int) -> bool:
         """Whether a tile or bundle of at least this width is here, and not cut short."""
         try:
-            data = self.read(level, index, width)
+            wide, data = self._found(level, index, width)
         except Undecided:
             return False
-        return holds(data, level, width)
+        return holds(data, level, width, wide)
 
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that it was fetched for; raises ``Undecided`` or ``Unusable``."""
@@ -90,10 +99,17 @@ class Folder:
 
     def read(self, level: int | str, index: int, width: int) -> bytes:
         """A tile or bundle of at least this width; raises ``Undecided``."""
+        wide, data = self._found(level, index, width)
+        if not holds(data, level, width, wide):
+            name = self.path / path_of(level, index, wide)
+            raise Undecided(f"{name} is cut short, or holds more than belongs there: fetch the log again.")
+        return data
+
+    def _found(self, level: int | str, index: int, width: int) -> tuple[int, bytes]:
         for wide in (width, WIDTH) if width < WIDTH else (WIDTH,):
             file = self.path / path_of(level, index, wide)
             try:
-                return file.read_bytes()
+                return wide, file.read_bytes()
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -112,13 +128,19 @@ class Folder:
         most = size if most is None else min(most, size)
         for index in range((most + WIDTH - 1) // WIDTH):
             width = min(WIDTH, size - index * WIDTH)
-            leaves = _leaves(self.read("entries", index, width), width)
-            if len(leaves) < width:
-                raise Undecided(
-                    f"{self.path / path_of('entries', index, width)} holds {len(leaves)} events instead of {width}: "
-                    "fetch the log again."
-                )
-            yield leaves[: most - index * WIDTH]
+            leaves, _ = _leaves(self.read("entries", index, width))
+            yield leaves[:width][: most - index * WIDTH]
+
+    def leaf(self, position: int, size: int) -> bytes:
+        """The leaf at a position of a log that was fetched at this size; raises ``Undecided``."""
+        index, at = divmod(position - 1, WIDTH)
+        return _leaves(self.read("entries", index, min(WIDTH, size - index * WIDTH)))[0][at]
+
+    def seen(self) -> Iterator[Checkpoint]:
+        """Every head that was served and is one, in no order."""
+        for file in sorted((self.path / "seen").glob("*")):
+            with suppress(OSError, Unusable):
+                yield Checkpoint(file.read_bytes(), str(file))
 
     def keep(self, name: str, data: bytes) -> None:
         """Write a file whole, or not at all."""
@@ -126,6 +148,8 @@ class Folder:
         fresh = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if shutil.disk_usage(file.parent).free < SPARE + len(data):
+                raise Undecided(f"The disk of {self.path} is almost full: nothing more is written there.")
             fresh.write_bytes(data)
             fresh.replace(file)
         except OSError as error:
@@ -148,8 +172,5 @@ class Tiles:
             if width < 1:
                 raise Unusable(f"A tree of {self._size} leaves has no tile {index} at level {level}.")
             tile = self._folder.read(level, index, width)[: width * HASH]
-            if len(tile) < width * HASH:
-                name = self._folder.path / path_of(level, index, width)
-                raise Undecided(f"{name} is cut short: fetch the log again.")
             self._read[level, index] = tile
         return self._read[level, index]

@@ -46,6 +46,17 @@ class False_(Failed):
         self.proof = proof
 
 
+def plain(text: str) -> str:
+    """A text that a terminal shows as it is: what it would take for commands, or not show, is written out."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
+def quoted(text: str | bytes, most: int = 100) -> str:
+    """What a hub has written, in a sentence: on one line, and no longer than this."""
+    said = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
+    return plain(said[:most]).replace("\n", "\\n") + ("…" if len(said) > most else "")
+
+
 def written(folder: Path, failure: False_) -> Path:
     """Keep the evidence of an accusation in a file of its own, and answer which."""
     place = folder / "evidence"
@@ -55,7 +66,7 @@ def written(folder: Path, failure: False_) -> Path:
         file = place / f"{at}-{n:03d}.json"
         try:
             with file.open("x") as out:
-                json.dump({"at": at, "accusation": str(failure), **failure.proof}, out, indent=2, ensure_ascii=False)
+                json.dump({"at": at, "accusation": str(failure), **failure.proof}, out, indent=2)
                 out.write("\n")
             return file
         except FileExistsError:

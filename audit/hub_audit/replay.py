@@ -13,7 +13,7 @@ from typing import Any
 from hub_audit.canonical import canonical
 from hub_audit.fetch import every_seal
 from hub_audit.folder import Folder, parsed
-from hub_audit.outcome import False_, Undecided
+from hub_audit.outcome import False_, Undecided, quoted
 from hub_audit.progress import Progress
 from hub_audit.tree import HASH, leaf_hash, mth
 
@@ -66,9 +66,9 @@ class Models:
             found = parsed(leaf)
             event, at = self._decode(found.type, found.data), datetime.fromisoformat(found.at)
         except (ValueError, LookupError, RecursionError) as error:
-            start = leaf[:60].decode(errors="replace").split("\n")[:3]
+            start = quoted(b" ".join(leaf[:60].split(b"\n")[1:3]))
             raise Undecided(
-                f"The event “{' '.join(start[1:])}” is not understood by the folds that are installed here "
+                f"The event “{start}” is not understood by the folds that are installed here "
                 f"({type(error).__name__}): install the hub's version of that time."
             ) from None
         concerned: list[tuple[str, ...]] = []
@@ -155,9 +155,19 @@ def replay(folder: Folder, size: int, at: int | None, every: bool = False) -> di
         "positions": sorted(due),
         "size": size,
         "folds": models.code,
-        "others": len(seals) - len(own) if every else 0,
+        # Nobody can install folds that never were: whoever audits looks each of these up among the releases.
+        "others": _others(seals, models.code) if every else {},
         "models": {seal["name"]: seal["rows"] for seal in due[position][-1]},
     }
+
+
+def _others(seals: list[list[dict[str, Any]]], own: str) -> dict[str, list[int]]:
+    # The positions of the seals by other folds, by their digests.
+    found: dict[str, list[int]] = {}
+    for seal in seals:
+        for code in sorted({each["code"] for each in seal} - {own}):
+            found.setdefault(code, []).append(seal[0]["position"])
+    return found
 
 
 def _all(folder: Folder, models: Models, seals: list[dict[str, Any]]) -> None:

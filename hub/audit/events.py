@@ -25,6 +25,9 @@ _TAGS = """SELECT position, e.tags, t.tags AS found
     ORDER BY position LIMIT 1"""
 _TIMES = """SELECT position FROM (SELECT position, at, lag(at) OVER (ORDER BY position) AS before FROM hub.event) e
     WHERE at < before ORDER BY position LIMIT 1"""
+# Clocks may be set, and a commit may wait for a standby.
+_PUT_IN = """SELECT e.position FROM hub.head h JOIN hub.event e ON e.position = h.size + 1
+    WHERE e.at < h.at - interval '10 minutes' ORDER BY e.position LIMIT 1"""
 
 
 async def differs(dsn: str, kept: Head | None = None, say: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
@@ -34,6 +37,15 @@ async def differs(dsn: str, kept: Head | None = None, say: Callable[[int], None]
     """
     async with _reading(dsn) as db:
         return await _compared(db, kept, say)
+
+
+async def odd(dsn: str, kept: Head | None = None) -> str:
+    """What of the events differs from what was signed, or from what finds them, in words, whatever the tree holds of
+    them; empty where nothing does.
+    """
+    async with _reading(dsn) as db:
+        heads, last, lost = await _signed(db, kept)
+        return lost or await _apart(db, last) or (await _led(db, heads))[1]
 
 
 async def unsigned(dsn: str, kept: Head | None = None) -> str:
@@ -89,15 +101,8 @@ async def _led(db: asyncpg.Connection, heads: list[tuple[int, bytes]], look: Loo
 
 async def _compared(db: asyncpg.Connection, kept: Head | None, say: Callable[[int], None]) -> tuple[int, str]:
     heads, last, lost = await _signed(db, kept)
-    if lost:
-        return 0, lost
-    if missing := last - await db.fetchval("SELECT count(*) FROM hub.event WHERE position > 0"):
-        return 0, f"{missing:,} positions up to {last:,} hold no event"
-    if (row := await db.fetchrow(_TAGS)) is not None:
-        said, found = row["tags"] or "", row["found"] or ""
-        return 0, f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
-    if (early := await db.fetchval(_TIMES)) is not None:
-        return 0, f"event {early:,} is dated before the one before it: no hub records that"
+    if wrong := lost or await _apart(db, last):
+        return 0, wrong
     covered, signed = await db.fetchval("SELECT size FROM hub.tree"), heads[-1][0] if heads else 0
     if covered < signed:
         return 0, f"the tree covers {covered:,} of {signed:,} signed events: it is being made anew, or lost"
@@ -107,6 +112,20 @@ async def _compared(db: asyncpg.Connection, kept: Head | None, say: Callable[[in
         return await _differing(db, made)
 
     return await _led(db, heads, look)
+
+
+async def _apart(db: asyncpg.Connection, last: int) -> str:
+    # What is wrong with the events of a log that ends there, each by itself, in words.
+    if missing := last - await db.fetchval("SELECT count(*) FROM hub.event WHERE position > 0"):
+        return f"{missing:,} positions up to {last:,} hold no event"
+    if (row := await db.fetchrow(_TAGS)) is not None:
+        said, found = row["tags"] or "", row["found"] or ""
+        return f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
+    if (early := await db.fetchval(_TIMES)) is not None:
+        return f"event {early:,} is dated before the one before it: no hub records that"
+    if (late := await db.fetchval(_PUT_IN)) is not None:
+        return f"event {late:,} is dated long before the hub signed that the log ended before it: it was put in later"
+    return ""
 
 
 async def _differing(db: asyncpg.Connection, made: Mapping[Tile, bytes]) -> str:

@@ -103,12 +103,14 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable
         tasks.append(asyncio.create_task(_seal_models(hub)))
     try:
         while True:
-            while await tree.step():
+            # No further than it goes now: however much comes, what is here is sealed.
+            whole, head = datetime.now(UTC), await hub.log.head()
+            while tree.size < head and await tree.step():
                 await asyncio.sleep(0)
-            if (head := await hub.log.head()) < tree.size:
+            if head < tree.size and (head := await hub.log.head()) < tree.size:
                 raise Stopped(refill(head, tree.size, "the tree was built over"))
             try:
-                await sealer.seal(tree.size, tree.root)
+                await sealer.seal(tree.size, tree.root, whole)
                 told("")
             except Outvoted as outvoted:
                 # The witnesses are asked on meanwhile; until they think again, this is why nothing is sealed.

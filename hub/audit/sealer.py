@@ -26,8 +26,10 @@ AGAIN = 2.0
 """Seconds until a witness that failed is asked again."""
 LARGEST = 64_000
 """Bytes that a witness may answer with."""
-ASTRAY = timedelta(days=1)
-"""By how much a witness's clock may differ from ours."""
+ASTRAY = timedelta(minutes=5)
+"""By how much a witness's clock may differ from ours: to auditors, an event from before its time was put in later."""
+BEHIND = timedelta(minutes=1)
+"""How long ago a head may have been the whole log when a witness is asked for its time."""
 FRESH = timedelta(minutes=10)
 """How old a cosignature of an unchanged head may become: its time tells auditors that nothing newer is held back."""
 
@@ -71,6 +73,7 @@ class Sealer:
         self.head: Head | None = None
         self.note = b""
         self.signed = asyncio.Event()
+        self.whole = datetime.min.replace(tzinfo=UTC)
         self._troubles: dict[str, str] = {}
         self._against: dict[str, Contradicted] = {}
 
@@ -88,8 +91,8 @@ class Sealer:
         asked = len(self.policy.witnesses)
         await self._pool.execute("UPDATE hub.sealer SET asked = $1, troubles = '{}'", asked)
 
-    async def seal(self, size: int, root: bytes) -> bool:
-        """Sign the head of this tree, unless that was done; whether it was signed now.
+    async def seal(self, size: int, root: bytes, whole: datetime) -> bool:
+        """Sign the head of this tree, unless that was done; whether it was signed now. It was ``whole`` at that time.
 
         Raises ``Stopped``; where it is ``outvoted``, that.
         """
@@ -105,7 +108,7 @@ class Sealer:
             await self._continues(kept, size)
         if newest is not None:
             await self._continues(Head(self.signer.name, newest["size"], newest["root"]), size)
-        head = Head(self.signer.name, size, root)
+        head, self.whole = Head(self.signer.name, size, root), whole
         done = newest is not None and newest["size"] == size
         if not done or self.head is None:
             signed = self.signer.sign(head.text)
@@ -167,7 +170,9 @@ class Sealer:
         async with outside.client(PATIENCE) as http:
             while True:
                 signed, head, note = self.signed, self.head, self.note
-                if head is None or (head.size == done and datetime.now(UTC) - at < FRESH):
+                now = datetime.now(UTC)
+                # Never that of a head which is not the whole log any more: what has come since is older than its time.
+                if head is None or now - self.whole > BEHIND or (head.size == done and now - at < FRESH):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(signed.wait(), FRESH.total_seconds() / 10)
                     continue

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from hub.audit.notes import Head
+from hub.audit.notes import Checkpoint, Head, Malformed, signature
+from hub.audit.policy import Policy
 from hub.audit.tree import Database
 
 
@@ -63,4 +64,23 @@ async def published(pool: Database, at_least: int = 0) -> bytes | None:
     )
     if row is None or row["size"] < at_least:
         return None
-    return (Head(row["origin"], row["size"], row["root"]).text + "\n" + row["signatures"]).encode()
+    # What is no signature was never one of a witness: a line of it would keep everybody from reading the rest.
+    lines = [line for line in row["signatures"].splitlines() if _is_signature(line)]
+    return (Head(row["origin"], row["size"], row["root"]).text + "\n" + "".join(f"{line}\n" for line in lines)).encode()
+
+
+async def made_up(pool: Database, policy: Policy) -> list[str]:
+    """The witnesses whose cosignature of the published head, as it is stored, is not that of their key."""
+    if (note := await published(pool)) is None:
+        return []
+    checkpoint = Checkpoint.parse(note)
+    stored = await pool.fetch("SELECT witness FROM hub.cosignature WHERE size = $1", checkpoint.head.size)
+    return sorted({row["witness"] for row in stored} & policy.witnesses.keys() - policy.cosigned(checkpoint).keys())
+
+
+def _is_signature(line: str) -> bool:
+    try:
+        signature(line)
+    except Malformed:
+        return False
+    return True

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from hub.audit.events import unsigned
+from hub.audit.events import odd
 from hub.audit.notes import Head
 from hub.cli.backups import HEAD, KEY, KEYS, LOG, POLICY, copied, head_in, key_in, on, sealed_with
 from hub.cli.console import err
@@ -52,10 +52,12 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             raise Unfit("log.key has sealed another log, or none: this one is not its.")
         if new and not await _fit(dsn):
             raise Unfit(f"{folder / KEYS} holds the keys of another hub.")
-        if not await on(dsn, lambda db: _is_of(db, head)) or await unsigned(dsn, head):
+        own, wrong = await on(dsn, lambda db: _is_of(db, head)), await odd(dsn, head)
+        if not own or wrong:
+            said = f": {wrong}" if wrong else ""
             raise Unfit(
                 f"{folder / LOG} is not the log that {folder / HEAD} says was sealed: one of them was changed, "
-                "or is of another hub."
+                f"or is of another hub{said}."
             )
         await on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
     except BaseException:
