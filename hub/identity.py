@@ -175,6 +175,11 @@ class Identity:
         )
         return [_access(row) for row in rows]
 
+    async def holds(self, id: str) -> bool:
+        """Whether a session or token has not ended, by its own id."""
+        sql = "SELECT EXISTS (SELECT FROM hub.access WHERE id = $1 AND ends_at > now())"
+        return bool(await self._reading.fetchval(sql, id))
+
     async def revoke(self, person: str, id: str) -> bool:
         """End a token, a session or a link of this person at once; whether there was one."""
         done = await self._pool.execute("DELETE FROM hub.access WHERE person = $1 AND id = $2", person, id)

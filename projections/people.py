@@ -209,6 +209,19 @@ def revoked(row: RoleRow, e: RoleRevoked, at: datetime) -> None:
     return None
 
 
+class ChoiceRow(Row, table="choice", key=("person",)):
+    """Who hears of what somebody chose for themselves alone: nobody else."""
+
+    person: PersonId
+    readers: tuple[str, ...]
+
+
+@ChoiceRow.on(NoticesChosen)
+def own(e: NoticesChosen, at: datetime) -> ChoiceRow:
+    """The same each time."""
+    return ChoiceRow(person=e.person, readers=(e.person,))
+
+
 class AccessRow(Row, table="access", key=("person",)):
     """Who hears of the ways to act as a person that others are given: they themselves and the Center.
 

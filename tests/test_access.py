@@ -69,6 +69,30 @@ def test_a_link_lets_one_in_however_many_come_with_it_at_once(region_dsn):
     told(story())
 
 
+def test_a_token_that_is_revoked_while_it_acts_carries_out_no_more(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            zarina = (await people_of(hub))["karimova"]
+            asks, own, done = await client(zarina), hub.do, []
+
+            async def do(command, *given, **named):
+                done.append(await own(command, *given, **named))
+                if len(done) == 2:
+                    (here,) = await hub.identity.held(zarina)
+                    assert await hub.identity.revoke(zarina, here.id)
+                return done[-1]
+
+            monkeypatch.setattr(hub, "do", do)
+            each = 'c%d: chooseNotices(input: {person: "%s", mailed: %s, language: TG}) { receipt { position } }'
+            choices = " ".join(each % (n, zarina, "true" if n % 2 else "false") for n in range(4))
+            answer = (await asks.answer(f"mutation {{ {choices} }}")).json()
+            (error,) = answer["errors"]
+            assert error["extensions"]["code"] == "UNAUTHENTICATED" and error["path"] == ["c2"]
+            assert [*error["extensions"]["recorded"]] == ["c0", "c1"] and len(done) == 2
+
+    told(story())
+
+
 def test_who_is_shut_out_while_they_are_let_in_is_let_in_by_nothing(region_dsn, monkeypatch):
     async def story():
         async with serving(region_dsn) as (hub, _, client):

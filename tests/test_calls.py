@@ -250,12 +250,24 @@ def test_another_officer_of_the_center_joins_a_call():
     appoint = AppointCallOfficer(call=CALL, officer=AIBEK)
     given(*PEOPLE, *OPEN_CALL).when(appoint, by=OFFICER).refused(Reason.NOT_PERMITTED, "officer")
     role = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    third = RoleGranted(person=ZARINA, role=HubRole.CENTER_OFFICER)
     appointed = CallOfficerAppointed(call=CALL, officer=AIBEK)
     given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=OFFICER).then(appointed)
-    # Nobody appoints themselves, unless nobody of the Center is left who runs it.
-    given(*PEOPLE, role, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "officer")
+    # Nobody else of the Center lets themselves or others in, unless nobody of it is left who runs the call.
+    for by in (AIBEK, ZARINA):
+        given(*PEOPLE, role, third, *OPEN_CALL).when(appoint, by=by).refused(Reason.NOT_PERMITTED)
     left = RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER)
-    given(*PEOPLE, role, *OPEN_CALL, left).when(appoint, by=AIBEK).then(appointed)
+    for by in (AIBEK, ZARINA, HUB):
+        given(*PEOPLE, role, third, *OPEN_CALL, left).when(appoint, by=by).then(appointed)
+    # Nor whoever brought that about: reading its proposals takes two.
+    taken = RevokeRole(person=OFFICER, role=HubRole.CENTER_OFFICER)
+    by_aibek = msgspec.structs.replace(left, by=AIBEK)
+    given(*PEOPLE, role, *OPEN_CALL).when(taken, by=AIBEK).then(by_aibek)
+    given(*PEOPLE, role, third, *OPEN_CALL, by_aibek).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "officer")
+    given(*PEOPLE, role, third, *OPEN_CALL, by_aibek).when(appoint, by=ZARINA).then(appointed)
+    # A draft that is another's looks like no call.
+    hidden, none = (given(*PEOPLE, role, *before).when(appoint, by=AIBEK).refusal for before in ([DRAFTED_CALL], []))
+    assert str(hidden) == str(none) and hidden.reason == none.reason and hidden.field == none.field
     given(*PEOPLE, role, *OPEN_CALL, appointed).when(appoint, by=OFFICER).then()
     given(*PEOPLE, *OPEN_CALL).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED)
 

@@ -85,13 +85,15 @@ def test_who_is_asked_no_more_hears_of_that_and_of_nothing_after(region_dsn):
             secret, after = await hub.identity.token(officer, ["read"], "t", 1), await hub.log.head()
             await hub.do(UninvitePartner(proposal=id, organization=partner), author)
             await hub.do(ReviseProposal(proposal=id, title="Without them"), author)
-            heard = "event { type recordId } record { id }"
+            heard = "event { type recordId actorName } record { id }"
             text = f"subscription($after: Int) {{ happened(after: $after) {{ {heard} }} }}"
             stream = app.endpoint.results(
                 Asked(text, None, {"after": after}), await app.endpoint.viewers.find(secret), secret
             )
             told_ = json.loads(await asyncio.wait_for(anext(stream), 10))["data"]["happened"]
-            assert told_ == {"event": {"type": "PartnerUninvited", "recordId": id}, "record": None}
+            # Nor are they told what its people are called from then on.
+            event = {"type": "PartnerUninvited", "recordId": id, "actorName": None}
+            assert told_ == {"event": event, "record": None}
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(stream), 0.5)
 

@@ -374,7 +374,7 @@ def test_a_link_is_sent_through_a_server_that_takes_nothing_at_first_sight(regio
     async def story():
         async with mailed(region_dsn, monkeypatch) as (_, _, server, made):
             server.answers = {"karimova@hub.example": "451 greylisted, come back"}
-            made.ask("karimova@hub.example", "en")
+            await made.asked("karimova@hub.example", "en")
             async with asyncio.timeout(10):
                 while not server.tried:
                     await asyncio.sleep(0.02)
@@ -400,7 +400,7 @@ def test_what_is_typed_alike_is_sent_to_the_address_that_is_known(dsn, monkeypat
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):
             await invited(hub, "Straße@example.org")
-            made.ask("STRASSE@example.org", "en")
+            await made.asked("STRASSE@example.org", "en")
             (mail,) = await server.get(1)
             assert mail["To"] == "Straße@example.org"
 

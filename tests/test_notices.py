@@ -84,7 +84,7 @@ def test_who_chose_no_mails_gets_none_and_the_others_theirs_in_the_language_they
                 await noted(hub)
             # A link to sign in is asked for: it is sent all the same.
             await hub.do(ChooseNotices(person=one, mailed=False, language="ru"), one)
-            made.ask("one@example.org", "ru")
+            await made.asked("one@example.org", "ru")
             assert (await server.get(4))[3]["To"] == "one@example.org"
 
     told(story())

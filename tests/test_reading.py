@@ -12,7 +12,7 @@ from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer, AuthorizeSignatory
 from domain.people.affiliations import DeclareAffiliation
-from domain.people.commands import GrantRole, RevokeRole
+from domain.people.commands import ChooseNotices, GrantRole, RevokeRole
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.partners import InvitePartner, UninvitePartner
 from domain.seals.commands import SealedModel, SealReadModels
@@ -52,6 +52,7 @@ async def furnished(hub):
     await hub.do(VerifyOrganization(organization=partner), officer)
     await hub.do(GrantRole(person=other, role=HubRole.AUDITOR))
     await give_link(hub, author)
+    await hub.do(ChooseNotices(person=author, mailed=False, language="tg"), author)
     await hub.do(SealReadModels(code="ab" * 32, position=1, models=(SealedModel("call", 0, "cd" * 32),)))
     await hub.do(InvitePartner(proposal=drafts[0], organization=partner, contribution="Field data"), author)
     await hub.do(

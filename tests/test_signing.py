@@ -1,6 +1,7 @@
 """Signing in: by an institution's provider that others wrote, as the first administrator; sessions, cookies, tries."""
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
+from webauthn.helpers import bytes_to_base64url
 
 from hub.access import end_all
 from hub.credentials import FIRST, FIRST_LIVES
@@ -412,6 +414,27 @@ def test_a_passkey_that_is_none_is_refused(region_dsn, body):
             assert (await mine.post("/passkeys", content=body)).status_code == 400
             elsewhere = {"sec-fetch-site": "cross-site"}
             assert (await http.post("/sign-in/passkey/begin", headers=elsewhere)).status_code == 403
+
+    told(story())
+
+
+def test_a_passkey_whose_key_is_no_key_is_refused(region_dsn):
+    """A list where a COSE key is asked for: the library looks for its third part."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            mine = await as_(hub, app, (await people_of(hub))["karimova"])
+            challenge = (await mine.post("/passkeys/begin")).json()["challenge"]
+            host, origin = BASE.partition("://")[2], BASE
+            said = {"type": "webauthn.create", "challenge": challenge, "origin": origin, "crossOrigin": False}
+            data = hashlib.sha256(host.encode()).digest() + b"\x45" + bytes(20) + b"\x00\x10" + b"x" * 16 + b"\x81\x01"
+            # CBOR: {"fmt": "none", "attStmt": {}, "authData": data}
+            made = b"\xa3cfmtdnonegattStmt\xa0hauthDataX" + bytes([len(data)]) + data
+            coded = [bytes_to_base64url(each) for each in (b"x" * 16, json.dumps(said).encode(), made)]
+            response = {"clientDataJSON": coded[1], "attestationObject": coded[2]}
+            credential = {"id": coded[0], "rawId": coded[0], "type": "public-key", "response": response}
+            answer = await mine.post("/passkeys", json={"credential": credential})
+            assert answer.status_code == 400 and "no passkey" in answer.text
 
     told(story())
 

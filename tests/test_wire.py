@@ -334,6 +334,24 @@ def test_a_connection_whose_head_does_not_come_is_closed(region_dsn, monkeypatch
     told(story())
 
 
+@pytest.mark.parametrize("path", ["/graphql", "/language", "/sign-in/mail"])
+def test_a_body_that_does_not_come_is_not_waited_for(region_dsn, monkeypatch, path):
+    for module in ("web.app", "web.graphql"):
+        monkeypatch.setattr(f"{module}.BODY_IN", 0.3)
+
+    async def story():
+        async with serving(region_dsn) as (_, app, _), listening(app) as server, connected(server) as (reader, writer):
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 900000\r\n\r\n{{"
+            )
+            writer.write(head.encode())
+            async with asyncio.timeout(5):
+                said = await reader.read()
+            assert said.startswith(b"HTTP/1.1 408") and b"not here whole within 0.3 seconds" in said
+
+    told(story())
+
+
 def test_a_head_that_is_too_long_breaks_no_answer_off(region_dsn):
     async def story():
         async with serving(region_dsn) as (_, app, _), listening(app) as server:

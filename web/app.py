@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.door import Hub
-from web.asking import MAX_BODY
+from web.asking import BODY_IN, MAX_BODY
 from web.assets import static
 from web.endpoint import Endpoint
 from web.events import events
@@ -88,10 +88,17 @@ class Headers:
         await self._app(scope, receive, headed if scope["type"] == "http" else send)
 
 
+async def _slow(scope: Scope, receive: Receive, send: Send) -> None:
+    # The rest may still come: nothing else is read from there.
+    said = f"What you sent was not here whole within {BODY_IN} seconds: nothing was done. Please send it again.\n"
+    await PlainTextResponse(said, 408, {"Connection": "close"})(scope, receive, send)
+
+
 class Whole:
     """What is sent is here whole before anybody looks who sends it: whoever is shut out while they send is nobody then.
 
-    More than a form holds is not waited for: whoever reads it, refuses it. ``/graphql`` reads for itself, first.
+    More than a form holds is not waited for: whoever reads it, refuses it. Nor is what does not end. ``/graphql`` reads
+    for itself, first.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -101,13 +108,17 @@ class Whole:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] == "/graphql":
             return await self._app(scope, receive, send)
         body, more, came = bytearray(), True, deque[Message]()
-        while more and len(body) <= MAX_BODY:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                came.append(message)
-                break
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+        try:
+            async with asyncio.timeout(BODY_IN):
+                while more and len(body) <= MAX_BODY:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        came.append(message)
+                        break
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            return await _slow(scope, receive, send)
         # As one: in however many pieces it came, it takes up what it is long.
         came.appendleft({"type": "http.request", "body": bytes(body), "more_body": more})
         del body

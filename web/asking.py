@@ -11,6 +11,8 @@ import msgspec
 from starlette.requests import HTTPConnection, Request
 
 MAX_BODY = 1_000_000
+BODY_IN = 120
+"""Seconds in which a body is here whole: so long does a megabyte take where a line is slow."""
 SECURE = "__Host-hub_session"
 """The cookie of a session over https: no other host, and no page of plain http, can set or read it."""
 COOKIE = "hub_session"

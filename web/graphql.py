@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket
 
 from web.answers import EVENTS, JSON, RESPONSE, Answer, response_of, wanted
 from web.asking import (
+    BODY_IN,
     KEY,
     MAX_BODY,
     Asked,
@@ -59,6 +60,7 @@ class GraphQL:
         except Malformed as error:
             answer = Answer(None, [{"message": str(error), "extensions": {"code": error.code}}], {}, began=False)
             headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+            headers |= {"Connection": "close"} if error.status == 408 else {}
             return Response(answer.body(), error.status, headers, media_type=media if media != EVENTS else RESPONSE)
         if media == EVENTS:
             return StreamingResponse(
@@ -93,10 +95,14 @@ class GraphQL:
         if kind.strip().lower() != JSON or ("charset" in parameters.lower() and "utf-8" not in parameters.lower()):
             raise Malformed("Send the request as application/json in UTF-8.", 415)
         raw = bytearray()
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > MAX_BODY:
-                raise Malformed(f"The body is larger than {MAX_BODY:,} bytes.", 413)
+        try:
+            async with asyncio.timeout(BODY_IN):
+                async for chunk in request.stream():
+                    raw += chunk
+                    if len(raw) > MAX_BODY:
+                        raise Malformed(f"The body is larger than {MAX_BODY:,} bytes.", 413)
+        except TimeoutError:
+            raise Malformed(f"The body was not here whole within {BODY_IN} seconds.", 408) from None
         return asked(decoded(bytes(raw)))
 
     async def _events(

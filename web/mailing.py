@@ -67,7 +67,7 @@ class Mailing:
         self._invitations = Throttle(_INVITATIONS, _DAY / _INVITATIONS)
         self._told: tuple[int, dict[str, bool]] = 0, {}
 
-    def ask(self, email: str, language: str) -> None:
+    async def asked(self, email: str, language: str) -> None:
         """Send a link to whoever was invited under this address. Nobody is told whether there is such a person."""
         if len(self._sending) >= _WAITING:
             _log.warning("a link that was asked for is not sent: %s wait already", _WAITING)

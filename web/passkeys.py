@@ -9,7 +9,6 @@ import webauthn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
-from webauthn.helpers.exceptions import WebAuthnException
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
     PublicKeyCredentialDescriptor,
@@ -78,7 +77,8 @@ class Passkeys:
                 expected_origin=_origin(request),
                 require_user_verification=True,
             )
-        except (WebAuthnException, KeyError, TypeError, ValueError):
+        except Exception:
+            # Whatever the library makes of bytes that anybody may send.
             return _told("This is no passkey that was made for this page.", 400)
         label = sessions.device(request.headers.get("user-agent", ""))
         id = bytes_to_base64url(made.credential_id)
@@ -111,11 +111,12 @@ class Passkeys:
         sent, begun = await _body(request), await self._end(request, SIGN_IN)
         if sent is None or begun is None:
             return _told("This took too long, or was begun elsewhere: begin again.", 400)
+        credential = sent.get("credential")
+        id = str(credential.get("id")) if isinstance(credential, dict) else ""
+        passkey = await self._hub.credentials.passkey(id) if _fits(id) else None
+        if passkey is None:
+            return _told("This passkey is not known here.", 400)
         try:
-            id = str(sent["credential"]["id"])
-            passkey = await self._hub.credentials.passkey(id) if _fits(id) else None
-            if passkey is None:
-                return _told("This passkey is not known here.", 400)
             shown = webauthn.verify_authentication_response(
                 credential=sent["credential"],
                 expected_challenge=base64url_to_bytes(begun["challenge"]),
@@ -125,9 +126,10 @@ class Passkeys:
                 credential_current_sign_count=passkey.sign_count,
                 require_user_verification=True,
             )
-        except (WebAuthnException, KeyError, TypeError, ValueError):
+            handle = sent["credential"]["response"].get("userHandle")
+        except Exception:
+            # Whatever the library makes of bytes that anybody may send.
             return _told("This is no answer of that passkey.", 400)
-        handle = sent["credential"]["response"].get("userHandle")
         if handle and handle != bytes_to_base64url(passkey.person.encode()):
             return _told("This is no answer of that passkey.", 400)
         await self._hub.credentials.used(id, shown.new_sign_count)

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -95,8 +96,10 @@ class Signing:
         if (refusal := problems(InvitePerson, {"email": email}).get("email")) is not None:
             wrong = translated(refusal.message, request.state.language, refusal.values)
             return await self._asked(request, viewer, 422, email=email, wrong=wrong)
-        self._site.mailing.ask(email, request.state.language)
-        return await self._asked(request, viewer, sent=True)
+        # Once all is answered: the answer is as soon there where there is somebody.
+        response = await self._asked(request, viewer, sent=True)
+        response.background = BackgroundTask(self._site.mailing.asked, email, request.state.language)
+        return response
 
     async def link(self, request: Request) -> Response:
         """A one-time link: opening it changes nothing (mail programs do that), its button signs in."""

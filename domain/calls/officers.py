@@ -7,9 +7,10 @@ from msgspec import Meta
 
 from domain.calls.events import CallOfficerAppointed, CallOfficerDismissed
 from domain.calls.state import Call
-from domain.core import N_, Act, CallId, Command, Event, Model, PersonId, Reason, Refusal, Role
+from domain.core import HUB, N_, NOT_HERE, Act, CallId, Command, Event, Model, PersonId, Reason, Refusal, Role
 from domain.people.state import Person
 
+_THEIRS = N_("Only who runs this call lets others run it too.")
 _LAST = N_("Nobody else runs this call: appoint somebody first.")
 
 
@@ -24,15 +25,25 @@ class AppointCallOfficer(
     call: CallId
     officer: Annotated[PersonId, Meta(title=N_("Person"))]
 
+    @classmethod
+    def bar(cls, record: Call, model: Model, act: Act) -> None:
+        """By who runs it, as long as anybody of the Center does: whoever runs a call reads its proposals."""
+        if act.actor != HUB and act.actor not in record.officers and _is_run(record, model):
+            raise Refusal(Reason.NOT_PERMITTED, _THEIRS if record.public else NOT_HERE)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Nobody appoints themselves while another runs it: whoever runs a call reads its proposals."""
+        """Where nobody of the Center runs it any more, another of its officers may, unless they brought that about."""
         if not model.get(Person, self.officer).of_the_center:
             raise Refusal(Reason.NOT_PERMITTED, N_("Only an officer of the Center runs a call."), "officer")
         officers = model.get(Call, self.call).officers
         if self.officer not in officers:
-            if self.officer == act.actor and any(model.get(Person, each).of_the_center for each in officers):
+            if self.officer == act.actor and any(model.get(Person, each).let_go_by == act.actor for each in officers):
                 raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to appoint you."), "officer")
             yield CallOfficerAppointed(call=self.call, officer=self.officer)
+
+
+def _is_run(call: Call, model: Model) -> bool:
+    return any(model.get(Person, each).of_the_center for each in call.officers)
 
 
 class DismissCallOfficer(

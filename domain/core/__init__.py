@@ -2,6 +2,7 @@
 
 from .command import (
     HUB,
+    NOT_HERE,
     Act,
     Command,
     Due,
@@ -55,6 +56,7 @@ __all__ = [
     "COUNTRIES",
     "HUB",
     "LANGUAGES",
+    "NOT_HERE",
     "N_",
     "Act",
     "Actor",

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.core import (
+    HUB,
     N_,
     Act,
     Command,
@@ -212,4 +213,5 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
             if self.person == act.actor and self.role == "center_officer":
                 message = N_("Another officer of the Center has to take this back.")
                 raise Refusal(Reason.NOT_PERMITTED, message, "person")
-            yield RoleRevoked(person=self.person, role=self.role, country=self.country)
+            by = act.actor if act.actor != HUB else None
+            yield RoleRevoked(person=self.person, role=self.role, country=self.country, by=by)

@@ -103,6 +103,8 @@ class RoleRevoked(Event):
     person: PersonId
     role: HubRole
     country: str | None = None
+    # The id of who did, and no tag: what mentions a person changes who they are.
+    by: str | None = None
 
 
 class AccessGiven(Event):

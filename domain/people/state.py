@@ -62,12 +62,16 @@ class Person(
         PersonErased,
     ),
 ):
-    """``invited → joined → erased``."""
+    """``invited → joined → erased``.
+
+    ``let_go_by`` is who took the role of an officer of the Center from them, where somebody did.
+    """
 
     orcid: str = ""
     notices: tuple[bool, str] = True, "en"
     affiliations: dict[str, Affiliation] = {}
     hub_roles: frozenset[tuple[str, str]] = frozenset()
+    let_go_by: str = ""
 
     def evolve(self, event: Event) -> Self:
         """This person after the event."""
@@ -97,7 +101,9 @@ class Person(
             case RoleGranted():
                 return msgspec.structs.replace(self, hub_roles=self.hub_roles | {(event.role, event.country or "")})
             case RoleRevoked():
-                return msgspec.structs.replace(self, hub_roles=self.hub_roles - {(event.role, event.country or "")})
+                left = self.hub_roles - {(event.role, event.country or "")}
+                by = event.by or "" if event.role == HubRole.CENTER_OFFICER else self.let_go_by
+                return msgspec.structs.replace(self, hub_roles=left, let_go_by=by)
             case PersonErased():
                 return msgspec.structs.replace(self, status=event.becomes, hub_roles=frozenset())
         return self
@@ -106,10 +112,10 @@ class Person(
         return msgspec.structs.replace(self, affiliations={**self.affiliations, id: affiliation})
 
     def roles(self, actor: Actor) -> Iterator[Role]:
-        """The person themselves, and the officers of the organizations that they name."""
+        """The person themselves, and the officers of the organizations that they name, unless they took that back."""
         if self.id == actor.id:
             yield Role.SELF
-        if any(each.organization in actor.offices for each in self.affiliations.values()):
+        if any(each.organization in actor.offices for each in self.affiliations.values() if not each.withdrawn):
             yield Role.OFFICER
 
     @property

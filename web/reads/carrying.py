@@ -16,7 +16,7 @@ from hub.checking import command as checked
 from hub.confirming import Unknown
 from hub.writer import Busy
 from web.reads.executor import Reads
-from web.reads.fallback import Context, planned, read
+from web.reads.fallback import ENDED, Context, planned, read
 from web.reads.late import missing
 from web.reads.plan import Plan, written
 from web.reads.recent import Recent
@@ -99,6 +99,8 @@ class Carrying:
                 data[field.key] = "Mutation"
                 continue
             try:
+                if carried and not await context.still():
+                    raise _failed("UNAUTHENTICATED", ENDED)
                 input = context.values.args(field.definition, field.nodes[0])["input"]
                 receipt, refusal, record = await _carried(context, field.command, input, len(carried))
                 carried.append(field.key)

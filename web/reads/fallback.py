@@ -39,6 +39,8 @@ from web.reads.plan import Plan, Values
 from web.reads.statement import Statement, asked_of
 from web.reads.viewer import Viewer, Viewers
 
+ENDED = "What let you in has ended: sign in again."
+
 
 @dataclass
 class Place:
@@ -71,6 +73,10 @@ class Context:
     def hub(self) -> Hub:
         """The hub that is asked."""
         return self.reads.hub
+
+    async def still(self) -> bool:
+        """Whether what was shown lets anybody in: it may have been ended since."""
+        return self.viewer.access is None or await self.hub.identity.holds(self.viewer.access.id)
 
     async def again(self) -> Viewer:
         """Whoever asked, as they are now, with no more rights than what they showed opens."""
@@ -222,7 +228,7 @@ def _changes(name: str) -> Any:
             await context.hub.writer.reach(recorded.position)
             viewer = await context.viewers.find(context.secret, context.viewer.language)
             if context.viewer.person and viewer.person != context.viewer.person:
-                raise GraphQLError("What let you in has ended: sign in again.", extensions={"code": "UNAUTHENTICATED"})
+                raise GraphQLError(ENDED, extensions={"code": "UNAUTHENTICATED"})
             values = Values(
                 context.values.variables, viewer.person, viewer.principals, (about, recorded.position), viewer.language
             )

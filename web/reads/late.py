@@ -13,6 +13,7 @@ from domain.core import (
     Refusal,
     Sealed,
     every_event,
+    kind_named,
     mutation_of,
     record_field,
     says,
@@ -22,7 +23,8 @@ from domain.core import (
 from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
 from hub.reading import readable
-from projections.core import AUDITORS, PUBLIC
+from hub.tables import TABLES
+from projections.core import AUDITORS, PUBLIC, is_record
 from projections.history import EntryRow
 from web.reads.plan import Late, Values, written
 from web.reads.statement import Statement, asked_of
@@ -89,11 +91,30 @@ async def investigator_name(reading: "Reading", late: Late, items: Sequence[list
 
 @loads
 async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
-    """Who takes part in a record may know who acted in it; the public may not."""
+    """Who takes part in a record, and may read it now, may know who acted in it; the public may not."""
     own = reading.viewer.principals - {PUBLIC, AUDITORS}
-    known = [actor for actor, readers in items if own.intersection(readers)]
-    names = await _names(reading, known) if known else {}
-    return [None if not own.intersection(readers) or actor == "hub" else names[actor] for actor, readers in items]
+    parts = [(actor, record) for actor, readers, record in items if own.intersection(readers) and actor != "hub"]
+    if not parts:
+        return [None] * len(items)
+    # What somebody hears last of a record is that they lost it: what its people are called later is not for them.
+    names, open = await asyncio.gather(
+        _names(reading, [actor for actor, _ in parts]), _readable(reading, {record for _, record in parts})
+    )
+    known = {part for part in parts if part[1] in open}
+    return [names[actor] if (actor, record) in known and own & {*readers} else None for actor, readers, record in items]
+
+
+async def _readable(reading: "Reading", records: set[str]) -> set[str]:
+    # Those of these records that the viewer may read now.
+    by_table: dict[str, list[str]] = {}
+    for id in records:
+        by_table.setdefault(kind_named(id), []).append(id)
+    schema, found = reading.hub.models.schema, set[str]()
+    for table, ids in by_table.items():
+        if (cls := TABLES.get(table)) is not None and is_record(cls):
+            sql = f"SELECT t.id {readable(schema, cls, filtered=True)} AND t.id = ANY($2)"
+            found |= {row[0] for row in await reading.hub.log.pool.fetch(sql, sorted(reading.viewer.principals), ids)}
+    return found
 
 
 @loads
