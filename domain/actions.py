@@ -6,6 +6,7 @@ from functools import cache
 import msgspec
 
 from domain.core import (
+    NOT_HERE,
     Act,
     Command,
     Kind,
@@ -62,10 +63,13 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
             tried = [cls(**{own: id, cls.office: each}) for each in who.acts_for(_office_of(cls))]
         else:
             tried = [] if others else [cls(**{own: id})]
-        if not tried:
-            found.append(Action(cls, _barred(cls, record, model, act), needs, tuple(cls.fixed(record, model, act))))
+        barred = _barred(cls, record, model, act)
+        if barred is not None and barred.message == NOT_HERE:
             continue
-        if barred := _barred(cls, record, model, act):
+        if not tried:
+            found.append(Action(cls, barred, needs, tuple(cls.fixed(record, model, act))))
+            continue
+        if barred:
             found.append(Action(cls, barred, needs))
             continue
         refusals: list[Refusal] = []

@@ -265,6 +265,10 @@ def test_another_officer_of_the_center_joins_a_call():
     given(*PEOPLE, role, *OPEN_CALL).when(taken, by=AIBEK).then(by_aibek)
     given(*PEOPLE, role, third, *OPEN_CALL, by_aibek).when(appoint, by=AIBEK).refused(Reason.NOT_PERMITTED, "officer")
     given(*PEOPLE, role, third, *OPEN_CALL, by_aibek).when(appoint, by=ZARINA).then(appointed)
+    # It is not offered to who may not.
+    two = [*PEOPLE, role, *OPEN_CALL]
+    assert "AppointCallOfficer" not in given(*two).may(AIBEK, CALL)
+    assert {"AppointCallOfficer"} <= {*given(*two).may(OFFICER, CALL)} & {*given(*two, left).may(AIBEK, CALL)}
     # A draft that is another's looks like no call.
     hidden, none = (given(*PEOPLE, role, *before).when(appoint, by=AIBEK).refusal for before in ([DRAFTED_CALL], []))
     assert str(hidden) == str(none) and hidden.reason == none.reason and hidden.field == none.field

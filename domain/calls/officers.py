@@ -10,7 +10,6 @@ from domain.calls.state import Call
 from domain.core import HUB, N_, NOT_HERE, Act, CallId, Command, Event, Model, PersonId, Reason, Refusal, Role
 from domain.people.state import Person
 
-_THEIRS = N_("Only who runs this call lets others run it too.")
 _LAST = N_("Nobody else runs this call: appoint somebody first.")
 
 
@@ -29,7 +28,7 @@ class AppointCallOfficer(
     def bar(cls, record: Call, model: Model, act: Act) -> None:
         """By who runs it, as long as anybody of the Center does: whoever runs a call reads its proposals."""
         if act.actor != HUB and act.actor not in record.officers and _is_run(record, model):
-            raise Refusal(Reason.NOT_PERMITTED, _THEIRS if record.public else NOT_HERE)
+            raise Refusal(Reason.NOT_PERMITTED, NOT_HERE)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Where nobody of the Center runs it any more, another of its officers may, unless they brought that about."""
