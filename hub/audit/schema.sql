@@ -1,5 +1,12 @@
 -- What auditors read, and what the follower and the sealer keep. None of it is trusted by those who verify.
 
+-- As a lab reads it of an event. Whatever verifies makes its own: a function is whoever's it is that runs the database.
+CREATE FUNCTION hub.leaf(e hub.event) RETURNS bytea LANGUAGE sql STABLE RETURN convert_to(
+    concat_ws(E'\n', 'hub-event/v1', e.position, e.type,
+              to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+              e.actor, e.request, e.tags, e.data::text),
+    'UTF8');
+
 CREATE TABLE hub.tile (
     level   integer NOT NULL,
     index   bigint  NOT NULL,
