@@ -11,16 +11,20 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 
 import httpx2
 import pytest
 from hub_audit.notes import Policy as Pinned
 
+from hub.audit import mirror
+from hub.audit.mirror import Forged, Mirror
 from hub.audit.notes import Checkpoint
 from hub.audit.policy import Policy
 from hub.door import Hub
 from hub.vault import close_box
 from tests.sealed import MODELS, SEALED, Region, as_root, audit, processes, until_sealed, witness_of
+from tests.test_log import told
 from tests.web import free_port, home_of, hub, opened
 
 
@@ -200,6 +204,37 @@ def test_a_mirror_accuses_a_hub_that_rewrites_what_was_mirrored(sealed, tmp_path
         assert all(policy.logged(Checkpoint.parse(evidence[each].encode())) for each in ("old", "new"))
     # What was mirrored before is still whole.
     assert size(folder) == SEALED and audit("fsck", folder)[0] == 0
+
+
+@pytest.mark.parametrize("apart", [timedelta(minutes=-1), timedelta(minutes=10)])
+def test_a_mirror_accuses_a_hub_in_whose_quiet_log_an_event_was_put(sealed, tmp_path, monkeypatch, apart):
+    """Those who cosigned that there was none say when: what is dated clearly before that was not there."""
+    monkeypatch.setattr(mirror, "APART", apart)
+    policy, token = Policy.parse(sealed.policy.read_text()), sealed.token.read_text().strip()
+
+    async def step(url):
+        one = Mirror(f"{url}/log", tmp_path / "mirror", policy, lambda: token)
+        try:
+            return await one.step()
+        finally:
+            await one.close()
+
+    with sealed.open() as url:
+        until_sealed(url, SEALED)
+        assert told(step(url)) == (SEALED, SEALED)
+        after = "(SELECT max(at) + interval '1 second' FROM hub.event)"
+        as_root(
+            sealed.dsn,
+            f"""INSERT INTO hub.event SELECT {SEALED + 1}, type, tags, actor, {after}, request, data FROM hub.event
+                WHERE type = 'RoundOpened' ORDER BY position LIMIT 1""",
+        )
+        until_sealed(url, SEALED + 1)
+        if apart > timedelta():
+            assert told(step(url)) == (1, SEALED + 1)
+        else:
+            with pytest.raises(Forged, match="was put in later"):
+                told(step(url))
+            assert size(tmp_path / "mirror") == SEALED
 
 
 def test_a_mirror_that_met_a_forgery_serves_on_what_it_had_verified(sealed, tmp_path):

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -32,6 +32,8 @@ from hub.audit.notes import Checkpoint, Malformed, tlog_proof
 from hub.audit.policy import Policy
 
 AT_ONCE = 8
+APART = timedelta(minutes=10)
+"""So much may clocks differ, and a commit take."""
 _BYTES = "application/octet-stream"
 
 
@@ -90,6 +92,8 @@ class Mirror:
         if edge.root != new.head.root:
             self._accuse(old, new)
         await asyncio.to_thread(self._numbered, size, new.head.size)
+        if old is not None and size and new.head.size > size:
+            self._timely(old, new, next(self._staged.leaves(new.head.size, size))[0])
         await self._take_over(size, new.head.size, tiles)
         if old is None or note != old.note:
             self.copy.write(f"seen/{new.head.size}", note)
@@ -119,6 +123,19 @@ class Mirror:
                 if not leaf.startswith(b"hub-event/v1\n%d\n" % position):
                     raise self._forged(f"What the hub has sealed as event {position} says that it is another one.")
 
+    def _timely(self, old: Checkpoint, new: Checkpoint, leaf: bytes) -> None:
+        # The first event of those that are new, against the time of those who have cosigned that there was none.
+        times = self._policy.cosigned(old)
+        told = (at for at in times.values() if self._policy.witnessed([n for n, own in times.items() if own >= at]))
+        since = max(told, default=0)
+        if since and Leaf.parse(leaf).at < datetime.fromtimestamp(since, UTC) - APART:
+            self._accuse(
+                old,
+                new,
+                f"Event {old.head.size + 1:,} is dated long before a quorum cosigned that the log ended without it: it "
+                "was put in later",
+            )
+
     async def _take_over(self, size: int, new: int, tiles: dict[Tile, bytes]) -> None:
         for leaves in self._staged.leaves(new, size):
             await self._boxes(leaves)
@@ -129,17 +146,18 @@ class Mirror:
         await asyncio.to_thread(self.copy.keep_tiles, tiles.items())
         shutil.rmtree(self._staged.folder, ignore_errors=True)
 
-    def _accuse(self, old: Checkpoint | None, new: Checkpoint) -> None:
+    def _accuse(self, old: Checkpoint | None, new: Checkpoint, what: str = "") -> None:
         # Both signed heads, and the entries that were served for the new one.
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         said = {"old": old.note.decode() if old else None, "new": new.note.decode(), "served": f"{at}/"}
         self.copy.write(f"evidence/{at}.json", json.dumps(said, indent=2, ensure_ascii=False).encode())
         with suppress(OSError):
             self._staged.folder.rename(self.copy.folder / "evidence" / at)
-        raise self._forged(
+        what = what or (
             f"The {new.head.size:,} events that the hub serves do not lead to the root that it has signed, or are not "
-            f"those that were mirrored: both signed heads are kept in {self.copy.folder / 'evidence'}."
+            "those that were mirrored"
         )
+        raise self._forged(f"{what}: both signed heads are kept in {self.copy.folder / 'evidence'}.")
 
     async def _get(self, name: str, most: int = WIDTH * 65_537) -> bytes:
         token, body = self._token(), b""
