@@ -76,6 +76,22 @@ def test_what_it_has_seen_survives_it(tmp_path):
     second.witness.close()
 
 
+def test_a_key_that_has_lost_what_it_saw_signs_nothing(tmp_path, capsys):
+    first = Asked(tmp_path)
+    assert asyncio.run(first(body(0, 90)))[0] == 200
+    first.witness.close()
+    (head,) = tmp_path.glob("*.head")
+    kept = head.read_bytes()
+    head.unlink()
+    second = Asked(tmp_path)
+    other = [merkle.leaf_hash(b"another history")] * 90
+    assert asyncio.run(second(body(0, 90, hashes=other)))[0] == 500
+    assert "has cosigned the log" in capsys.readouterr().err
+    head.write_bytes(kept)
+    assert asyncio.run(second(body(90, 100)))[0] == 200
+    second.witness.close()
+
+
 def test_one_folder_has_one_witness(tmp_path):
     first = Asked(tmp_path)
     with pytest.raises(witness.Taken):

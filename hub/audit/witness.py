@@ -16,6 +16,7 @@ import re
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -26,6 +27,7 @@ from starlette.routing import Route
 from hub.audit.heads import LastHead
 from hub.audit.merkle import EMPTY, is_consistent
 from hub.audit.notes import LOG, WITNESS, Checkpoint, Malformed, Signer, Verifier
+from hub.files import written
 
 LARGEST = 200_000
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})", re.ASCII)
@@ -94,17 +96,29 @@ class Witness:
 
     def _cosigned(self, old: int, proof: list[bytes], checkpoint: Checkpoint) -> Response:
         head = checkpoint.head
-        memory = LastHead(self._home / f"{hashlib.sha256(head.origin.encode()).hexdigest()[:16]}.head")
+        name = hashlib.sha256(head.origin.encode()).hexdigest()[:16]
+        memory = LastHead(self._home / f"{name}.head")
         last = memory.read()
+        if last is None and name in self._cosigns():
+            raise Malformed(f"{name}.head is gone, and this key has cosigned the log: bring it back, or begin anew")
         size, root = (last.size, last.root) if last else (0, EMPTY)
         if old != size or (old == head.size and root != head.root):
             # To the letter, without a charset: clients compare it.
             return Response(f"{size}\n", 409, {"content-type": "text/x.tlog.size"})
         if not is_consistent(old, head.size, root, head.root, proof):
             return PlainTextResponse("The consistency proof does not hold.\n", 422)
+        if name not in (known := self._cosigns()):
+            # Before the head: a key that has lost what it saw of a log is no key for it any more.
+            written(self._home / "cosigns", "".join(f"{each}\n" for each in sorted({*known, name})).encode(), 0o644)
         if last != head:
             memory.keep(head)
         return PlainTextResponse(self.signer.sign(checkpoint.text, int(time.time())).line)
+
+    def _cosigns(self) -> set[str]:
+        # Of which logs this key has cosigned any head, by the names of its memory of them.
+        with suppress(FileNotFoundError):
+            return {*(self._home / "cosigns").read_text().split()}
+        return set()
 
     def application(self) -> Starlette:
         """The witness as an application."""
