@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hub_audit import fetch as fetching
+from hub_audit import remote
 
 from hub.audit import merkle, notes, sealer
 from hub.audit.mirror import Away, Forged, Mirror
@@ -159,7 +159,7 @@ def test_what_a_log_claims_of_its_seals_is_not_believed(tmp_path, hostile):
     ids=["endless", "no-gzip", "cut-gzip", "bomb", "html", "redirect", "charset", "huge", "large"],
 )
 def test_a_server_that_answers_anything_is_not_decided(tmp_path, monkeypatch, answer):
-    monkeypatch.setattr(fetching, "TRIES", 1)
+    monkeypatch.setattr(remote, "TRIES", 1)
     with serving(lambda path, body: answer if path.endswith("checkpoint") else log(leaf(1))(path)) as url:
         code, found = audit("fetch", f"{url}/log", tmp_path / "f")
         assert code in (2, 3), found
@@ -167,7 +167,7 @@ def test_a_server_that_answers_anything_is_not_decided(tmp_path, monkeypatch, an
 
 
 def test_a_server_that_never_ends_its_answer_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "SLOWEST", 1)
+    monkeypatch.setattr(remote, "SLOWEST", 1)
     with serving(lambda path, body: (200, {}, slow())) as url:
         code, found = audit("fetch", f"{url}/log", tmp_path / "f")
     assert code == 3 and "was not done with checkpoint within 1 seconds" in found["message"]
@@ -183,7 +183,7 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
     ids=["continue", "trailers", "a header", "a line"],
 )
 def test_whatever_never_ends_before_or_after_an_answer_is_given_up(tmp_path, monkeypatch, begun, more):
-    monkeypatch.setattr(fetching, "SLOWEST", 1)
+    monkeypatch.setattr(remote, "SLOWEST", 1)
 
     def served(sock):
         with contextlib.suppress(OSError):
@@ -215,7 +215,7 @@ def test_a_head_under_fewer_signatures_takes_none_away(tmp_path):
 
 
 def test_an_answer_that_is_shorter_than_it_says_is_cut_short(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "TRIES", 1)
+    monkeypatch.setattr(remote, "TRIES", 1)
     note = log(leaf(1))("checkpoint")
 
     def served(sock):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hub_audit import checks, outcome
+from hub_audit.dates import dated
 from hub_audit.fetch import fetch
 from hub_audit.folder import Folder
 from hub_audit.notes import Policy
@@ -134,7 +135,7 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
                     "Without --policy nobody's signature is checked, and anybody may have written this head."
                 )
             found = checks.signatures(folder.checkpoint(), policy, given.max_age)
-            found["dated"] = checks.dated(folder, policy)
+            found["dated"] = dated(folder, policy)
             age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
             return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found
         case "consistency":

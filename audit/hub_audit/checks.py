@@ -1,16 +1,15 @@
 """What is proven of a fetched log; each check answers what it has found, or raises why it did not succeed."""
 
 import base64
-import json
-import re
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hub_audit.dates import AHEAD, dated
 from hub_audit.folder import LEAF, Folder, Tiles, parsed, path_of
+from hub_audit.forms import is_time, malformed
 from hub_audit.notes import Checkpoint, Policy, base64_of, decimal
-from hub_audit.outcome import Failed, False_, Stale, Undecided, Unusable, quoted
+from hub_audit.outcome import False_, Stale, Undecided, Unusable, quoted
 from hub_audit.progress import Progress
 from hub_audit.tree import (
     HASH,
@@ -23,19 +22,7 @@ from hub_audit.tree import (
     roots_from_consistency,
 )
 
-AHEAD = 600
-"""Seconds by which a witness's clock may be ahead of ours."""
 LONGEST = 65_535
-_SALT = re.compile(r"[A-Za-z0-9_-]{22}")
-_TYPE = re.compile(r"[A-Z][A-Za-z0-9]{0,99}")
-_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-
-
-def _is_time(at: bytes) -> bool:
-    try:
-        return _TIME.fullmatch(at) is not None and bool(datetime.fromisoformat(at.decode()))
-    except ValueError:
-        return False
 
 
 def ago(seconds: int) -> str:
@@ -82,56 +69,6 @@ def signatures(checkpoint: Checkpoint, policy: Policy, max_age: int | None = Non
         if now - since > max_age:
             raise Stale(f"A quorum has cosigned this checkpoint, the last {ago(now - since)} ago.")
     return {"size": checkpoint.size, "witnesses": times, "age": None if since is None else max(0, now - since)}
-
-
-def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
-    """No event is dated long before a quorum cosigned that the log ended before it, nor long after it was cosigned: of
-    every head in the folder, and of ``others`` that were kept. Answers of how many.
-
-    Long is more than ``AHEAD``: so much may clocks differ, and a commit take.
-    """
-    new, count = folder.checkpoint(), 0
-    tiles = folder.tiles(new.size)
-    for head in (new, *folder.seen(), *others):
-        try:
-            times = {} if policy.log_of(head) is None else policy.cosigned(head)
-        except Failed:
-            continue
-        quorum = sorted(at for at in times.values() if policy.reached([n for n, own in times.items() if own >= at]))
-        early = sorted(at for at in times.values() if policy.reached([n for n, own in times.items() if own <= at]))
-        known = head.origin == new.origin and 0 < head.size <= new.size
-        if not known or not quorum or not early or root_at(tiles, head.size) != head.root:
-            continue
-        count += 1
-        if head.size < new.size and (at := _dated(folder, tiles, head.size + 1, new)) < quorum[-1] - AHEAD:
-            raise False_(
-                f"A quorum cosigned a log of {head.size} events on {_utc(quorum[-1])}, and the next event is dated "
-                f"{_utc(at)}: it was put in later, under an earlier date.",
-                head=head.note.decode(),
-                checkpoint=new.note.decode(),
-                leaf=base64.b64encode(folder.leaf(head.size + 1, new.size)).decode(),
-            )
-        if (at := _dated(folder, tiles, head.size, new)) > early[0] + AHEAD:
-            raise False_(
-                f"A quorum had cosigned event {head.size} by {_utc(early[0])}, and it is dated {_utc(at)}.",
-                head=head.note.decode(),
-                leaf=base64.b64encode(folder.leaf(head.size, new.size)).decode(),
-            )
-    return count
-
-
-def _dated(folder: Folder, tiles: Tiles, position: int, new: Checkpoint) -> float:
-    leaf, (index, at) = folder.leaf(position, new.size), divmod(position - 1, WIDTH)
-    if leaf_hash(leaf) != tiles(0, index)[at * HASH : (at + 1) * HASH]:
-        raise Undecided(f"{folder} holds other events than its tree has hashes of: fsck says which.")
-    said = leaf.split(b"\n", 4)[3] if leaf.count(b"\n") > 3 else b""
-    if not _is_time(said):
-        raise Undecided(f"Event {position} has no time: fsck says more.")
-    return datetime.fromisoformat(said.decode()).timestamp()
-
-
-def _utc(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def consistency(folder: Folder, old: Checkpoint, policy: Policy | None) -> dict[str, Any]:
@@ -209,7 +146,7 @@ def fsck(folder: Folder) -> dict[str, Any]:
                     )
                 # RFC 3339 in UTC with six digits of a second: its bytes are in the order of time.
                 at = leaf.split(b"\n", 4)[3]
-                if not _is_time(at):
+                if not is_time(at):
                     raise False_(
                         f"The event at position {position} is dated “{quoted(at)}”: that is no time.",
                         checkpoint=note,
@@ -249,25 +186,6 @@ def fsck(folder: Folder) -> dict[str, Any]:
     if root_at(tiles, size) != checkpoint.root:
         raise False_(f"The {size} events do not lead to the root that was signed.", checkpoint=note)
     return {"size": size, "root": checkpoint.root.hex()}
-
-
-def malformed(leaf: bytes) -> str | None:
-    """What of a leaf has not the form that is documented, in words; ``None`` where all has."""
-    try:
-        event = parsed(leaf)
-        data = json.loads(event.data.decode())
-    except (ValueError, RecursionError):
-        return "its data are no JSON in UTF-8"
-    if not isinstance(data, dict) or not isinstance(data.get("salt"), str) or not _SALT.fullmatch(data["salt"]):
-        return "its data have no salt of 16 random bytes"
-    if not _TYPE.fullmatch(event.type):
-        return "its type is none"
-    tags = event.tags.split(" ") if event.tags else []
-    if tags != sorted(set(tags)) or "" in tags:
-        return "its tags are not sorted, each once"
-    if any(not each.isprintable() or " " in each for each in (event.actor, event.request)) or not event.actor:
-        return "its actor or its request is none"
-    return None
 
 
 def _accuse_leaf(

@@ -1,0 +1,63 @@
+"""Whether events are dated as those say who have cosigned when the log had which."""
+
+import base64
+from datetime import UTC, datetime
+
+from hub_audit.folder import Folder, Tiles
+from hub_audit.forms import is_time
+from hub_audit.notes import Checkpoint, Policy
+from hub_audit.outcome import Failed, False_, Undecided
+from hub_audit.tree import HASH, WIDTH, leaf_hash, root_at
+
+AHEAD = 600
+"""Seconds by which clocks may differ, and a commit may take."""
+
+
+def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
+    """No event is dated long before a quorum cosigned that the log ended before it, nor long after it was cosigned: of
+    every head in the folder, and of ``others`` that were kept. Answers of how many.
+
+    Long is more than ``AHEAD``: so much may clocks differ, and a commit take.
+    """
+    new, count = folder.checkpoint(), 0
+    tiles = folder.tiles(new.size)
+    for head in (new, *folder.seen(), *others):
+        try:
+            times = {} if policy.log_of(head) is None else policy.cosigned(head)
+        except Failed:
+            continue
+        quorum = sorted(at for at in times.values() if policy.reached([n for n, own in times.items() if own >= at]))
+        early = sorted(at for at in times.values() if policy.reached([n for n, own in times.items() if own <= at]))
+        known = head.origin == new.origin and 0 < head.size <= new.size
+        if not known or not quorum or not early or root_at(tiles, head.size) != head.root:
+            continue
+        count += 1
+        if head.size < new.size and (at := _dated(folder, tiles, head.size + 1, new)) < quorum[-1] - AHEAD:
+            raise False_(
+                f"A quorum cosigned a log of {head.size} events on {_utc(quorum[-1])}, and the next event is dated "
+                f"{_utc(at)}: it was put in later, under an earlier date.",
+                head=head.note.decode(),
+                checkpoint=new.note.decode(),
+                leaf=base64.b64encode(folder.leaf(head.size + 1, new.size)).decode(),
+            )
+        if (at := _dated(folder, tiles, head.size, new)) > early[0] + AHEAD:
+            raise False_(
+                f"A quorum had cosigned event {head.size} by {_utc(early[0])}, and it is dated {_utc(at)}.",
+                head=head.note.decode(),
+                leaf=base64.b64encode(folder.leaf(head.size, new.size)).decode(),
+            )
+    return count
+
+
+def _dated(folder: Folder, tiles: Tiles, position: int, new: Checkpoint) -> float:
+    leaf, (index, at) = folder.leaf(position, new.size), divmod(position - 1, WIDTH)
+    if leaf_hash(leaf) != tiles(0, index)[at * HASH : (at + 1) * HASH]:
+        raise Undecided(f"{folder} holds other events than its tree has hashes of: fsck says which.")
+    said = leaf.split(b"\n", 4)[3] if leaf.count(b"\n") > 3 else b""
+    if not is_time(said):
+        raise Undecided(f"Event {position} has no time: fsck says more.")
+    return datetime.fromisoformat(said.decode()).timestamp()
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
