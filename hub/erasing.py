@@ -16,8 +16,10 @@ from hub.states import States
 from hub.sweeping import log_ended, swept
 from hub.vault import DESTROYED, Vault
 
-_UNGUESSABLE = """UPDATE hub.answer SET hash = '' WHERE (actor = $1 OR answer->>'record' = $1) AND hash <> ''
-    AND (answer->>'position')::bigint < $2"""
+_ERASED = sorted(stored_names(PersonErased))
+_OF = ("actor", "answer->>'record'")
+_GUESSABLE = """hub.tag erased WHERE erased.type = ANY($1) AND erased.tag = a.%s AND a.hash <> ''
+    AND (a.answer->>'position')::bigint < erased.position"""
 _log = logging.getLogger("hub")
 
 
@@ -28,6 +30,7 @@ class Erasures:
 
     def __init__(self, log: Log, vault: Vault, identity: Identity) -> None:
         self._log, self._vault, self._identity = log, vault, identity
+        self._looked = False
         self.unswept = ""
         """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
 
@@ -43,30 +46,35 @@ class Erasures:
         people = await self._vault.held(self._log.pool, [row["id"] for row in erased])
         for person in people:
             await self._destroy(person)
-        if people:
+        # Once, also for whoever was erased by a hub that left what is noted of their requests.
+        left = bool(erased) and not self._looked and await self._is_guessable()
+        self._looked = True
+        if people or left:
             await self._sweep(people)
 
     async def _destroy(self, person: str) -> None:
-        aliases, erased = [], 0
-        async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked, PersonErased)):
-            if isinstance(each.event, PersonErased):
-                erased = each.position
-            elif isinstance(each.event, PersonInvited):
+        aliases = []
+        async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked)):
+            if isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
             elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
         await self._identity.revoke_all(person)
         await self._vault.forget(self._log.writing, person, aliases)
-        await self._unguessable(person, erased)
 
-    async def _unguessable(self, person: str, erased: int) -> None:
+    async def _unguessable(self) -> None:
         # By what is noted of a request that may be sent again, a name could be guessed that stood in it: whoever sends
         # one of theirs again is told that its key was used. That of the erasure itself holds no more than an id.
         db = await connect(self._log.dsn)
         try:
-            await db.execute(_UNGUESSABLE, person, erased)
+            for of in _OF:
+                await db.execute(f"UPDATE hub.answer a SET hash = '' FROM {_GUESSABLE % of}", _ERASED)
         finally:
             await db.close()
+
+    async def _is_guessable(self) -> bool:
+        sql = " OR ".join(f"EXISTS (SELECT FROM hub.answer a, {_GUESSABLE % of})" for of in _OF)
+        return bool(await self._log.pool.fetchval(f"SELECT {sql}", _ERASED))
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
@@ -77,7 +85,8 @@ class Erasures:
     async def _sweep(self, people: Sequence[str]) -> None:
         keys = keys_of(self._log.dsn)
         try:
-            await swept(self._log.dsn, ["hub.box"])
+            await self._unguessable()
+            await swept(self._log.dsn, ["hub.box", "hub.answer"])
             await swept(keys, DESTROYED)
             await log_ended(keys)
             await self._vault.finished(people)

@@ -23,6 +23,8 @@ from hub.turns import Again, Pending, Turn
 MAX_BATCH = 512
 MAX_WAITING = 10_000
 RECENT = 20_000
+TOO_OLD = 120.0
+"""Seconds after which nothing is recorded under the time at which it was given: witnesses have been asked since."""
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
 _CLOSED = "the hub has closed"
@@ -110,8 +112,19 @@ class Writer:
         self._recent.clear()
         if head:
             self.head, self._last_at = head
+        self._too_old()
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
         await self.models.bring_up(self.appender.db)
+
+    def _too_old(self) -> None:
+        # Their time is that at which they were given: who has waited long for the database gives them anew.
+        for queue in (self._queue, self._alone):
+            for _ in range(len(queue)):
+                pending = queue.popleft()
+                if time.monotonic() - pending.since > TOO_OLD:
+                    pending.fail(Busy())
+                else:
+                    queue.append(pending)
 
     def _under_way(self) -> Iterable[Pending]:
         return (pending for turn in self._turns for pending in (*turn.batch, *turn.later))

@@ -261,13 +261,20 @@ def test_a_log_that_was_changed_makes_no_backup(dsn, tmp_path):
     assert code == 1 and "Nothing was made anew" in said
 
 
-def test_a_log_whose_events_are_hidden_is_not_brought_back(dsn, empty, tmp_path):
+def test_a_log_whose_events_are_hidden_makes_no_backup_and_is_not_brought_back(dsn, empty, tmp_path, monkeypatch):
     """What decisions read is found by tags: no root is made of these."""
     told(_one(dsn))
     with opened(dsn) as url:
         _sealed(url)
     as_root(dsn, "DELETE FROM hub.tag WHERE position = 1")
-    assert hub(dsn, "backup", tmp_path / "monday")[0] == 0
+    code, _, said = hub(dsn, "backup", tmp_path / "monday")
+    assert code == 1 and "event 1 mentions" in said, said
+
+    async def unseen(*_):
+        return ""
+
+    monkeypatch.setattr(backups, "odd", unseen)
+    told(backups.back_up(dsn, home_of(dsn), tmp_path / "monday"))
     code, _, said = hub(empty, "restore", tmp_path / "monday")
     assert code == 1 and "event 1 mentions" in said, said
 

@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -20,7 +20,7 @@ from hub.audit.mirror import Away, Forged, Mirror
 from hub.audit.notes import LOG, WITNESS, Signer
 from hub.audit.policy import Policy
 from hub.audit.restore import restore
-from hub.audit.sealer import Sealer
+from hub.audit.sealer import Outvoted, Sealer
 from hub.audit.seals import published
 from hub.log import Log
 from tests.sealed import as_root, audit, until_sealed
@@ -541,3 +541,52 @@ def test_rows_that_a_policy_hides_are_missed(sealed, tmp_path):
         assert sealed.fetch(url, tmp_path / "new")[0] == 0
     code, found = audit("replay", tmp_path / "new")
     assert code == 1 and "“call”" in found["message"]
+
+
+@pytest.mark.parametrize("thinks_again", [True, False])
+def test_a_witness_is_asked_for_no_head_that_the_log_has_outgrown_but_to_think_again(
+    dsn, tmp_path, monkeypatch, thinks_again
+):
+    """What has come since is older than the time that it would write; but one that contradicts is waited for."""
+    monkeypatch.setattr(sealer, "BEHIND", timedelta(seconds=0.5))
+    monkeypatch.setattr(sealer, "AGAIN", 0.1)
+    monkeypatch.setattr(sealer, "FRESH", timedelta(seconds=0.1))
+    key, asked, right = Signer("w.example/hub", WITNESS, bytes([9] * 32)), [], []
+
+    def answer(path, body):
+        asked.append(time.monotonic())
+        text = body.decode().partition("\n\n")[2].partition("\n\n")[0] + "\n"
+        return key.sign(text, int(time.time())).line.encode() if right else (409, {}, b"999999\n")
+
+    async def story():
+        opened = await Log.open(dsn)
+        await opened.pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        with serving(answer) as url:
+            policy = Policy.parse(f"witness w {key.verifier.vkey} {url}\nquorum w\n")
+            own = Sealer(opened.pool, tmp_path, policy, "hub.example/log")
+            await own.open()
+            if not thinks_again:
+                right.append(True)
+            assert await own.seal(tree.size, tree.root, datetime.now(UTC))
+            task = asyncio.create_task(own.persuade("w"))
+            await asyncio.sleep(1)
+            assert asked
+            if thinks_again:
+                with pytest.raises(Outvoted):
+                    own.outvoted()
+                right.append(True)
+                await asyncio.sleep(1)
+                own.outvoted()
+            else:
+                before = len(asked)
+                await asyncio.sleep(1)
+                assert len(asked) == before
+                assert not await own.seal(tree.size, tree.root, datetime.now(UTC))
+                await asyncio.sleep(0.4)
+                assert len(asked) > before
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await opened.close()
+
+    told(story())

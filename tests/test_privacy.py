@@ -276,6 +276,12 @@ def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_ke
         erased = await opened_.do(erase, person, key="erase")
         kept = await opened_.log.pool.fetch("SELECT key FROM hub.answer WHERE hash <> '' ORDER BY key")
         assert [row["key"] for row in kept] == ["erase", "other"]
+        # So is what a hub of before has left, once, and its bytes with it.
+        restored = "UPDATE hub.answer SET hash = repeat('ab', 32) WHERE key = 'invite'"
+        await asyncio.to_thread(as_root, dsn, restored)
+        again = await Hub.open(dsn)
+        assert not await again.log.pool.fetchval("SELECT hash FROM hub.answer WHERE key = 'invite'")
+        await again.close()
         # Whoever sends those two again is answered as before; whoever sends one of theirs, that its key was used.
         assert await opened_.do(erase, person, key="erase") == erased
         assert await opened_.do(other, HUB, key="other") == invited

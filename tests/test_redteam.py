@@ -3,6 +3,7 @@ with which command and exit code.
 """
 
 import asyncio
+import base64
 import random
 import re
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from hub.audit import notes
 from hub.audit.following import caught_up
 from hub.audit.heads import LastHead
+from hub.audit.policy import Policy
 from hub.door import Hub
 from tests.sealed import MODELS, SEALED, TOLD, as_root, audit, until_sealed
 from tests.test_log import told
@@ -241,9 +243,15 @@ def test_signatures_that_somebody_wrote_into_the_database_are_none(sealed, tmp_p
     with sealed.open() as url:
         until_sealed(url, SEALED)
     shutil.copy(sealed.policy, sealed.home / "policy")
-    as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = '— x AAAAAAAAAA==' || chr(10) WHERE witness = 'kg'")
+    key = Policy.parse(sealed.policy.read_text()).witnesses["kg"]
+    line = f"— {key.name} {base64.b64encode(key.id + bytes(72)).decode()}"
+    as_root(sealed.dsn, f"UPDATE hub.cosignature SET signature = '{line}' || chr(10) WHERE witness = 'kg'")
     code, out, _ = hub(sealed.dsn, "doctor")
     assert code == 1 and "stored as the signature of kg is not that" in out, out
+    # Another key's is that of a witness that has begun anew.
+    line = f"— {key.name} {base64.b64encode(bytes(76)).decode()}"
+    as_root(sealed.dsn, f"UPDATE hub.cosignature SET signature = '{line}' || chr(10) WHERE witness = 'kg'")
+    assert hub(sealed.dsn, "doctor")[0] == 0
     # What has not even the form of one keeps nobody from the rest.
     as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = 'AAAA' || chr(10) WHERE witness = 'kg'")
     with sealed.open() as url:

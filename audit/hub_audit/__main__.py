@@ -15,7 +15,7 @@ from hub_audit.dates import dated
 from hub_audit.fetch import fetch
 from hub_audit.folder import Folder
 from hub_audit.notes import Policy
-from hub_audit.outcome import Failed, False_, Undecided, Unusable
+from hub_audit.outcome import Absent, Failed, False_, Undecided, Unusable
 from hub_audit.replay import replay
 
 CODES = """exit codes:
@@ -121,7 +121,9 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         words = f"{found['type']}, {found['at']}, by {found['actor']}"
         witnesses = ", ".join(sorted(found["witnesses"])) or "no witness"
         said = f"Event {found['position']} ({words}) is in the log “{found['origin']}”, cosigned by {witnesses}."
-        return f"{said}\n{outcome.quoted(found['data'], 70_000)}", found
+        # As JSON still, whatever stands in it.
+        data = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in found["data"])
+        return f"{said}\n{data}", found
     assert folder is not None
     match given.command:
         case "fetch":
@@ -135,9 +137,15 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
                     "Without --policy nobody's signature is checked, and anybody may have written this head."
                 )
             found = checks.signatures(folder.checkpoint(), policy, given.max_age)
-            found["dated"] = dated(folder, policy)
+            try:
+                found["dated"], undated = dated(folder, policy), ""
+            except Absent as absent:
+                found["dated"], undated = None, f" Dates were not compared: {absent}"
             age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
-            return f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.", found
+            return (
+                f"{found['size']} events are sealed by the log and {len(found['witnesses'])} witnesses{age}.{undated}",
+                found,
+            )
         case "consistency":
             found = checks.consistency(folder, checks.checkpoint_in(given.since), policy)
             return f"The first {found['old']} of {found['new']} events are those that were sealed before.", found

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from hub_audit.folder import Folder, Tiles
 from hub_audit.forms import is_time
@@ -11,13 +12,15 @@ from hub_audit.tree import HASH, WIDTH, leaf_hash, root_at
 
 AHEAD = 600
 """Seconds by which clocks may differ, and a commit may take."""
+FALSE = 86_400
+"""Seconds by which no clocks differed that a hub and a witness have signed by: what is dated so far off is false."""
 
 
 def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
     """No event is dated long before a quorum cosigned that the log ended before it, nor long after it was cosigned: of
     every head in the folder, and of ``others`` that were kept. Answers of how many.
 
-    Long is more than ``AHEAD``: so much may clocks differ, and a commit take.
+    Long is more than ``AHEAD``, and asks: a clock that was set may explain it. From ``FALSE`` on it accuses.
     """
     new, count = folder.checkpoint(), 0
     tiles = folder.tiles(new.size)
@@ -33,20 +36,28 @@ def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
             continue
         count += 1
         if head.size < new.size and (at := _dated(folder, tiles, head.size + 1, new)) < quorum[-1] - AHEAD:
-            raise False_(
+            _said(
+                quorum[-1] - at,
                 f"A quorum cosigned a log of {head.size} events on {_utc(quorum[-1])}, and the next event is dated "
-                f"{_utc(at)}: it was put in later, under an earlier date.",
+                f"{_utc(at)}",
                 head=head.note.decode(),
                 checkpoint=new.note.decode(),
                 leaf=base64.b64encode(folder.leaf(head.size + 1, new.size)).decode(),
             )
         if (at := _dated(folder, tiles, head.size, new)) > early[0] + AHEAD:
-            raise False_(
-                f"A quorum had cosigned event {head.size} by {_utc(early[0])}, and it is dated {_utc(at)}.",
+            _said(
+                at - early[0],
+                f"A quorum had cosigned event {head.size} by {_utc(early[0])}, and it is dated {_utc(at)}",
                 head=head.note.decode(),
                 leaf=base64.b64encode(folder.leaf(head.size, new.size)).decode(),
             )
     return count
+
+
+def _said(apart: float, words: str, **proof: str) -> NoReturn:
+    if apart >= FALSE:
+        raise False_(f"{words}: it was put in, under a date that is false.", **proof)
+    raise Undecided(f"{words}: it may have been put in, or a clock was wrong. Ask whoever runs the hub what happened.")
 
 
 def _dated(folder: Folder, tiles: Tiles, position: int, new: Checkpoint) -> float:

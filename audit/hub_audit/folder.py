@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub_audit.notes import Checkpoint
-from hub_audit.outcome import Undecided, Unusable
+from hub_audit.outcome import Absent, Undecided, Unusable
 from hub_audit.tree import HASH, WIDTH
 
 LEAF = b"hub-event/v1\n"
@@ -114,7 +114,7 @@ class Folder:
                 continue
             except OSError as error:
                 raise Undecided(f"{file} cannot be read: {error.strerror}.") from None
-        raise Undecided(f"{self.path / path_of(level, index, width)} is missing: fetch the log again.")
+        raise Absent(f"{self.path / path_of(level, index, width)} is missing: fetch the log again.")
 
     def tiles(self, size: int) -> "Tiles":
         """The tiles of the tree of this size."""

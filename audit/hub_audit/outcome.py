@@ -26,6 +26,10 @@ class Undecided(Failed):
     code = UNDECIDED
 
 
+class Absent(Undecided):
+    """A file of a log is not here."""
+
+
 class NotSigned(Unusable):
     """A signature that is not its key's over this text: the file was altered, by whomever. It accuses nobody."""
 

@@ -112,6 +112,9 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
         today = act.at.date()
         begun = found.confirmed or found.since <= today
         until = self.until if begun else max(self.until, found.since)
+        if not (found.confirmed or found.withdrawn) and found.until is not None and found.until < today:
+            # It is taken back as it was said: that it ended then is no more than they said themselves.
+            until = found.until
         if until < found.since:
             raise Refusal(Reason.INVALID, N_("It cannot end before it begins."), "until")
         if found.until == until and (found.confirmed or found.withdrawn):

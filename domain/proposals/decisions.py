@@ -158,7 +158,7 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
         """Once all proposals are in, not once the call is put away, and to nobody who cannot answer."""
         _put_away(record, model)
         _all_are_in(record, model)
-        if not _answers(record, model):
+        if model.get(Organization, record.lead).status != "verified":
             message = N_("The lead organization is not verified now: nobody could accept it.")
             raise Refusal(Reason.WRONG_STATUS, message)
 
@@ -182,10 +182,8 @@ class DeclineProposal(
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """An offer is the applicants' to refuse, where they can; who was asked for changes has the time that was given
-        for them.
-        """
-        if record.offered and _answers(record, model):
+        """An offer is the applicants' to refuse, unless their lead is no more. Changes are waited for."""
+        if record.offered and model.get(Organization, record.lead).status != "closed":
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         if record.status != "returned":
             _all_are_in(record, model)
@@ -195,11 +193,6 @@ class DeclineProposal(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not while the applicants have an award to answer to, or time for changes."""
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
-
-
-def _answers(proposal: Proposal, model: Model) -> bool:
-    # Whether officers of the lead can accept or refuse: nobody can where it is suspended or closed.
-    return model.get(Organization, proposal.lead).status == "verified"
 
 
 def _offered(proposal: Proposal) -> None:

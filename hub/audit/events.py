@@ -25,9 +25,11 @@ _TAGS = """SELECT position, e.tags, t.tags AS found
     ORDER BY position LIMIT 1"""
 _TIMES = """SELECT position FROM (SELECT position, at, lag(at) OVER (ORDER BY position) AS before FROM hub.event) e
     WHERE at < before ORDER BY position LIMIT 1"""
-# Clocks may be set, and a commit may wait for a standby.
+# A commit may wait for a standby, and a head that was signed by a clock that was set back since says nothing.
 _PUT_IN = """SELECT e.position FROM hub.head h JOIN hub.event e ON e.position = h.size + 1
-    WHERE e.at < h.at - interval '10 minutes' ORDER BY e.position LIMIT 1"""
+    WHERE e.at < h.at - interval '10 minutes'
+    AND NOT EXISTS (SELECT FROM hub.head later WHERE later.size > h.size AND later.at < h.at)
+    ORDER BY e.position LIMIT 1"""
 
 
 async def differs(dsn: str, kept: Head | None = None, say: Callable[[int], None] = lambda _: None) -> tuple[int, str]:
@@ -103,6 +105,11 @@ async def _compared(db: asyncpg.Connection, kept: Head | None, say: Callable[[in
     heads, last, lost = await _signed(db, kept)
     if wrong := lost or await _apart(db, last):
         return 0, wrong
+    if (late := await db.fetchval(_PUT_IN)) is not None:
+        return (
+            0,
+            f"event {late:,} is dated long before the hub signed that the log ended before it: it was put in later",
+        )
     covered, signed = await db.fetchval("SELECT size FROM hub.tree"), heads[-1][0] if heads else 0
     if covered < signed:
         return 0, f"the tree covers {covered:,} of {signed:,} signed events: it is being made anew, or lost"
@@ -123,8 +130,6 @@ async def _apart(db: asyncpg.Connection, last: int) -> str:
         return f"event {row['position']:,} mentions “{said}”, and hub.tag, by which it is found, “{found}”"
     if (early := await db.fetchval(_TIMES)) is not None:
         return f"event {early:,} is dated before the one before it: no hub records that"
-    if (late := await db.fetchval(_PUT_IN)) is not None:
-        return f"event {late:,} is dated long before the hub signed that the log ended before it: it was put in later"
     return ""
 
 

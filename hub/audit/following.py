@@ -24,7 +24,7 @@ from hub.audit.events import unsigned
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed
 from hub.audit.policy import Policy
-from hub.audit.sealer import Outvoted, Sealer, Stopped, refill
+from hub.audit.sealer import ASTRAY, Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.connecting import connect
 from hub.door import Hub
@@ -104,7 +104,7 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable
     try:
         while True:
             # No further than it goes now: however much comes, what is here is sealed.
-            whole, head = datetime.now(UTC), await hub.log.head()
+            whole, head = await _whole(hub), await hub.log.head()
             while tree.size < head and await tree.step():
                 await asyncio.sleep(0)
             if head < tree.size and (head := await hub.log.head()) < tree.size:
@@ -124,6 +124,14 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _whole(hub: Hub) -> datetime:
+    # The time at which the log is looked at. Where its newest event is dated ahead of that, nobody is asked to say when
+    # it was: a clock was wrong, and what it dated would seem to be made up.
+    now = datetime.now(UTC)
+    newest = await hub.log.pool.fetchval("SELECT at FROM hub.event ORDER BY position DESC LIMIT 1")
+    return now if newest is None or newest < now + ASTRAY else datetime.min.replace(tzinfo=UTC)
 
 
 async def lost(hub: Hub, home: Path) -> str:

@@ -32,8 +32,8 @@ from hub.audit.notes import Checkpoint, Malformed, tlog_proof
 from hub.audit.policy import Policy
 
 AT_ONCE = 8
-APART = timedelta(minutes=10)
-"""So much may clocks differ, and a commit take."""
+APART = timedelta(days=1)
+"""By so much no two clocks differed that a hub and a witness have signed by."""
 _BYTES = "application/octet-stream"
 
 

@@ -172,7 +172,9 @@ class Sealer:
                 signed, head, note = self.signed, self.head, self.note
                 now = datetime.now(UTC)
                 # Never that of a head which is not the whole log any more: what has come since is older than its time.
-                if head is None or now - self.whole > BEHIND or (head.size == done and now - at < FRESH):
+                # Whoever contradicts is asked on: their signature is what is missing.
+                outgrown = now - self.whole > BEHIND and name not in self._against
+                if head is None or outgrown or (head.size == done and now - at < FRESH):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(signed.wait(), FRESH.total_seconds() / 10)
                     continue

@@ -13,7 +13,7 @@ from typing import TypeVar
 import asyncpg
 import click
 
-from hub.audit.events import unsigned
+from hub.audit.events import odd
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head, Malformed, Signer
 from hub.cli.console import UNWRITABLE, err, failing
@@ -61,7 +61,7 @@ async def back_up(dsn: str, home: Path, folder: Path) -> None:
         raise Unfit(f"{folder} is there already: name a new folder for each backup.")
     if (known := await sealed_with(dsn)) is not None and known != key_in(home):
         raise Unfit(f"the log is sealed with the key {known}, and {home / KEY} is not that key. Is HUB_HOME right?")
-    if wrong := await unsigned(dsn, head_in(home)):
+    if wrong := await odd(dsn, head_in(home)):
         # It would look like a backup until it is needed, while those that are some are thrown away.
         raise Unfit(
             f"the log is not what was signed: {wrong}. It could not be brought back; hub verify says what differs."
