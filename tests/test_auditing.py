@@ -206,10 +206,8 @@ def test_a_mirror_accuses_a_hub_that_rewrites_what_was_mirrored(sealed, tmp_path
     assert size(folder) == SEALED and audit("fsck", folder)[0] == 0
 
 
-@pytest.mark.parametrize("apart", [timedelta(minutes=-1), timedelta(days=1)])
-def test_a_mirror_accuses_a_hub_in_whose_quiet_log_an_event_was_put(sealed, tmp_path, monkeypatch, apart):
+def test_a_mirror_accuses_a_hub_in_whose_quiet_log_an_event_was_put(sealed, tmp_path, monkeypatch):
     """Those who cosigned that there was none say when: what is dated clearly before that was not there."""
-    monkeypatch.setattr(mirror, "APART", apart)
     policy, token = Policy.parse(sealed.policy.read_text()), sealed.token.read_text().strip()
 
     async def step(url):
@@ -229,12 +227,12 @@ def test_a_mirror_accuses_a_hub_in_whose_quiet_log_an_event_was_put(sealed, tmp_
                 WHERE type = 'RoundOpened' ORDER BY position LIMIT 1""",
         )
         until_sealed(url, SEALED + 1)
-        if apart > timedelta():
-            assert told(step(url)) == (1, SEALED + 1)
-        else:
-            with pytest.raises(Forged, match="was put in later"):
-                told(step(url))
-            assert size(tmp_path / "mirror") == SEALED
+        with monkeypatch.context() as apart, pytest.raises(Forged, match="was put in later"):
+            apart.setattr(mirror, "APART", timedelta(minutes=-1))
+            told(step(url))
+        assert size(tmp_path / "mirror") == SEALED
+        # What clocks may differ by accuses nobody.
+        assert told(step(url)) == (1, SEALED + 1)
 
 
 def test_a_mirror_that_met_a_forgery_serves_on_what_it_had_verified(sealed, tmp_path):
