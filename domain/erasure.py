@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from domain.core import HUB, Act, Command, Event, HubRole, Model, PersonId, Role
+from domain.core import Act, Command, Event, HubRole, Model, PersonId, Role, giver
 from domain.organizations.events import OfficerDismissed, SignatoryRevoked
 from domain.organizations.state import OrganizationOffices
 from domain.people.events import PersonErased, RoleRevoked
@@ -25,6 +25,5 @@ class ErasePerson(
         for organization in sorted(held.signs):
             yield SignatoryRevoked(organization=organization, person=self.person)
         for role, country in sorted(person.hub_roles):
-            by = act.actor if act.actor != HUB else None
-            yield RoleRevoked(person=self.person, role=HubRole(role), country=country or None, by=by)
+            yield RoleRevoked(person=self.person, role=HubRole(role), country=country or None, by=giver(act))
         yield PersonErased(person=self.person)

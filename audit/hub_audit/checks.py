@@ -76,7 +76,7 @@ def consistency(folder: Folder, old: Checkpoint, policy: Policy | None) -> dict[
     new = folder.checkpoint()
     if old.origin != new.origin:
         raise Unusable(f"The old checkpoint is of “{old.origin}”, the fetched log is “{new.origin}”.")
-    _signed_by_the_log(policy, old, new)
+    pinned = _signed_by_the_log(policy, old, new)
     if old.size > new.size:
         raise Undecided(
             f"The old checkpoint covers {old.size} events, the fetched one {new.size}: "
@@ -90,18 +90,18 @@ def consistency(folder: Folder, old: Checkpoint, policy: Policy | None) -> dict[
         raise False_(
             f"The first {old.size} events are not those that were sealed before: the log was rewritten.", **both
         )
-    assert policy is not None
-    dated(folder, policy, old)
+    dated(folder, pinned, old)
     return {"old": old.size, "new": new.size}
 
 
-def _signed_by_the_log(policy: Policy | None, *checkpoints: Checkpoint) -> None:
+def _signed_by_the_log(policy: Policy | None, *checkpoints: Checkpoint) -> Policy:
     # Only what the log itself has signed can be held against it, or believed.
     if policy is None:
         raise Undecided("Without --policy nobody's signature is checked, and anybody may have written these heads.")
     for each in checkpoints:
         if policy.log_of(each) is None:
             raise Undecided(f"No log of the policy has signed {each.where}, of {each.size} events.")
+    return policy
 
 
 def _continues(tiles: Tiles, old: Checkpoint, new: Checkpoint, folder: Folder) -> bool:

@@ -27,7 +27,7 @@ class AppointCallOfficer(
     @classmethod
     def bar(cls, record: Call, model: Model, act: Act) -> None:
         """By who runs it, as long as anybody of the Center does: whoever runs a call reads its proposals."""
-        if act.actor != HUB and act.actor not in record.officers and _is_run(record, model):
+        if act.actor != HUB and act.actor not in record.officers and _of_the_center(record.officers, model):
             raise Refusal(Reason.NOT_PERMITTED, NOT_HERE)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
@@ -41,8 +41,8 @@ class AppointCallOfficer(
             yield CallOfficerAppointed(call=self.call, officer=self.officer)
 
 
-def _is_run(call: Call, model: Model) -> bool:
-    return any(model.get(Person, each).of_the_center for each in call.officers)
+def _of_the_center(officers: frozenset[str], model: Model) -> bool:
+    return any(model.get(Person, each).of_the_center for each in officers)
 
 
 class DismissCallOfficer(
@@ -64,6 +64,6 @@ class DismissCallOfficer(
         officers = model.get(Call, self.call).officers
         if self.officer not in officers:
             return
-        if not any(model.get(Person, each).of_the_center for each in officers - {self.officer}):
+        if not _of_the_center(officers - {self.officer}, model):
             raise Refusal(Reason.NOT_PERMITTED, _LAST, "officer")
         yield CallOfficerDismissed(call=self.call, officer=self.officer)

@@ -59,6 +59,11 @@ class Act(Protocol):
         ...
 
 
+def giver(act: Act) -> str | None:
+    """The id of the person who gives a command; ``None`` where the hub does."""
+    return act.actor if act.actor != HUB else None
+
+
 class Due(typing.NamedTuple):
     """When the hub gives a command by itself: while the record has a status, from the time in its field ``at`` on.
 
@@ -133,7 +138,10 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
 
     @classmethod
     def bar(cls, record: Any, model: Model, act: Act) -> None:
-        """Raise the ``Refusal`` for which this cannot be given to a record as it is, whatever it says."""
+        """Raise the ``Refusal`` for which this cannot be given to a record as it is, whatever it says.
+
+        One that says ``NOT_HERE`` is for whom the record is not: they are not even offered it.
+        """
 
     @classmethod
     def unfit(cls, given: Mapping[str, Any]) -> Iterator[Refusal]:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from domain.core import (
-    HUB,
     N_,
     Act,
     Command,
@@ -22,6 +21,7 @@ from domain.core import (
     Title,
     bare_ror,
     changed,
+    giver,
     refuse,
     refuse_unseen,
     ror_is_valid,
@@ -94,7 +94,7 @@ class RegisterOrganization(Command, on=Organization, by=(Role.ANYONE, Role.CENTE
             place=Place(city=self.city, country=self.country),
             website=self.website,
             ror=ror,
-            by=act.actor if act.actor != HUB else None,
+            by=giver(act),
         )
 
 
@@ -203,8 +203,7 @@ class AmendOrganization(
         if new := changed(self, organization):
             refuse_unseen(self.revision, organization.revision)
             refuse(each for each in self.fixed(organization, model, act) if each.field in new)
-            by = act.actor if act.actor != HUB else None
-            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=by, **new)
+            yield OrganizationAmended(organization=self.organization, reason=self.reason, by=giver(act), **new)
 
     @classmethod
     def fixed(cls, record: Organization, model: Model, act: Act) -> Iterator[Refusal]:

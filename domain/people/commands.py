@@ -7,7 +7,6 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.core import (
-    HUB,
     N_,
     Act,
     Command,
@@ -20,6 +19,7 @@ from domain.core import (
     Reason,
     Refusal,
     Role,
+    giver,
     orcid_is_valid,
 )
 from domain.people.events import (
@@ -213,5 +213,4 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
             if self.person == act.actor and self.role == "center_officer":
                 message = N_("Another officer of the Center has to take this back.")
                 raise Refusal(Reason.NOT_PERMITTED, message, "person")
-            by = act.actor if act.actor != HUB else None
-            yield RoleRevoked(person=self.person, role=self.role, country=self.country, by=by)
+            yield RoleRevoked(person=self.person, role=self.role, country=self.country, by=giver(act))

@@ -104,7 +104,7 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable
     try:
         while True:
             # No further than it goes now: however much comes, what is here is sealed.
-            whole, head = await _whole(hub), await hub.log.head()
+            head, whole = await _newest(hub)
             while tree.size < head and await tree.step():
                 await asyncio.sleep(0)
             if head < tree.size and (head := await hub.log.head()) < tree.size:
@@ -126,12 +126,14 @@ async def _follow(hub: Hub, audit: Audit, db: asyncpg.Connection, told: Callable
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _whole(hub: Hub) -> datetime:
-    # The time at which the log is looked at. Where its newest event is dated ahead of that, nobody is asked to say when
-    # it was: a clock was wrong, and what it dated would seem to be made up.
+async def _newest(hub: Hub) -> tuple[int, datetime]:
+    # Where the log ends, and the time at which it was looked at. Where its newest event is dated ahead of that, nobody
+    # is asked to say when it was: a clock was wrong, and what it dated would seem to be made up.
     now = datetime.now(UTC)
-    newest = await hub.log.pool.fetchval("SELECT at FROM hub.event ORDER BY position DESC LIMIT 1")
-    return now if newest is None or newest < now + ASTRAY else datetime.min.replace(tzinfo=UTC)
+    row = await hub.log.pool.fetchrow("SELECT position, at FROM hub.event ORDER BY position DESC LIMIT 1")
+    if row is None:
+        return 0, now
+    return row["position"], now if row["at"] < now + ASTRAY else datetime.min.replace(tzinfo=UTC)
 
 
 async def lost(hub: Hub, home: Path) -> str:

@@ -99,7 +99,8 @@ class Witness:
         name = hashlib.sha256(head.origin.encode()).hexdigest()[:16]
         memory = LastHead(self._home / f"{name}.head")
         last = memory.read()
-        if last is None and name in self._cosigns():
+        known = self._cosigns()
+        if last is None and name in known:
             raise Malformed(f"{name}.head is gone, and this key has cosigned the log: bring it back, or begin anew")
         size, root = (last.size, last.root) if last else (0, EMPTY)
         if old != size or (old == head.size and root != head.root):
@@ -107,7 +108,7 @@ class Witness:
             return Response(f"{size}\n", 409, {"content-type": "text/x.tlog.size"})
         if not is_consistent(old, head.size, root, head.root, proof):
             return PlainTextResponse("The consistency proof does not hold.\n", 422)
-        if name not in (known := self._cosigns()):
+        if name not in known:
             # Before the head: a key that has lost what it saw of a log is no key for it any more.
             written(self._home / "cosigns", "".join(f"{each}\n" for each in sorted({*known, name})).encode(), 0o644)
         if last != head:

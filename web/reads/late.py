@@ -97,10 +97,10 @@ async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]],
     if not parts:
         return [None] * len(items)
     # What somebody hears last of a record is that they lost it: what its people are called later is not for them.
-    names, open = await asyncio.gather(
+    names, shown = await asyncio.gather(
         _names(reading, [actor for actor, _ in parts]), _readable(reading, {record for _, record in parts})
     )
-    known = {part for part in parts if part[1] in open}
+    known = {part for part in parts if part[1] in shown}
     return [names[actor] if (actor, record) in known and own & {*readers} else None for actor, readers, record in items]
 
 
