@@ -5,7 +5,6 @@ import contextlib
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -19,20 +18,14 @@ from hub.log import AT_ONCE, PATIENCE, Log, Recorded
 from hub.models import Models
 from hub.states import Key, States
 from hub.turns import Again, Pending, Turn
+from hub.waiting import Busy, Waiting
 
 MAX_BATCH = 512
-MAX_WAITING = 10_000
 RECENT = 20_000
-TOO_OLD = 120.0
-"""Seconds after which nothing is recorded under the time at which it was given: witnesses have been asked since."""
 STEP = 16
 """So many commands are decided at once while others are being committed: no more, or the commit waits to be heard."""
 _CLOSED = "the hub has closed"
 _log = logging.getLogger("hub")
-
-
-class Busy(Exception):
-    """Too many commands are waiting: come back in a moment."""
 
 
 class Writer:
@@ -42,8 +35,7 @@ class Writer:
         self.log, self.states, self.models = log, states, models
         self.head = 0
         self._last_at = datetime.min.replace(tzinfo=UTC)
-        self._queue: deque[Pending] = deque()
-        self._alone: deque[Pending] = deque()
+        self._waiting = Waiting()
         self._turns: list[Turn] = []
         self._deciding, self._committing = 0.0, math.inf
         self._closed = False
@@ -64,7 +56,7 @@ class Writer:
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                while self._queue or self._alone or self._turns:
+                while self._waiting or self._turns:
                     await asyncio.sleep(0.01)
         while self._task and not self._task.done():
             # A connection that breaks while it is given up swallows what was to end its user.
@@ -77,9 +69,9 @@ class Writer:
 
     def put(self, pending: Pending) -> None:
         """Queue a command; raises ``Busy`` at once where too many wait, or where the hub closes."""
-        if self._closed or len(self._queue) >= MAX_WAITING:
+        if self._closed:
             raise Busy
-        self._queue.append(pending)
+        self._waiting.put(pending)
         self._wake.set()
 
     async def reach(self, position: int) -> None:
@@ -112,19 +104,9 @@ class Writer:
         self._recent.clear()
         if head:
             self.head, self._last_at = head
-        self._too_old()
+        self._waiting.give_up_old()
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
         await self.models.bring_up(self.appender.db)
-
-    def _too_old(self) -> None:
-        # Their time is that at which they were given: who has waited long for the database gives them anew.
-        for queue in (self._queue, self._alone):
-            for _ in range(len(queue)):
-                pending = queue.popleft()
-                if time.monotonic() - pending.since > TOO_OLD:
-                    pending.fail(Busy())
-                else:
-                    queue.append(pending)
 
     def _under_way(self) -> Iterable[Pending]:
         return (pending for turn in self._turns for pending in (*turn.batch, *turn.later))
@@ -134,7 +116,7 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             await self._look()
-            while self._queue or self._alone:
+            while self._waiting:
                 if self.appender.closed:
                     # It ended while nobody used it: nothing was sent, so nothing is unknown.
                     await self._reconnect()
@@ -174,18 +156,15 @@ class Writer:
                 await self._reconnect()
 
     def _first(self) -> list[Pending]:
-        if self._alone:
-            return [self._alone.popleft()]
-        many = len(self._queue)
+        if self._waiting.alone:
+            return [self._waiting.alone.popleft()]
+        many = len(self._waiting.queue)
         if not self.appender.reserved and many >= 4 and many * self._deciding > self._committing / 6:
             # Who was answered together comes back together. Where deciding for all (here, and before they come) takes
             # long beside a commit, one half is decided while the other is committed; where the disk is slow, one
             # commit for all is shorter.
             many = (many + 1) // 2
-        return self._take(min(many, MAX_BATCH))
-
-    def _take(self, most: int) -> list[Pending]:
-        return [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+        return self._waiting.take(min(many, MAX_BATCH))
 
     async def _work(self, turn: Turn | None) -> None:
         # Turn after turn, for as long as the next one is ready when one is through.
@@ -214,7 +193,7 @@ class Writer:
                 if len(turn.batch) == 1:
                     turn.batch[0].fail(Refusal(Reason.INVALID, N_("This cannot be recorded: %(why)s."), why=str(error)))
                 else:
-                    self._alone.extend(turn.batch)
+                    self._waiting.alone.extend(turn.batch)
                 self._back(ahead)
                 return
             except Exception as error:
@@ -243,9 +222,9 @@ class Writer:
     async def _prepared(self, ahead: Turn, sending: "asyncio.Task[int]") -> Turn:
         # What comes while others are being committed is decided as if they were.
         while not sending.done():
-            if self._queue and not self._alone and len(ahead.batch) + len(ahead.later) < MAX_BATCH:
+            if self._waiting.queue and not self._waiting.alone and len(ahead.batch) + len(ahead.later) < MAX_BATCH:
                 try:
-                    await ahead.add(self._take(STEP))
+                    await ahead.add(self._waiting.take(STEP))
                 except Exception:
                     # Whatever it was, it is met again, and told, when these are first.
                     self._back(ahead)
@@ -292,14 +271,12 @@ class Writer:
             if not look.done():
                 look.set_exception(error)
                 look.exception()
-        for queue in (self._queue, self._alone):
-            while queue:
-                queue.popleft().fail(error)
+        self._waiting.refuse(error)
 
     def _back(self, *turns: Turn) -> None:
         # Nothing of them was written: they come to their turn again, before all others.
         for turn in reversed(turns):
-            self._queue.extendleft(reversed(turn.waiting()))
+            self._waiting.back(turn.waiting())
             turn.batch = []
             turn.let_go()
 

@@ -19,7 +19,7 @@ from hub.door import Hub
 from hub.erasing import Erasures
 from hub.identity import by_link, by_session, unless_ended
 from hub.keeping import keep
-from hub.writer import Busy
+from hub.waiting import Busy
 from tests.test_log import region, told
 from tests.web import Client, as_, people_of, redeemed, serving
 from web import passkeys

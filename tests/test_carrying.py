@@ -5,7 +5,7 @@ import json
 from graphql import GraphQLError, execute_sync, parse
 
 from domain.proposals.commands import SubmitProposal
-from hub.writer import Busy
+from hub.waiting import Busy
 from tests.oracle import bare
 from tests.test_log import told
 from tests.web import Client, draft_of, people_of, serving

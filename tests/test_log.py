@@ -39,7 +39,7 @@ from hub.erasing import Erasures
 from hub.log import Log
 from hub.models import verify
 from hub.turns import Receipt
-from hub.writer import MAX_WAITING, Busy
+from hub.waiting import MAX_WAITING, Busy
 
 
 def told(story):
@@ -457,10 +457,10 @@ def test_the_queue_is_bounded(dsn):
     async def story():
         hub = await Hub.open(dsn)
         someone = await person(hub, "Zarina")
-        hub.writer._queue.extend([None] * MAX_WAITING)
+        hub.writer._waiting.queue.extend([None] * MAX_WAITING)
         with pytest.raises(Busy):
             await hub.do(JoinHub(person=someone), someone)
-        hub.writer._queue.clear()
+        hub.writer._waiting.queue.clear()
         await hub.do(JoinHub(person=someone), someone)
         await hub.close()
 

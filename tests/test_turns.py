@@ -20,7 +20,7 @@ from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
 from hub.turns import Receipt
-from hub.writer import Busy
+from hub.waiting import Busy
 from tests.test_log import check_log, person, region, told
 
 
@@ -401,7 +401,7 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
         await held.start()
         await holding.execute(f"LOCK TABLE {hub.models.schema}.position IN ACCESS EXCLUSIVE MODE")
         hub.writer.appender.db.terminate()
-        monkeypatch.setattr("hub.writer.TOO_OLD", 0.05 if too_old else 120.0)
+        monkeypatch.setattr("hub.waiting.TOO_OLD", 0.05 if too_old else 120.0)
         asked = asyncio.create_task(hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author))
         waits = """SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%parked%'
                    AND datname = current_database()"""
@@ -504,7 +504,7 @@ def test_a_parked_record_holds_up_no_fold(dsn):
 
 
 def test_so_many_wait_behind_a_commit_and_whoever_comes_then_is_told_at_once(dsn, monkeypatch):
-    monkeypatch.setattr(writers, "MAX_WAITING", 40)
+    monkeypatch.setattr("hub.waiting.MAX_WAITING", 40)
     monkeypatch.setattr(writers, "MAX_BATCH", 40)
 
     async def story():

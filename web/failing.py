@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from domain.core import N_
 from hub.confirming import Unknown
-from hub.writer import Busy
+from hub.waiting import Busy
 from projections.core import PUBLIC
 from web.answers import AWAY, UNFIT
 from web.reads.viewer import Viewer

@@ -25,7 +25,7 @@ from hub.log import is_there
 from hub.logs import logged
 from hub.programs import Unavailable
 from hub.turns import Receipt
-from hub.writer import Busy
+from hub.waiting import Busy
 
 T = TypeVar("T")
 RIGHTS = """

@@ -14,7 +14,7 @@ from graphql.error import located_error
 from domain.core import Command, Refusal, mutation_of, record_field, tagged_fields
 from hub.checking import command as checked
 from hub.confirming import Unknown
-from hub.writer import Busy
+from hub.waiting import Busy
 from web.reads.executor import Reads
 from web.reads.fallback import ENDED, Context, planned, read
 from web.reads.late import missing
