@@ -19,7 +19,10 @@ from domain.people.events import (
     PersonErased,
     PersonInvited,
     PersonJoined,
+    RoleAgreed,
     RoleGranted,
+    RoleProposalWithdrawn,
+    RoleProposed,
     RoleRevoked,
 )
 from projections.core import CENTER, Grant, KeyOf, Row, office
@@ -187,7 +190,7 @@ class RoleRow(Row, table="role", key=("person", "role", "country"), grants=Grant
     @classmethod
     def keyed(cls) -> KeyOf:
         """Person, role, and the country or an empty text."""
-        return lambda event: ("role", (event.person, event.role.value, event.country or ""))
+        return _of_role(cls.table)
 
 
 @RoleRow.on(RoleGranted)
@@ -206,6 +209,45 @@ def granted(e: RoleGranted, at: datetime) -> RoleRow:
 @RoleRow.on(RoleRevoked)
 def revoked(row: RoleRow, e: RoleRevoked, at: datetime) -> None:
     """The role ends."""
+    return None
+
+
+class RoleProposalRow(Row, table="role_proposal", key=("person", "role", "country")):
+    """A role that was proposed, and waits for a second officer of the Center; one of no country has an empty one."""
+
+    person: PersonId
+    role: str
+    country: str
+    proposed_by: PersonId
+    proposed_at: datetime
+    readers: tuple[str, ...]
+
+    @classmethod
+    def keyed(cls) -> KeyOf:
+        """Person, role, and the country or an empty text."""
+        return _of_role(cls.table)
+
+
+def _of_role(table: str) -> KeyOf:
+    return lambda event: (table, (event.person, event.role.value, event.country or ""))
+
+
+@RoleProposalRow.on(RoleProposed)
+def proposed(e: RoleProposed, at: datetime) -> RoleProposalRow:
+    """It waits; proposed anew, it is who did last that counts."""
+    return RoleProposalRow(
+        person=e.person,
+        role=e.role.value,
+        country=e.country or "",
+        proposed_by=e.by,
+        proposed_at=at,
+        readers=(CENTER, e.person),
+    )
+
+
+@RoleProposalRow.on(RoleAgreed, RoleProposalWithdrawn)
+def answered(row: RoleProposalRow, e: RoleAgreed | RoleProposalWithdrawn, at: datetime) -> None:
+    """It waits no more."""
     return None
 
 

@@ -58,9 +58,7 @@ async def rows_of(hub):
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
     types = {row["position"]: row["type"] for row in found["entry"]}
     submitted = {at: data for at, data in found["data"].items() if types[at] == "ProposalSubmitted"}
-    given = {
-        at: data["role"].upper() for at, data in found["data"].items() if types[at] in ("RoleGranted", "RoleRevoked")
-    }
+    given = {at: data["role"].upper() for at, data in found["data"].items() if types[at].startswith("Role")}
     found["version"] = {at: submitted[at]["version"] if at in submitted else None for at in types}
     found["!role"] = {at: given.get(at) for at in types}
     found["reason"] = {position: data.get("reason") for position, data in found["data"].items()}
@@ -240,6 +238,11 @@ class Oracle:
         outside = row["id"] not in self.ties() and self.person not in row["described_by"]
         return bool(may) and outside and row["status"] == "registered"
 
+    def to_agree(self, row):
+        center = {each["person"] for each in self.readable("role") if each["role"] == "center_officer"}
+        waits = {each["proposed_by"] for each in self.readable("role_proposal") if each["person"] == row["id"]}
+        return "center" in self.principals and row["id"] != self.person and bool((waits & center) - {self.person})
+
     def to_confirm(self, row):
         joined = any(p["id"] == row["person"] and p["status"] == "joined" for p in self.readable("person"))
         mine = row["organization"] + "/office" in self.principals and row["person"] != self.person
@@ -302,7 +305,7 @@ class Oracle:
             "awaitsMyDecision": lambda v: v == (self.to_decide(row) and not self.tied(row, asked)),
             "awaitsAnotherOfficer": lambda v: v == (self.to_decide(row) and self.tied(row, asked)),
             "awaitsMyVerification": lambda v: v == self.to_verify(row),
-            "awaitsMyConfirmation": lambda v: v == self.to_confirm(row),
+            "awaitsMyConfirmation": lambda v: v == (self.to_agree(row) if table == "person" else self.to_confirm(row)),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

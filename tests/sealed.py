@@ -17,7 +17,7 @@ from hub.tables import TABLES
 from tests.conftest import copied
 from tests.web import home_of, opened
 
-TOLD, MODELS = 285, len(TABLES)
+TOLD, MODELS = 286, len(TABLES)
 """The events of the region, and its read models, each of which is sealed by an event of its own."""
 SEALED = TOLD + MODELS
 

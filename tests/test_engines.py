@@ -108,7 +108,7 @@ def test_a_right_that_was_given_later_opens_nothing_of_the_past(region_dsn):
         async with serving(region_dsn) as (hub, _, _):
             people = await people_of(hub)
             before = await hub.log.head()
-            await hub.do(GrantRole(person=people["mammedova"], role=HubRole.AUDITOR), people["rahimova"])
+            await hub.do(GrantRole(person=people["mammedova"], role=HubRole.AUDITOR))
             return await hub.identity.token(people["mammedova"], ["read"], "t", 1), before
 
     token, before = told(begin())
@@ -129,7 +129,7 @@ def test_a_right_that_was_taken_back_opens_nothing_of_the_past(region_dsn):
         async with serving(region_dsn) as (hub, _, _):
             people = await people_of(hub)
             auditor, officer = people["mammedova"], people["rahimova"]
-            grant = await hub.do(GrantRole(person=auditor, role=HubRole.AUDITOR), officer)
+            grant = await hub.do(GrantRole(person=auditor, role=HubRole.AUDITOR))
             token = await hub.identity.token(auditor, ["read"], "t", 1)
             return auditor, officer, token, grant.position
 

@@ -205,7 +205,7 @@ def test_a_call_says_who_runs_it_to_whom_that_concerns_and_is_handed_over(region
             page = await as_(hub, app, center)
             assert ">Run by<" in (await page.get(f"/calls/{call}")).text
             assert ">Run by<" not in (await (await client()).http.get(f"/calls/{call}")).text
-            await hub.do(GrantRole(person=other, role=HubRole.CENTER_OFFICER), center)
+            await hub.do(GrantRole(person=other, role=HubRole.CENTER_OFFICER))
             form = (await page.get(f"/do/appointCallOfficer?call={call}")).text
             assert other in form and f'value="{center}"' not in form
             sent = {"call": call, "officer": center}

@@ -217,7 +217,7 @@ def test_a_refusal_and_nothing_to_do_are_judged_by_the_log_not_by_memory(dsn):
         one, other = await Hub.open(dsn), await Hub.open(dsn)
         officer, author, lead, _ = await region(one)
         await other.do(RevokeRole(person=author, role=HubRole.AUDITOR), officer)
-        await one.do(GrantRole(person=author, role=HubRole.AUDITOR), officer)
+        await one.do(GrantRole(person=author, role=HubRole.AUDITOR))
         assert (await other.do(RevokeRole(person=author, role=HubRole.AUDITOR), officer)).events == 1
         newcomer = (await other.do(InvitePerson(name="Newcomer", email="new@example.org"), author)).record
         appoint = AppointOfficer(organization=lead, person=newcomer)

@@ -4,10 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from domain.calls.commands import CloseRound
+from domain.core import HubRole
 from domain.erasure import ErasePerson
 from domain.organizations.commands import RegisterOrganization, SuspendOrganization, VerifyOrganization
 from domain.organizations.offices import AppointOfficer
-from domain.people.commands import ChooseNotices, InvitePerson, JoinHub
+from domain.people.commands import ChooseNotices, GrantRole, InvitePerson, JoinHub, RevokeRole
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import ConfirmEligibility, FindIneligible, OfferAward, RecommendProposal
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
@@ -281,5 +282,28 @@ def test_what_somebody_chose_is_theirs_alone(region_dsn):
                 f"SELECT mailed, language FROM {hub.models.schema}.person WHERE id = $1", person
             )
             assert tuple(row) == (False, "en")
+
+    told(story())
+
+
+def test_the_other_officers_of_the_center_are_told_of_a_role_that_waits(dsn, monkeypatch):
+    async def story():
+        async with mailed(dsn, monkeypatch) as (hub, _, server, made):
+            center, author, _, _ = await region(hub)
+            other = await joined(hub, "other@example.org", "ru")
+            await hub.do(GrantRole(person=other, role=HubRole.CENTER_OFFICER))
+            async with kept(made):
+                # What was taken back before anybody was told waits for nobody.
+                held = GrantRole(person=author, role=HubRole.CENTER_OFFICER)
+                await hub.do(held, center)
+                await hub.do(RevokeRole(person=author, role=HubRole.CENTER_OFFICER), other)
+                await noted(hub)
+                count = len(await server.get(0))
+                await hub.do(GrantRole(person=author, role=HubRole.AUDITOR), center)
+                await noted(hub)
+                mails = (await server.get(count + 1))[count:]
+                (mail,) = mails
+                assert mail["To"] == "other@example.org" and f"\n{BASE}/people/{author}\n" in body(mail)
+                assert mail["Subject"] == "Роль в хабе ждёт второго сотрудника Центра"
 
     told(story())

@@ -39,7 +39,10 @@ from domain.people.events import (
     PersonErased,
     PersonInvited,
     PersonJoined,
+    RoleAgreed,
     RoleGranted,
+    RoleProposalWithdrawn,
+    RoleProposed,
     RoleRevoked,
 )
 from domain.people.state import Person
@@ -224,6 +227,11 @@ def test_the_center_is_never_left_without_an_officer_by_its_own_hand():
     revoke = RevokeRole(person=OFFICER, role=HubRole.CENTER_OFFICER)
     given(*PEOPLE).when(revoke, by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
     given(*PEOPLE).when(revoke, by=HUB).then(RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER))
+    erase = ErasePerson(person=OFFICER)
+    given(*PEOPLE).when(erase, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    revoked = RoleRevoked(person=OFFICER, role=HubRole.CENTER_OFFICER)
+    given(*PEOPLE, revoked).when(erase, by=OFFICER).then(PersonErased(person=OFFICER))
+    given(*PEOPLE).when(erase, by=HUB).then(revoked, PersonErased(person=OFFICER))
     auditor = RevokeRole(person=OFFICER, role=HubRole.AUDITOR)
     granted = RoleGranted(person=OFFICER, role=HubRole.AUDITOR)
     given(*PEOPLE, granted).when(auditor, by=OFFICER).then(
@@ -304,15 +312,33 @@ def test_an_office_elsewhere_confirms_and_ends_nothing():
     given(*named).when(borrowed, by=AIBEK).refused(Reason.NOT_FOUND, "affiliation")
 
 
-def test_roles_come_from_the_center():
+def test_roles_come_from_two_officers_of_the_center():
+    """One account that an officer of the Center made, and another one that it lets in, are not two officers."""
     grant = GrantRole(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
     granted = RoleGranted(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
-    given(*PEOPLE).when(grant, by=OFFICER).then(granted)
+    proposed = RoleProposed(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ", by=OFFICER)
+    agreed = RoleAgreed(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    given(*PEOPLE).when(grant, by=OFFICER).then(proposed)
     given(*PEOPLE).when(grant, by=ZARINA).refused(Reason.NOT_PERMITTED)
-    # An auditor reads everything: nobody makes themselves one.
-    given(*PEOPLE).when(GrantRole(person=OFFICER, role=HubRole.AUDITOR), by=OFFICER).refused(
-        Reason.NOT_PERMITTED, "person"
-    )
+    second = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    waiting = [*PEOPLE, second, proposed]
+    given(*waiting).when(grant, by=OFFICER).then()
+    given(*waiting).when(grant, by=AIBEK).then(agreed, granted)
+    given(*waiting, agreed, granted).when(grant, by=AIBEK).then()
+    # Of another role, or another country, nothing was proposed.
+    other = msgspec.structs.replace(grant, country="KG")
+    given(*waiting).when(other, by=AIBEK).then(msgspec.structs.replace(proposed, country="KG", by=AIBEK))
+    # What was agreed to, and taken back since, waits for nobody.
+    revoked = RoleRevoked(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ")
+    given(*waiting, agreed, granted, revoked).when(grant, by=AIBEK).then(msgspec.structs.replace(proposed, by=AIBEK))
+    # Whoever runs the hub begins the Center, and is the second one where it has one officer.
+    given(*PEOPLE).when(grant, by=HUB).then(granted)
+    given(*PEOPLE, proposed).when(grant, by=HUB).then(agreed, granted)
+    # An auditor reads everything: nobody makes themselves one, also where somebody else proposed it.
+    own = GrantRole(person=OFFICER, role=HubRole.AUDITOR)
+    given(*PEOPLE).when(own, by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
+    asked = RoleProposed(person=OFFICER, role=HubRole.AUDITOR, by=AIBEK)
+    given(*PEOPLE, second, asked).when(own, by=OFFICER).refused(Reason.NOT_PERMITTED, "person")
     given(*PEOPLE).when(GrantRole(person=OFFICER, role=HubRole.CENTER_OFFICER), by=OFFICER).then()
     given(*PEOPLE).when(GrantRole(person=ZARINA, role=HubRole.AUDITOR, country="TJ"), by=OFFICER).refused(
         Reason.INVALID, "country"
@@ -322,6 +348,26 @@ def test_roles_come_from_the_center():
         RoleRevoked(person=ZARINA, role=HubRole.NATIONAL_AUTHORITY, country="TJ", by=OFFICER)
     )
     given(*PEOPLE).when(revoke, by=OFFICER).then()
+
+
+def test_who_proposed_a_role_counts_while_they_are_of_the_center():
+    grant = GrantRole(person=ZARINA, role=HubRole.AUDITOR)
+    second = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    proposed = RoleProposed(person=ZARINA, role=HubRole.AUDITOR, by=AIBEK)
+    anew = RoleProposed(person=ZARINA, role=HubRole.AUDITOR, by=OFFICER)
+    let_go = RoleRevoked(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    for gone in ([let_go], [let_go, PersonErased(person=AIBEK)]):
+        given(*PEOPLE, second, proposed, *gone).when(grant, by=OFFICER).then(anew)
+
+
+def test_a_proposed_role_is_taken_back_by_the_center():
+    proposed = RoleProposed(person=ZARINA, role=HubRole.AUDITOR, by=OFFICER)
+    withdrawn = RoleProposalWithdrawn(person=ZARINA, role=HubRole.AUDITOR)
+    revoke = RevokeRole(person=ZARINA, role=HubRole.AUDITOR)
+    given(*PEOPLE, proposed).when(revoke, by=OFFICER).then(withdrawn)
+    given(*PEOPLE, proposed).when(revoke, by=ZARINA).refused(Reason.NOT_PERMITTED)
+    given(*PEOPLE, proposed, withdrawn).when(revoke, by=OFFICER).then()
+    given(*PEOPLE, proposed).when(ErasePerson(person=ZARINA), by=ZARINA).then(withdrawn, PersonErased(person=ZARINA))
 
 
 def test_who_is_erased_is_given_nothing_and_has_nothing():

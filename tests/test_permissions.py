@@ -4,7 +4,7 @@ import pytest
 
 from domain.core import HubRole, Role, every_command
 from domain.organizations.events import SignatoryAuthorized
-from domain.people.events import AccessGiven, NoticesChosen, RoleGranted
+from domain.people.events import AccessGiven, NoticesChosen, RoleGranted, RoleProposed
 from domain.proposals.events import AwardAccepted, AwardPublished, PartnerDeclined, PartnerUninvited, ProposalReturned
 from projections.core import PUBLIC, every_row, fold, office
 from tests.region import AIBEK, AT_DUSHANBE, BISHKEK, CALL, CLOSES, DRAFTED_CALL, DUSHANBE, OFFICER, REGION, ZARINA
@@ -108,6 +108,12 @@ READS = [
     ([], "affiliation", (AT_DUSHANBE,), {CENTRAL, ZARINA, office(DUSHANBE)}),
     ([], "role", (OFFICER, "center_officer", ""), {CENTRAL, OFFICER}),
     ([RoleGranted(person=AIBEK, role=HubRole.AUDITOR)], "role", (AIBEK, "auditor", ""), {CENTRAL, AIBEK}),
+    (
+        [RoleProposed(person=AIBEK, role=HubRole.AUDITOR, by=OFFICER)],
+        "role_proposal",
+        (AIBEK, "auditor", ""),
+        {CENTRAL, AIBEK},
+    ),
     ([NoticesChosen(person=ZARINA, mailed=False, language="tg")], "choice", (ZARINA,), {ZARINA}),
     ([AccessGiven(person=ZARINA, way="link", until=CLOSES)], "access", (ZARINA,), {CENTRAL, ZARINA}),
     ([], "call", (CALL,), {PUBLIC, office(CALL)}),

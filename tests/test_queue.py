@@ -19,7 +19,7 @@ from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDea
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from hub.door import Hub
 from tests.test_log import person, region, told
-from tests.web import as_, serving
+from tests.web import as_, people_of, serving
 from web.notices import notice
 from web.preferences import HOME_ZONE
 from web.reads.viewer import Viewers
@@ -222,7 +222,7 @@ def test_what_an_officer_is_tied_to_waits_for_another_officer(dsn):
 
             async def runs_it(name, worked=None, acted=False):
                 id = await person(hub, name)
-                await hub.do(GrantRole(person=id, role=HubRole.CENTER_OFFICER), officer)
+                await hub.do(GrantRole(person=id, role=HubRole.CENTER_OFFICER))
                 await hub.do(AppointCallOfficer(call=call, officer=id), officer)
                 if worked is not None:
                     await hub.do(post(id, partner, until=today - timedelta(days=worked)), id)
@@ -289,7 +289,7 @@ def test_a_tied_officer_who_runs_a_call_alone_is_led_to_appointing_another(dsn):
             assert (await pages.get(form)).status_code == 200
             # Nor does who was let run it, once they have left the Center.
             colleague = await person(hub, "Colleague")
-            await hub.do(GrantRole(person=colleague, role=HubRole.CENTER_OFFICER), officer)
+            await hub.do(GrantRole(person=colleague, role=HubRole.CENTER_OFFICER))
             await hub.do(AppointCallOfficer(call=call, officer=colleague), officer)
             page = (await pages.get(path)).text
             assert told not in page and "Another officer of the call decides" in page
@@ -410,7 +410,7 @@ def test_an_organization_waits_for_whoever_may_verify_it_and_for_nobody_else(dsn
             officer, author, _, _ = await region(hub)
             tajik, kyrgyz = await person(hub, "Tajik"), await person(hub, "Kyrgyz")
             for who, country in ((tajik, "TJ"), (kyrgyz, "KG")):
-                await hub.do(GrantRole(person=who, role=HubRole.NATIONAL_AUTHORITY, country=country), officer)
+                await hub.do(GrantRole(person=who, role=HubRole.NATIONAL_AUTHORITY, country=country))
             academy = RegisterOrganization(name="Academy", kind="university", city="Khujand", country="TJ")
             made = (await hub.do(academy, author)).record
 
@@ -430,9 +430,76 @@ def test_an_organization_waits_for_whoever_may_verify_it_and_for_nobody_else(dsn
                 with pytest.raises(Refusal):
                     await hub.do(VerifyOrganization(organization=made), who)
             another = await person(hub, "Another")
-            await hub.do(GrantRole(person=another, role=HubRole.CENTER_OFFICER), officer)
+            await hub.do(GrantRole(person=another, role=HubRole.CENTER_OFFICER))
             assert await waits(another) == [made]
             await hub.do(VerifyOrganization(organization=made), another)
             assert await waits(another) == []
+
+    told(story())
+
+
+def test_a_role_waits_for_the_second_officer_of_the_center_and_for_nobody_else(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            first, second, candidate = people["rahimova"], people["ibragimov"], people["mammedova"]
+            grant = GrantRole(person=candidate, role=HubRole.AUDITOR)
+            await hub.do(grant, first)
+
+            async def waits(who):
+                asked = "{ people(first: 100, where: {awaitsMyConfirmation: true}) { nodes { id } } }"
+                found = [each["id"] for each in (await (await client(who)).data(asked))["people"]["nodes"]]
+                home = (await (await as_(hub, app, who)).get("/")).text
+                assert ("wait for a second officer" in home) == bool(found)
+                return candidate in found
+
+            assert not await waits(first)
+            assert await waits(second)
+            for nobody in (people["osmonov"], people["karimova"], candidate):
+                assert not await waits(nobody)
+            theirs = "query($id: ID!) { person(id: $id) { roles { role } proposedRoles { role proposedById } } }"
+            found = (await (await client(candidate)).data(theirs, id=candidate))["person"]
+            assert found == {"roles": [], "proposedRoles": [{"role": "AUDITOR", "proposedById": first}]}
+            page = f"/people/{candidate}"
+            assert "hub do grant-role" in (await (await as_(hub, app, first)).get(page)).text
+            pages = await as_(hub, app, second)
+            shown = (await pages.get(page)).text
+            assert "hub do grant-role" not in shown
+            (link,) = re.findall(r'href="(/do/grantRole[^"]*role=[^"]*)"', shown)
+            assert '<option value="auditor" selected' in (await pages.get(link.replace("&amp;", "&"))).text
+            sent = {"person": candidate, "role": "auditor"}
+            assert (await pages.post("/do/grantRole", data=sent)).status_code == 303
+            assert not await waits(second)
+            found = (await (await client(candidate)).data(theirs, id=candidate))["person"]
+            assert found == {"roles": [{"role": "AUDITOR"}], "proposedRoles": []}
+            # Everybody concerned reads that it was given, and by whom.
+            told_of = "query($id: ID!) { person(id: $id) { history(first: 100) { nodes { type actorId role } } } }"
+            happened = (await (await client(candidate)).data(told_of, id=candidate))["person"]["history"]["nodes"]
+            roles = [(each["type"], each["actorId"], each["role"]) for each in happened if each["role"]]
+            assert roles == [
+                ("RoleGranted", second, "AUDITOR"),
+                ("RoleAgreed", second, "AUDITOR"),
+                ("RoleProposed", first, "AUDITOR"),
+            ]
+
+    told(story())
+
+
+def test_what_somebody_proposed_who_left_the_center_waits_for_nobody_until_it_is_proposed_anew(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            first, second, candidate = people["rahimova"], people["ibragimov"], people["mammedova"]
+            grant = GrantRole(person=candidate, role=HubRole.AUDITOR)
+            await hub.do(grant, second)
+            asked = "{ people(first: 100, where: {awaitsMyConfirmation: true}) { nodes { id } } }"
+            mine = await client(first)
+            assert [each["id"] for each in (await mine.data(asked))["people"]["nodes"]] == [candidate]
+            await hub.do(RevokeRole(person=second, role=HubRole.CENTER_OFFICER), first)
+            assert (await mine.data(asked))["people"]["nodes"] == []
+            assert (await hub.do(grant, first)).events == 1
+            query = "query($id: ID!) { person(id: $id) { roles { role } proposedRoles { proposedById } } }"
+            found = (await mine.data(query, id=candidate))["person"]
+            assert found == {"roles": [], "proposedRoles": [{"proposedById": first}]}
 
     told(story())

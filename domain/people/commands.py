@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.core import (
+    HUB,
     N_,
     Act,
     Command,
@@ -29,7 +30,10 @@ from domain.people.events import (
     OrcidUnlinked,
     PersonInvited,
     PersonJoined,
+    RoleAgreed,
     RoleGranted,
+    RoleProposalWithdrawn,
+    RoleProposed,
     RoleRevoked,
 )
 from domain.people.state import EmailHolder, OrcidHolder, Person
@@ -174,26 +178,38 @@ class ChooseNotices(Command, on=Person, by=Role.SELF, while_={"joined"}):
 
 
 class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
-    """Give a person a role in the whole hub."""
+    """Give a person a role in the whole hub: it is theirs once a second officer of the Center gives it, too."""
 
     person: PersonId
     role: Annotated[HubRole, Meta(title=N_("Role"))]
     country: Country | None = None
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A national authority is one of a country; the other roles are not. Nobody gives a role to themselves."""
+        """A national authority is one of a country; the other roles are not. Nobody gives a role to themselves.
+
+        Who proposed it counts while they are an officer of the Center. Whoever runs the hub needs no second one.
+        """
         if self.role == "national_authority" and self.country is None:
             raise Refusal(Reason.INVALID, N_("Name the country whose national authority this is."), "country")
         if self.role != "national_authority" and self.country is not None:
             raise Refusal(Reason.INVALID, N_("This role is for the whole region: leave the country empty."), "country")
-        if (self.role, self.country or "") not in model.get(Person, self.person).hub_roles:
-            if self.person == act.actor:
-                raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to give you a role."), "person")
+        person, wanted = model.get(Person, self.person), (self.role, self.country or "")
+        if wanted in person.hub_roles:
+            return
+        if self.person == act.actor:
+            raise Refusal(Reason.NOT_PERMITTED, N_("Somebody else has to give you a role."), "person")
+        proposer = person.proposed_roles.get(wanted)
+        second = proposer not in (None, act.actor) and model.get(Person, proposer).of_the_center
+        if act.actor == HUB or second:
+            if proposer:
+                yield RoleAgreed(person=self.person, role=self.role, country=self.country)
             yield RoleGranted(person=self.person, role=self.role, country=self.country)
+        elif proposer != act.actor:
+            yield RoleProposed(person=self.person, role=self.role, country=self.country, by=act.actor)
 
 
 class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "joined"}):
-    """Take back a role in the whole hub."""
+    """Take back a role in the whole hub, or what was proposed of one."""
 
     person: PersonId
     role: Annotated[HubRole, Meta(title=N_("Role"))]
@@ -201,15 +217,18 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
 
     @classmethod
     def idle(cls, record: Person) -> bool:
-        """Where somebody has none."""
-        return not record.hub_roles
+        """Where somebody has none, and is proposed for none."""
+        return not (record.hub_roles or record.proposed_roles)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Revoking what was never granted changes nothing.
 
         An officer of the Center remains: nobody takes that from themselves.
         """
-        if (self.role, self.country or "") in model.get(Person, self.person).hub_roles:
+        person, meant = model.get(Person, self.person), (self.role, self.country or "")
+        if meant in person.proposed_roles:
+            yield RoleProposalWithdrawn(person=self.person, role=self.role, country=self.country)
+        if meant in person.hub_roles:
             if self.person == act.actor and self.role == "center_officer":
                 message = N_("Another officer of the Center has to take this back.")
                 raise Refusal(Reason.NOT_PERMITTED, message, "person")

@@ -89,6 +89,32 @@ class AffiliationEnded(Event):
     until: date
 
 
+class RoleProposed(Event):
+    """A role in the whole hub was proposed for a person: it is theirs once a second officer of the Center gives it."""
+
+    person: PersonId
+    role: HubRole
+    # The id of who did, and no tag: what mentions a person changes who they are.
+    by: str
+    country: str | None = None
+
+
+class RoleAgreed(Event):
+    """A second officer of the Center, or whoever runs the hub, agreed to a role that was proposed."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
+class RoleProposalWithdrawn(Event):
+    """What was proposed of a role was taken back before a second officer of the Center agreed."""
+
+    person: PersonId
+    role: HubRole
+    country: str | None = None
+
+
 class RoleGranted(Event):
     """A person was given a role in the whole hub."""
 

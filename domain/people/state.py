@@ -21,7 +21,10 @@ from domain.people.events import (
     PersonErased,
     PersonInvited,
     PersonJoined,
+    RoleAgreed,
     RoleGranted,
+    RoleProposalWithdrawn,
+    RoleProposed,
     RoleRevoked,
 )
 
@@ -55,6 +58,9 @@ class Person(
         AffiliationDeclared,
         AffiliationConfirmed,
         AffiliationEnded,
+        RoleProposed,
+        RoleAgreed,
+        RoleProposalWithdrawn,
         RoleGranted,
         RoleRevoked,
         AccessGiven,
@@ -64,13 +70,15 @@ class Person(
 ):
     """``invited → joined → erased``.
 
-    ``let_go_by`` is who took the role of an officer of the Center from them, where somebody did.
+    ``proposed_roles`` says of each role that waits for a second officer of the Center who proposed it; ``let_go_by`` is
+    who took the role of an officer of the Center from them, where somebody did.
     """
 
     orcid: str = ""
     notices: tuple[bool, str] = True, "en"
     affiliations: dict[str, Affiliation] = {}
     hub_roles: frozenset[tuple[str, str]] = frozenset()
+    proposed_roles: dict[tuple[str, str], str] = {}
     let_go_by: str = ""
 
     def evolve(self, event: Event) -> Self:
@@ -98,6 +106,13 @@ class Person(
                 old = self.affiliations[event.affiliation]
                 ended = replace(old, until=event.until, withdrawn=not old.confirmed)
                 return self._with(event.affiliation, ended)
+            case RoleProposed():
+                proposed = {**self.proposed_roles, (event.role, event.country or ""): event.by}
+                return msgspec.structs.replace(self, proposed_roles=proposed)
+            case RoleAgreed() | RoleProposalWithdrawn():
+                waits = {**self.proposed_roles}
+                waits.pop((event.role, event.country or ""), None)
+                return msgspec.structs.replace(self, proposed_roles=waits)
             case RoleGranted():
                 return msgspec.structs.replace(self, hub_roles=self.hub_roles | {(event.role, event.country or "")})
             case RoleRevoked():

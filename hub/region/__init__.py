@@ -147,6 +147,13 @@ async def _people(teller: Teller) -> None:
             affiliation = await _affiliation(teller, person)
             confirm = ConfirmAffiliation(person=person, affiliation=affiliation, organization=organization)
             await teller.do(confirm, by)
+    for each in told:
+        if waits := each.get("proposed"):
+            # By one officer of the Center: it waits for the other one.
+            proposed = GrantRole(
+                person=teller.people[each["key"]], role=HubRole(waits["role"]), country=waits["country"]
+            )
+            await teller.do(proposed, officer)
 
 
 async def _affiliation(teller: Teller, person: str) -> str:

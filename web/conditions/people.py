@@ -16,6 +16,15 @@ def has_role(t: str, value: str, by: Asker) -> str:
 
 
 @condition
+def role_awaits_my_confirmation(t: str, value: str, by: Asker) -> str:
+    """The viewer is of the Center, and another officer of it proposed a role for the person, who is somebody else."""
+    others = f"r.person = {t}.id AND r.proposed_by <> {by.person()} AND {t}.id <> {by.person()}"
+    still = f"{by.records('role', 'o')} AND o.person = r.proposed_by AND o.role = 'center_officer'"
+    waits = f"EXISTS (SELECT {by.records('role_proposal', 'r')} AND {others} AND EXISTS (SELECT {still}))"
+    return f"({by.center()} AND {waits})"
+
+
+@condition
 def awaits_my_confirmation(t: str, value: str, by: Asker) -> str:
     """Somebody says that they work, or worked, at an organization that the viewer acts for, and nobody has answered."""
     open = f"NOT {t}.confirmed AND NOT {t}.withdrawn AND {t}.person <> {by.person()}"
