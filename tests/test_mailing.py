@@ -196,6 +196,8 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
     async def story():
         async with mailed(dsn, monkeypatch) as (hub, _, server, made):
             monkeypatch.setattr(mailing, "_INVITATIONS", 1)
+            # The first of them dies between two tries: what it has begun to hand over is handed over.
+            monkeypatch.setattr(mailing, "AGAIN", 60)
             officer = (await region(hub))[0]
             await hub.do(InvitePerson(name="Plain", email="plain@example.org"), officer)
             plain = await invited(hub, "who-invites@example.org")
@@ -214,6 +216,7 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
                     await hub.identity.link(person, ends=True)
                 # Whoever mails dies before it has noted how far it came.
             await hub.log.pool.execute("UPDATE hub.mailing SET position = $1", head)
+            await hub.log.pool.execute("UPDATE hub.unmailed SET next_at = now()")
             server.answers, before = {}, len(server.taken)
             async with kept(Mailing(hub, made._mail, BASE)):
                 *_, one, other = await server.get(before + 2)
