@@ -1,7 +1,6 @@
 """The one door: every command, from whichever side, is carried out here."""
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -154,14 +153,14 @@ class Hub:
         except UnicodeEncodeError:
             raise Refusal(Reason.INVALID, N_("The text holds half a character. Type it again.")) from None
         named = type(command).__name__.encode() + b"\n" + body
-        digest = self.vault.fingerprint(named)
+        noted = "" if key is None else await self.vault.noted(named)
         act = CommandAct(actor, at)
         request = new_id(by) if key is None else f"{by}_{self.request_of(actor, key)}"
         for _ in range(_ROUNDS):
             if key is not None and (answer := await self._answered(actor, key, named)):
                 return answer
             events, read, decided = await self._prepare(command, act)
-            pending = Pending(command, act, request, key, digest, events, read, decided)
+            pending = Pending(command, act, request, key, noted, events, read, decided)
             self.writer.put(pending)
             try:
                 return await asyncio.shield(pending.done)
@@ -272,7 +271,6 @@ class Hub:
             )
         if row is None:
             return None
-        # As it is noted, or as it was before nobody could guess from it what somebody sent.
-        if row["hash"] not in (self.vault.fingerprint(named), hashlib.sha256(named).hexdigest()):
+        if not await self.vault.may_be(row["hash"], named):
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 import asyncpg
 
 from domain.core import stored_names
-from domain.people.events import OrcidLinked, PersonErased, PersonInvited
+from domain.people.events import OrcidLinked, PersonInvited
 from domain.people.state import OrcidHolder
 from hub.confirming import confirmed
-from hub.connecting import connect
 from hub.identity import Identity
 from hub.log import Log, keys_of
 from hub.states import States
 from hub.sweeping import log_ended, swept
 from hub.vault import DESTROYED, Vault
 
-_ERASED = sorted(stored_names(PersonErased))
-_OF = ("actor", "answer->>'record'")
-_GUESSABLE = """hub.tag erased WHERE erased.type = ANY($1) AND erased.tag = a.%s AND a.hash <> ''
-    AND (a.answer->>'position')::bigint < erased.position"""
 _log = logging.getLogger("hub")
 
 
@@ -30,7 +25,6 @@ class Erasures:
 
     def __init__(self, log: Log, vault: Vault, identity: Identity) -> None:
         self._log, self._vault, self._identity = log, vault, identity
-        self._looked = False
         self.unswept = ""
         """Why the last bytes of who was erased are not gone yet, in words; empty where nothing waits for that."""
 
@@ -46,10 +40,7 @@ class Erasures:
         people = await self._vault.held(self._log.pool, [row["id"] for row in erased])
         for person in people:
             await self._destroy(person)
-        # Once, also for whoever was erased by a hub that left what is noted of their requests.
-        left = bool(erased) and not self._looked and await self._is_guessable()
-        self._looked = True
-        if people or left:
+        if people:
             await self._sweep(people)
 
     async def _destroy(self, person: str) -> None:
@@ -62,20 +53,6 @@ class Erasures:
         await self._identity.revoke_all(person)
         await self._vault.forget(self._log.writing, person, aliases)
 
-    async def _unguessable(self) -> None:
-        # By what is noted of a request that may be sent again, a name could be guessed that stood in it: whoever sends
-        # one of theirs again is told that its key was used. That of the erasure itself holds no more than an id.
-        db = await connect(self._log.dsn)
-        try:
-            for of in _OF:
-                await db.execute(f"UPDATE hub.answer a SET hash = '' FROM {_GUESSABLE % of}", _ERASED)
-        finally:
-            await db.close()
-
-    async def _is_guessable(self) -> bool:
-        sql = " OR ".join(f"EXISTS (SELECT FROM hub.answer a, {_GUESSABLE % of})" for of in _OF)
-        return bool(await self._log.pool.fetchval(f"SELECT {sql}", _ERASED))
-
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked
         # stays, as another may be linking it just now, and two people under two names would hold one iD.
@@ -85,8 +62,7 @@ class Erasures:
     async def _sweep(self, people: Sequence[str]) -> None:
         keys = keys_of(self._log.dsn)
         try:
-            await self._unguessable()
-            await swept(self._log.dsn, ["hub.box", "hub.answer"])
+            await swept(self._log.dsn, ["hub.box"])
             await swept(keys, DESTROYED)
             await log_ended(keys)
             await self._vault.finished(people)

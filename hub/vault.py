@@ -7,6 +7,7 @@ so that a box opens to one plaintext only. Person and field are bound as additio
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
@@ -23,9 +24,13 @@ CREATE TABLE IF NOT EXISTS key (person text PRIMARY KEY, kid text NOT NULL, secr
 CREATE TABLE IF NOT EXISTS pepper (one boolean PRIMARY KEY DEFAULT true CHECK (one), secret bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS alias (digest bytea PRIMARY KEY, alias text NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS erasing (person text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS salt (one boolean PRIMARY KEY DEFAULT true CHECK (one), id text NOT NULL,
+                                 secret bytea NOT NULL);
 """
-DESTROYED = ("key", "alias")
+DESTROYED = ("key", "alias", "salt")
 """The tables here that an erasure deletes from."""
+SALTED = 60.0
+"""Seconds for which a process may hold a salt that another one has destroyed."""
 
 
 class Erased(LookupError):
@@ -65,6 +70,7 @@ class Vault:
     def __init__(self, pool: Pool, pepper: bytes) -> None:
         self._pool = pool
         self._pepper = pepper
+        self._salt, self._salted = ("", b""), -SALTED
 
     @classmethod
     async def open(cls, pool: Pool) -> "Vault":
@@ -83,6 +89,35 @@ class Vault:
     def fingerprint(self, data: bytes) -> str:
         """The same for the same data, and nothing by which somebody without the keys could guess what they are."""
         return hashlib.blake2b(data, key=self._pepper, digest_size=32).hexdigest()
+
+    async def noted(self, request: bytes) -> str:
+        """What is noted of a request, to know it again until somebody is erased.
+
+        It may hold what a person is called, and nobody can guess that from it once they are erased: the salt is gone.
+        """
+        return self._noted(request, await self._current())
+
+    async def may_be(self, noted: str, request: bytes) -> bool:
+        """Whether it was noted of this request; also where nobody can know any more, as somebody was erased since."""
+        salt = await self._current()
+        if noted.partition(":")[0] != salt[0]:
+            salt = await self._current(anew=True)
+        return noted.partition(":")[0] != salt[0] or noted == self._noted(request, salt)
+
+    @staticmethod
+    def _noted(request: bytes, salt: tuple[str, bytes]) -> str:
+        return f"{salt[0]}:{hashlib.blake2b(request, key=salt[1], digest_size=32).hexdigest()}"
+
+    async def _current(self, anew: bool = False) -> tuple[str, bytes]:
+        if anew or time.monotonic() - self._salted > SALTED:
+            read, row = time.monotonic(), None
+            while row is None:
+                # Gone again, where somebody is erased just now.
+                made = "INSERT INTO salt (id, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+                await self._pool.execute(made, os.urandom(8).hex(), os.urandom(32))
+                row = await self._pool.fetchrow("SELECT id, secret FROM salt")
+            self._salt, self._salted = (row["id"], row["secret"]), read
+        return self._salt
 
     async def key(self, person: str) -> tuple[str, bytes]:
         """The id and secret of a person's key; a new one for a new person."""
@@ -147,12 +182,14 @@ class Vault:
         return sorted({row["person"] for found in rows for row in found})
 
     async def forget(self, log: Pool, person: str, aliases: list[str]) -> None:
-        """Delete a person's key, boxes and aliases. Doing so again changes nothing.
+        """Delete a person's key, boxes and aliases, and the salt of all requests until now. Doing so again is harmless.
 
         Their bytes go when the tables are swept; until then the person is one whose erasure is not ``finished``.
         """
         await self._pool.execute("INSERT INTO erasing VALUES ($1) ON CONFLICT DO NOTHING", person)
         await self._pool.execute("DELETE FROM key WHERE person = $1", person)
+        await self._pool.execute("DELETE FROM salt")
+        self._salted = -SALTED
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)
         await log.execute("DELETE FROM hub.box WHERE person = $1", person)
 

@@ -492,14 +492,12 @@ def test_personal_data_stand_nowhere_in_plain_and_are_gone_after_erasure(dsn):
         zarina = await person(hub, "Zarina")
         link = LinkOrcid(person=zarina, orcid="0000-0002-1825-0097")
         await hub.do(link, zarina, key="once")
-        # Nor can anybody guess it from what a key was used for; the key still answers, also as it was noted before.
+        # Nor can anybody guess it from what a key was used for; and the key still answers.
         named = b"LinkOrcid\n" + msgspec.json.encode(link)
-        plain, noted = hashlib.sha256(named).hexdigest(), "SELECT hash FROM hub.answer WHERE key = 'once'"
-        assert await hub.log.pool.fetchval(noted) not in (plain, hashlib.blake2b(named, digest_size=32).hexdigest())
+        noted = await hub.log.pool.fetchval("SELECT hash FROM hub.answer WHERE key = 'once'")
+        assert len(noted) == 16 + 1 + 64
+        assert noted[17:] not in (hashlib.sha256(named).hexdigest(), hashlib.blake2b(named, digest_size=32).hexdigest())
         first = await hub.do(link, zarina, key="once")
-        owner = await asyncpg.connect(dsn)
-        await owner.execute("UPDATE hub.answer SET hash = $1 WHERE key = 'once'", plain)
-        await owner.close()
         assert await hub.do(link, zarina, key="once") == first
         with pytest.raises(Refusal):
             await hub.do(JoinHub(person=zarina), zarina, key="once")

@@ -12,8 +12,10 @@ import pytest
 from domain.core import HUB, Reason, Refusal
 from domain.erasure import ErasePerson
 from domain.people.commands import CorrectName, InvitePerson, JoinHub, LinkOrcid
+from hub import vault
 from hub.cli.doctor import RESTING
 from hub.door import Hub
+from hub.log import keys_of
 from hub.programs import program
 from hub.vault import Erased, close_box, open_box
 from projections.core import every_row
@@ -262,36 +264,69 @@ def test_names_come_back_with_a_mirror_of_sealed_values_and_the_keys(joined, ser
         assert found["data"]["me"]["name"] == NAME
 
 
-def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_kept_for_retries(dsn):
+def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_kept_for_retries(dsn, monkeypatch):
+    async def story():
+        opened_, beside = await Hub.open(dsn), await Hub.open(dsn)
+        invite = InvitePerson(name="Secret Name", email="secret@example.org")
+        invited = await opened_.do(invite, HUB, key="invite")
+        person = invited.record
+        await opened_.do(JoinHub(person=person), person)
+        rename = CorrectName(person=person, name="Another Secret")
+        renamed = await beside.do(rename, person, key="rename")
+        other = InvitePerson(name="Other Name", email="other@example.org")
+        for hub_ in (opened_, beside):
+            with pytest.raises(Refusal) as refused:
+                await hub_.do(other, HUB, key="invite")
+            assert refused.value.reason == Reason.KEY_REUSED
+        keys = await asyncpg.connect(keys_of(dsn))
+        salts = {row["id"] for row in await keys.fetch("SELECT id FROM salt")}
+        noted = await opened_.log.pool.fetch("SELECT hash FROM hub.answer")
+        assert {row["hash"].partition(":")[0] for row in noted} == salts and len(salts) == 1
+        erase = ErasePerson(person=person)
+        erased = await opened_.do(erase, person, key="erase")
+        # Without the salt, all that was noted until then is nothing but chance.
+        assert not salts & {row["id"] for row in await keys.fetch("SELECT id FROM salt")}
+        nothing = await opened_.do(erase, HUB, key="again")
+        # Each is answered as before, though nobody knows any more of what it was noted; what came since is compared.
+        for hub_ in (opened_, beside):
+            assert await hub_.do(invite, HUB, key="invite") == invited
+            assert await hub_.do(rename, person, key="rename") == renamed
+            assert await hub_.do(erase, person, key="erase") == erased
+            assert await hub_.do(erase, HUB, key="again") == nothing
+        invited = await opened_.do(other, HUB, key="other")
+        monkeypatch.setattr(vault, "SALTED", 0)
+        for hub_ in (opened_, beside):
+            assert await hub_.do(other, HUB, key="other") == invited
+            with pytest.raises(Refusal) as refused:
+                await hub_.do(invite, HUB, key="other")
+            assert refused.value.reason == Reason.KEY_REUSED
+        await keys.close()
+        for hub_ in (opened_, beside):
+            await hub_.close()
+
+    told(story())
+
+
+def test_what_an_older_hub_noted_of_requests_is_written_anew_once_without_it(dsn, server):
     async def story():
         opened_ = await Hub.open(dsn)
         invite = InvitePerson(name="Secret Name", email="secret@example.org")
-        person = (await opened_.do(invite, HUB, key="invite")).record
-        await opened_.do(JoinHub(person=person), person)
-        rename = CorrectName(person=person, name="Another Secret")
-        await opened_.do(rename, person, key="rename")
-        other = InvitePerson(name="Other Name", email="other@example.org")
-        invited = await opened_.do(other, HUB, key="other")
-        erase = ErasePerson(person=person)
-        erased = await opened_.do(erase, person, key="erase")
-        kept = await opened_.log.pool.fetch("SELECT key FROM hub.answer WHERE hash <> '' ORDER BY key")
-        assert [row["key"] for row in kept] == ["erase", "other"]
-        # So is what a hub of before has left, once, and its bytes with it.
-        restored = "UPDATE hub.answer SET hash = repeat('ab', 32) WHERE key = 'invite'"
-        await asyncio.to_thread(as_root, dsn, restored)
-        again = await Hub.open(dsn)
-        assert not await again.log.pool.fetchval("SELECT hash FROM hub.answer WHERE key = 'invite'")
-        await again.close()
-        # Whoever sends those two again is answered as before; whoever sends one of theirs, that its key was used.
-        assert await opened_.do(erase, person, key="erase") == erased
-        assert await opened_.do(other, HUB, key="other") == invited
-        for command, by, key in ((invite, HUB, "invite"), (rename, person, "rename")):
-            with pytest.raises(Refusal) as refused:
-                await opened_.do(command, by, key=key)
-            assert refused.value.reason == Reason.KEY_REUSED
+        first = await opened_.do(invite, HUB, key="invite")
         await opened_.close()
+        noted = "ab12" * 16
+        older = ("ALTER INDEX hub.answer_by_key RENAME TO answer_pkey", f"UPDATE hub.answer SET hash = '{noted}'")
+        await asyncio.to_thread(as_root, dsn, *older)
+        opened_ = await Hub.open(dsn)
+        assert await opened_.log.pool.fetchval("SELECT hash FROM hub.answer") == ""
+        assert await opened_.do(invite, HUB, key="invite") == first
+        db = await asyncpg.connect(dsn)
+        await db.execute("CHECKPOINT")
+        file = await db.fetchval("SELECT pg_relation_filepath('hub.answer')")
+        await db.close()
+        await opened_.close()
+        return (server.home / "postgres" / file).read_bytes()
 
-    told(story())
+    assert b"ab12" * 16 not in told(story())
 
 
 def test_a_box_opens_with_the_one_key_that_closed_it_and_to_one_value():

@@ -65,7 +65,8 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
             (home / name).unlink(missing_ok=True)
         await on(dsn, _without_log)
         if await on(keys_of(dsn), lambda db: db.fetchval(_BEGUN)):
-            await on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS key, pepper, alias, erasing, restoring"))
+            made = "DROP TABLE IF EXISTS key, pepper, alias, erasing, salt, restoring"
+            await on(keys_of(dsn), lambda db: db.execute(made))
         raise
 
 
