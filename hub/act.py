@@ -32,6 +32,7 @@ class CommandAct:
     def __init__(self, actor: str, at: datetime | None = None) -> None:
         self.actor = actor
         self._at = at or datetime.fromtimestamp(time.time(), UTC)
+        self.begun = time.monotonic()
         self._timed = False
         self.ids: dict[str, str] = {}
         self.boxes: dict[str, tuple[str, bytes]] = {}

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,7 +74,6 @@ class Pending:
     events: list[Event]
     read: dict[Key, State]
     decided: bool = True
-    since: float = field(default_factory=time.monotonic)
     done: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     refusal: Refusal | None = None
     receipt: Receipt | None = None

@@ -32,8 +32,15 @@ class Waiting:
         self.queue.append(pending)
 
     def take(self, most: int) -> list[Pending]:
-        """The next of those that came, so many at most."""
-        return [self.queue.popleft() for _ in range(min(most, len(self.queue)))]
+        """The next of those that came, so many at most; who was given up for its age is told to come again."""
+        taken = list[Pending]()
+        while self.queue and len(taken) < most:
+            taken += _in_time(self.queue.popleft())
+        return taken
+
+    def take_alone(self) -> list[Pending]:
+        """The next of those ``alone``, unless it was given up."""
+        return _in_time(self.alone.popleft())
 
     def back(self, pending: Iterable[Pending]) -> None:
         """They come to their turn again, before all that came, in their order."""
@@ -45,13 +52,10 @@ class Waiting:
             while each:
                 each.popleft().fail(error)
 
-    def give_up_old(self) -> None:
-        """Tell those to give their command anew who have waited long: its time is that at which it was given."""
-        since = time.monotonic() - TOO_OLD
-        for each in (self.queue, self.alone):
-            for _ in range(len(each)):
-                pending = each.popleft()
-                if pending.since < since:
-                    pending.fail(Busy())
-                else:
-                    each.append(pending)
+
+def _in_time(pending: Pending) -> list[Pending]:
+    # The time of a command is that at which it was given, however often it comes to its turn.
+    if time.monotonic() - pending.act.begun <= TOO_OLD:
+        return [pending]
+    pending.fail(Busy())
+    return []

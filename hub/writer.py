@@ -104,7 +104,6 @@ class Writer:
         self._recent.clear()
         if head:
             self.head, self._last_at = head
-        self._waiting.give_up_old()
         # After the head was read: rows are then at it or past it, and past it the append finds a newer head.
         await self.models.bring_up(self.appender.db)
 
@@ -157,7 +156,7 @@ class Writer:
 
     def _first(self) -> list[Pending]:
         if self._waiting.alone:
-            return [self._waiting.alone.popleft()]
+            return self._waiting.take_alone()
         many = len(self._waiting.queue)
         if not self.appender.reserved and many >= 4 and many * self._deciding > self._committing / 6:
             # Who was answered together comes back together. Where deciding for all (here, and before they come) takes

@@ -128,6 +128,49 @@ def test_an_event_that_is_put_in_under_an_earlier_date_is_found_however_quiet_th
     assert audit(*asked[0])[0] == 0
 
 
+def test_a_date_that_asks_hides_none_that_accuses(folder, policy):
+    """A clock that was a quarter of an hour off excuses nothing else that was put in."""
+    folder.joinpath("seen").mkdir()
+    events = [leaf(1, at(-900_000)), leaf(2, at(-800_000)), leaf(3, at(-700)), leaf(4, at(-199_000))]
+    for size, when in ((2, NOW), (3, NOW + 50)):
+        folder.joinpath("seen", str(size)).write_bytes(made(folder, events[:size], witnessed=when))
+    made(folder, events, witnessed=NOW + 100)
+    for gone, expected in ((None, 1), (2, 1), (3, 3)):
+        if gone:
+            kept = folder.joinpath("seen", str(gone))
+            kept, text = kept.rename(folder / "aside"), kept
+        code, found = audit("checkpoint", folder, "--policy", policy)
+        assert code == expected, (gone, found)
+        if gone:
+            kept.rename(text)
+
+
+def test_a_head_that_was_kept_elsewhere_is_compared_too(folder, policy):
+    old = folder.parent / "kept"
+    old.write_bytes(made(folder, [leaf(1, at(-900_000)), leaf(2, at(-800_000))], witnessed=NOW))
+    made(folder, [leaf(1, at(-900_000)), leaf(2, at(-800_000)), leaf(3, at(-200_000))], witnessed=NOW + 100)
+    assert audit("checkpoint", folder, "--policy", policy)[0] == 0
+    assert audit("consistency", folder, "--since", old, "--policy", policy)[0] == 1
+
+
+def test_without_events_no_dates_are_compared_and_with_some_missing_nothing_is_said_to_hold(folder, policy):
+    folder.joinpath("seen").mkdir()
+    events = [leaf(1, at(-900_000)), leaf(2, at(-800_000)), leaf(3, at(-200_000))]
+    folder.joinpath("seen/2").write_bytes(made(folder, events[:2], witnessed=NOW))
+    made(folder, events, witnessed=NOW + 100)
+    bundle = folder / "tile/entries/000.p/3"
+    held = bundle.read_bytes()
+    bundle.unlink()
+    # That of the two events before is still here.
+    assert folder.joinpath("tile/entries/000.p/2").is_file()
+    assert audit("checkpoint", folder, "--policy", policy)[0] == 3
+    folder.joinpath("tile/entries/000.p/2").unlink()
+    code, found = audit("checkpoint", folder, "--policy", policy)
+    assert code == 0 and found["dated"] is None
+    bundle.write_bytes(held)
+    assert audit("checkpoint", folder, "--policy", policy)[0] == 1
+
+
 def test_an_event_that_is_dated_after_it_was_cosigned_is_found(folder, policy):
     for when, code in ((300, 0), (599, 0), (601, 3), (86_400, 1), (86_400 * 365, 1)):
         made(folder, [leaf(1, at(-9_000)), leaf(2, at(when))], witnessed=NOW)
@@ -183,6 +226,16 @@ def test_an_event_that_says_another_number_is_at_no_position(folder, policy):
     proof.write_bytes(notes.tlog_proof(leaf(3), 1, [leaf_hash(leaf(1))], note))
     code, found = audit("proof", proof, "--policy", policy)
     assert code == 1 and "says that it is number 3, and is sealed at 2" in found["message"]
+
+
+def test_what_a_proof_says_of_an_event_is_read_as_json_on_one_line(folder, policy, capsys):
+    data = f'{{\n"salt":\t"{SALT}",\r\n"call": "\u202e\u0085call_1"}}'
+    made(folder, [leaf(1, data=data)], witnessed=int(time.time()))
+    proof = folder / "event.tlog-proof"
+    proof.write_bytes(notes.tlog_proof(leaf(1, data=data), 0, [], (folder / "checkpoint").read_bytes()))
+    assert hub_audit(["proof", str(proof), "--policy", str(policy)]) == 0
+    words, said = capsys.readouterr().out.splitlines()
+    assert "Event 1" in words and json.loads(said) == json.loads(data) and said.isprintable()
 
 
 def test_nobody_is_accused_over_heads_that_the_log_has_not_signed(folder, policy, tmp_path):

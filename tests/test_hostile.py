@@ -578,6 +578,13 @@ def test_a_witness_is_asked_for_no_head_that_the_log_has_outgrown_but_to_think_a
                 right.append(True)
                 await asyncio.sleep(1)
                 own.outvoted()
+                # That it agrees is taken, and not the time at which it does: the head was outgrown by then.
+                cosigned = "SELECT count(*) FROM hub.cosignature"
+                assert await opened.pool.fetchval(cosigned) == 0
+                assert not await own.seal(tree.size, tree.root, datetime.now(UTC))
+                async with asyncio.timeout(10):
+                    while not await opened.pool.fetchval(cosigned):
+                        await asyncio.sleep(0.02)
             else:
                 before = len(asked)
                 await asyncio.sleep(1)

@@ -67,7 +67,7 @@ def joined(sealed):
         opened_ = await Hub.open(sealed.dsn)
         person = (await opened_.do(InvitePerson(name=NAME, email=EMAIL))).record
         await opened_.do(JoinHub(person=person), person)
-        await opened_.do(LinkOrcid(person=person, orcid=ORCID), person)
+        await opened_.do(LinkOrcid(person=person, orcid=ORCID), person, key="link")
         auditor = await opened_.log.pool.fetchval(
             f"SELECT person FROM {opened_.models.schema}.role WHERE role = 'auditor'"
         )
@@ -95,10 +95,10 @@ def test_the_search_for_traces_finds_them(joined, monkeypatch):
 
 
 async def secrets_of(dsn, person):
-    """A person's key, and the boxes that it opens."""
+    """A person's key, the boxes that it opens, and the salt of what is noted of requests."""
     found = []
     for own, sql in (
-        (dsn.replace("?", "_keys?", 1), "SELECT secret FROM key WHERE person = $1"),
+        (dsn.replace("?", "_keys?", 1), "SELECT secret FROM key WHERE person = $1 UNION ALL SELECT secret FROM salt"),
         (dsn, "SELECT box FROM hub.box WHERE person = $1"),
     ):
         db = await asyncpg.connect(own)
@@ -124,7 +124,7 @@ def on_disk(server, secrets):
 def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
     region, person, *_ = joined
     secrets = asyncio.run(secrets_of(region.dsn, person))
-    assert len(secrets) == 4
+    assert len(secrets) == 5
     held = on_disk(server, secrets)
     assert any("/base/" in each for each in held) and any("/pg_wal/" in each for each in held)
 

@@ -613,7 +613,9 @@ def test_nothing_is_offered_to_an_organization_that_cannot_answer_nor_left_open_
             offered.when(decline, by=OFFICER).then(ProposalDeclined(proposal=P, reason=decline.reason))
         else:
             # It may be verified again: nobody takes back in the meantime what was offered.
-            offered.when(decline, by=OFFICER).refused(Reason.WRONG_STATUS)
+            waits = offered.when(decline, by=OFFICER)
+            waits.refused(Reason.WRONG_STATUS)
+            assert "suspended" in str(waits.refusal)
     back = OrganizationVerified(organization=DUSHANBE)
     again = [*recommended, OrganizationSuspended(organization=DUSHANBE, reason="Under inquiry"), back]
     given(*again).when(OfferAward(proposal=P), by=OFFICER).then(AwardOffered(proposal=P))

@@ -253,6 +253,18 @@ def test_signatures_that_somebody_wrote_into_the_database_are_none(sealed, tmp_p
     as_root(sealed.dsn, f"UPDATE hub.cosignature SET signature = '{line}' || chr(10) WHERE witness = 'kg'")
     assert hub(sealed.dsn, "doctor")[0] == 0
     # What has not even the form of one keeps nobody from the rest.
+    # Nor is a quorum what nobody of it has signed, whatever stands there instead.
+    for line in ("— x AAAAAAAAAA==", "AAAA"):
+        kept = "CREATE TABLE public.kept AS TABLE hub.cosignature"
+        as_root(sealed.dsn, kept, f"UPDATE hub.cosignature SET signature = '{line}' || chr(10)")
+        code, out, _ = hub(sealed.dsn, "doctor")
+        assert code == 1 and "0 of 5 witnesses have" in out, out
+        as_root(
+            sealed.dsn,
+            """UPDATE hub.cosignature c SET signature = k.signature FROM public.kept k
+               WHERE k.size = c.size AND k.witness = c.witness""",
+            "DROP TABLE public.kept",
+        )
     as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = 'AAAA' || chr(10) WHERE witness = 'kg'")
     with sealed.open() as url:
         assert audit("checkpoint", refetched(sealed, url, tmp_path / "f"), "--policy", sealed.policy)[0] == 0

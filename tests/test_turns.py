@@ -425,6 +425,36 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
     told(story())
 
 
+def test_what_took_too_long_to_be_decided_is_not_recorded_under_its_time(dsn, monkeypatch):
+    """Wherever it waited: here for what it is decided on. Who came after it is not held up."""
+
+    async def story():
+        told_, hub = await Hub.open(dsn), await Hub.open(dsn)
+        _, author, lead, call = await region(told_)
+        load = hub.states.load
+
+        async def slow(key):
+            await asyncio.sleep(0.5)
+            return await load(key)
+
+        monkeypatch.setattr("hub.waiting.TOO_OLD", 0.3)
+        monkeypatch.setattr(hub.states, "load", slow)
+        draft = DraftProposal(call=call, lead=lead, title="Draft")
+        asked = asyncio.create_task(hub.do(draft, author))
+        await asyncio.sleep(0.4)
+        after = asyncio.create_task(told_.do(draft, author))
+        with pytest.raises(Busy):
+            await asked
+        assert (await after).events == 1
+        # What it waited for is in memory now.
+        assert (await hub.do(draft, author)).events == 1
+        for each in (told_, hub):
+            assert len(each.writer._waiting.queue) == 0
+            await each.close()
+
+    told(story())
+
+
 def test_an_event_of_a_newer_hub_leaves_nobody_waiting(dsn):
     async def story():
         hub = await Hub.open(dsn)

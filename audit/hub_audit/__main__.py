@@ -121,8 +121,11 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         words = f"{found['type']}, {found['at']}, by {found['actor']}"
         witnesses = ", ".join(sorted(found["witnesses"])) or "no witness"
         said = f"Event {found['position']} ({words}) is in the log “{found['origin']}”, cosigned by {witnesses}."
-        # As JSON still, whatever stands in it.
-        data = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in found["data"])
+        # As JSON still, whatever stands in it, and on one line: a raw break stands between values, never in one.
+        blank = {each: " " for each in "\n\r\t"}
+        data = "".join(
+            each if each.isprintable() else blank.get(each) or json.dumps(each)[1:-1] for each in found["data"]
+        )
         return f"{said}\n{data}", found
     assert folder is not None
     match given.command:
@@ -140,6 +143,8 @@ def _run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             try:
                 found["dated"], undated = dated(folder, policy), ""
             except Absent as absent:
+                if folder.holds_events():
+                    raise
                 found["dated"], undated = None, f" Dates were not compared: {absent}"
             age = "" if found["age"] is None else f", {checks.ago(found['age'])} ago"
             return (

@@ -1,8 +1,8 @@
 """Whether events are dated as those say who have cosigned when the log had which."""
 
 import base64
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from hub_audit.folder import Folder, Tiles
 from hub_audit.forms import is_time
@@ -20,9 +20,10 @@ def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
     """No event is dated long before a quorum cosigned that the log ended before it, nor long after it was cosigned: of
     every head in the folder, and of ``others`` that were kept. Answers of how many.
 
-    Long is more than ``AHEAD``, and asks: a clock that was set may explain it. From ``FALSE`` on it accuses.
+    Long is more than ``AHEAD``, and asks, once every head was looked at: a clock that was set may explain it. From
+    ``FALSE`` on it accuses.
     """
-    new, count = folder.checkpoint(), 0
+    new, count, asked = folder.checkpoint(), 0, list[Undecided]()
     tiles = folder.tiles(new.size)
     for head in (new, *folder.seen(), *others):
         try:
@@ -36,7 +37,7 @@ def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
             continue
         count += 1
         if head.size < new.size and (at := _dated(folder, tiles, head.size + 1, new)) < quorum[-1] - AHEAD:
-            _said(
+            asked += _said(
                 quorum[-1] - at,
                 f"A quorum cosigned a log of {head.size} events on {_utc(quorum[-1])}, and the next event is dated "
                 f"{_utc(at)}",
@@ -45,19 +46,21 @@ def dated(folder: Folder, policy: Policy, *others: Checkpoint) -> int:
                 leaf=base64.b64encode(folder.leaf(head.size + 1, new.size)).decode(),
             )
         if (at := _dated(folder, tiles, head.size, new)) > early[0] + AHEAD:
-            _said(
+            asked += _said(
                 at - early[0],
                 f"A quorum had cosigned event {head.size} by {_utc(early[0])}, and it is dated {_utc(at)}",
                 head=head.note.decode(),
                 leaf=base64.b64encode(folder.leaf(head.size, new.size)).decode(),
             )
+    if asked:
+        raise asked[0]
     return count
 
 
-def _said(apart: float, words: str, **proof: str) -> NoReturn:
+def _said(apart: float, words: str, **proof: str) -> Iterator[Undecided]:
     if apart >= FALSE:
         raise False_(f"{words}: it was put in, under a date that is false.", **proof)
-    raise Undecided(f"{words}: it may have been put in, or a clock was wrong. Ask whoever runs the hub what happened.")
+    yield Undecided(f"{words}: it may have been put in, or a clock was wrong. Ask whoever runs the hub what happened.")
 
 
 def _dated(folder: Folder, tiles: Tiles, position: int, new: Checkpoint) -> float:

@@ -89,6 +89,10 @@ class Folder:
             return False
         return holds(data, level, width, wide)
 
+    def holds_events(self) -> bool:
+        """Whether any of its events is here: who fetched it without a token has none."""
+        return any(each.is_file() for each in (self.path / "tile/entries").rglob("*"))
+
     def checkpoint(self) -> Checkpoint:
         """The checkpoint that it was fetched for; raises ``Undecided`` or ``Unusable``."""
         file = self.path / "checkpoint"

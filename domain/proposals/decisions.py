@@ -183,7 +183,13 @@ class DeclineProposal(
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """An offer is the applicants' to refuse, unless their lead is no more. Changes are waited for."""
-        if record.offered and model.get(Organization, record.lead).status != "closed":
+        lead = model.get(Organization, record.lead).status
+        if record.offered and lead == "suspended":
+            message = N_(
+                "An award has been offered, and its lead is suspended: until that is verified or closed, it waits."
+            )
+            raise Refusal(Reason.WRONG_STATUS, message)
+        if record.offered and lead != "closed":
             raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         if record.status != "returned":
             _all_are_in(record, model)

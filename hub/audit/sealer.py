@@ -172,9 +172,9 @@ class Sealer:
                 signed, head, note = self.signed, self.head, self.note
                 now = datetime.now(UTC)
                 # Never that of a head which is not the whole log any more: what has come since is older than its time.
-                # Whoever contradicts is asked on: their signature is what is missing.
-                outgrown = now - self.whole > BEHIND and name not in self._against
-                if head is None or outgrown or (head.size == done and now - at < FRESH):
+                # Whoever contradicts is asked on: what is missing is that they agree, and not that time.
+                outgrown, wanted = now - self.whole > BEHIND, name in self._against
+                if head is None or (outgrown and not wanted) or (head.size == done and now - at < FRESH):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(signed.wait(), FRESH.total_seconds() / 10)
                     continue
@@ -189,8 +189,10 @@ class Sealer:
                         await asyncio.sleep(0.05 if conflicts == 1 else AGAIN)
                         continue
                     line, when = self._cosigned(verifier, status, body, head)
-                    await self._store(name, head, line, when)
-                    seen, done, at, conflicts = head.size, head.size, datetime.now(UTC), 0
+                    seen, conflicts = head.size, 0
+                    if not outgrown:
+                        await self._store(name, head, line, when)
+                        done, at = head.size, datetime.now(UTC)
                     self._against.pop(name, None)
                     await self._trouble(name, "")
                 except Contradicted as contradicted:

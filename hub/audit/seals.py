@@ -69,14 +69,23 @@ async def published(pool: Database, at_least: int = 0) -> bytes | None:
     return (Head(row["origin"], row["size"], row["root"]).text + "\n" + "".join(f"{line}\n" for line in lines)).encode()
 
 
-async def made_up(pool: Database, policy: Policy) -> list[str]:
-    """The witnesses whose cosignature of the published head, as it is stored, is not that of their key."""
+async def unproven(pool: Database, policy: Policy) -> str:
+    """What is wrong with the signatures that are stored of the published head, in words; nothing where all hold."""
     if (note := await published(pool)) is None:
-        return []
+        return ""
     # A line of a key that is not the policy's is another's, as after a witness has begun anew.
     checkpoint = Checkpoint.parse(note)
     shown, proven = {(each.name, each.id) for each in checkpoint.signatures}, policy.cosigned(checkpoint)
-    return [n for n, key in sorted(policy.witnesses.items()) if (key.name, key.id) in shown and n not in proven]
+    made_up = [n for n, key in sorted(policy.witnesses.items()) if (key.name, key.id) in shown and n not in proven]
+    if made_up:
+        return f"what is stored as the signature of {', '.join(made_up)} is not that: somebody wrote it there"
+    size, claimed = checkpoint.head.size, "SELECT witnessed FROM hub.head WHERE size = $1"
+    if policy.witnessed(proven) or not await pool.fetchval(claimed, size):
+        return ""
+    return (
+        f"a quorum is said to have cosigned the first {size:,} events, and {len(proven)} of {len(policy.witnesses)} "
+        "witnesses have: somebody wrote that, or the witnesses of a new policy have not answered yet"
+    )
 
 
 def _is_signature(line: str) -> bool:

@@ -12,7 +12,7 @@ from domain.core import stored_names
 from domain.people.events import PersonErased, PersonInvited
 from hub.audit import following
 from hub.audit.notes import Malformed
-from hub.audit.seals import made_up
+from hub.audit.seals import unproven
 from hub.cli.backups import key_in, last_backup, on
 from hub.cli.console import opened
 from hub.cli.persons import unreadable
@@ -75,8 +75,8 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
     if said := state["stopped"] or await following.lost(hub, default_home()):
         return str(said)
     try:
-        if names := await made_up(hub.log.pool, following.policy_of(policy_file())):
-            return f"what is stored as the signature of {', '.join(names)} is not that: somebody wrote it there"
+        if said := await unproven(hub.log.pool, following.policy_of(policy_file())):
+            return said
         if state["key"] not in (None, own := key_in(default_home())):
             what = "not there" if own is None else "another key than the one that seals this log"
             return (
