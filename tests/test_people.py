@@ -163,6 +163,11 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
     past = msgspec.structs.replace(DECLARED, until=date(2026, 1, 1))
     given(*REGION, past).when(confirm, by=AIBEK).then(confirmed)
     given(*REGION, past).when(end, by=ZARINA).then(ended)
+    # What lasts until today has not ended: whoever says that it ended before is heard.
+    until_today = msgspec.structs.replace(DECLARED, until=NOW.date())
+    given(*REGION, until_today).when(msgspec.structs.replace(end, until=NOW.date() - DAY), by=ZARINA).then(
+        msgspec.structs.replace(ended, until=NOW.date() - DAY)
+    )
     # What was taken back may be said anew at once.
     withdrawn = AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=NOW.date())
     given(*REGION, DECLARED, withdrawn).when(declare, by=ZARINA).then(new)

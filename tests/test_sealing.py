@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import httpx2
@@ -16,6 +16,7 @@ from hub_audit.tree import root_from_inclusion
 
 from domain.organizations.commands import RegisterOrganization
 from hub.audit import following, merkle
+from hub.audit.events import differs
 from hub.audit.heads import LastHead
 from hub.audit.notes import Head
 from hub.audit.policy import Policy
@@ -292,3 +293,39 @@ def test_a_new_event_is_recorded_and_then_sealed(sealed):
         again = {"query": RECORD, "variables": {"id": drafted["data"]["proposal"]}}
         seal = httpx2.post(f"{url}/graphql", json=again, headers=bearer(author)).json()["data"]["proposal"]["seal"]
         assert seal["status"] == "SEALED" and seal["position"] == found["receipt"]["position"]
+
+
+def test_an_event_that_is_dated_before_the_seal_that_it_follows_was_put_in_unless_the_clock_was_set_back(dsn, tmp_path):
+    async def story():
+        opened = await Log.open(dsn)
+        own = Sealer(opened.pool, tmp_path, NOBODY, "hub.example/log")
+        await own.open()
+        for n, ago in ((10, 120), (11, 60)):
+            told_at = MANY.replace("now()", f"now() - interval '{ago} minutes'")
+            first = 1 if n == 10 else n
+            await opened.pool.execute(told_at % (first, n))
+            tags = "INSERT INTO hub.tag SELECT tags, position, type FROM hub.event WHERE position >= $1"
+            await opened.pool.execute(tags, first)
+            tree = await followed(dsn)
+            assert await own.seal(tree.size, tree.root, datetime.now(UTC))
+        # That it was sealed meanwhile is no excuse; a clock that was set back before the next seal is.
+        assert "event 11 is dated long before the hub signed" in (await differs(dsn))[1]
+        await opened.close()
+        await asyncio.to_thread(as_root, dsn, "UPDATE hub.head SET at = at - interval '1 hour' WHERE size = 11")
+        assert (await differs(dsn))[1] == ""
+
+    told(story())
+
+
+def test_nobody_is_asked_for_the_time_of_a_log_whose_newest_event_is_dated_ahead(dsn):
+    async def story():
+        opened = await Hub.open(dsn)
+        for minutes, asked in ((4, True), (6, False)):
+            await opened.log.pool.execute(
+                MANY.replace("now()", f"now() + interval '{minutes} minutes'") % (minutes, minutes)
+            )
+            head, whole = await following._newest(opened)
+            assert head == minutes and (datetime.now(UTC) - whole < timedelta(minutes=1)) == asked
+        await opened.close()
+
+    told(story())
