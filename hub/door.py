@@ -153,7 +153,8 @@ class Hub:
         except UnicodeEncodeError:
             raise Refusal(Reason.INVALID, N_("The text holds half a character. Type it again.")) from None
         named = type(command).__name__.encode() + b"\n" + body
-        noted = "" if key is None else await self.vault.noted(named)
+        with confirmed():
+            noted = "" if key is None else await self.vault.noted(named)
         act = CommandAct(actor, at)
         request = new_id(by) if key is None else f"{by}_{self.request_of(actor, key)}"
         for _ in range(_ROUNDS):
@@ -271,6 +272,8 @@ class Hub:
             )
         if row is None:
             return None
-        if not await self.vault.may_be(row["hash"], named):
+        with confirmed():
+            same = await self.vault.may_be(row["hash"], named)
+        if not same:
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)

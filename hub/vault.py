@@ -110,12 +110,10 @@ class Vault:
 
     async def _current(self, anew: bool = False) -> tuple[str, bytes]:
         if anew or time.monotonic() - self._salted > SALTED:
-            read, row = time.monotonic(), None
-            while row is None:
-                # Gone again, where somebody is erased just now.
+            read, sql = time.monotonic(), "SELECT id, secret FROM salt"
+            while (row := await self._pool.fetchrow(sql)) is None:
                 made = "INSERT INTO salt (id, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING"
                 await self._pool.execute(made, os.urandom(8).hex(), os.urandom(32))
-                row = await self._pool.fetchrow("SELECT id, secret FROM salt")
             self._salt, self._salted = (row["id"], row["secret"]), read
         return self._salt
 

@@ -1,6 +1,7 @@
 """An erased person is found nowhere: in no table, index, file, dump, mirror or export; and every proof still holds."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -109,12 +110,25 @@ async def secrets_of(dsn, person):
     return found
 
 
-def on_disk(server, secrets):
+async def folders_of(server, dsn):
+    """Where the server keeps what may hold something of this hub: its two databases, and what all databases share."""
+    postgres = server.home / "postgres"
+    others = {each.name for each in (postgres / "base").iterdir() if each.name.isdigit()}
+    for own in (dsn, dsn.replace("?", "_keys?", 1)):
+        db = await asyncpg.connect(own)
+        others.discard(str(await db.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")))
+        await db.close()
+    base = [each for each in (postgres / "base").iterdir() if each.name not in others]
+    return [*base, *(each for each in postgres.iterdir() if each.name != "base")]
+
+
+def on_disk(folders, secrets):
     """Which files of the server, its write-ahead log among them, hold one of these."""
     held = {}
-    for path in (server.home / "postgres").rglob("*"):
-        if path.is_file() and (data := path.read_bytes()) and any(each in data for each in secrets):
-            held[str(path)] = True
+    for path in (file for folder in folders for file in (folder, *folder.rglob("*"))):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and (data := path.read_bytes()) and any(each in data for each in secrets):
+                held[str(path)] = True
     return list(held)
 
 
@@ -125,7 +139,8 @@ def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
     region, person, *_ = joined
     secrets = asyncio.run(secrets_of(region.dsn, person))
     assert len(secrets) == 5
-    held = on_disk(server, secrets)
+    folders = asyncio.run(folders_of(server, region.dsn))
+    held = on_disk(folders, secrets)
     assert any("/base/" in each for each in held) and any("/pg_wal/" in each for each in held)
 
     async def story():
@@ -135,7 +150,7 @@ def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
         await reading.execute(how)
         await opened_.do(ErasePerson(person=person), person)
         assert await opened_.vault.held(opened_.log.pool, [person]) == [person]
-        assert on_disk(server, secrets)
+        assert on_disk(folders, secrets)
         # Whoever has to see to it is told whom it waits for; half a day later, loudly.
         pid = await reading.fetchval("SELECT pg_backend_pid()")
         code, out, _ = await asyncio.to_thread(hub, region.dsn, "doctor", "--json")
@@ -153,7 +168,7 @@ def test_of_an_erased_person_the_server_keeps_no_byte(server, joined, how):
         assert (code, json.loads(out)["erasures that wait"]) == (0, [])
 
     told(story())
-    assert on_disk(server, secrets) == []
+    assert on_disk(folders, secrets) == []
 
 
 def test_an_erased_person_is_found_nowhere_and_every_proof_holds(joined, tmp_path):
