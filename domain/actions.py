@@ -55,7 +55,7 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         own = record_field(cls)
         if cls.on is not state or own is None or not roles & cls.by:
             continue
-        if (cls.while_ is not None and record.status not in cls.while_) or cls.idle(record):
+        if (cls.while_ is not None and record.status not in cls.while_) or cls.idle(record, who):
             continue
         needs = tuple(f.name for f in msgspec.structs.fields(cls) if f.required and f.name != own)
         others = _said(cls)
@@ -67,7 +67,10 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         if barred is not None and barred.message == NOT_HERE:
             continue
         if not tried:
-            found.append(Action(cls, barred, needs, tuple(cls.fixed(record, model, act))))
+            fixed = tuple(cls.fixed(record, model, act))
+            if not _left(cls, record, fixed):
+                continue
+            found.append(Action(cls, barred, needs, fixed))
             continue
         if barred:
             found.append(Action(cls, barred, needs))
@@ -84,6 +87,12 @@ def actions(model: Model, act: Act, id: str) -> list[Action]:
         elif refusals and len(refusals) == len(tried) == 1:
             found.append(Action(cls, refusals[0], needs))
     return found
+
+
+def _left(cls: type[Command], record: State, fixed: tuple[Refusal, ...]) -> bool:
+    # Whether something of what it could change of a record is not fixed, where that is what it is for.
+    changes = record.says().keys() & {f.name for f in msgspec.structs.fields(cls)}
+    return not fixed or bool(changes - {each.field for each in fixed})
 
 
 @cache

@@ -223,10 +223,13 @@ class Oracle:
         }
 
     def to_decide(self, row):
-        closed = any(c["id"] == row["call"] and c["status"] == "closed" for c in self.readable("call"))
+        (call,) = [c["status"] for c in self.readable("call") if c["id"] == row["call"]] or [""]
+        lead_gone = any(o["id"] == row["lead"] and o["status"] == "closed" for o in self.readable("organization"))
         lapsed = row["status"] == "returned" and row["returned_until"] is None
-        ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"]) or lapsed
-        return row["call"] + "/office" in self.principals and (row["status"] == "submitted" or (ready and closed))
+        ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"])
+        left = lapsed or (row["status"] == "recommended" and row["offered"] and lead_gone)
+        waits = (ready and call == "closed") or (left and call in ("closed", "decided", "archived"))
+        return row["call"] + "/office" in self.principals and (row["status"] == "submitted" or waits)
 
     def ties(self):
         long_ago = str(date.today() - timedelta(days=3 * 365 + 1))
@@ -237,6 +240,17 @@ class Oracle:
         may = {"center", f"national_authority/{row['country']}"} & self.principals
         outside = row["id"] not in self.ties() and self.person not in row["described_by"]
         return bool(may) and outside and row["status"] == "registered"
+
+    def to_appoint(self, table, row):
+        center = {each["person"] for each in self.readable("role") if each["role"] == "center_officer"}
+        if table == "call":
+            runs = {each["officer"] for each in self.readable("call_officer") if each["call"] == row["id"]}
+            waits = row["status"] != "archived" and not runs & center
+        else:
+            open_ = [a for a in self.readable("affiliation") if not a["confirmed"] and not a["withdrawn"]]
+            asked = any(each["organization"] == row["id"] for each in open_)
+            waits = row["status"] == "verified" and not row["represented"] and asked
+        return "center" in self.principals and waits
 
     def to_agree(self, row):
         center = {each["person"] for each in self.readable("role") if each["role"] == "center_officer"}
@@ -306,6 +320,7 @@ class Oracle:
             "awaitsAnotherOfficer": lambda v: v == (self.to_decide(row) and self.tied(row, asked)),
             "awaitsMyVerification": lambda v: v == self.to_verify(row),
             "awaitsMyConfirmation": lambda v: v == (self.to_agree(row) if table == "person" else self.to_confirm(row)),
+            "awaitsAnOfficer": lambda v: v == self.to_appoint(table, row),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

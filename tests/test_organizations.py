@@ -252,6 +252,10 @@ def test_what_ror_says_is_corrected_there_and_a_name_that_it_lacks_is_given_here
     fixed = given(*REGION, at_ror).fixed(OFFICER, NEW, "AmendOrganization")
     assert fixed == ["name", "kind", "city", "country", "name_ru"]
     assert not given(*REGION, REGISTERED).fixed(OFFICER, NEW, "AmendOrganization")
+    # Where ROR says everything, nothing is there to amend.
+    whole = msgspec.structs.replace(listed, names={"ru": "Институт Умарова", "tg": "Донишкадаи Умаров"})
+    assert "AmendOrganization" in given(*REGION, listed).may(OFFICER, NEW)
+    assert "AmendOrganization" not in given(*REGION, whole).may(OFFICER, NEW)
     # What ROR says as well changes nothing.
     given(*REGION, at_ror).when(amend(name="Umarov Institute", name_ru="Институт Умарова"), by=OFFICER).then()
 

@@ -150,7 +150,10 @@ def test_an_affiliation_is_declared_confirmed_and_ended():
         given(*REGION, DECLARED, ended).when(command, by=AIBEK).refused(Reason.NOT_PERMITTED)
         erased = [*REGION, DECLARED, ended, PersonErased(person=ZARINA)]
         given(*erased).when(command, by=AIBEK).refused(Reason.NOT_PERMITTED)
-    later = msgspec.structs.replace(end, until=NOW.date() + DAY)
+    # Where they are it may be tomorrow already.
+    tomorrow = msgspec.structs.replace(end, until=NOW.date() + DAY)
+    given(*REGION, DECLARED).when(tomorrow, by=ZARINA).then(msgspec.structs.replace(ended, until=NOW.date() + DAY))
+    later = msgspec.structs.replace(end, until=NOW.date() + 2 * DAY)
     given(*REGION, DECLARED).when(later, by=ZARINA).refused(Reason.INVALID, "until")
     # Nor was it over long ago, for whoever is asked to judge where they said that they work.
     given(*REGION, DECLARED).when(msgspec.structs.replace(end, until=NOW.date() - 400 * DAY), by=ZARINA).refused(
@@ -255,9 +258,10 @@ def test_what_an_organization_confirmed_its_person_does_not_rewrite():
         return AffiliationEnded(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=until)
 
     today, worked = NOW.date(), [*REGION, DECLARED, confirmed]
-    for until in (today, today + DAY):
+    # Where they are it may be another day than here.
+    for until in (today - DAY, today, today + DAY):
         given(*worked).when(end(until), by=ZARINA).then(ended(until))
-    for until in (date(2024, 1, 1), today - DAY):
+    for until in (date(2024, 1, 1), today - 2 * DAY):
         given(*worked).when(end(until), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
     # Nor does the organization undo it long after: who judged, or may not, rests on it.
     given(*worked).when(end(today - DAY), by=AIBEK).then(ended(today - DAY))
@@ -280,7 +284,7 @@ def test_what_an_organization_confirmed_its_person_does_not_rewrite():
             given(*REGION, long_past).when(end(until), by=by).then(ended(date(2024, 6, 1)))
     # Nor does an officer end it for themselves.
     office = OfficerAppointed(organization=BISHKEK, person=ZARINA)
-    given(*worked, office).when(end(today - DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
+    given(*worked, office).when(end(today - 2 * DAY), by=ZARINA).refused(Reason.OWN_ORGANIZATION, "until")
 
 
 def test_an_affiliation_is_refused_backwards_unknown_and_from_strangers():
@@ -472,3 +476,22 @@ def test_organizations_do_not_hear_who_else_was_let_in_as_one_of_their_people():
         assert {*entry(event, 1, HUB, NOW, [row.readers]).readers} == {ZARINA, CENTER, AUDITORS}
     shown = AccessGiven(person=ZARINA, way="link", until=NOW, shown_to=OFFICER)
     assert entry(shown, 1, HUB, NOW, [row.readers]).person == OFFICER
+
+
+def test_what_could_do_nothing_for_somebody_is_not_offered_to_them():
+    """Buttons that never do anything teach people not to press any."""
+    offered = given(*PEOPLE).may(OFFICER, OFFICER)
+    assert not {"GrantRole", "RevokeRole", "EndAffiliation"} & offered.keys()
+    auditor = RoleGranted(person=OFFICER, role=HubRole.AUDITOR)
+    assert "RevokeRole" in given(*PEOPLE, auditor).may(OFFICER, OFFICER)
+    assert "GrantRole" in given(*PEOPLE).may(OFFICER, ZARINA) and "RevokeRole" not in given(*PEOPLE).may(
+        OFFICER, ZARINA
+    )
+    proposed = RoleProposed(person=ZARINA, role=HubRole.AUDITOR, by=OFFICER)
+    assert "RevokeRole" in given(*PEOPLE, proposed).may(OFFICER, ZARINA)
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    waiting = given(*REGION, DECLARED).may(AIBEK, ZARINA)
+    assert {"ConfirmAffiliation", "EndAffiliation"} <= waiting.keys()
+    done = given(*REGION, DECLARED, confirmed).may(AIBEK, ZARINA)
+    assert "ConfirmAffiliation" not in done and "EndAffiliation" in done
+    assert "EndAffiliation" in given(*REGION, DECLARED).may(ZARINA, ZARINA)

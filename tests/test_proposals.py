@@ -621,6 +621,21 @@ def test_nothing_is_offered_to_an_organization_that_cannot_answer_nor_left_open_
     given(*again).when(OfferAward(proposal=P), by=OFFICER).then(AwardOffered(proposal=P))
 
 
+def test_what_was_said_once_is_not_said_again_in_other_words():
+    """A reason that somebody typed is recorded, or they hear that it is not."""
+    decline = DeclinePartner(proposal=P, organization=BISHKEK, reason="No staff")
+    asked = [*REGION, DRAFTED, INVITED]
+    declined = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
+    assert "DeclinePartner" in given(*asked).may(AIBEK, P)
+    given(*asked).when(decline, by=AIBEK).then(declined)
+    given(*asked, declined).when(decline, by=AIBEK).refused(Reason.WRONG_STATUS, "organization")
+    assert "DeclinePartner" not in given(*asked, declined).may(AIBEK, P)
+    # Of an award that was offered, that is not offered once more, whatever became of its lead.
+    offered = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED, AwardOffered(proposal=P)]
+    for end in ([], [OrganizationSuspended(organization=DUSHANBE, reason="Under inquiry")]):
+        assert "OfferAward" not in given(*offered, *end).may(OFFICER, P)
+
+
 def test_what_is_offered_to_do_can_be_done_and_what_cannot_says_why():
     recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED]
     assert given(*recommended).may(OFFICER, P)["DeclineProposal"] is None

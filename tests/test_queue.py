@@ -6,16 +6,32 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.calls.commands import AmendCall, CloseRound, OpenRound
+from domain.call_results import PublishResults
+from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
+from domain.calls.events import Criterion
 from domain.calls.officers import AppointCallOfficer
 from domain.core import HubRole, Refusal
 from domain.erasure import ErasePerson
-from domain.organizations.commands import AmendOrganization, RegisterOrganization, VerifyOrganization
+from domain.organizations.commands import (
+    AmendOrganization,
+    CloseOrganization,
+    RegisterOrganization,
+    SuspendOrganization,
+    VerifyOrganization,
+)
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
 from domain.people.commands import GrantRole, RevokeRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
-from domain.proposals.decisions import ConfirmEligibility, MoveDeadline, PassDeadline, ReturnProposal
+from domain.proposals.decisions import (
+    ConfirmEligibility,
+    DeclineProposal,
+    MoveDeadline,
+    OfferAward,
+    PassDeadline,
+    RecommendProposal,
+    ReturnProposal,
+)
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from hub.door import Hub
 from tests.test_log import person, region, told
@@ -418,7 +434,8 @@ def test_an_organization_waits_for_whoever_may_verify_it_and_for_nobody_else(dsn
                 asked = "{ organizations(where: {awaitsMyVerification: true}) { nodes { id } } }"
                 found = (await (await client(who)).data(asked))["organizations"]["nodes"]
                 home = (await (await as_(hub, app, who)).get("/")).text
-                assert (made in home.partition("What happened lately")[0]) == bool(found)
+                listed = home.partition("Organizations that wait to be verified")[2].partition("</ul>")[0]
+                assert (made in listed) == bool(found)
                 return [each["id"] for each in found]
 
             assert [await waits(each) for each in (officer, tajik, kyrgyz, author)] == [[made], [made], [], []]
@@ -501,5 +518,97 @@ def test_what_somebody_proposed_who_left_the_center_waits_for_nobody_until_it_is
             query = "query($id: ID!) { person(id: $id) { roles { role } proposedRoles { proposedById } } }"
             found = (await mine.data(query, id=candidate))["person"]
             assert found == {"roles": [], "proposedRoles": [{"proposedById": first}]}
+
+    told(story())
+
+
+def test_what_nobody_runs_or_acts_for_any_more_is_shown_to_the_center(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, _, _ = await region(hub)
+            colleague = await person(hub, "Colleague")
+            await hub.do(GrantRole(person=colleague, role=HubRole.CENTER_OFFICER))
+            opens = datetime.now(UTC) + timedelta(days=1)
+            told_ = DraftCall(
+                title="Water",
+                summary="Joint research on water.",
+                opens_at=opens,
+                closes_at=opens + timedelta(days=30),
+                criteria=(Criterion("Excellence", 100),),
+            )
+            call = (await hub.do(told_, colleague)).record
+            await hub.do(PublishCall(call=call), colleague)
+            register = RegisterOrganization(name="Academy", kind="university", city="Khujand", country="TJ")
+            academy = (await hub.do(register, author)).record
+            await hub.do(VerifyOrganization(organization=academy), officer)
+
+            async def waits(who):
+                asked = """{ calls(where: {awaitsAnOfficer: true}) { nodes { id } }
+                    organizations(where: {awaitsAnOfficer: true}) { nodes { id } } }"""
+                found = await (await client(who)).data(asked)
+                shown = [each["id"] for name in ("calls", "organizations") for each in found[name]["nodes"]]
+                home = (await (await as_(hub, app, who)).get("/")).text.partition("What happened lately")[0]
+                assert [f'/{each.partition("_")[0]}s/{each}"' in home for each in shown] == [True] * len(shown)
+                assert ("nobody runs any more" in home) == (call in shown)
+                return [each for each in shown if each in (call, academy)]
+
+            assert await waits(officer) == []
+            await hub.do(RevokeRole(person=colleague, role=HubRole.CENTER_OFFICER), officer)
+            assert await waits(officer) == [call] and await waits(colleague) == await waits(author) == []
+            another = await person(hub, "Another")
+            await hub.do(GrantRole(person=another, role=HubRole.CENTER_OFFICER))
+            await hub.do(AppointCallOfficer(call=call, officer=another), officer)
+            assert await waits(officer) == []
+            # Whom nobody can confirm is told who will, and the Center hears of it.
+            await hub.do(post(author, academy), author)
+            assert await waits(officer) == [academy] and await waits(author) == []
+            home = (await (await as_(hub, app, author)).get("/")).text
+            assert "Nobody acts for Academy yet: the Center appoints an officer" in home
+            await hub.do(AppointOfficer(organization=academy, person=colleague), officer)
+            assert await waits(officer) == []
+            assert "Academy still has to confirm" in (await (await as_(hub, app, author)).get("/")).text
+
+    told(story())
+
+
+def test_what_its_authors_or_its_lead_left_waits_for_the_officers_also_once_results_are_out(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, _, call, closes, (given_back, offered) = await submitted(hub, 2)
+            until = closes + timedelta(minutes=1)
+            await hub.do(ConfirmEligibility(proposal=offered), officer)
+            await hub.do(ReturnProposal(proposal=given_back, reason="Partners", until=until), officer)
+            await hub.do(CloseRound(call=call), at=closes)
+            await hub.do(PassDeadline(proposal=given_back), at=until)
+            await hub.do(RecommendProposal(proposal=offered), officer, at=until)
+            await hub.do(OfferAward(proposal=offered), officer, at=until)
+
+            async def waits():
+                asked = "{ proposals(where: {awaitsMyDecision: true}, orderBy: OLDEST) { nodes { id } } }"
+                found = [each["id"] for each in (await (await client(officer)).data(asked))["proposals"]["nodes"]]
+                for id in found:
+                    may = {each.command.__name__: each.refusal for each in await hub.actions(officer, id)}
+                    assert may["DeclineProposal"] is None
+                return found
+
+            assert await waits() == [given_back]
+            home = (await (await as_(hub, app, author)).get("/")).text
+            assert "whose time for changes is over (1)" in home and "Returned to you" not in home
+            lead = await hub.log.pool.fetchval(f"SELECT lead FROM {hub.models.schema}.proposal WHERE id = $1", offered)
+            officers, theirs = await as_(hub, app, officer), f"/proposals/{offered}"
+            assert "An award is offered: an officer of" in (await officers.get(theirs)).text
+            await hub.do(DismissOfficer(organization=lead, person=author), officer)
+            assert "accepts or refuses it once the Center has appointed one" in (await officers.get(theirs)).text
+            await hub.do(SuspendOrganization(organization=lead, reason="Under inquiry"), officer)
+            assert "nobody can accept it until it is verified again" in (await officers.get(theirs)).text
+            assert await waits() == [given_back]
+            await hub.do(CloseOrganization(organization=lead, reason="It is no more"), officer)
+            assert "nobody can accept it." in (await officers.get(theirs)).text
+            assert await waits() == [given_back, offered]
+            await hub.do(PublishResults(call=call), officer)
+            assert await waits() == [given_back, offered]
+            for id in (given_back, offered):
+                await hub.do(DeclineProposal(proposal=id, reason="Nobody can go on with it"), officer)
+            assert await waits() == []
 
     told(story())

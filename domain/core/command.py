@@ -11,7 +11,7 @@ import msgspec
 
 from .event import Event, Sealed, tagged_fields
 from .refusal import Reason, Refusal
-from .state import Role, State
+from .state import Actor, Role, State
 from .subjects import subclasses
 from .words import N_, Word
 
@@ -154,8 +154,8 @@ class Command(msgspec.Struct, frozen=True, metaclass=CommandMeta):
         yield from ()
 
     @classmethod
-    def idle(cls, record: Any) -> bool:
-        """Whether it would change nothing of a record as it is, whatever it says."""
+    def idle(cls, record: Any, by: Actor) -> bool:
+        """Whether it would change nothing of a record as it is, whatever this actor says."""
         return False
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:

@@ -8,6 +8,7 @@ from msgspec import Meta
 from domain.core import (
     N_,
     Act,
+    Actor,
     Command,
     Country,
     Event,
@@ -249,7 +250,7 @@ class CloseOrganization(
     ] = False
 
     @classmethod
-    def idle(cls, record: Organization) -> bool:
+    def idle(cls, record: Organization, by: Actor) -> bool:
         """Where it is closed, and has no ROR id that it could give back."""
         return record.status == "closed" and (record.from_ror or not record.ror)
 
@@ -260,5 +261,8 @@ class CloseOrganization(
             message = N_("It came here from ROR, with its id: what is wrong is corrected there.")
             raise Refusal(Reason.INVALID, message, "mistaken")
         ror = organization.ror if self.mistaken else ""
+        if organization.status == "closed" and not self.mistaken:
+            message = N_("It is closed already: what is left to say is that it was registered by mistake.")
+            raise Refusal(Reason.WRONG_STATUS, message, "mistaken")
         if organization.status != "closed" or ror:
             yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from domain.core import N_, Act, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.core import N_, Act, Actor, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
 from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
 from domain.organizations.state import Organization
 from domain.people.state import Person, of_the_center
@@ -54,7 +54,7 @@ class DismissOfficer(
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     @classmethod
-    def idle(cls, record: Organization) -> bool:
+    def idle(cls, record: Organization, by: Actor) -> bool:
         """Where nobody acts for it."""
         return not record.officers
 
@@ -88,7 +88,7 @@ class RevokeSignatory(Command, on=Organization, by=(Role.CENTER_OFFICER, Role.OF
     person: Annotated[PersonId, Meta(title=N_("Person"))]
 
     @classmethod
-    def idle(cls, record: Organization) -> bool:
+    def idle(cls, record: Organization, by: Actor) -> bool:
         """Where nobody signs."""
         return not record.signatories
 

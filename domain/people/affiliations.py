@@ -7,11 +7,26 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from domain.core import N_, Act, AffiliationId, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.core import (
+    N_,
+    Act,
+    Actor,
+    AffiliationId,
+    Command,
+    Event,
+    Model,
+    OrganizationId,
+    PersonId,
+    Reason,
+    Refusal,
+    Role,
+)
 from domain.organizations.state import Organization
 from domain.people.events import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded
 from domain.people.state import Affiliation, Person
 
+DAY = timedelta(days=1)
+"""Where people are it may be tomorrow already, or still yesterday."""
 LATE = timedelta(days=366)
 """How long after the end of a confirmed post its organization may still say so."""
 WITHDRAWN = N_("This was taken back before it was confirmed. Declare it again.")
@@ -76,6 +91,12 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
     @classmethod
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Where nothing waits for an organization for which they act."""
+        theirs = (each for each in record.affiliations.values() if each.organization in by.offices)
+        return all(each.confirmed or each.withdrawn for each in theirs)
+
+    @classmethod
     def bar(cls, record: Person, model: Model, act: Act) -> None:
         """Never the person for themselves."""
         if record.id == act.actor:
@@ -100,6 +121,12 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
     until: Until
 
+    @classmethod
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Where there is none of theirs, or of an organization for which they act."""
+        named = {each.organization for each in record.affiliations.values()}
+        return not (named if record.id == by.id else named & by.offices)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It never ends before it began, nor (conflicts of interest rest on it) more than a year before that is said.
         What the organization has confirmed, the person ends from today on, never later than it says; what it has not
@@ -121,7 +148,7 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
             return
         if found.withdrawn:
             raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
-        if not found.confirmed and until > max(today, found.since):
+        if not found.confirmed and until > max(today + DAY, found.since):
             message = N_("What has not been confirmed cannot end in the future.")
             raise Refusal(Reason.INVALID, message, "until")
         if until < min(today - LATE, found.until or today) and not (found.confirmed and act.actor == self.person):
@@ -131,7 +158,7 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
             if found.until is not None and found.until < today:
                 message = N_("It has ended: another day can only be said by an officer of the organization.")
                 raise Refusal(Reason.OWN_ORGANIZATION, message, "until")
-            if until < today:
+            if until < today - DAY:
                 message = N_(
                     "The organization has confirmed it: you can end it from today on, its officers also earlier."
                 )

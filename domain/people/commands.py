@@ -10,6 +10,7 @@ from domain.core import (
     HUB,
     N_,
     Act,
+    Actor,
     Command,
     Country,
     Event,
@@ -184,6 +185,11 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
     role: Annotated[HubRole, Meta(title=N_("Role"))]
     country: Country | None = None
 
+    @classmethod
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Nobody gives one to themselves."""
+        return record.id == by.id
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A national authority is one of a country; the other roles are not. Nobody gives a role to themselves.
 
@@ -216,9 +222,10 @@ class RevokeRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", 
     country: Country | None = None
 
     @classmethod
-    def idle(cls, record: Person) -> bool:
-        """Where somebody has none, and is proposed for none."""
-        return not (record.hub_roles or record.proposed_roles)
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Where somebody has none, and is proposed for none; nobody takes that of an officer from themselves."""
+        theirs = record.hub_roles - ({(HubRole.CENTER_OFFICER, "")} if record.id == by.id else set())
+        return not (theirs or record.proposed_roles)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Revoking what was never granted changes nothing.

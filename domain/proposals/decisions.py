@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.calls.state import Call
-from domain.core import N_, Act, Command, Due, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
+from domain.core import N_, Act, Actor, Command, Due, Event, Model, ProposalId, Reason, ReasonText, Refusal, Role
 from domain.organizations.state import Organization, belongs
 from domain.proposals.commands import OVER, too_late
 from domain.proposals.events import (
@@ -152,6 +152,11 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
     """Offer the applicants an award; the offer stands until they answer."""
 
     proposal: ProposalId
+
+    @classmethod
+    def idle(cls, record: Proposal, by: Actor) -> bool:
+        """Where one was offered."""
+        return record.offered
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:

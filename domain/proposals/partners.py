@@ -10,6 +10,7 @@ from domain.calls.state import Call
 from domain.core import (
     N_,
     Act,
+    Actor,
     Command,
     Event,
     Model,
@@ -91,7 +92,7 @@ class UninvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER),
     organization: PartnerField
 
     @classmethod
-    def idle(cls, record: Proposal) -> bool:
+    def idle(cls, record: Proposal, by: Actor) -> bool:
         """Where nobody was asked."""
         return not record.partners
 
@@ -131,11 +132,17 @@ class DeclinePartner(Command, on=Proposal, by=Role.PARTNER_OFFICER, while_=EDITA
     organization: PartnerField
     reason: ReasonText
 
+    @classmethod
+    def idle(cls, record: Proposal, by: Actor) -> bool:
+        """Where each organization for which they act has declined."""
+        return all(partner.status == "declined" for id, partner in record.partners.items() if id in by.offices)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """A confirmation may be taken back until the proposal is submitted."""
+        """A confirmation may be taken back until the proposal is submitted. No reason takes the place of another."""
         partner = _asked(model, self.proposal, self.organization)
-        if partner.status != "declined":
-            yield PartnerDeclined(proposal=self.proposal, organization=self.organization, reason=self.reason)
+        if partner.status == "declined":
+            raise Refusal(Reason.WRONG_STATUS, N_("This organization has declined already."), "organization")
+        yield PartnerDeclined(proposal=self.proposal, organization=self.organization, reason=self.reason)
 
 
 def _asked(model: Model, proposal: str, organization: str) -> Partner:

@@ -15,3 +15,10 @@ def awaits_my_verification(t: str, value: str, by: Asker) -> str:
     may = f"({by.center()} OR {t}.country = {by.countries()})"
     outside = f"NOT ({t}.id = {by.ties()} OR {by.person()} = ANY({t}.described_by))"
     return f"({t}.status = 'registered' AND {may} AND {outside})"
+
+
+@condition
+def organization_awaits_an_officer(t: str, value: str, by: Asker) -> str:
+    """The viewer is of the Center, and somebody waits to be confirmed where nobody acts for a verified organization."""
+    claims = f"{by.records('affiliation', 'a')} AND a.organization = {t}.id AND NOT a.confirmed AND NOT a.withdrawn"
+    return f"({by.center()} AND {t}.status = 'verified' AND NOT {t}.represented AND EXISTS (SELECT {claims}))"

@@ -3,6 +3,7 @@
 from domain.proposals.state import EDITABLE
 from web.conditions import Asker, condition
 
+_RUNNING = "'draft', 'published', 'open'"
 _WRITTEN = ", ".join(f"'{status}'" for status in sorted(EDITABLE))
 
 
@@ -41,7 +42,8 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
 def awaits_my_decision(t: str, value: str, by: Asker) -> str:
     """The viewer runs its call, no tie keeps them from it, and it has to be checked, or decided over as all are in now.
 
-    The same as ``Proposal.awaits_decision`` in the domain, and what its authors had time to change and have not.
+    The same as ``Proposal.awaits_decision`` in the domain; and, also once results are out, what its authors had time to
+    change and have not, and what was offered to a lead that is no more.
     """
     return f"({_to_decide(t, by)} AND NOT {_tied(t, by)})"
 
@@ -54,9 +56,13 @@ def awaits_another_officer(t: str, value: str, by: Asker) -> str:
 
 def _to_decide(t: str, by: Asker) -> str:
     closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
+    over = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status NOT IN ({_RUNNING}))"
+    ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered"
     lapsed = f"{t}.status = 'returned' AND {t}.returned_until IS NULL"
-    ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered OR {lapsed}"
-    return f"({t}.call = {by.offices('call')} AND ({t}.status = 'submitted' OR ({ready}) AND {closed}))"
+    gone = f"EXISTS (SELECT {by.records('organization', 'l')} AND l.id = {t}.lead AND l.status = 'closed')"
+    left = f"{lapsed} OR {t}.status = 'recommended' AND {t}.offered AND {gone}"
+    waits = f"{t}.status = 'submitted' OR ({ready}) AND {closed} OR ({left}) AND {over}"
+    return f"({t}.call = {by.offices('call')} AND ({waits}))"
 
 
 def _tied(t: str, by: Asker) -> str:
