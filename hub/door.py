@@ -52,6 +52,8 @@ class Hub:
     credentials: Credentials
     _keys: Pool
     erasures: Erasures
+    stood: datetime | None = None
+    """The time of the last event that is shown, where the hub is opened as it stood then."""
     _erasing: set[asyncio.Task[Receipt]] = field(default_factory=set)
 
     @classmethod
@@ -90,6 +92,7 @@ class Hub:
         erasures = Erasures(log, vault, identity)
         hub = cls(log, states, models, writer, vault, identity, credentials, keys, erasures)
         if until is not None:
+            hub.stood = await log.pool.fetchval("SELECT at FROM hub.event WHERE position = $1", until)
             return hub
         try:
             await hub.writer.start()

@@ -18,6 +18,8 @@ from hub.pool import Pool
 
 LINK_LIVES = timedelta(days=3)
 SESSION_LIVES = timedelta(days=14)
+KEPT = timedelta(days=30)
+"""How long what has ended is kept: until then a clock that was wrong has been found."""
 TOKEN_LIVES_AT_MOST = 366
 READ, EVERYTHING, MIRROR = "read", "everything", "mirror"
 """What a token may be for, besides named commands: to read, to do all that its person may, to mirror sealed values."""
@@ -128,8 +130,8 @@ class Identity:
         )
 
     async def tidy(self) -> None:
-        """Delete what lets nobody in any more."""
-        await self._pool.execute("DELETE FROM hub.access WHERE ends_at < now()")
+        """Delete what has let nobody in for long: by a clock that is ahead for a moment, nothing is lost for good."""
+        await self._pool.execute("DELETE FROM hub.access WHERE ends_at < now() - $1::interval", KEPT)
 
     async def session(self, person: str, label: str = "", by: Way | None = None, instead_of: str = "") -> str | None:
         """A session of a person who has proven who they are, ``by`` what they showed; ``None`` where that lets nobody

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from domain.core import Command, every_command, record_field
+from hub import clock
 from hub.door import Hub
 
 LOOK = 5.0
@@ -17,12 +18,26 @@ LOOK = 5.0
 TIDY = 3_600.0
 """Seconds between two times that sessions, tokens and links that have ended are deleted."""
 _BY_NAME = {cls.__name__: cls for cls in every_command() if cls.due}
+_UNHEARD = (
+    "this hub was brought back from a backup, and no witness has cosigned since. Where a mirror holds more, bring that "
+    "back first (hub restore DIR --policy FILE)"
+)
 _log = logging.getLogger("hub")
 
 
 async def due(hub: Hub, now: datetime) -> list[Command]:
     """What the hub has to do by itself by now, the oldest first; after a pause nothing is missing."""
     return [command for _, command in await _until(hub, now)]
+
+
+async def unheard(hub: Hub) -> bool:
+    """Whether this hub was brought back from a backup, and none of those who cosign its log has done so since.
+
+    They may have seen more than the backup holds: what it did by itself now would begin a second history.
+    """
+    sql = """SELECT EXISTS (SELECT FROM hub.restored r, hub.sealer s WHERE s.asked > 0
+        AND NOT EXISTS (SELECT FROM hub.cosignature c WHERE c.at > r.at))"""
+    return bool(await hub.log.pool.fetchval(sql))
 
 
 async def _until(hub: Hub, then: datetime) -> list[tuple[datetime, Command]]:
@@ -47,7 +62,7 @@ async def keep(hub: Hub) -> None:
 
     Several hubs may do so at once: each command changes something only once.
     """
-    tidied = -math.inf
+    tidied, said = -math.inf, ""
     while True:
         try:
             await hub.erasures.finish(hub.models.schema)
@@ -56,7 +71,20 @@ async def keep(hub: Hub) -> None:
                 tidied = time.monotonic()
         except Exception as error:
             _log.warning("what was to be deleted waits: %s", error)
-        await asyncio.sleep(await _done(hub))
+        why = await _held_up(hub)
+        if why and why != said:
+            _log.warning("nothing is done that is due: %s", why)
+        said = why
+        await asyncio.sleep(LOOK if why else await _done(hub))
+
+
+async def _held_up(hub: Hub) -> str:
+    if not clock.is_set():
+        return "this machine was started just now, and its clock has not been set"
+    try:
+        return _UNHEARD if await unheard(hub) else ""
+    except Exception as error:
+        return str(error) or type(error).__name__
 
 
 async def _done(hub: Hub) -> float:

@@ -62,6 +62,7 @@ _TABLES = {
     "hub.unmailed": "unmailed.sql",
     "hub.epoch": "epoch.sql",
     "hub.answer_by_key": "answers.sql",
+    "hub.restored": "restored.sql",
 }
 PATIENCE = 5.0
 """How long, in seconds, whatever is still under way may take when the hub closes."""

@@ -28,6 +28,14 @@ def empty(another_dsn):
     return another_dsn
 
 
+async def _count(dsn, table):
+    db = await asyncpg.connect(dsn)
+    try:
+        return await db.fetchval(f"SELECT count(*) FROM {table}")
+    finally:
+        await db.close()
+
+
 def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty, tmp_path):
     async def begin():
         hub = await Hub.open(dsn)
@@ -48,6 +56,7 @@ def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty
     assert "monday" in hub(dsn, "doctor")[1]
     code, out, said = hub(empty, "restore", folder)
     assert code == 0 and "as they were when the backup was made" in out, said
+    assert "before this is served" in out and asyncio.run(_count(empty, "hub.restored")) == 1
     assert (home_of(empty) / "log.key").read_bytes() == (home_of(dsn) / "log.key").read_bytes()
     assert hub(empty, "verify")[0] == hub(empty, "doctor")[0] == 0
     # A seal may have been recorded after the backup, and nothing else.

@@ -1,6 +1,7 @@
 """Stories of calls: rounds open and close by events, criteria freeze."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -24,6 +25,7 @@ from domain.core import HUB, HubRole, Reason
 from domain.people.commands import GrantRole, RevokeRole
 from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal
+from hub import clock, keeping
 from hub.checking import problems
 from hub.door import Hub
 from hub.keeping import due, keep
@@ -43,6 +45,7 @@ from tests.region import (
     WORKS,
     ZARINA,
 )
+from tests.sealed import as_root
 from tests.stories import NOW, given, id_, sealed
 from tests.test_log import person, region
 from tests.test_log import told as told_
@@ -320,6 +323,61 @@ def test_rounds_open_and_close_at_their_time_and_none_is_missed(dsn):
             await hub.close()
 
     told_(story())
+
+
+def test_nothing_that_is_due_is_done_by_a_clock_that_nobody_has_set_nor_on_a_log_that_may_be_older(dsn, monkeypatch):
+    """What is closed too early is closed for good; what a restored hub records by itself parts it from its copies."""
+
+    async def story():
+        monkeypatch.setattr(keeping, "LOOK", 0.1)
+        hub = await Hub.open(dsn)
+        officer, *_ = await region(hub)
+        opens = datetime.now(UTC) + timedelta(seconds=0.3)
+        times = {"opens_at": opens, "closes_at": opens + timedelta(days=1)}
+        drafted = DraftCall(title="Soon", summary="S" * 50, criteria=(Criterion("Merit", 100),), **times)
+        call = (await hub.do(drafted, officer)).record
+        await hub.do(PublishCall(call=call), officer)
+
+        async def opened(seconds):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while not await hub.log.read(tag=call, types=["RoundOpened"]):
+                        await asyncio.sleep(0.05)
+            return bool(await hub.log.read(tag=call, types=["RoundOpened"]))
+
+        task = None
+        try:
+            with monkeypatch.context() as young:
+                young.setattr(clock, "is_set", lambda: False)
+                task = asyncio.create_task(keep(hub))
+                assert not await opened(1)
+                sealed = "INSERT INTO hub.sealer (vkey, asked) VALUES ('hub.example+00000000+AAAA', 1)"
+                await asyncio.to_thread(as_root, dsn, sealed, "INSERT INTO hub.restored DEFAULT VALUES")
+            assert not await opened(1)
+            heard = (
+                "INSERT INTO hub.head VALUES (1, sha256('x'), 's', now(), true)",
+                "INSERT INTO hub.cosignature VALUES (1, 'w', 's', now() + interval '1 second')",
+            )
+            await asyncio.to_thread(as_root, dsn, *heard)
+            assert await opened(10)
+        finally:
+            if task is not None:
+                task.cancel()
+            await hub.close()
+
+    told_(story())
+
+
+@pytest.mark.parametrize(("up", "says", "believed"), [(119, 5, False), (119, 0, True), (121, 5, True)])
+def test_a_clock_is_believed_once_it_was_set_or_the_machine_has_run_for_a_while(monkeypatch, up, says, believed):
+    class Kernel:
+        def adjtimex(self, _):
+            return says
+
+    monkeypatch.setattr("time.clock_gettime", lambda _: up)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: Kernel())
+    monkeypatch.setattr("sys.platform", "linux")
+    assert clock.is_set() == believed
 
 
 def test_a_round_that_the_hub_slept_through_was_open_to_nobody(dsn):

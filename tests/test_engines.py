@@ -28,8 +28,9 @@ from hub.models import verify
 from hub.postgres import Embedded
 from hub.region import tell
 from tests.test_log import person, told
+from tests.web import Client, opened, people_of, redeemed, serving
 from tests.web import apart as command
-from tests.web import opened, people_of, redeemed, serving
+from web.app import Settings, application
 from web.pages import SITE
 
 SYSTEM = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -303,3 +304,27 @@ def test_a_database_may_be_called_anything(empty_dsn):
         assert await is_there(dsn)
 
     told(story())
+
+
+def test_what_is_shown_of_the_past_is_counted_from_then(region_dsn):
+    """A round that was open is no round that closed months ago."""
+
+    async def story():
+        now = await Hub.open(region_dsn)
+        (opened_, *_) = await now.log.read(types=["RoundOpened"])
+        (closed, *_) = await now.log.read(tag=opened_.event.call, types=["RoundClosed"])
+        told_of = {}
+        for until in (opened_.position, None):
+            hub = await Hub.open(region_dsn, until=until)
+            page = await Client(application(hub, Settings(until=until))).http.get(f"/calls/{opened_.event.call}")
+            told_of[until] = re.findall(r"<strong>([^<]*)</strong>, [^<]*</time>", page.text)
+            if until:
+                assert hub.stood == opened_.at < closed.at
+                await hub.models.remove()
+            await hub.close()
+        await now.close()
+        return told_of.values()
+
+    then, since = told(story())
+    assert then and all(each.startswith("in ") for each in then), then
+    assert not any(each.startswith("in ") for each in since), since

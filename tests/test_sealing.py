@@ -308,6 +308,18 @@ def test_an_event_that_is_dated_before_the_seal_that_it_follows_was_put_in_unles
             await opened.pool.execute(tags, first)
             tree = await followed(dsn)
             assert await own.seal(tree.size, tree.root, datetime.now(UTC))
+        # The hub's own clock may have been wrong by hours, and is no witness.
+        assert (await differs(dsn))[1] == ""
+        await asyncio.to_thread(as_root, dsn, "UPDATE hub.head SET at = at + interval '2 days'")
+        assert "event 11 is dated long before the hub signed" in (await differs(dsn))[1]
+        cosigned = "INSERT INTO hub.cosignature SELECT 10, w, 's', now() - %s FROM unnest(ARRAY['a', 'b', 'c']) w"
+        back = "UPDATE hub.head SET at = at - interval '2 days'"
+        await asyncio.to_thread(as_root, dsn, back, cosigned % "interval '55 minutes'")
+        assert (await differs(dsn))[1] == ""
+        later = "UPDATE hub.cosignature SET at = now() WHERE witness > '%s'"
+        await asyncio.to_thread(as_root, dsn, later % "b")
+        assert (await differs(dsn))[1] == ""
+        await asyncio.to_thread(as_root, dsn, later % "a")
         # That it was sealed meanwhile is no excuse; a clock that was set back before the next seal is.
         assert "event 11 is dated long before the hub signed" in (await differs(dsn))[1]
         await opened.close()

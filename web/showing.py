@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -23,6 +24,8 @@ from web.schema import schema
 from web.texts import difference, excerpt, markdown, marked
 from web.words import PAGES, translated, translations
 
+STOOD: ContextVar[datetime | None] = ContextVar("stood", default=None)
+"""The time that is now for a page that shows the hub as it stood then."""
 _locale = cache(Locale.parse)
 
 
@@ -74,7 +77,7 @@ def day(value: str) -> str:
 
 def relative(value: str) -> str:
     """How far an instant is from now, in words: ``in 12 days``, ``3 hours ago``."""
-    delta = datetime.fromisoformat(value) - datetime.now(UTC)
+    delta = datetime.fromisoformat(value) - _now()
     return format_timedelta(delta, add_direction=True, threshold=1.5, granularity="minute", locale=locale())
 
 
@@ -193,7 +196,7 @@ def said(message: str, **values: Any) -> Markup:
 
 def is_past(moment: str) -> bool:
     """Whether a time, as the API writes it, has come."""
-    return datetime.fromisoformat(moment) <= datetime.now(UTC)
+    return datetime.fromisoformat(moment) <= _now()
 
 
 def lasts(affiliation: Mapping[str, Any]) -> bool:
@@ -208,7 +211,11 @@ def goes_on(affiliation: Mapping[str, Any]) -> bool:
 
 
 def _today() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"
+    return f"{_now():%Y-%m-%d}"
+
+
+def _now() -> datetime:
+    return STOOD.get() or datetime.now(UTC)
 
 
 @cache

@@ -21,7 +21,7 @@ from web.mailing import Mailing
 from web.pages import Page, left_out, roots, text, variables, variables_of
 from web.preferences import READER
 from web.reads.viewer import Viewer
-from web.showing import environment
+from web.showing import STOOD, environment
 from web.words import translated
 
 SMALL = 1_000
@@ -111,6 +111,7 @@ class Site:
     def read_by(self, request: Request) -> None:
         """Words, times and numbers that are chosen from here on are for this reader."""
         READER.set(request.state.preferences)
+        STOOD.set(self.endpoint.reads.hub.stood)
 
     def problem(
         self, request: Request, viewer: Viewer, status: int, heading: str, message: str, sign_in: bool = False

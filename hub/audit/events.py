@@ -26,8 +26,12 @@ _TAGS = """SELECT position, e.tags, t.tags AS found
 _TIMES = """SELECT position FROM (SELECT position, at, lag(at) OVER (ORDER BY position) AS before FROM hub.event) e
     WHERE at < before ORDER BY position LIMIT 1"""
 # A commit may wait for a standby, and a head that was signed by a clock that was set back since says nothing.
+# When half of those who cosigned a head say that it was the whole log; where nobody cosigned it, the hub's own clock
+# says so, and clocks may be a day off.
 _PUT_IN = """SELECT e.position FROM hub.head h JOIN hub.event e ON e.position = h.size + 1
-    WHERE e.at < h.at - interval '10 minutes'
+    CROSS JOIN LATERAL (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY c.at) AS at
+                        FROM hub.cosignature c WHERE c.size = h.size) cosigned
+    WHERE e.at < coalesce(cosigned.at - interval '10 minutes', h.at - interval '1 day')
     AND NOT EXISTS (SELECT FROM hub.head later WHERE later.size > h.size AND later.at < h.at)
     ORDER BY e.position LIMIT 1"""
 

@@ -28,6 +28,7 @@ from hub.audit.sealer import ASTRAY, Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.connecting import connect
 from hub.door import Hub
+from hub.keeping import unheard
 from hub.locks import Lock
 from hub.log import as_writer
 from hub.logs import logged
@@ -214,7 +215,8 @@ async def _seal_models(hub: Hub) -> None:
     while True:
         began = time.monotonic()
         try:
-            await seal_models_when_due(hub)
+            if not await unheard(hub):
+                await seal_models_when_due(hub)
             took = time.monotonic() - began
         except Exception as error:
             _log.error("the read models wait to be sealed: %s", error)

@@ -83,7 +83,8 @@ async def _begins(db: asyncpg.Connection, copy: Copy, size: int, head: int) -> N
             if own != other:
                 raise Different(
                     f"The event at position {position:,} is not the one of the mirror: two histories part here. Look "
-                    f"at both (“hub log --after {position - 1}”) before one of them is given up."
+                    f"at both (“hub log --after {position - 1}”) before one of them is given up. Where an older backup "
+                    "was brought back and served, bring it back anew, and then the mirror, before it is served."
                 )
 
 

@@ -250,7 +250,10 @@ def restore(folder: Path, policy_path: Path | None) -> None:
     async def story(dsn: str) -> tuple[str, int, str]:
         if known is None:
             await bring_back(dsn, home, folder)
-            said = "They are as they were when the backup was made."
+            said = (
+                "They are as they were when the backup was made. Where a mirror holds more, bring that back now, "
+                "before this is served: “hub restore DIR --policy FILE”."
+            )
         else:
             dsn, _ = await make_databases(dsn)
             _, new = await restored(dsn, folder, known, lambda at: err.print(f"Position {at:,}", style="dim"))

@@ -11,7 +11,7 @@ from hub.audit.notes import Head
 from hub.cli.backups import HEAD, KEY, KEYS, LOG, POLICY, copied, head_in, key_in, on, sealed_with
 from hub.cli.console import err
 from hub.dumps import Unfit, load, read
-from hub.log import is_there, keys_of, make_databases, prepare_role
+from hub.log import is_there, keys_of, make_databases, prepare, prepare_role
 
 _BEGUN = "SELECT to_regclass('restoring') IS NOT NULL"
 
@@ -60,6 +60,8 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
                 f"or is of another hub{said}."
             )
         await on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
+        await prepare(dsn)
+        await on(dsn, lambda db: db.execute("INSERT INTO hub.restored DEFAULT VALUES"))
     except BaseException:
         for name in files:
             (home / name).unlink(missing_ok=True)
