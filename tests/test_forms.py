@@ -135,6 +135,11 @@ def test_a_time_in_a_form_is_of_the_zone_that_the_form_was_shown_in(region_dsn):
                 other = {**sent, "!zone": zone, "opens_at": opens, "!key": zone}
                 wrong = await center.post("/do/draftCall", data=other)
                 assert wrong.status_code == 422, zone
+            # No clock there shows this time: nobody means another one by it.
+            spring = {**sent, "!zone": "Europe/Berlin", "opens_at": "2099-03-29T02:30", "!key": "spring"}
+            skipped = await center.post("/do/draftCall", data={**spring, "closes_at": "2099-05-01T09:00"})
+            assert skipped.status_code == 422 and "does not exist in Europe/Berlin" in skipped.text
+            assert 'value="2099-03-29T02:30"' in skipped.text
 
     told(story())
 

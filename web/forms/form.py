@@ -127,7 +127,7 @@ class Forms:
             sent = {n: v for n, v in sent.items() if n not in left and n[:5] != "!was."}
             return await self._form(request, viewer, cls, sent, {}, key)
         given = dict(inputs.values_of(cls, sent))
-        wrong = problems(cls, given)
+        wrong = {**problems(cls, given), **inputs.skipped(cls, sent)}
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
         writer = Writer(self._site, viewer, cls, sent)

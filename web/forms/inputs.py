@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ import msgspec
 from graphql import GraphQLObjectType, get_named_type
 from msgspec import inspect
 
-from domain.core import COUNTRIES, Command, meta_of, record_field
+from domain.core import COUNTRIES, N_, Command, Reason, Refusal, meta_of, record_field
 from hub.checking import bare_type, lines_as, takes_empty
 from web.labels import LABELS, LANGUAGE_NAMES
 from web.preferences import KNOWN_ZONES, READER
@@ -134,6 +135,24 @@ def _address(value: str) -> str:
     if scheme := _SCHEME.match(value):
         return scheme[0].lower() + value[scheme.end() :]
     return f"https://{value}" if _SITE.fullmatch(value) else value
+
+
+def skipped(cls: type[Command], sent: Mapping[str, str]) -> dict[str, Refusal]:
+    """The times of a form that was sent which no clock shows, as those of its zone are put forward then."""
+    wrong: dict[str, Refusal] = {}
+    tz = ZoneInfo(zone) if (zone := sent.get("!zone", "")) in KNOWN_ZONES else READER.get().tz
+    for field in msgspec.structs.fields(cls):
+        value = sent.get(field.name, "")
+        if not isinstance(bare_type(inspect.type_info(field.type)), inspect.DateTimeType):
+            continue
+        with suppress(ValueError, OverflowError):
+            typed = datetime.fromisoformat(value)
+            if typed.tzinfo or value == sent.get(f"!was.{field.name}"):
+                continue
+            if typed.replace(tzinfo=tz).astimezone(UTC).astimezone(tz).replace(tzinfo=None) != typed:
+                message = N_("Clocks are put forward then: this time does not exist in %(zone)s.")
+                wrong[field.name] = Refusal(Reason.INVALID, message, field.name, zone=str(tz))
+    return wrong
 
 
 def _utc(value: str, zone: str) -> str:

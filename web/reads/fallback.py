@@ -132,6 +132,9 @@ def _by_key(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
+_FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
 def _date_time(value: Any) -> datetime:
     try:
         if not _RFC3339.fullmatch(value):
@@ -144,6 +147,8 @@ def _date_time(value: Any) -> datetime:
 
 def _date(value: Any) -> date:
     try:
+        if not _FULL_DATE.fullmatch(value):
+            raise ValueError(value)
         return date.fromisoformat(value)
     except (TypeError, ValueError):
         raise GraphQLError(f"{value!r} is no date, as in 2027-03-01.") from None
