@@ -8,7 +8,7 @@ from domain.core import HubRole
 from domain.people.commands import GrantRole, InvitePerson, JoinHub
 from domain.proposals.commands import AssessRisk, ReviseProposal
 from domain.proposals.partners import InvitePartner
-from tests.test_log import told
+from tests.test_log import region, told
 from tests.web import draft_of, people_of, redeemed, serving
 from web.schema.mutations import commands
 
@@ -363,5 +363,27 @@ def test_what_is_one_line_holds_no_breaks_and_nothing_that_turns_its_letters(reg
             assert done == {"refusal": None, "proposal": {"title": title, "abstract": abstract}}
             refused = (await author.data(text, input={"proposal": id, "title": "\u202e\n\u2069"}))["reviseProposal"]
             assert refused["refusal"] == {"code": "INVALID", "field": "title"}
+
+    told(story())
+
+
+def test_a_date_is_written_as_its_specification_says_and_in_no_other_way(dsn):
+    async def story():
+        async with serving(dsn) as (hub, _, client):
+            _, author, lead, _ = await region(hub)
+            text = """mutation($input: DeclareAffiliationInput!) {
+                declareAffiliation(input: $input) { receipt { events } } }"""
+            post = {
+                "person": author,
+                "organization": lead,
+                "position": "Dean",
+                "since": "2020-02-29",
+                "until": "2020-03-01",
+            }
+            asks = await client(author)
+            for other in ("20200229", "2020-W09-6", "2020-2-29", "2021-02-29", "٢٠٢٠-٠٢-٢٩"):
+                answer = (await asks.answer(text, input={**post, "since": other})).json()
+                assert answer["errors"][0]["extensions"]["code"] == "BAD_INPUT" and "is no date" in str(answer), other
+            assert (await asks.data(text, input=post))["declareAffiliation"]["receipt"]["events"] == 1
 
     told(story())
