@@ -15,6 +15,7 @@ from domain.calls.events import (
     ResultsPublished,
     RoundClosed,
     RoundOpened,
+    RoundReopened,
     said,
 )
 from domain.core import CallId, HubRole, PersonId
@@ -84,6 +85,12 @@ def published(row: CallRow, e: CallPublished, at: datetime) -> CallRow:
 def opened(row: CallRow, e: RoundOpened, at: datetime) -> CallRow:
     """Since when it is open: an officer may have opened it sooner than was said."""
     return replace(row, status=e.becomes, opened_at=at)
+
+
+@CallRow.on(RoundReopened)
+def reopened(row: CallRow, e: RoundReopened, at: datetime) -> CallRow:
+    """Until another time; since when it was open first stays."""
+    return replace(row, status=e.becomes, closes_at=e.closes_at)
 
 
 @CallRow.on(RoundClosed, ResultsPublished, CallArchived)

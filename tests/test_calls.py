@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from domain.call_results import ArchiveCall, PublishResults
+from domain.call_rounds import ReopenRound
 from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import (
     CallAmended,
@@ -19,12 +20,14 @@ from domain.calls.events import (
     ResultsPublished,
     RoundClosed,
     RoundOpened,
+    RoundReopened,
 )
 from domain.calls.officers import AppointCallOfficer, DismissCallOfficer
 from domain.core import HUB, HubRole, Reason
 from domain.people.commands import GrantRole, RevokeRole
 from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
-from domain.proposals.commands import DraftProposal
+from domain.proposals.commands import DraftProposal, SubmitProposal
+from domain.proposals.events import ProposalDeclined, ProposalFoundIneligible, ProposalRecommended
 from hub import clock, keeping
 from hub.checking import problems
 from hub.door import Hub
@@ -49,6 +52,7 @@ from tests.sealed import as_root
 from tests.stories import NOW, given, id_, sealed
 from tests.test_log import person, region
 from tests.test_log import told as told_
+from tests.test_proposals import READY, SUBMITTED, P
 from tests.web import as_, serving
 
 SECOND = timedelta(seconds=1)
@@ -189,6 +193,46 @@ def test_a_call_that_has_not_opened_is_put_away_where_everybody_saw_it():
     given(*published, archived).when(OpenRound(call=CALL), by=HUB, at=OPENS).refused(Reason.WRONG_STATUS)
     draft = DraftProposal(call=CALL, lead=DUSHANBE, title="Ice from above")
     given(*published, archived).when(draft, by=ZARINA).refused(Reason.ROUND_NOT_OPEN, "call")
+
+
+def test_a_round_that_was_closed_is_opened_once_more_before_anything_is_decided():
+    """The hub was away on the last day, or its clock was wrong: nobody loses a round by that."""
+    later = CLOSES + timedelta(days=3)
+    reopen = ReopenRound(call=CALL, closes_at=later, reason="The hub could not be reached on the last day")
+    reopened = RoundReopened(call=CALL, closes_at=later, reason=reopen.reason)
+    closed = [*READY, RoundClosed(call=CALL)]
+    after = CLOSES + timedelta(hours=1)
+    given(*READY).when(reopen, by=OFFICER, at=after).refused(Reason.WRONG_STATUS)
+    given(*closed).when(reopen, by=ZARINA, at=after).refused(Reason.NOT_PERMITTED)
+    given(*closed).when(reopen, by=OFFICER, at=after).then(reopened)
+    for wrong in (after, after + timedelta(days=4 * 365)):
+        given(*closed).when(msgspec.structs.replace(reopen, closes_at=wrong), by=OFFICER, at=after).refused(
+            Reason.INVALID, "closes_at"
+        )
+    # It is open as it was: proposals are submitted until the new time, and it closes by itself then.
+    again = [*closed, reopened]
+    submit = SubmitProposal(proposal=P)
+    given(*closed).when(submit, by=ZARINA, at=after).refused(Reason.ROUND_NOT_OPEN)
+    assert given(*again).when(submit, by=ZARINA, at=after).refusal is None
+    given(*again).when(submit, by=ZARINA, at=later).refused(Reason.ROUND_NOT_OPEN)
+    given(*again).when(CloseRound(call=CALL), by=HUB, at=after).then()
+    given(*again).when(CloseRound(call=CALL), by=HUB, at=later).then(RoundClosed(call=CALL))
+    amend = AmendCall(call=CALL, reason="Other", criteria=(Criterion("Other", 100),))
+    given(*again).when(amend, by=OFFICER, at=after).refused(Reason.FROZEN, "criteria")
+    # What was chosen is known: nobody writes for it.
+    submitted = [*READY, SUBMITTED, RoundClosed(call=CALL)]
+    assert given(*submitted).may(OFFICER, CALL)["ReopenRound"] is None
+    for each in (ProposalRecommended(proposal=P), ProposalDeclined(proposal=P, reason="No")):
+        decided = given(*submitted, each)
+        decided.when(reopen, by=OFFICER, at=after).refused(Reason.WRONG_STATUS)
+        assert decided.may(OFFICER, CALL)["ReopenRound"] == Reason.WRONG_STATUS
+    given(*submitted, ProposalFoundIneligible(proposal=P, reason="No partners")).when(
+        reopen, by=OFFICER, at=after
+    ).then(reopened)
+    row = CallRow
+    for event in (DRAFTED_CALL, CallPublished(call=CALL), RoundOpened(call=CALL), RoundClosed(call=CALL), reopened):
+        row = fold(CallRow, None if row is CallRow else row, event, NOW)
+    assert (row.status, row.closes_at, row.opened_at) == ("open", later, NOW)
 
 
 def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():

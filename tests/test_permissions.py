@@ -44,6 +44,7 @@ MAY = {
     "PublishCall": {R.CALL_OFFICER},
     "OpenRound": {R.CALL_OFFICER, R.HUB},
     "CloseRound": {R.HUB},
+    "ReopenRound": {R.CALL_OFFICER},
     "PublishResults": {R.CALL_OFFICER},
     "ArchiveCall": {R.CALL_OFFICER},
     "DraftProposal": {R.ANYONE},

@@ -92,6 +92,14 @@ class RoundClosed(Event, becomes="closed"):
     call: CallId
 
 
+class RoundReopened(Event, becomes="open"):
+    """The round was opened once more: proposals may be submitted again."""
+
+    call: CallId
+    closes_at: datetime
+    reason: str
+
+
 class ResultsPublished(Event, becomes="decided"):
     """The results of the call were published."""
 

@@ -19,6 +19,7 @@ from domain.calls.events import (
     ResultsPublished,
     RoundClosed,
     RoundOpened,
+    RoundReopened,
     said,
 )
 from domain.core import Actor, Event, Kind, Model, Offices, Role, State
@@ -39,12 +40,13 @@ class Call(
         CallPublished,
         RoundOpened,
         RoundClosed,
+        RoundReopened,
         ResultsPublished,
         CallArchived,
     ),
     changed_by=(CallAmended,),
 ):
-    """``draft → published → open → closed → decided → archived``; also ``draft → archived``."""
+    """``draft → published → open → closed → decided → archived``; also ``draft → archived`` and ``closed → open``."""
 
     officers: frozenset[str] = frozenset()
     title: str = ""
@@ -79,6 +81,8 @@ class Call(
                 return msgspec.structs.replace(self, officers=self.officers - {event.officer})
             case CallPublished():
                 return msgspec.structs.replace(self, status=event.becomes, public=True)
+            case RoundReopened():
+                return msgspec.structs.replace(self, status=event.becomes, closes_at=event.closes_at)
             case RoundOpened() | RoundClosed() | ResultsPublished() | CallArchived():
                 return msgspec.structs.replace(self, status=event.becomes)
         return self
