@@ -66,6 +66,7 @@ async def keep(hub: Hub) -> None:
     while True:
         try:
             await hub.erasures.finish(hub.models.schema)
+            hub.vault.let_go()
             if time.monotonic() > tidied + TIDY:
                 await hub.identity.tidy()
                 tidied = time.monotonic()

@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS salt (one boolean PRIMARY KEY DEFAULT true CHECK (one
 DESTROYED = ("key", "alias", "salt")
 """The tables here that an erasure deletes from."""
 SALTED = 60.0
-"""Seconds for which a process may hold a salt that another one has destroyed."""
+"""Seconds for which a process that serves may hold a salt that another one has destroyed."""
 
 
 class Erased(LookupError):
@@ -103,6 +103,11 @@ class Vault:
         if noted.partition(":")[0] != salt[0]:
             salt = await self._current(anew=True)
         return noted.partition(":")[0] != salt[0] or noted == self._noted(request, salt)
+
+    def let_go(self) -> None:
+        """Forget a salt that another process may have destroyed by now."""
+        if time.monotonic() - self._salted > SALTED:
+            self._salt = "", b""
 
     @staticmethod
     def _noted(request: bytes, salt: tuple[str, bytes]) -> str:

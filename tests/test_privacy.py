@@ -310,6 +310,9 @@ def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_ke
             assert await hub_.do(erase, HUB, key="again") == nothing
         invited = await opened_.do(other, HUB, key="other")
         monkeypatch.setattr(vault, "SALTED", 0)
+        # Nor does a process that has nothing to note hold what another one has destroyed.
+        beside.vault.let_go()
+        assert beside.vault._salt == ("", b"")
         for hub_ in (opened_, beside):
             assert await hub_.do(other, HUB, key="other") == invited
             with pytest.raises(Refusal) as refused:
