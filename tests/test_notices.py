@@ -304,6 +304,6 @@ def test_the_other_officers_of_the_center_are_told_of_a_role_that_waits(dsn, mon
                 mails = (await server.get(count + 1))[count:]
                 (mail,) = mails
                 assert mail["To"] == "other@example.org" and f"\n{BASE}/people/{author}\n" in body(mail)
-                assert mail["Subject"] == "Роль в хабе ждёт второго сотрудника Центра"
+                assert mail["Subject"] == "Роль в хабе ждёт согласия второго сотрудника Центра"
 
     told(story())
