@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
@@ -454,7 +454,10 @@ def test_a_quorum_that_is_silent_is_said_to_be(sealed):
 
         until(complains, 60)
         page = httpx2.get(f"{url}/status").text
-        assert "tj: " in page
+        assert "tj: " in page and "Waits to be cosigned" in page
+        ask = {"query": "{ hub { sealWaitsSince } }"}
+        since = httpx2.post(f"{url}/graphql", json=ask).json()["data"]["hub"]["sealWaitsSince"]
+        assert datetime.fromisoformat(since) < datetime.now(UTC) - timedelta(minutes=1)
 
 
 def test_names_whose_keys_are_lost_are_not_called_erased(sealed, tmp_path):

@@ -188,6 +188,7 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
         "parked": row["parked"],
         "treeSize": sealing["tree"],
         "sealedTo": sealing["sealed"],
+        "sealWaitsSince": sealing["waits_since"] and written(sealing["waits_since"]),
         "witnessesAsked": sealing["asked"],
         "key": sealing["key"],
         "stopped": sealing["stopped"] or None,
