@@ -157,7 +157,9 @@ class Hub:
             raise Refusal(Reason.INVALID, N_("The text holds half a character. Type it again.")) from None
         named = type(command).__name__.encode() + b"\n" + body
         with confirmed():
-            noted = "" if key is None else await self.vault.noted(named)
+            # An erasure holds an id alone: it is known again also once what its giver wrote before cannot be.
+            writer = None if isinstance(command, ErasePerson) else actor
+            noted = "" if key is None else await self.vault.noted(writer, named)
         act = CommandAct(actor, at)
         request = new_id(by) if key is None else f"{by}_{self.request_of(actor, key)}"
         for _ in range(_ROUNDS):
@@ -276,7 +278,10 @@ class Hub:
         if row is None:
             return None
         with confirmed():
-            same = await self.vault.may_be(row["hash"], named)
+            same = await self.vault.is_noted(actor, row["hash"], named)
+        if same is None:
+            message = N_("This key was used, and for what cannot be known since somebody was erased: choose a new one.")
+            raise Refusal(Reason.KEY_REUSED, message)
         if not same:
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)

@@ -44,14 +44,15 @@ class Erasures:
             await self._sweep(people)
 
     async def _destroy(self, person: str) -> None:
-        aliases = []
+        aliases, wrote = list[str](), {person}
         async for each in self._log.history(person, stored_names(PersonInvited, OrcidLinked)):
             if isinstance(each.event, PersonInvited):
                 aliases.append(each.event.email_alias)
+                wrote.add(each.actor)
             elif isinstance(each.event, OrcidLinked) and await self._held_by(each.event.orcid_alias, person):
                 aliases.append(each.event.orcid_alias)
         await self._identity.revoke_all(person)
-        await self._vault.forget(self._log.writing, person, aliases)
+        await self._vault.forget(self._log.writing, person, aliases, sorted(wrote))
 
     async def _held_by(self, orcid: str, person: str) -> bool:
         # Whether they hold it still: then nobody else's link of it is under way. The name of one that they unlinked

@@ -18,9 +18,9 @@ LOOK = 5.0
 TIDY = 3_600.0
 """Seconds between two times that sessions, tokens and links that have ended are deleted."""
 _BY_NAME = {cls.__name__: cls for cls in every_command() if cls.due}
-_UNHEARD = (
-    "this hub was brought back from a backup, and no witness has cosigned since. Where a mirror holds more, bring that "
-    "back first (hub restore DIR --policy FILE)"
+UNHEARD = (
+    "this hub was brought back from a backup, and no quorum of witnesses has cosigned since: nothing is done that is "
+    "due. Where a mirror holds more, stop the hub and bring that back (hub restore DIR --policy FILE)"
 )
 _log = logging.getLogger("hub")
 
@@ -30,14 +30,14 @@ async def due(hub: Hub, now: datetime) -> list[Command]:
     return [command for _, command in await _until(hub, now)]
 
 
-async def unheard(hub: Hub) -> bool:
-    """Whether this hub was brought back from a backup, and none of those who cosign its log has done so since.
-
-    They may have seen more than the backup holds: what it did by itself now would begin a second history.
-    """
-    sql = """SELECT EXISTS (SELECT FROM hub.restored r, hub.sealer s WHERE s.asked > 0
-        AND NOT EXISTS (SELECT FROM hub.cosignature c WHERE c.at > r.at))"""
-    return bool(await hub.log.pool.fetchval(sql))
+async def held_up(hub: Hub) -> str:
+    """Why the hub does nothing by itself now, in words; empty where it does."""
+    if not clock.is_set():
+        return "this machine was started just now, and its clock has not been set"
+    try:
+        return UNHEARD if await hub.log.pool.fetchval("SELECT EXISTS (SELECT FROM hub.restored)") else ""
+    except Exception as error:
+        return str(error) or type(error).__name__
 
 
 async def _until(hub: Hub, then: datetime) -> list[tuple[datetime, Command]]:
@@ -64,28 +64,19 @@ async def keep(hub: Hub) -> None:
     """
     tidied, said = -math.inf, ""
     while True:
+        why = await held_up(hub)
         try:
             await hub.erasures.finish(hub.models.schema)
             hub.vault.let_go()
-            if time.monotonic() > tidied + TIDY:
+            if not why and time.monotonic() > tidied + TIDY:
                 await hub.identity.tidy()
                 tidied = time.monotonic()
         except Exception as error:
             _log.warning("what was to be deleted waits: %s", error)
-        why = await _held_up(hub)
         if why and why != said:
-            _log.warning("nothing is done that is due: %s", why)
+            _log.warning("what is due waits: %s", why)
         said = why
         await asyncio.sleep(LOOK if why else await _done(hub))
-
-
-async def _held_up(hub: Hub) -> str:
-    if not clock.is_set():
-        return "this machine was started just now, and its clock has not been set"
-    try:
-        return _UNHEARD if await unheard(hub) else ""
-    except Exception as error:
-        return str(error) or type(error).__name__
 
 
 async def _done(hub: Hub) -> float:

@@ -1,5 +1,5 @@
--- When a backup was brought back here: until somebody besides the hub has cosigned since, it does nothing by itself.
+-- That a backup was brought back here: until a quorum of witnesses has cosigned since, the hub does nothing by itself.
 CREATE TABLE hub.restored (
     at timestamptz NOT NULL DEFAULT now()
 );
-GRANT SELECT ON hub.restored TO hub_writer;
+GRANT SELECT, DELETE ON hub.restored TO hub_writer;

@@ -24,13 +24,14 @@ CREATE TABLE IF NOT EXISTS key (person text PRIMARY KEY, kid text NOT NULL, secr
 CREATE TABLE IF NOT EXISTS pepper (one boolean PRIMARY KEY DEFAULT true CHECK (one), secret bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS alias (digest bytea PRIMARY KEY, alias text NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS erasing (person text PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS salt (one boolean PRIMARY KEY DEFAULT true CHECK (one), id text NOT NULL,
-                                 secret bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS salt (actor text PRIMARY KEY, id text NOT NULL, secret bytea NOT NULL);
 """
 DESTROYED = ("key", "alias", "salt")
 """The tables here that an erasure deletes from."""
 SALTED = 60.0
 """Seconds for which a process that serves may hold a salt that another one has destroyed."""
+MANY = 10_000
+"""So many actors' salts are held at once."""
 
 
 class Erased(LookupError):
@@ -70,7 +71,7 @@ class Vault:
     def __init__(self, pool: Pool, pepper: bytes) -> None:
         self._pool = pool
         self._pepper = pepper
-        self._salt, self._salted = ("", b""), -SALTED
+        self._salts: dict[str, tuple[tuple[str, bytes], float]] = {}
 
     @classmethod
     async def open(cls, pool: Pool) -> "Vault":
@@ -90,37 +91,44 @@ class Vault:
         """The same for the same data, and nothing by which somebody without the keys could guess what they are."""
         return hashlib.blake2b(data, key=self._pepper, digest_size=32).hexdigest()
 
-    async def noted(self, request: bytes) -> str:
-        """What is noted of a request, to know it again until somebody is erased.
+    async def noted(self, actor: str | None, request: bytes) -> str:
+        """What is noted of an actor's request, to know it again; without an actor, of one that holds nothing personal.
 
-        It may hold what a person is called, and nobody can guess that from it once they are erased: the salt is gone.
+        Nobody can guess from it what somebody is called who is erased: the salt of whoever wrote that is gone.
         """
-        return self._noted(request, await self._current())
+        return self._noted(request, await self._current(actor) if actor is not None else ("", self._pepper))
 
-    async def may_be(self, noted: str, request: bytes) -> bool:
-        """Whether it was noted of this request; also where nobody can know any more, as somebody was erased since."""
-        salt = await self._current()
-        if noted.partition(":")[0] != salt[0]:
-            salt = await self._current(anew=True)
-        return noted.partition(":")[0] != salt[0] or noted == self._noted(request, salt)
+    async def is_noted(self, actor: str, noted: str, request: bytes) -> bool | None:
+        """Whether this was noted of this request; ``None`` where nobody can know any more."""
+        id = noted.partition(":")[0]
+        if ":" in noted and not id:
+            return noted == await self.noted(None, request)
+        salt = await self._current(actor)
+        if id != salt[0]:
+            salt = await self._current(actor, anew=True)
+        return noted == self._noted(request, salt) if id == salt[0] else None
 
     def let_go(self) -> None:
-        """Forget a salt that another process may have destroyed by now."""
-        if time.monotonic() - self._salted > SALTED:
-            self._salt = "", b""
+        """Forget salts that another process may have destroyed by now."""
+        old = time.monotonic() - SALTED
+        self._salts = {actor: held for actor, held in self._salts.items() if held[1] > old}
 
     @staticmethod
     def _noted(request: bytes, salt: tuple[str, bytes]) -> str:
         return f"{salt[0]}:{hashlib.blake2b(request, key=salt[1], digest_size=32).hexdigest()}"
 
-    async def _current(self, anew: bool = False) -> tuple[str, bytes]:
-        if anew or time.monotonic() - self._salted > SALTED:
-            read, sql = time.monotonic(), "SELECT id, secret FROM salt"
-            while (row := await self._pool.fetchrow(sql)) is None:
-                made = "INSERT INTO salt (id, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-                await self._pool.execute(made, os.urandom(8).hex(), os.urandom(32))
-            self._salt, self._salted = (row["id"], row["secret"]), read
-        return self._salt
+    async def _current(self, actor: str, anew: bool = False) -> tuple[str, bytes]:
+        read = time.monotonic()
+        if not anew and (held := self._salts.get(actor)) is not None and read - held[1] < SALTED:
+            return held[0]
+        sql = "SELECT id, secret FROM salt WHERE actor = $1"
+        while (row := await self._pool.fetchrow(sql, actor)) is None:
+            made = "INSERT INTO salt VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+            await self._pool.execute(made, actor, os.urandom(8).hex(), os.urandom(32))
+        if len(self._salts) >= MANY:
+            self._salts.clear()
+        self._salts[actor] = (row["id"], row["secret"]), read
+        return row["id"], row["secret"]
 
     async def key(self, person: str) -> tuple[str, bytes]:
         """The id and secret of a person's key; a new one for a new person."""
@@ -184,15 +192,18 @@ class Vault:
         )
         return sorted({row["person"] for found in rows for row in found})
 
-    async def forget(self, log: Pool, person: str, aliases: list[str]) -> None:
-        """Delete a person's key, boxes and aliases, and the salt of all requests until now. Doing so again is harmless.
+    async def forget(self, log: Pool, person: str, aliases: Sequence[str], wrote: Sequence[str]) -> None:
+        """Delete a person's key, boxes and aliases, and the salts of the actors who ``wrote`` what they are called.
+
+        Doing so again is harmless.
 
         Their bytes go when the tables are swept; until then the person is one whose erasure is not ``finished``.
         """
         await self._pool.execute("INSERT INTO erasing VALUES ($1) ON CONFLICT DO NOTHING", person)
         await self._pool.execute("DELETE FROM key WHERE person = $1", person)
-        await self._pool.execute("DELETE FROM salt")
-        self._salted = -SALTED
+        await self._pool.execute("DELETE FROM salt WHERE actor = ANY($1)", wrote)
+        for actor in wrote:
+            self._salts.pop(actor, None)
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)
         await log.execute("DELETE FROM hub.box WHERE person = $1", person)
 

@@ -247,7 +247,9 @@ class Oracle:
             runs = {each["officer"] for each in self.readable("call_officer") if each["call"] == row["id"]}
             waits = row["status"] != "archived" and not runs & center
         else:
+            here = {p["id"] for p in self.readable("person") if p["status"] == "joined"}
             open_ = [a for a in self.readable("affiliation") if not a["confirmed"] and not a["withdrawn"]]
+            open_ = [a for a in open_ if a["person"] in here]
             asked = any(each["organization"] == row["id"] for each in open_)
             waits = row["status"] == "verified" and not row["represented"] and asked
         return "center" in self.principals and waits
@@ -321,6 +323,7 @@ class Oracle:
             "awaitsMyVerification": lambda v: v == self.to_verify(row),
             "awaitsMyConfirmation": lambda v: v == (self.to_agree(row) if table == "person" else self.to_confirm(row)),
             "awaitsAnOfficer": lambda v: v == self.to_appoint(table, row),
+            "lapsed": lambda v: v == (row["status"] == "returned" and row["returned_until"] is None),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

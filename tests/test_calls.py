@@ -395,14 +395,9 @@ def test_nothing_that_is_due_is_done_by_a_clock_that_nobody_has_set_nor_on_a_log
                 young.setattr(clock, "is_set", lambda: False)
                 task = asyncio.create_task(keep(hub))
                 assert not await opened(1)
-                sealed = "INSERT INTO hub.sealer (vkey, asked) VALUES ('hub.example+00000000+AAAA', 1)"
-                await asyncio.to_thread(as_root, dsn, sealed, "INSERT INTO hub.restored DEFAULT VALUES")
-            assert not await opened(1)
-            heard = (
-                "INSERT INTO hub.head VALUES (1, sha256('x'), 's', now(), true)",
-                "INSERT INTO hub.cosignature VALUES (1, 'w', 's', now() + interval '1 second')",
-            )
-            await asyncio.to_thread(as_root, dsn, *heard)
+                await asyncio.to_thread(as_root, dsn, "INSERT INTO hub.restored DEFAULT VALUES")
+            assert not await opened(1) and await keeping.held_up(hub) == keeping.UNHEARD
+            await asyncio.to_thread(as_root, dsn, "DELETE FROM hub.restored")
             assert await opened(10)
         finally:
             if task is not None:

@@ -145,6 +145,26 @@ def test_a_date_that_asks_hides_none_that_accuses(folder, policy):
             kept.rename(text)
 
 
+def test_what_is_missing_for_one_head_hides_nothing_that_another_proves(folder, policy):
+    """A hub that keeps a bundle back takes nothing away from what is here."""
+    folder.joinpath("seen").mkdir()
+    early = [leaf(n, at(-900_000 + n)) for n in range(1, 290)]
+    events = [*early, leaf(290, at(-200_000))]
+    for size, when in ((100, NOW - 1_000_000), (289, NOW)):
+        folder.joinpath("seen", str(size)).write_bytes(made(folder, events[:size], witnessed=when))
+    made(folder, events, witnessed=NOW + 100)
+    _written(folder / tile_path("entries", 0, 256), bundle(events[:256]))
+    _written(folder / tile_path("entries", 1, 34), bundle(events[256:]))
+    for name in ("000.p/100", "000.p/289", "000.p/290"):
+        (folder / "tile/entries" / name).unlink(missing_ok=True)
+    assert audit("checkpoint", folder, "--policy", policy)[0] == 1
+    (folder / tile_path("entries", 0, 256)).unlink()
+    assert audit("checkpoint", folder, "--policy", policy)[0] == 1
+    folder.joinpath("seen/289").unlink()
+    code, found = audit("checkpoint", folder, "--policy", policy)
+    assert code == 3 and "missing" in found["message"]
+
+
 def test_a_head_that_was_kept_elsewhere_is_compared_too(folder, policy):
     old = folder.parent / "kept"
     old.write_bytes(made(folder, [leaf(1, at(-900_000)), leaf(2, at(-800_000))], witnessed=NOW))

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from hub_audit import remote
 
+from hub import keeping
 from hub.audit import merkle, notes, sealer
 from hub.audit.mirror import Away, Forged, Mirror
 from hub.audit.notes import LOG, WITNESS, Signer
@@ -22,6 +23,7 @@ from hub.audit.policy import Policy
 from hub.audit.restore import restore
 from hub.audit.sealer import Outvoted, Sealer
 from hub.audit.seals import published
+from hub.door import Hub
 from hub.log import Log
 from tests.sealed import as_root, audit, until_sealed
 from tests.test_log import told
@@ -594,6 +596,56 @@ def test_a_witness_is_asked_for_no_head_that_the_log_has_outgrown_but_to_think_a
                 assert len(asked) > before
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await opened.close()
+
+    told(story())
+
+
+def test_a_hub_that_was_brought_back_goes_on_by_itself_once_a_quorum_has_cosigned_what_it_holds(
+    dsn, tmp_path, monkeypatch
+):
+    """Whatever signatures came with the backup; at once where nobody could be asked."""
+    monkeypatch.setattr(sealer, "AGAIN", 0.1)
+    keys = {name: Signer(f"{name}.example/w", WITNESS, bytes([n + 1] * 32)) for n, name in enumerate(("a", "b", "c"))}
+    ahead = set(keys)
+
+    def answer(path, body):
+        name = path.strip("/").partition("/")[0]
+        if name in ahead:
+            return (409, {}, b"999999\n")
+        text = body.decode().partition("\n\n")[2].partition("\n\n")[0] + "\n"
+        return keys[name].sign(text, int(time.time())).line.encode()
+
+    async def story():
+        opened = await Hub.open(dsn)
+        await opened.log.pool.execute(MANY % (1, 10))
+        tree = await followed(dsn)
+        waits = "SELECT EXISTS (SELECT FROM hub.restored)"
+        restored = "INSERT INTO hub.restored DEFAULT VALUES"
+        old = "INSERT INTO hub.cosignature SELECT 10, w, 's', now() + interval '1 year' FROM unnest(ARRAY['a', 'b']) w"
+        with serving(answer) as url:
+            named = [f"witness {name} {key.verifier.vkey} {url}/{name}" for name, key in keys.items()]
+            quorum = Policy.parse("\n".join([*named, "group g 2 a b c", "quorum g", ""]))
+            own = Sealer(opened.log.pool, tmp_path, quorum, "x")
+            await own.open()
+            assert await own.seal(tree.size, tree.root, datetime.now(UTC))
+            await asyncio.to_thread(as_root, dsn, restored, old)
+            tasks = [asyncio.create_task(own.persuade(name)) for name in keys]
+            for again, left in (("a", True), ("b", False)):
+                ahead.discard(again)
+                await asyncio.sleep(0.7)
+                assert await opened.log.pool.fetchval(waits) == left, again
+                # Nothing is recorded of itself meanwhile: neither what is due nor a seal of the read models.
+                assert bool(await keeping.held_up(opened)) == left
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        # Nobody is asked, or nobody who could answer is a quorum.
+        silent = "\n".join([*(f"witness {name} {key.verifier.vkey}" for name, key in keys.items()), "quorum a", ""])
+        for policy in (Policy(quorum="none"), Policy.parse(silent)):
+            await asyncio.to_thread(as_root, dsn, restored)
+            await Sealer(opened.log.pool, tmp_path, policy, "x").open()
+            assert not await opened.log.pool.fetchval(waits)
         await opened.close()
 
     told(story())

@@ -137,7 +137,10 @@ def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
     assert [AIBEK in row.described_by for row in described] == [False, True]
     # Who did not say so at first says it later.
     given(*PEOPLE, mistake, kept).when(close, by=OFFICER).then(closed)
-    given(*PEOPLE, mistake, kept, closed).when(close, by=OFFICER).then()
+    # Nor is a reason lost that somebody types once more.
+    given(*PEOPLE, mistake, kept, closed).when(close, by=OFFICER).refused(Reason.WRONG_STATUS)
+    unsaid = msgspec.structs.replace(close, mistaken=False)
+    given(*PEOPLE, mistake, kept).when(unsaid, by=OFFICER).refused(Reason.WRONG_STATUS, "mistaken")
 
 
 def test_a_closed_organization_that_ror_lists_again_has_to_be_verified_again():

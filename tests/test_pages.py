@@ -9,7 +9,7 @@ from html import escape
 import pytest
 
 from domain.calls.commands import CloseRound
-from domain.core import HubRole
+from domain.core import HubRole, Refusal
 from domain.organizations.offices import AuthorizeSignatory
 from domain.people.affiliations import DeclareAffiliation
 from domain.people.commands import GrantRole
@@ -71,8 +71,9 @@ def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_ds
             made = await center.post(f"/people/{person}/link")
             assert made.headers["cache-control"] == "no-store"
             first = re.search(r"hub_link_[\w-]+", made.text)[0]
-            # Who invited stays without: sending the form once more, with a token, once roles have been granted.
-            await hub.do(GrantRole(person=person, role=HubRole.CENTER_OFFICER))
+            # Who invited stays without: sending the form once more, with a token. Nor is a role given while it is about.
+            with pytest.raises(Refusal):
+                await hub.do(GrantRole(person=person, role=HubRole.CENTER_OFFICER))
             assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
             token = await as_(hub, app, people["rahimova"], "invitePerson")
             other = {**sent, "email": "other@example.org", "!key": "form-2"}

@@ -495,3 +495,36 @@ def test_what_could_do_nothing_for_somebody_is_not_offered_to_them():
     done = given(*REGION, DECLARED, confirmed).may(AIBEK, ZARINA)
     assert "ConfirmAffiliation" not in done and "EndAffiliation" in done
     assert "EndAffiliation" in given(*REGION, DECLARED).may(ZARINA, ZARINA)
+
+
+def test_no_officer_is_two_by_an_account_that_others_than_its_person_may_open():
+    grant, granted = GrantRole(person=NEW, role=HubRole.AUDITOR), RoleGranted(person=NEW, role=HubRole.AUDITOR)
+    invited = [*PEOPLE, PersonInvited(person=NEW, name=sealed("N"), email=sealed("n"), email_alias="of-n")]
+    shown = AccessGiven(person=NEW, way="link", until=NOW, shown_to=OFFICER)
+    given(*invited).when(grant, by=OFFICER).refused(Reason.WRONG_STATUS)
+    assert given(*invited).may(OFFICER, NEW)["GrantRole"] == Reason.WRONG_STATUS
+    # Whoever runs the hub gives one to somebody who has not come yet, unless somebody was shown how to come as them.
+    given(*invited).when(grant, by=HUB).then(granted)
+    given(*invited, shown).when(grant, by=HUB).refused(Reason.WRONG_STATUS)
+    given(*invited, shown, AccessEnded(person=NEW)).when(grant, by=HUB).then(granted)
+    given(*invited, msgspec.structs.replace(shown, shown_to=None)).when(grant, by=HUB).then(granted)
+    given(*invited, shown, PersonJoined(person=NEW)).when(grant, by=HUB).then(granted)
+    # Nor is anybody shown it afterwards, but who gives commands at the server.
+    link = GiveAccess(person=NEW, way="link", until=NOW, shown_to=OFFICER)
+    given(*invited, granted).when(link, by=HUB).refused(Reason.NOT_PERMITTED)
+    alone = msgspec.structs.replace(link, shown_to=None)
+    assert given(*invited, granted).when(alone, by=HUB).refusal is None
+
+
+def test_what_one_officer_proposed_who_left_is_what_whoever_runs_the_hub_agrees_to():
+    second = RoleGranted(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    proposed = RoleProposed(person=ZARINA, role=HubRole.AUDITOR, by=AIBEK)
+    left = RoleRevoked(person=AIBEK, role=HubRole.CENTER_OFFICER)
+    agreed, granted = (each(person=ZARINA, role=HubRole.AUDITOR) for each in (RoleAgreed, RoleGranted))
+    given(*PEOPLE, second, proposed, left).when(GrantRole(person=ZARINA, role=HubRole.AUDITOR), by=HUB).then(
+        agreed, granted
+    )
+    # An auditor erases themselves as anybody does.
+    given(*PEOPLE, granted).when(ErasePerson(person=ZARINA), by=ZARINA).then(
+        RoleRevoked(person=ZARINA, role=HubRole.AUDITOR, by=ZARINA), PersonErased(person=ZARINA)
+    )

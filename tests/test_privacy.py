@@ -282,44 +282,59 @@ def test_names_come_back_with_a_mirror_of_sealed_values_and_the_keys(joined, ser
 def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_kept_for_retries(dsn, monkeypatch):
     async def story():
         opened_, beside = await Hub.open(dsn), await Hub.open(dsn)
+        inviter = (await opened_.do(InvitePerson(name="Inviter", email="inviter@example.org"))).record
+        bystander = (await opened_.do(InvitePerson(name="Bystander", email="bystander@example.org"))).record
+        for each in (inviter, bystander):
+            await opened_.do(JoinHub(person=each), each)
         invite = InvitePerson(name="Secret Name", email="secret@example.org")
-        invited = await opened_.do(invite, HUB, key="invite")
-        person = invited.record
+        person = (await opened_.do(invite, inviter, key="invite")).record
         await opened_.do(JoinHub(person=person), person)
         rename = CorrectName(person=person, name="Another Secret")
-        renamed = await beside.do(rename, person, key="rename")
+        await beside.do(rename, person, key="rename")
         other = InvitePerson(name="Other Name", email="other@example.org")
-        for hub_ in (opened_, beside):
-            with pytest.raises(Refusal) as refused:
-                await hub_.do(other, HUB, key="invite")
-            assert refused.value.reason == Reason.KEY_REUSED
+        invited = await beside.do(other, bystander, key="other")
+        hubs = (opened_, beside)
+
+        async def refused(hub_, command, actor, key):
+            with pytest.raises(Refusal) as told_:
+                await hub_.do(command, actor, key=key)
+            assert told_.value.reason == Reason.KEY_REUSED
+            return str(told_.value)
+
+        for hub_ in hubs:
+            assert "another command" in await refused(hub_, other, inviter, "invite")
         keys = await asyncpg.connect(keys_of(dsn))
-        salts = {row["id"] for row in await keys.fetch("SELECT id FROM salt")}
-        noted = await opened_.log.pool.fetch("SELECT hash FROM hub.answer")
-        assert {row["hash"].partition(":")[0] for row in noted} == salts and len(salts) == 1
+
+        async def salts():
+            return {row["actor"]: row["id"] for row in await keys.fetch("SELECT actor, id FROM salt")}
+
+        before = await salts()
+        noted = await opened_.log.pool.fetch("SELECT actor, hash FROM hub.answer")
+        assert {row["actor"]: row["hash"].partition(":")[0] for row in noted} == before
         erase = ErasePerson(person=person)
         erased = await opened_.do(erase, person, key="erase")
-        # Without the salt, all that was noted until then is nothing but chance.
-        assert not salts & {row["id"] for row in await keys.fetch("SELECT id FROM salt")}
-        nothing = await opened_.do(erase, HUB, key="again")
-        # Each is answered as before, though nobody knows any more of what it was noted; what came since is compared.
-        for hub_ in (opened_, beside):
-            assert await hub_.do(invite, HUB, key="invite") == invited
-            assert await hub_.do(rename, person, key="rename") == renamed
-            assert await hub_.do(erase, person, key="erase") == erased
-            assert await hub_.do(erase, HUB, key="again") == nothing
-        invited = await opened_.do(other, HUB, key="other")
+        # Nor does a process that has nothing to note hold for long what another one has destroyed.
+        assert beside.vault._salts
         monkeypatch.setattr(vault, "SALTED", 0)
-        # Nor does a process that has nothing to note hold what another one has destroyed.
         beside.vault.let_go()
-        assert beside.vault._salt == ("", b"")
-        for hub_ in (opened_, beside):
-            assert await hub_.do(other, HUB, key="other") == invited
-            with pytest.raises(Refusal) as refused:
-                await hub_.do(invite, HUB, key="other")
-            assert refused.value.reason == Reason.KEY_REUSED
+        assert not beside.vault._salts
+        # What was noted of what they, or who invited them, wrote is nothing but chance, without its salt.
+        after = await salts()
+        assert [name for name in before if after.get(name) == before[name]] == [bystander]
+        for hub_ in hubs:
+            for command, actor, key in ((invite, inviter, "invite"), (rename, person, "rename")):
+                assert "cannot be known" in await refused(hub_, command, actor, key)
+            # Who wrote nothing of them is answered as before, and so is the erasure itself.
+            assert await hub_.do(other, bystander, key="other") == invited
+            assert "another command" in await refused(hub_, invite, bystander, "other")
+            assert await hub_.do(erase, person, key="erase") == erased
+        again = InvitePerson(name="Again", email="again@example.org")
+        answers = [await hub_.do(again, inviter, key="again") for hub_ in hubs]
+        assert answers[0] == answers[1]
+        for hub_ in hubs:
+            assert "another command" in await refused(hub_, other, inviter, "again")
         await keys.close()
-        for hub_ in (opened_, beside):
+        for hub_ in hubs:
             await hub_.close()
 
     told(story())
@@ -336,7 +351,10 @@ def test_what_an_older_hub_noted_of_requests_is_written_anew_once_without_it(dsn
         await asyncio.to_thread(as_root, dsn, *older)
         opened_ = await Hub.open(dsn)
         assert await opened_.log.pool.fetchval("SELECT hash FROM hub.answer") == ""
-        assert await opened_.do(invite, HUB, key="invite") == first
+        # That the key was used is known, and that it is not used for anything else.
+        with pytest.raises(Refusal) as refused:
+            await opened_.do(invite, HUB, key="invite")
+        assert refused.value.reason == Reason.KEY_REUSED and first.events == 1
         db = await asyncpg.connect(dsn)
         await db.execute("CHECKPOINT")
         file = await db.fetchval("SELECT pg_relation_filepath('hub.answer')")

@@ -21,7 +21,7 @@ from domain.organizations.commands import (
 )
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
-from domain.people.commands import GrantRole, RevokeRole
+from domain.people.commands import GrantRole, InvitePerson, RevokeRole
 from domain.proposals.commands import AssessRisk, DraftProposal, ReviseProposal, SubmitProposal
 from domain.proposals.decisions import (
     ConfirmEligibility,
@@ -610,5 +610,23 @@ def test_what_its_authors_or_its_lead_left_waits_for_the_officers_also_once_resu
             for id in (given_back, offered):
                 await hub.do(DeclineProposal(proposal=id, reason="Nobody can go on with it"), officer)
             assert await waits() == []
+
+    told(story())
+
+
+def test_nobody_is_shown_a_link_of_somebody_who_has_a_role(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            officer, *_ = await region(hub)
+            pages = await as_(hub, app, officer)
+            ids = []
+            for name in ("plain", "second"):
+                ids.append((await hub.do(InvitePerson(name=name, email=f"{name}@example.org"))).record)
+            await hub.do(GrantRole(person=ids[1], role=HubRole.CENTER_OFFICER))
+            for id, shown in zip(ids, (True, False), strict=True):
+                page = (await pages.get(f"/people/{id}")).text
+                assert (f"/people/{id}/link" in page) == shown and (f"hub link {id}" in page) != shown
+                made = await pages.post(f"/people/{id}/link")
+                assert made.status_code == 200 and ("/sign-in/hub_link_" in made.text) == shown
 
     told(story())

@@ -341,3 +341,26 @@ def test_nobody_is_asked_for_the_time_of_a_log_whose_newest_event_is_dated_ahead
         await opened.close()
 
     told(story())
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_the_read_models_are_not_sealed_by_itself_while_nothing_is(dsn, monkeypatch, held):
+    async def story():
+        opened, sealed = await Hub.open(dsn), []
+
+        async def held_up(_):
+            return "this machine was started just now" if held else ""
+
+        async def seal(_):
+            sealed.append(1)
+
+        monkeypatch.setattr(following, "held_up", held_up)
+        monkeypatch.setattr(following, "seal_models_when_due", seal)
+        task = asyncio.create_task(following._seal_models(opened))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert bool(sealed) != held
+        await opened.close()
+
+    told(story())

@@ -129,16 +129,18 @@ class Site:
     async def invited(self, request: Request, viewer: Viewer, person: str, again: bool = False) -> Response | None:
         """The page after an invitation, ``None`` where the person has joined; ``again`` where a new link is made.
 
-        Who holds the link of somebody who has not come yet can come in their place, and roles may wait for them: only
-        who has signed in as an officer of the Center, who could grant those roles, is shown it.
+        Who holds the link of somebody who has not come yet can come in their place: only who has signed in as an
+        officer of the Center is shown it, and nobody that of somebody who has a role in the whole hub.
         """
         hub = self.endpoint.reads.hub
-        sql = f"SELECT status FROM {hub.models.schema}.person WHERE id = $1"
-        if await hub.log.pool.fetchval(sql, person) != "invited":
+        schema = hub.models.schema
+        sql = f"""SELECT EXISTS (SELECT FROM {schema}.role WHERE person = $1) AS has_role
+            FROM {schema}.person WHERE id = $1 AND status = 'invited'"""
+        if (row := await hub.log.pool.fetchrow(sql, person)) is None:
             return None
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
-        shown = viewer.signed_in and CENTER in viewer.principals
+        shown = viewer.signed_in and CENTER in viewer.principals and not row["has_role"]
         made = await give_link(hub, person, viewer.person, ends=again) if shown else ""
         link = f"{base_of(request)}/sign-in/{made}" if made else ""
         response = self.render(

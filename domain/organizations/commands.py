@@ -255,14 +255,15 @@ class CloseOrganization(
         return record.status == "closed" and (record.from_ror or not record.ror)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
-        """Its history stays. Closing it again changes nothing, but that an id of ROR is given back."""
+        """Its history stays. What is closed is closed once more only to give its id of ROR back."""
         organization = model.get(Organization, self.organization)
         if self.mistaken and organization.from_ror:
             message = N_("It came here from ROR, with its id: what is wrong is corrected there.")
             raise Refusal(Reason.INVALID, message, "mistaken")
         ror = organization.ror if self.mistaken else ""
-        if organization.status == "closed" and not self.mistaken:
+        if organization.status == "closed" and organization.ror and not self.mistaken:
             message = N_("It is closed already: what is left to say is that it was registered by mistake.")
             raise Refusal(Reason.WRONG_STATUS, message, "mistaken")
-        if organization.status != "closed" or ror:
-            yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)
+        if organization.status == "closed" and not organization.ror:
+            raise Refusal(Reason.WRONG_STATUS, N_("It is closed already."))
+        yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

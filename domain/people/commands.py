@@ -190,6 +190,13 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
         """Nobody gives one to themselves."""
         return record.id == by.id
 
+    @classmethod
+    def bar(cls, record: Person, model: Model, act: Act) -> None:
+        """Not to an account that others than its person may open: an officer of the Center would be two."""
+        if record.status == "invited" and (act.actor != HUB or record.link_shown):
+            message = N_("They have to join first: until then others may hold a link that lets in as them.")
+            raise Refusal(Reason.WRONG_STATUS, message)
+
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A national authority is one of a country; the other roles are not. Nobody gives a role to themselves.
 

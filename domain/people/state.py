@@ -70,6 +70,7 @@ class Person(
 ):
     """``invited → joined → erased``.
 
+    ``link_shown`` says whether somebody besides them holds what lets in as them before they have come;
     ``proposed_roles`` says of each role that waits for a second officer of the Center who proposed it; ``let_go_by`` is
     who took the role of an officer of the Center from them, where somebody did.
     """
@@ -78,6 +79,7 @@ class Person(
     notices: tuple[bool, str] = True, "en"
     affiliations: dict[str, Affiliation] = {}
     hub_roles: frozenset[tuple[str, str]] = frozenset()
+    link_shown: bool = False
     proposed_roles: dict[tuple[str, str], str] = {}
     let_go_by: str = ""
 
@@ -89,7 +91,12 @@ class Person(
                     self, id=event.person, status=event.becomes, notices=(True, event.language)
                 )
             case PersonJoined():
-                return msgspec.structs.replace(self, status=event.becomes)
+                return msgspec.structs.replace(self, status=event.becomes, link_shown=False)
+            case AccessGiven():
+                shown = self.link_shown or (self.status == "invited" and event.shown_to is not None)
+                return msgspec.structs.replace(self, link_shown=shown)
+            case AccessEnded():
+                return msgspec.structs.replace(self, link_shown=False)
             case OrcidLinked():
                 return msgspec.structs.replace(self, orcid=event.orcid_alias)
             case OrcidUnlinked():

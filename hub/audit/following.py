@@ -28,7 +28,7 @@ from hub.audit.sealer import ASTRAY, Outvoted, Sealer, Stopped, refill
 from hub.audit.tree import Behind, Tree
 from hub.connecting import connect
 from hub.door import Hub
-from hub.keeping import unheard
+from hub.keeping import held_up
 from hub.locks import Lock
 from hub.log import as_writer
 from hub.logs import logged
@@ -215,7 +215,7 @@ async def _seal_models(hub: Hub) -> None:
     while True:
         began = time.monotonic()
         try:
-            if not await unheard(hub):
+            if not await held_up(hub):
                 await seal_models_when_due(hub)
             took = time.monotonic() - began
         except Exception as error:

@@ -76,6 +76,8 @@ class Sealer:
         self.whole = datetime.min.replace(tzinfo=UTC)
         self._troubles: dict[str, str] = {}
         self._against: dict[str, Contradicted] = {}
+        self._agreed: set[str] = set()
+        self._unheard = True
 
     async def open(self) -> None:
         """Claim this log for this key; raises ``Stopped`` where it is another key's."""
@@ -87,6 +89,7 @@ class Sealer:
         )
         if known != vkey:
             raise Stopped(f"This log is sealed with the key {known}, and the key here is {vkey}: bring back its file.")
+        await self.heard()
         # What witnesses did to whoever sealed before is told by whoever meets it again.
         asked = len(self.policy.witnesses)
         await self._pool.execute("UPDATE hub.sealer SET asked = $1, troubles = '{}'", asked)
@@ -140,6 +143,15 @@ class Sealer:
                 "sealed any more. Compare it with a mirror: “hub-audit compare” says where they part."
             )
 
+    async def heard(self) -> None:
+        """Let a hub that was brought back from a backup go on by itself, once a quorum has cosigned what it holds since
+        this was opened; at once where there is none that could be asked.
+        """
+        could = {name for name in self.policy.witnesses if self.policy.urls.get(name)}
+        if self._unheard and (self.policy.witnessed(self._agreed) or not self.policy.witnessed(could)):
+            await self._pool.execute("DELETE FROM hub.restored")
+            self._unheard = False
+
     async def say(self, stopped: str) -> None:
         """Show on the status page why nothing is sealed; nothing where all is well."""
         await self._pool.execute("UPDATE hub.sealer SET stopped = $1 WHERE stopped <> $1", stopped)
@@ -190,6 +202,8 @@ class Sealer:
                         continue
                     line, when = self._cosigned(verifier, status, body, head)
                     seen, conflicts = head.size, 0
+                    self._agreed.add(name)
+                    await self.heard()
                     if not outgrown:
                         await self._store(name, head, line, when)
                         done, at = head.size, datetime.now(UTC)

@@ -19,7 +19,7 @@ from hub.cli.persons import unreadable
 from hub.database import default_home
 from hub.door import Hub
 from hub.dumps import Unfit
-from hub.keeping import due
+from hub.keeping import UNHEARD, due
 from hub.log import keys_of
 from hub.mail import ENOUGH, Mail
 from hub.settings import policy_file
@@ -87,6 +87,8 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
         return f"{policy_file()}: {error}" if isinstance(error, Malformed) else str(error)
     if not state["followed"]:
         return RESTING
+    if await hub.log.pool.fetchval("SELECT EXISTS (SELECT FROM hub.restored)"):
+        return UNHEARD
     waits = state["waits_since"]
     behind = "SELECT at FROM hub.event WHERE position = $1 + 1 AND at < $2"
     if since := await hub.log.pool.fetchval(behind, state["tree"], datetime.now(UTC) - LATE):

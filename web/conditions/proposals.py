@@ -74,6 +74,12 @@ def _tied(t: str, by: Asker) -> str:
 
 
 @condition
+def lapsed(t: str, value: str, by: Asker) -> str:
+    """It was given back for changes, and the time for these is over."""
+    return f"({t}.status = 'returned' AND {t}.returned_until IS NULL)"
+
+
+@condition
 def begun_after(t: str, value: str, by: Asker) -> str:
     """It was begun after another one."""
     return f"{t}.id > {value}"
