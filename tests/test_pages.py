@@ -71,7 +71,7 @@ def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_ds
             made = await center.post(f"/people/{person}/link")
             assert made.headers["cache-control"] == "no-store"
             first = re.search(r"hub_link_[\w-]+", made.text)[0]
-            # Who invited stays without: sending the form once more, with a token. Nor is a role given while it is about.
+            # Who invited stays without, also with a token. Nor is a role given while a link is about.
             with pytest.raises(Refusal):
                 await hub.do(GrantRole(person=person, role=HubRole.CENTER_OFFICER))
             assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
