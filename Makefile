@@ -37,7 +37,7 @@ run: $(VENV)/ready
 
 # What the tests start hundreds of times is compiled once, also where the surroundings say otherwise.
 test: $(VENV)/ready tests/node/node_modules/ready
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 dist: $(VENV)/ready
 	@rm -rf dist

@@ -36,7 +36,8 @@ def pytest_configure(config):
 async def _hurried(dsn):
     # This machine's power stays on: what the tests kill are processes, and those lose nothing that was written.
     db = await asyncpg.connect(dsn)
-    for name in ("fsync", "full_page_writes"):
+    # Nor is any of these databases there for long enough to be tidied up.
+    for name in ("fsync", "full_page_writes", "autovacuum"):
         await db.execute(f"ALTER SYSTEM SET {name} = off")
     await db.execute("SELECT pg_reload_conf()")
     await db.close()

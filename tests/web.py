@@ -74,8 +74,9 @@ async def serving(dsn, demo=False):
         await hub.close()
 
 
-# Below those that the system gives by itself, and each worker of the tests has its own: nobody takes one in between.
-_ports = itertools.count(10_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+# Below those that the system gives by itself, above 10080, which browsers refuse; each worker has its own: nobody takes
+# one in between.
+_ports = itertools.count(11_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
 
 
 def free_port():
