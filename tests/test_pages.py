@@ -19,6 +19,7 @@ from domain.proposals.decisions import (
     RefuseAward,
 )
 from domain.proposals.partners import ConfirmPartner, UninvitePartner
+from hub.log import Log
 from tests.test_forms import hidden_of
 from tests.test_log import told
 from tests.web import Client, as_, draft_of, people_of, serving
@@ -647,3 +648,45 @@ def test_whoever_runs_a_call_is_led_from_one_proposal_to_the_next(region_dsn):
 @pytest.mark.parametrize(("moment", "past"), [("2020-01-01T00:00:00Z", True), ("2120-01-01T00:00:00Z", False)])
 def test_what_has_come_is_past(moment, past):
     assert is_past(moment) is past
+
+
+def test_what_changed_lately_is_told_without_reading_a_long_history_again(region_dsn, monkeypatch):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            author = (await people_of(hub))["karimova"]
+            id, asks = await draft_of(hub, author), await client(author)
+            for n in range(160):
+                await hub.do(ReviseProposal(proposal=id, title=f"Title {n}"), author)
+            read, passed = Log.read, []
+
+            async def counted(self, *given, **more):
+                found = await read(self, *given, **more)
+                passed.append(len(found))
+                return found
+
+            monkeypatch.setattr(Log, "read", counted)
+            text = """query($id: ID!) { proposal(id: $id) { history(first: 20) {
+                nodes { position changes { name before after } } } } }"""
+
+            async def told_of():
+                passed.clear()
+                found = (await asks.data(text, id=id))["proposal"]["history"]["nodes"]
+                return found, sum(passed)
+
+            first, many = await told_of()
+            assert [each["changes"][0]["after"] for each in first] == [f"Title {n}" for n in range(159, 139, -1)]
+            assert first[-1]["changes"][0]["before"] == "Title 139" and many > 150
+            await hub.do(ReviseProposal(proposal=id, title="Newest"), author)
+            second, few = await told_of()
+            assert second[0]["changes"] == [{"name": "Title", "before": "Title 159", "after": "Newest"}]
+            assert second[1:] == first[:-1] and few < 30
+            # What is told of long before is read from the beginning.
+            page = "history(first: 100) { pageInfo { endCursor } }"
+            asked = f"query($id: ID!) {{ proposal(id: $id) {{ {page} }} }}"
+            end = (await asks.data(asked, id=id))["proposal"]["history"]["pageInfo"]["endCursor"]
+            oldest = """query($id: ID!, $end: String) { proposal(id: $id) { history(first: 1, after: $end) {
+                nodes { changes { before after } } } } }"""
+            found = (await asks.data(oldest, id=id, end=end))["proposal"]["history"]["nodes"]
+            assert found[0]["changes"] == [{"before": "Title 59", "after": "Title 60"}]
+
+    told(story())

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from web.reads.making import Reading
 
 
+LONG = 100
+"""From so many events on before those that are told, what they came to is kept."""
+
+
 @cache
 def _changing() -> frozenset[str]:
     return stored_names(*(event for state in every_state() for event in state.changed_by))
@@ -64,11 +68,23 @@ async def _found(reading: "Reading", items: Sequence[list[Any]]) -> dict[int, li
 
 async def _changes(reading: "Reading", record: str, positions: set[int]) -> dict[int, list[dict[str, Any]]]:
     cls = records()[kind_named(record)]
-    state, last = cls(), max(positions)
+    first, last, kept = min(positions), max(positions), reading.reads.before
+    at, state = kept.get(record, (0, cls()))
+    if at >= first:
+        at, state = 0, cls()
     found: dict[int, list[dict[str, Any]]] = {}
-    async for each in reading.hub.log.history(record, cls.types):
+    passed = 0
+    async for each in reading.hub.log.history(record, cls.types, at):
         if each.position > last:
             break
+        if each.position < first:
+            at, passed = each.position, passed + 1
+        elif passed >= LONG:
+            # Whoever asks again, as each change makes people do, begins from here.
+            kept[record] = at, state
+            kept.move_to_end(record)
+            kept.trim()
+            passed = 0
         evolved = state.evolve(each.event)
         if each.position in positions and state.status:
             found[each.position] = [*_differing(cls, state, evolved, reading.viewer.language)]

@@ -15,7 +15,9 @@ from graphql import (
     SelectionSetNode,
 )
 
+from domain.core import State
 from hub.door import Hub
+from hub.held import Held
 from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
 from web.reads.counting import Counting
@@ -54,6 +56,8 @@ class Reads:
         self.keeps = answers > 0
         self.kept: Recent[Any, Any] = Recent(answers // 4)
         self.counting = Counting(self)
+        self.before: Held[str, tuple[int, State]] = Held(1_000)
+        """Of records with a long history: a position, and the state there, from which later changes are told."""
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
         self._asking: set[Any] = set()
         self._whole: Recent[int, str] = Recent(16_000_000)
