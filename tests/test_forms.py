@@ -140,6 +140,9 @@ def test_a_time_in_a_form_is_of_the_zone_that_the_form_was_shown_in(region_dsn):
             skipped = await center.post("/do/draftCall", data={**spring, "closes_at": "2099-05-01T09:00"})
             assert skipped.status_code == 422 and "does not exist in Europe/Berlin" in skipped.text
             assert 'value="2099-03-29T02:30"' in skipped.text
+            # What stood there, and was left as it was, is nothing that they typed.
+            left = {**spring, "!was.opens_at": "2099-03-29T02:30", "closes_at": "2099-05-01T09:00"}
+            assert "does not exist" not in (await center.post("/do/draftCall", data=left)).text
 
     told(story())
 

@@ -216,7 +216,9 @@ def test_what_waits_for_one_outlives_whoever_mails_and_is_sent_once_with_a_link_
                     await hub.identity.link(person, ends=True)
                 # Whoever mails dies before it has noted how far it came.
             await hub.log.pool.execute("UPDATE hub.mailing SET position = $1", head)
-            await hub.log.pool.execute("UPDATE hub.unmailed SET next_at = now()")
+            # One is due; the other one was put off by a clock that was a year ahead.
+            ahead = "CASE WHEN position % 2 = 0 THEN interval '1 year' ELSE '0' END"
+            await hub.log.pool.execute(f"UPDATE hub.unmailed SET next_at = now() + {ahead}")
             server.answers, before = {}, len(server.taken)
             async with kept(Mailing(hub, made._mail, BASE)):
                 *_, one, other = await server.get(before + 2)

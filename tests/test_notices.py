@@ -303,6 +303,10 @@ def test_the_other_officers_of_the_center_are_told_of_a_role_that_waits(dsn, mon
                 await noted(hub)
                 mails = (await server.get(count + 1))[count:]
                 (mail,) = mails
+                # Who is proposed, though of the Center, decides nothing of it.
+                await hub.do(GrantRole(person=other, role=HubRole.AUDITOR), center)
+                await noted(hub)
+                assert len(await server.get(count + 1)) == count + 1
                 assert mail["To"] == "other@example.org" and f"\n{BASE}/people/{author}\n" in body(mail)
                 assert mail["Subject"] == "Роль в хабе ждёт согласия второго сотрудника Центра"
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from domain.call_results import PublishResults
+from domain.call_results import ArchiveCall, PublishResults
 from domain.calls.commands import AmendCall, CloseRound, DraftCall, OpenRound, PublishCall
 from domain.calls.events import Criterion
 from domain.calls.officers import AppointCallOfficer
@@ -512,6 +512,8 @@ def test_what_somebody_proposed_who_left_the_center_waits_for_nobody_until_it_is
             asked = "{ people(first: 100, where: {awaitsMyConfirmation: true}) { nodes { id } } }"
             mine = await client(first)
             assert [each["id"] for each in (await mine.data(asked))["people"]["nodes"]] == [candidate]
+            # Another role of theirs is none of the Center.
+            await hub.do(GrantRole(person=second, role=HubRole.AUDITOR))
             await hub.do(RevokeRole(person=second, role=HubRole.CENTER_OFFICER), first)
             assert (await mine.data(asked))["people"]["nodes"] == []
             assert (await hub.do(grant, first)).events == 1
@@ -628,5 +630,68 @@ def test_nobody_is_shown_a_link_of_somebody_who_has_a_role(dsn):
                 assert (f"/people/{id}/link" in page) == shown and (f"hub link {id}" in page) != shown
                 made = await pages.post(f"/people/{id}/link")
                 assert made.status_code == 200 and ("/sign-in/hub_link_" in made.text) == shown
+
+    told(story())
+
+
+def test_a_role_that_is_proposed_for_an_officer_of_the_center_waits_for_others_than_them(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            first, candidate, third = people["rahimova"], people["ibragimov"], people["karimova"]
+            await hub.do(GrantRole(person=third, role=HubRole.CENTER_OFFICER))
+            await hub.do(GrantRole(person=candidate, role=HubRole.AUDITOR), first)
+            asked = "{ people(first: 100, where: {awaitsMyConfirmation: true}) { nodes { id } } }"
+
+            async def waits(who):
+                found = (await (await client(who)).data(asked))["people"]["nodes"]
+                return candidate in [each["id"] for each in found]
+
+            assert [await waits(each) for each in (first, candidate, third)] == [False, False, True]
+
+    told(story())
+
+
+def test_what_nobody_can_do_anything_about_waits_for_nobody(dsn):
+    """An archived call needs no officer, nor does an organization that is not verified or whose people took it back."""
+
+    async def story():
+        async with serving(dsn) as (hub, _, client):
+            officer, author, _, call, closes, (id,) = await submitted(hub, 1)
+            until = closes + timedelta(minutes=1)
+            await hub.do(ReturnProposal(proposal=id, reason="Partners", until=until), officer)
+            await hub.do(CloseRound(call=call), at=closes)
+            await hub.do(PassDeadline(proposal=id), at=until)
+            await hub.do(PublishResults(call=call), officer, at=until)
+            await hub.do(ArchiveCall(call=call), officer, at=until)
+            mine = "{ proposals(where: {awaitsMyDecision: true}) { nodes { id } } }"
+            # What was left there can still be declined.
+            assert (await (await client(officer)).data(mine))["proposals"]["nodes"] == [{"id": id}]
+            another = await person(hub, "Another")
+            await hub.do(GrantRole(person=another, role=HubRole.CENTER_OFFICER))
+            asked = """{ calls(where: {awaitsAnOfficer: true}) { nodes { id } }
+                organizations(where: {awaitsAnOfficer: true}) { nodes { id } } }"""
+            register = RegisterOrganization(name="Museum", kind="other", city="Khujand", country="TJ")
+            museum = (await hub.do(register, author)).record
+            await hub.do(post(author, museum), author)
+
+            async def waits():
+                found = await (await client(another)).data(asked)
+                return [each["id"] for name in ("calls", "organizations") for each in found[name]["nodes"]]
+
+            assert museum not in await waits()
+            await hub.do(VerifyOrganization(organization=museum), officer)
+            assert museum in await waits()
+            (said,) = [
+                each.event
+                for each in await hub.log.read(tag=author, types=["AffiliationDeclared"])
+                if each.event.organization == museum
+            ]
+            today = datetime.now(UTC).date()
+            end = EndAffiliation(person=author, affiliation=said.affiliation, organization=museum, until=today)
+            await hub.do(end, author)
+            assert museum not in await waits()
+            await hub.do(RevokeRole(person=officer, role=HubRole.CENTER_OFFICER), another)
+            assert call not in await waits()
 
     told(story())

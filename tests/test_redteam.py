@@ -270,6 +270,9 @@ def test_signatures_that_somebody_wrote_into_the_database_are_none(sealed, tmp_p
     as_root(sealed.dsn, "UPDATE hub.cosignature SET signature = 'AAAA' || chr(10) WHERE witness = 'kg'")
     with sealed.open() as url:
         assert audit("checkpoint", refetched(sealed, url, tmp_path / "f"), "--policy", sealed.policy)[0] == 0
+    # A hub whose first quorum is still awaited claims none.
+    as_root(sealed.dsn, "DELETE FROM hub.cosignature", "UPDATE hub.head SET witnessed = false")
+    assert "is said to have cosigned" not in hub(sealed.dsn, "doctor")[1]
 
 
 async def _value(dsn, sql):
