@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from domain.calls.commands import AHEAD, ClosesAt
+from domain.calls.commands import ClosesAt, untimely
 from domain.calls.events import RoundReopened
 from domain.calls.state import Call
-from domain.core import N_, Act, CallId, Command, Event, Model, Reason, ReasonText, Refusal, Role
+from domain.core import N_, Act, CallId, Command, Event, Model, Reason, ReasonText, Refusal, Role, refuse
 from domain.proposals.state import Proposal, Submissions
 
 _DECIDED = {"recommended", "awarded", "declined"}
@@ -28,9 +28,5 @@ class ReopenRound(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It closes again at a time to come; what it is judged by stays fixed, and everybody reads why."""
-        if self.closes_at <= act.at:
-            raise Refusal(Reason.INVALID, N_("This time has passed."), "closes_at")
-        if self.closes_at > act.at + AHEAD:
-            message = N_("This is more than three years away; check the year. An open round is never shortened.")
-            raise Refusal(Reason.INVALID, message, "closes_at")
+        refuse(untimely(self.closes_at, act.at))
         yield RoundReopened(call=self.call, closes_at=self.closes_at, reason=self.reason)

@@ -83,13 +83,18 @@ def _unfit(said: Mapping[str, Any]) -> Iterator[Refusal]:
 OVER = N_("Its closing time has passed. Set a later one first.")
 
 
-def _unpublishable(says: Mapping[str, Any], at: datetime, changed: Collection[str] = ()) -> Iterator[Refusal]:
-    # What a public call must not say; what is ``changed`` is at fault itself, and not what was said before.
-    if (closes_at := says["closes_at"]) <= at:
-        yield Refusal(Reason.INVALID, N_("This time has passed.") if "closes_at" in changed else OVER, "closes_at")
+def untimely(closes_at: datetime, at: datetime, passed: str = N_("This time has passed.")) -> Iterator[Refusal]:
+    """Why a public round cannot close then; ``passed`` is said of a time that is over."""
+    if closes_at <= at:
+        yield Refusal(Reason.INVALID, passed, "closes_at")
     if closes_at > at + AHEAD:
         message = N_("This is more than three years away; check the year. An open round is never shortened.")
         yield Refusal(Reason.INVALID, message, "closes_at")
+
+
+def _unpublishable(says: Mapping[str, Any], at: datetime, changed: Collection[str] = ()) -> Iterator[Refusal]:
+    # What a public call must not say; what is ``changed`` is at fault itself, and not what was said before.
+    yield from untimely(says["closes_at"], at) if "closes_at" in changed else untimely(says["closes_at"], at, OVER)
     if (opens_at := says["opens_at"]) < at - PAST:
         message = N_("Its opening date, %(when)s, is past, so the round would open at once. Change it first.")
         if "opens_at" in changed:

@@ -1,6 +1,7 @@
 """Which calls are meant."""
 
 from web.conditions import Asker, condition
+from web.conditions.people import of_the_center
 
 
 @condition
@@ -12,6 +13,5 @@ def i_run(t: str, value: str, by: Asker) -> str:
 @condition
 def call_awaits_an_officer(t: str, value: str, by: Asker) -> str:
     """The viewer is of the Center, and nobody of the Center runs it any more: the Center appoints somebody."""
-    of_the_center = f"{by.records('role', 'r')} AND r.person = o.officer AND r.role = 'center_officer'"
-    runs = f"{by.parts('call_officer', 'o')} AND o.call = {t}.id AND EXISTS (SELECT {of_the_center})"
+    runs = f"{by.parts('call_officer', 'r')} AND r.call = {t}.id AND {of_the_center('r.officer', by)}"
     return f"({by.center()} AND {t}.status <> 'archived' AND NOT EXISTS (SELECT {runs}))"

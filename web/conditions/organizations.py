@@ -1,6 +1,7 @@
 """Which organizations are meant."""
 
 from web.conditions import Asker, condition
+from web.conditions.people import unanswered
 
 
 @condition
@@ -20,7 +21,5 @@ def awaits_my_verification(t: str, value: str, by: Asker) -> str:
 @condition
 def organization_awaits_an_officer(t: str, value: str, by: Asker) -> str:
     """The viewer is of the Center, and somebody waits to be confirmed where nobody acts for a verified organization."""
-    joined = f"{by.records('person', 'p')} AND p.id = a.person AND p.status = 'joined'"
-    open = f"a.organization = {t}.id AND NOT a.confirmed AND NOT a.withdrawn AND EXISTS (SELECT {joined})"
-    claims = f"{by.records('affiliation', 'a')} AND {open}"
+    claims = f"{by.records('affiliation', 'a')} AND a.organization = {t}.id AND {unanswered('a', by)}"
     return f"({by.center()} AND {t}.status = 'verified' AND NOT {t}.represented AND EXISTS (SELECT {claims}))"

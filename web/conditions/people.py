@@ -3,6 +3,21 @@
 from web.conditions import Asker, condition
 
 
+def of_the_center(person: str, by: Asker) -> str:
+    """Whether somebody is an officer of the Center, as far as the viewer may know that."""
+    return f"EXISTS (SELECT {by.records('role', 'o')} AND o.person = {person} AND o.role = 'center_officer')"
+
+
+def has_joined(person: str, by: Asker) -> str:
+    """Whether somebody has joined, as far as the viewer may know that."""
+    return f"EXISTS (SELECT {by.records('person', 'p')} AND p.id = {person} AND p.status = 'joined')"
+
+
+def unanswered(a: str, by: Asker) -> str:
+    """Whether an affiliation waits to be confirmed."""
+    return f"NOT {a}.confirmed AND NOT {a}.withdrawn AND {has_joined(f'{a}.person', by)}"
+
+
 @condition
 def works_at(t: str, value: str, by: Asker) -> str:
     """The person names an organization as one where they work, or have worked."""
@@ -19,14 +34,13 @@ def has_role(t: str, value: str, by: Asker) -> str:
 def role_awaits_my_confirmation(t: str, value: str, by: Asker) -> str:
     """The viewer is of the Center, and another officer of it proposed a role for the person, who is somebody else."""
     others = f"r.person = {t}.id AND r.proposed_by <> {by.person()} AND {t}.id <> {by.person()}"
-    still = f"{by.records('role', 'o')} AND o.person = r.proposed_by AND o.role = 'center_officer'"
-    waits = f"EXISTS (SELECT {by.records('role_proposal', 'r')} AND {others} AND EXISTS (SELECT {still}))"
+    still = of_the_center("r.proposed_by", by)
+    waits = f"EXISTS (SELECT {by.records('role_proposal', 'r')} AND {others} AND {still})"
     return f"({by.center()} AND {waits})"
 
 
 @condition
 def awaits_my_confirmation(t: str, value: str, by: Asker) -> str:
     """Somebody says that they work, or worked, at an organization that the viewer acts for, and nobody has answered."""
-    open = f"NOT {t}.confirmed AND NOT {t}.withdrawn AND {t}.person <> {by.person()}"
-    joined = f"EXISTS (SELECT {by.records('person', 'p')} AND p.id = {t}.person AND p.status = 'joined')"
-    return f"({open} AND {t}.organization = {by.offices('organization')} AND {joined})"
+    mine = f"{t}.person <> {by.person()} AND {t}.organization = {by.offices('organization')}"
+    return f"({mine} AND {unanswered(t, by)})"

@@ -58,9 +58,8 @@ def _to_decide(t: str, by: Asker) -> str:
     closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
     over = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status NOT IN ({_RUNNING}))"
     ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered"
-    lapsed = f"{t}.status = 'returned' AND {t}.returned_until IS NULL"
     gone = f"EXISTS (SELECT {by.records('organization', 'l')} AND l.id = {t}.lead AND l.status = 'closed')"
-    left = f"{lapsed} OR {t}.status = 'recommended' AND {t}.offered AND {gone}"
+    left = f"{lapsed(t, '', by)} OR {t}.status = 'recommended' AND {t}.offered AND {gone}"
     waits = f"{t}.status = 'submitted' OR ({ready}) AND {closed} OR ({left}) AND {over}"
     return f"({t}.call = {by.offices('call')} AND ({waits}))"
 
