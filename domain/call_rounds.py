@@ -8,8 +8,6 @@ from domain.calls.state import Call
 from domain.core import N_, Act, CallId, Command, Event, Model, Reason, ReasonText, Refusal, Role, refuse
 from domain.proposals.state import Proposal, Submissions
 
-_DECIDED = {"recommended", "awarded", "declined"}
-
 
 class ReopenRound(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
     """Open this round once more, for everybody alike: as after the hub could not be reached before it closed."""
@@ -22,7 +20,7 @@ class ReopenRound(Command, on=Call, by=Role.CALL_OFFICER, while_={"closed"}):
     def bar(cls, record: Call, model: Model, act: Act) -> None:
         """Not once a proposal has been decided over: who knows what was chosen would write for it."""
         proposals = model.every(Proposal, sorted(model.get(Submissions, record.id).proposals))
-        if any(each.status in _DECIDED for each in proposals):
+        if any(each.decided for each in proposals):
             message = N_("Proposals of this round have been decided over: it is not opened again.")
             raise Refusal(Reason.WRONG_STATUS, message)
 

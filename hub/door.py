@@ -280,8 +280,11 @@ class Hub:
         with confirmed():
             same = await self.vault.is_noted(actor, row["hash"], named)
         if same is None:
-            message = N_("This key was used, and for what cannot be known since somebody was erased: choose a new one.")
-            raise Refusal(Reason.KEY_REUSED, message)
+            message = N_(
+                "This was sent before, perhaps with other words, and which of them cannot be known any more: look "
+                "whether it is recorded, and send it again only if it is not."
+            )
+            raise Refusal(Reason.KEY_FORGOTTEN, message)
         if not same:
             raise Refusal(Reason.KEY_REUSED, N_("This key was used for another command: choose a new one."))
         return msgspec.json.decode(row["answer"], type=Receipt)

@@ -69,9 +69,10 @@ class Way(NamedTuple):
 
 
 def by_link(link: str) -> Way:
-    """A link that signs in once."""
+    """A link that signs in once, and with it all others of its person: who else holds one comes too late."""
     return Way(
-        "DELETE FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now() RETURNING true",
+        """DELETE FROM hub.access WHERE kind = 'link' AND person =
+            (SELECT person FROM hub.access WHERE hash = $1 AND kind = 'link' AND ends_at > now()) RETURNING true""",
         (fingerprint(link),),
     )
 

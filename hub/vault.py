@@ -193,15 +193,15 @@ class Vault:
         return sorted({row["person"] for found in rows for row in found})
 
     async def forget(self, log: Pool, person: str, aliases: Sequence[str], wrote: Sequence[str]) -> None:
-        """Delete a person's key, boxes and aliases, and the salts of the actors who ``wrote`` what they are called.
-
-        Doing so again is harmless.
+        """Delete a person's key, boxes and aliases, and with the key the salts of the actors who ``wrote`` what they
+        are called. Doing so again is harmless: no salt that was made since goes.
 
         Their bytes go when the tables are swept; until then the person is one whose erasure is not ``finished``.
         """
         await self._pool.execute("INSERT INTO erasing VALUES ($1) ON CONFLICT DO NOTHING", person)
-        await self._pool.execute("DELETE FROM key WHERE person = $1", person)
-        await self._pool.execute("DELETE FROM salt WHERE actor = ANY($1)", wrote)
+        gone = "WITH gone AS (DELETE FROM key WHERE person = $1 RETURNING 1)"
+        salts = f"{gone} DELETE FROM salt WHERE actor = ANY($2) AND EXISTS (SELECT FROM gone)"
+        await self._pool.execute(salts, person, wrote)
         for actor in wrote:
             self._salts.pop(actor, None)
         await self._pool.execute("DELETE FROM alias WHERE alias = ANY($1)", aliases)

@@ -27,7 +27,14 @@ from domain.core import HUB, HubRole, Reason
 from domain.people.commands import GrantRole, RevokeRole
 from domain.people.events import PersonInvited, RoleGranted, RoleRevoked
 from domain.proposals.commands import DraftProposal, SubmitProposal
-from domain.proposals.events import ProposalDeclined, ProposalFoundIneligible, ProposalRecommended
+from domain.proposals.events import (
+    DeadlinePassed,
+    ProposalDeclined,
+    ProposalFoundIneligible,
+    ProposalRecommended,
+    ProposalReturned,
+    ProposalWithdrawn,
+)
 from hub import clock, keeping
 from hub.checking import problems
 from hub.door import Hub
@@ -222,13 +229,15 @@ def test_a_round_that_was_closed_is_opened_once_more_before_anything_is_decided(
     # What was chosen is known: nobody writes for it.
     submitted = [*READY, SUBMITTED, RoundClosed(call=CALL)]
     assert given(*submitted).may(OFFICER, CALL)["ReopenRound"] is None
-    for each in (ProposalRecommended(proposal=P), ProposalDeclined(proposal=P, reason="No")):
-        decided = given(*submitted, each)
+    recommended, declined = ProposalRecommended(proposal=P), ProposalDeclined(proposal=P, reason="No")
+    for each in ((recommended,), (declined,), (recommended, ProposalWithdrawn(proposal=P, reason="Moved on"))):
+        decided = given(*submitted, *each)
         decided.when(reopen, by=OFFICER, at=after).refused(Reason.WRONG_STATUS)
         assert decided.may(OFFICER, CALL)["ReopenRound"] == Reason.WRONG_STATUS
-    given(*submitted, ProposalFoundIneligible(proposal=P, reason="No partners")).when(
-        reopen, by=OFFICER, at=after
-    ).then(reopened)
+    # What was not changed in time, or did not meet the conditions, was compared with nothing.
+    late = [ProposalReturned(proposal=P, reason="Say more", until=NOW), DeadlinePassed(proposal=P), declined]
+    for others in ([ProposalFoundIneligible(proposal=P, reason="No partners")], late):
+        given(*submitted, *others).when(reopen, by=OFFICER, at=after).then(reopened)
     row = CallRow
     for event in (DRAFTED_CALL, CallPublished(call=CALL), RoundOpened(call=CALL), RoundClosed(call=CALL), reopened):
         row = fold(CallRow, None if row is CallRow else row, event, NOW)

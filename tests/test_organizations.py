@@ -127,6 +127,9 @@ def test_a_ror_id_that_was_registered_by_mistake_is_free_again():
     given(*PEOPLE, mistake, kept).when(close, by=OFFICER).then(closed)
     for over in ([mistake, closed], [of_ror, kept], [msgspec.structs.replace(mistake, ror=None), kept]):
         assert "CloseOrganization" not in given(*PEOPLE, *over).may(OFFICER, old)
+        given(*PEOPLE, *over).when(msgspec.structs.replace(close, mistaken=False), by=OFFICER).refused(
+            Reason.WRONG_STATUS
+        )
     begun = fold(OrganizationRow, None, mistake, NOW)
     assert [fold(OrganizationRow, begun, each, NOW).ror for each in (closed, kept)] == [None, ROR]
     amended = OrganizationAmended(organization=old, reason="Its name", name="The Institute", by=AIBEK)

@@ -298,11 +298,10 @@ def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_ke
         async def refused(hub_, command, actor, key):
             with pytest.raises(Refusal) as told_:
                 await hub_.do(command, actor, key=key)
-            assert told_.value.reason == Reason.KEY_REUSED
-            return str(told_.value)
+            return told_.value.reason
 
         for hub_ in hubs:
-            assert "another command" in await refused(hub_, other, inviter, "invite")
+            assert await refused(hub_, other, inviter, "invite") == Reason.KEY_REUSED
         keys = await asyncpg.connect(keys_of(dsn))
 
         async def salts():
@@ -323,16 +322,22 @@ def test_nothing_that_an_erased_person_was_called_can_be_guessed_from_what_is_ke
         assert [name for name in before if after.get(name) == before[name]] == [bystander]
         for hub_ in hubs:
             for command, actor, key in ((invite, inviter, "invite"), (rename, person, "rename")):
-                assert "cannot be known" in await refused(hub_, command, actor, key)
+                assert await refused(hub_, command, actor, key) == Reason.KEY_FORGOTTEN
             # Who wrote nothing of them is answered as before, and so is the erasure itself.
             assert await hub_.do(other, bystander, key="other") == invited
-            assert "another command" in await refused(hub_, invite, bystander, "other")
+            assert await refused(hub_, invite, bystander, "other") == Reason.KEY_REUSED
             assert await hub_.do(erase, person, key="erase") == erased
         again = InvitePerson(name="Again", email="again@example.org")
         answers = [await hub_.do(again, inviter, key="again") for hub_ in hubs]
         assert answers[0] == answers[1]
         for hub_ in hubs:
-            assert "another command" in await refused(hub_, other, inviter, "again")
+            assert await refused(hub_, other, inviter, "again") == Reason.KEY_REUSED
+        # However long its last bytes wait, an erasure takes what was noted until then, and nothing that is noted since.
+        await keys.execute("INSERT INTO erasing VALUES ($1)", person)
+        await opened_.erasures.finish(opened_.models.schema)
+        assert await opened_.do(erase, person, key="erase") == erased
+        for hub_ in hubs:
+            assert await hub_.do(again, inviter, key="again") == answers[0]
         await keys.close()
         for hub_ in hubs:
             await hub_.close()
@@ -354,7 +359,7 @@ def test_what_an_older_hub_noted_of_requests_is_written_anew_once_without_it(dsn
         # That the key was used is known, and that it is not used for anything else.
         with pytest.raises(Refusal) as refused:
             await opened_.do(invite, HUB, key="invite")
-        assert refused.value.reason == Reason.KEY_REUSED and first.events == 1
+        assert refused.value.reason == Reason.KEY_FORGOTTEN and first.events == 1
         db = await asyncpg.connect(dsn)
         await db.execute("CHECKPOINT")
         file = await db.fetchval("SELECT pg_relation_filepath('hub.answer')")

@@ -17,6 +17,7 @@ from hub.audit.following import caught_up
 from hub.audit.heads import LastHead
 from hub.audit.policy import Policy
 from hub.door import Hub
+from tests.conftest import copied
 from tests.sealed import MODELS, SEALED, TOLD, as_root, audit, until_sealed
 from tests.test_log import told
 from tests.web import home_of, hub
@@ -314,10 +315,6 @@ def test_a_row_of_a_read_model_is_edited(sealed, tmp_path):
 
 
 def test_two_histories_are_shown_to_witnesses(sealed, server, tmp_path):
-    import asyncio
-
-    from tests.conftest import copied
-
     twin = type(sealed)(asyncio.run(copied(server, "sealed")))
     with sealed.open() as url:
         assert hub(sealed.dsn, "seal")[0] == 0
@@ -337,11 +334,15 @@ def test_two_histories_are_shown_to_witnesses(sealed, server, tmp_path):
         assert notes.Checkpoint.parse((other / "checkpoint").read_bytes()).head.size == SEALED
 
 
+async def _waits(dsn):
+    db = await asyncpg.connect(dsn)
+    try:
+        return await db.fetchval("SELECT count(*) FROM hub.restored")
+    finally:
+        await db.close()
+
+
 def test_last_nights_backup_is_restored_and_goes_on(sealed, sealed_once, server, tmp_path):
-    import asyncio
-
-    from tests.conftest import copied
-
     mirror = tmp_path / "mirror"
     with sealed.open() as url:
         assert hub(sealed.dsn, "seal")[0] == 0
@@ -358,14 +359,18 @@ def test_last_nights_backup_is_restored_and_goes_on(sealed, sealed_once, server,
     with restored.open():
         said = stopped(restored.dsn)
         assert f"have seen a head of {head}" in said and "hub restore" in said
-    # Refilled from the mirror it goes on, and is sealed again.
+    # Refilled from the mirror it does nothing by itself until witnesses know no more; then it goes on, and is sealed.
+    assert asyncio.run(_waits(restored.dsn)) == 0
     code, out, said = hub(restored.dsn, "restore", mirror, "--policy", restored.policy)
     assert code == 0 and f"{MODELS} of them came from the mirror" in out, said
+    assert asyncio.run(_waits(restored.dsn)) == 1
+    code, out, said = hub(restored.dsn, "restore", mirror, "--policy", restored.policy)
+    assert code == 0 and asyncio.run(_waits(restored.dsn)) == 1
     assert hub(restored.dsn, "verify")[0] == 0
     with restored.open() as url:
         assert hub(restored.dsn, "seal")[0] == 0
         assert until_sealed(url, head + MODELS) == head + MODELS
-        assert hub(restored.dsn, "doctor")[0] == 0
+        assert hub(restored.dsn, "doctor")[0] == 0 and asyncio.run(_waits(restored.dsn)) == 0
         folder = refetched(restored, url, tmp_path / "new")
         assert audit("consistency", folder, "--since", mirror / "checkpoint", "--policy", sealed.policy)[0] == 0
 

@@ -194,8 +194,8 @@ class Mailing:
             if not again and await self._too_many(recorded.actor):
                 _log.warning("the invitation of %s is not mailed: %s invited too many in a day", person, recorded.actor)
                 return
-            # Whoever invited may have been shown a link too: both are good. However often it is tried, it is one, until
-            # that has ended, or lasts no longer as long as the mail says.
+            # Others may have been shown a link too: all are good until one of them is used. However often it is tried,
+            # it is one, until that has ended, or lasts no longer as long as the mail says.
             link = await hub.identity.link(person, ends=False, by=unless_ended(person, recorded.position))
             if link is None:
                 return

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from domain.core import N_, kind_named
+from domain.core import N_, Refusal, kind_named
 from hub.access import give_link
 from projections.core import CENTER, PUBLIC, offices
 from web.asking import Asked, base_of, codings, etag, matches, secret_of
@@ -130,7 +130,8 @@ class Site:
         """The page after an invitation, ``None`` where the person has joined; ``again`` where a new link is made.
 
         Who holds the link of somebody who has not come yet can come in their place: only who has signed in as an
-        officer of the Center is shown it, and nobody that of somebody who has a role in the whole hub.
+        officer of the Center is shown it, where it is not mailed or they ask for one, and nobody that of somebody who
+        has a role in the whole hub.
         """
         hub = self.endpoint.reads.hub
         schema = hub.models.schema
@@ -140,12 +141,15 @@ class Site:
             return None
         themselves = await self.endpoint.viewers.person(person, request.state.language)
         name = await self.ask("query($id: ID!) { person(id: $id) { name } }", _as_invited(themselves), {"id": person})
-        shown = viewer.signed_in and CENTER in viewer.principals and not row["has_role"]
-        made = await give_link(hub, person, viewer.person, ends=again) if shown else ""
-        link = f"{base_of(request)}/sign-in/{made}" if made else ""
-        response = self.render(
-            request, "invited", viewer, name=name["person"]["name"], link=link, mailed=self.mailing and not again
-        )
+        mailed, link = self.mailing is not None and not again, ""
+        if viewer.signed_in and CENTER in viewer.principals and not row["has_role"] and not mailed:
+            try:
+                link = f"{base_of(request)}/sign-in/{await give_link(hub, person, viewer.person)}"
+            except Refusal as refusal:
+                # They came in, or were given a role, or all was ended, while this was asked for.
+                return self.problem(request, viewer, 422, N_("Not accepted"), refusal.message)
+        about = {"person": person, "name": name["person"]["name"], "has_role": row["has_role"]}
+        response = self.render(request, "invited", viewer, link=link, mailed=mailed, **about)
         response.headers["Cache-Control"] = "no-store"
         return response
 

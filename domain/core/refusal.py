@@ -47,6 +47,11 @@ class Reason(StrEnum):
     )
     TOO_LARGE = "TOO_LARGE", "It is larger than a record may be."
     KEY_REUSED = "KEY_REUSED", "The same `Idempotency-Key` came with another command before."
+    KEY_FORGOTTEN = (
+        "KEY_FORGOTTEN",
+        "The same `Idempotency-Key` came before, and with which command cannot be known any more: look whether it was "
+        "recorded before you send it under a new one.",
+    )
 
 
 class Refusal(Exception):

@@ -261,9 +261,9 @@ class CloseOrganization(
             message = N_("It came here from ROR, with its id: what is wrong is corrected there.")
             raise Refusal(Reason.INVALID, message, "mistaken")
         ror = organization.ror if self.mistaken else ""
-        if organization.status == "closed" and organization.ror and not self.mistaken:
+        if organization.status == "closed" and (organization.from_ror or not organization.ror):
+            raise Refusal(Reason.WRONG_STATUS, N_("It is closed already."))
+        if organization.status == "closed" and not self.mistaken:
             message = N_("It is closed already: what is left to say is that it was registered by mistake.")
             raise Refusal(Reason.WRONG_STATUS, message, "mistaken")
-        if organization.status == "closed" and not organization.ror:
-            raise Refusal(Reason.WRONG_STATUS, N_("It is closed already."))
         yield OrganizationClosed(organization=self.organization, reason=self.reason, ror=ror or None)

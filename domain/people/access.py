@@ -27,12 +27,13 @@ class GiveAccess(Command, on=Person, by=Role.HUB, while_={"invited", "joined"}):
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """A token acts as somebody who has joined; a link lets in whoever was invited. Nobody is shown one of somebody
-        who has a role in the whole hub.
+        who has joined, or has a role in the whole hub.
         """
-        if self.way == "token" and model.get(Person, self.person).status != "joined":
+        person = model.get(Person, self.person)
+        if self.way == "token" and person.status != "joined":
             raise Refusal(Reason.WRONG_STATUS, N_("They have not joined yet: only a link lets them in."), "way")
-        if self.shown_to is not None and model.get(Person, self.person).hub_roles:
-            message = N_("They have a role in the whole hub: whoever runs the hub makes their link.")
+        if self.shown_to is not None and (person.status != "invited" or person.hub_roles):
+            message = N_("They have joined, or have a role in the whole hub: whoever runs the hub makes their link.")
             raise Refusal(Reason.NOT_PERMITTED, message)
         yield AccessGiven(person=self.person, way=self.way, until=self.until, scope=self.scope, shown_to=self.shown_to)
 

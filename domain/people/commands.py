@@ -193,7 +193,13 @@ class GrantRole(Command, on=Person, by=Role.CENTER_OFFICER, while_={"invited", "
     @classmethod
     def bar(cls, record: Person, model: Model, act: Act) -> None:
         """Not to an account that others than its person may open: an officer of the Center would be two."""
-        if record.status == "invited" and (act.actor != HUB or record.link_shown):
+        if record.link_shown:
+            message = N_(
+                "An officer of the Center was shown a link that lets in as them: whoever runs the hub has to end first "
+                "what lets them in (hub revoke), and to make them another link (hub link)."
+            )
+            raise Refusal(Reason.WRONG_STATUS, message)
+        if record.status == "invited" and act.actor != HUB:
             message = N_("They have to join first: until then others may hold a link that lets in as them.")
             raise Refusal(Reason.WRONG_STATUS, message)
 

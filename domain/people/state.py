@@ -70,9 +70,9 @@ class Person(
 ):
     """``invited → joined → erased``.
 
-    ``link_shown`` says whether somebody besides them holds what lets in as them before they have come;
-    ``proposed_roles`` says of each role that waits for a second officer of the Center who proposed it; ``let_go_by`` is
-    who took the role of an officer of the Center from them, where somebody did.
+    ``link_shown`` says whether an officer was shown a link with which they came, or somebody else in their place, until
+    all that lets in as them is ended; ``proposed_roles`` who proposed each role that waits for a second officer of the
+    Center; ``let_go_by`` who took the role of an officer of the Center from them, where somebody did.
     """
 
     orcid: str = ""
@@ -91,10 +91,9 @@ class Person(
                     self, id=event.person, status=event.becomes, notices=(True, event.language)
                 )
             case PersonJoined():
-                return msgspec.structs.replace(self, status=event.becomes, link_shown=False)
+                return msgspec.structs.replace(self, status=event.becomes)
             case AccessGiven():
-                shown = self.link_shown or (self.status == "invited" and event.shown_to is not None)
-                return msgspec.structs.replace(self, link_shown=shown)
+                return msgspec.structs.replace(self, link_shown=self.link_shown or event.shown_to is not None)
             case AccessEnded():
                 return msgspec.structs.replace(self, link_shown=False)
             case OrcidLinked():

@@ -70,7 +70,10 @@ class Proposal(
     ),
     changed_by=(ProposalRevised, RiskAssessed),
 ):
-    """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn."""
+    """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn.
+
+    ``decided`` says whether it was ever recommended, or declined for what it says, whatever became of it since.
+    """
 
     call: str = ""
     lead: str = ""
@@ -85,6 +88,7 @@ class Proposal(
     submitted: bool = False
     public: bool = False
     offered: bool = False
+    decided: bool = False
 
     def evolve(self, event: Event) -> Self:
         """This proposal after the event."""
@@ -134,16 +138,14 @@ class Proposal(
                 return to(self, offered=True)
             case AwardAccepted():
                 return to(self, status=event.becomes, public=event.published)
+            case ProposalRecommended():
+                return to(self, status=event.becomes, decided=True)
+            case ProposalDeclined():
+                # One that was not changed in time was compared with no other.
+                return to(self, status=event.becomes, decided=self.decided or self.status != "returned")
             case AwardPublished():
                 return to(self, public=True)
-            case (
-                EligibilityConfirmed()
-                | ProposalFoundIneligible()
-                | ProposalRecommended()
-                | AwardRefused()
-                | ProposalDeclined()
-                | ProposalWithdrawn()
-            ):
+            case EligibilityConfirmed() | ProposalFoundIneligible() | AwardRefused() | ProposalWithdrawn():
                 return to(self, status=event.becomes)
         return self
 

@@ -17,6 +17,9 @@ from hub.connecting import connect
 from hub.locks import Lock
 from hub.log import prepare
 
+RESTORED = "INSERT INTO hub.restored DEFAULT VALUES"
+"""Whoever serves what was brought back does nothing by itself until witnesses have said that they know no more."""
+
 
 class Different(Exception):
     """The log holds events that the mirror has not, or others: nothing was restored."""
@@ -61,6 +64,8 @@ async def restore(
                 position += len(batch)
                 say(position)
             await _boxes(db, copy, size)
+            if size > head:
+                await db.execute(RESTORED)
             # Whoever serves this log from here on seals it with its own key, and with no other.
             await db.execute(
                 "INSERT INTO hub.sealer (vkey) SELECT $1 WHERE $1::text IS NOT NULL ON CONFLICT DO NOTHING", signed_with

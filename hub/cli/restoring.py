@@ -8,6 +8,7 @@ import asyncpg
 
 from hub.audit.events import odd
 from hub.audit.notes import Head
+from hub.audit.restore import RESTORED
 from hub.cli.backups import HEAD, KEY, KEYS, LOG, POLICY, copied, head_in, key_in, on, sealed_with
 from hub.cli.console import err
 from hub.dumps import Unfit, load, read
@@ -59,9 +60,9 @@ async def bring_back(dsn: str, home: Path, folder: Path) -> None:
                 f"{folder / LOG} is not the log that {folder / HEAD} says was sealed: one of them was changed, "
                 f"or is of another hub{said}."
             )
-        await on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
         await prepare(dsn)
-        await on(dsn, lambda db: db.execute("INSERT INTO hub.restored DEFAULT VALUES"))
+        await on(dsn, lambda db: db.execute(RESTORED))
+        await on(keys_of(dsn), lambda db: db.execute("DROP TABLE IF EXISTS restoring"))
     except BaseException:
         for name in files:
             (home / name).unlink(missing_ok=True)

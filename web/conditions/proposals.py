@@ -74,8 +74,9 @@ def _tied(t: str, by: Asker) -> str:
 
 @condition
 def lapsed(t: str, value: str, by: Asker) -> str:
-    """It was given back for changes, and the time for these is over."""
-    return f"({t}.status = 'returned' AND {t}.returned_until IS NULL)"
+    """It was given back for changes, and the time for these is over; while its round is open there is time for all."""
+    open = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'open')"
+    return f"({t}.status = 'returned' AND {t}.returned_until IS NULL AND NOT {open})"
 
 
 @condition
