@@ -56,6 +56,151 @@ def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor
     assert page.get_by_role("button", name="Restore").count() == 0
 
 
+def _kept(page):
+    return page.evaluate("Object.keys(localStorage).filter((each) => each.startsWith('draft ')).length")
+
+
+@BUILT_HERE
+def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    own_draft(page, "Sent over a line that broke")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name=CHANGE).first.click()
+    page.get_by_label("Abstract").press_sequentially("An hour's work")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url("chrome-error://**")
+    page.context.set_offline(False)
+    page.go_back()
+    page.get_by_label("Abstract").wait_for()
+    # A page that says what was done before this says nothing of it.
+    page.go_back()
+    page.wait_for_url(re.compile("done="))
+    assert _kept(page) == 1
+    page.get_by_role("link", name=CHANGE).first.click()
+    page.get_by_role("button", name="Restore").click()
+    assert page.get_by_label("Abstract").input_value() == "An hour's work"
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url(re.compile("done="))
+    assert _kept(page) == 0 and "An hour's work" in page.locator("main").inner_text()
+
+
+@BUILT_HERE
+def test_what_is_written_after_it_was_sent_is_kept(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    own_draft(page, "Sent over a slow line")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name=CHANGE).first.click()
+    page.get_by_label("Abstract").press_sequentially("Sent.")
+    waiting = []
+    page.route(re.compile("sent=1"), lambda route: waiting.append(route))
+    # In one go, as whoever drives a browser waits for a page that is under way.
+    said = page.evaluate("""async () => {
+        const pause = (time) => new Promise((go) => setTimeout(go, time));
+        document.querySelector(".send button").click();
+        await pause(1_000);
+        const field = document.getElementById("abstract");
+        field.value += " Not sent.";
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        await pause(600);
+        return document.getElementById("said").textContent;
+    }""")
+    assert said.startswith("It is being sent.")
+    waiting[0].continue_()
+    page.wait_for_url(re.compile("done="))
+    assert len(waiting) == 1
+    page.get_by_text("What you wrote after you had sent this").wait_for()
+    page.get_by_role("link", name=CHANGE).first.click()
+    assert page.get_by_label("Abstract").input_value() == "Sent."
+    page.get_by_role("button", name="Restore").click()
+    assert page.get_by_label("Abstract").input_value() == "Sent. Not sent."
+
+
+@BUILT_HERE
+def test_two_forms_that_are_written_at_once_keep_each_their_own(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
+    page.get_by_role("link", name="Begin a proposal").click()
+    other = page.context.new_page()
+    for each in (page, other):
+        each.on("dialog", lambda dialog: dialog.accept())
+    other.goto(page.url)
+    for each, title in ((page, "The one"), (other, "The other")):
+        each.get_by_label("Title").press_sequentially(title)
+        each.wait_for_timeout(600)
+    other.close(run_before_unload=False)
+    page.get_by_role("button", name="Draft proposal").click()
+    page.wait_for_url(re.compile("done="))
+    page.goto("/do/draftProposal")
+    offered = page.locator("main .notice.warn", has_text="The other")
+    assert page.get_by_role("button", name="Restore").count() == 1
+    offered.get_by_role("button", name="Restore").click()
+    assert page.get_by_label("Title").input_value() == "The other"
+
+
+@BUILT_HERE
+def test_what_is_restored_is_compared_with_what_others_wrote_meanwhile(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    id = own_draft(page, "Restored too late").rpartition("/")[2]
+    page.on("dialog", lambda dialog: dialog.accept())
+    form = f"/do/reviseProposal?proposal={id}"
+    page.goto(form)
+    page.get_by_label("Abstract").press_sequentially("Mine")
+    page.goto("/")
+    page.request.post("/do/reviseProposal", form={"proposal": id, "abstract": "Theirs"})
+    page.goto(form)
+    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("button", name="Revise proposal").click()
+    page.locator(".theirs", has_text="Theirs").wait_for()
+    assert page.get_by_label("Abstract").input_value() == "Mine"
+
+
+@BUILT_HERE
+def test_a_device_without_room_says_that_it_keeps_nothing(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    own_draft(page, "No room")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.evaluate("""() => { for (const size of [1e6, 1e5, 1e4, 1e3, 100, 10]) try {
+        for (let n = 0; ; n++) localStorage.setItem(`${size} ${n}`, "x".repeat(size)); } catch {} }""")
+    page.get_by_role("link", name=CHANGE).first.click()
+    page.get_by_label("Abstract").press_sequentially("Sent all the same")
+    page.get_by_text("This device has no room left").wait_for()
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url(re.compile("done="))
+    page.evaluate("localStorage.clear()")
+    assert "Sent all the same" in page.locator("main").inner_text()
+
+
+@BUILT_HERE
+def test_a_page_that_is_open_hears_that_its_time_is_over(visitor):
+    page = visitor(scripts=True)
+    page.clock.install()
+    sign_in(page, AUTHOR)
+    address = own_draft(page, "Open while the round closes")
+    id = address.rpartition("/")[2]
+    page.goto(address)
+    closes = page.locator("time[data-due]").first.get_attribute("datetime")
+    left = page.evaluate("(at) => Date.parse(at) - Date.now()", closes)
+    page.clock.fast_forward(left - 3_700_000)
+    for wait in (110_000, 60_000):
+        with page.expect_response(lambda answer: answer.url.startswith(address.partition("?")[0])):
+            page.clock.fast_forward(wait)
+    form = f"/do/reviseProposal?proposal={id}"
+    page.clock.set_system_time(closes)
+    page.goto(form)
+    page.get_by_label("Abstract").press_sequentially("Too late")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.route(f"**{form}", lambda route: route.fulfill(status=403, body="closed"))
+    page.clock.fast_forward(6_000)
+    page.get_by_text("Its time is over.").wait_for()
+    assert page.get_by_label("Abstract").input_value() == "Too late"
+
+
 @BUILT_HERE
 def test_a_text_is_previewed_as_it_will_look(visitor):
     page = visitor(scripts=True)

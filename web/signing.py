@@ -126,6 +126,9 @@ class Signing:
             return await self._used(request, viewer)
 
     async def _used(self, request: Request, viewer: Viewer) -> Response:
+        if viewer.signed_in and request.method != "POST":
+            message = N_("This link was used, or its time has passed. You are signed in already.")
+            return self._site.problem(request, viewer, 410, N_("You are signed in"), message)
         problem = translated(N_("This link was used, or its time has passed."), request.state.language)
         return await self._asked(request, viewer, 410, problem=problem)
 

@@ -220,6 +220,7 @@ def told(viewer: Viewer, given: Mapping[str, Any]) -> dict[str, Any]:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "signedIn": viewer.person is not None,
+        "reader": viewer.person,
         "runs": "call" in acts_for,
         "answers": "organization" in acts_for,
         "past": "position" in given,

@@ -134,6 +134,10 @@ class Particular:
         """What somebody says yes to, or what cannot be undone: what it is called, and what it is."""
         yield from ()
 
+    def due(self, found: Mapping[str, Any]) -> str:
+        """Until when it can be done; empty where there is no such time."""
+        return ""
+
     def summary(self, found: Mapping[str, Any], language: str) -> tuple[str, str]:
         """What the record is about, to be read before anything is said of it: a line, and a text in Markdown."""
         return "", ""

@@ -1,5 +1,6 @@
 """Forms of people, and people in forms."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -38,6 +39,12 @@ def _offered(writer: Writer, nodes: list[dict[str, Any]], others: Sequence[Choic
     # Two people may have one name: where they work tells them apart.
     own = [Choice(each["id"], each["name"], ", ".join(named(at) for at in _works_at(each))) for each in nodes]
     return among([*own, *others])
+
+
+def _seen(name: str) -> str:
+    # As somebody sees it, who types it: without what no letter shows.
+    shown = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) != "Cf")
+    return " ".join(shown.split())
 
 
 def _works_at(person: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,7 +111,7 @@ class Erasing(Particular, of=(ErasePerson,)):
     async def holds_up(self, writer: Writer) -> HeldUp | None:
         """Another name than theirs."""
         found = (await writer.ask("query($id: ID!) { person(id: $id) { name } }", id=writer.record))["person"]
-        if writer.given.get("!sure", "").strip() == (found["name"] if found else ""):
+        if found and _seen(writer.given.get("!sure", "")) == _seen(found["name"]):
             return None
         message = N_("Type the name exactly as it stands above: nothing was erased.")
         return HeldUp(translated(message, writer.viewer.language))

@@ -7,7 +7,7 @@ from domain.core import N_, Role, every_command
 from domain.proposals.commands import DraftProposal, SubmitProposal
 from domain.proposals.decisions import MoveDeadline
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
-from domain.proposals.state import Proposal
+from domain.proposals.state import EDITABLE, Proposal
 from web.forms import Offer, Particular, Writer, among
 from web.forms.organizations import ONE, choice, looked_for
 from web.showing import lasts, moment, named
@@ -20,16 +20,35 @@ _WORKS_AT = f"""{{ me {{
     affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
 _BESIDE = N_("Cannot be chosen here, being the lead or asked already:")
 _BY_OTHERS = [cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR not in cls.by]
+_BY_AUTHORS = [
+    cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR in cls.by and cls.while_ == EDITABLE
+]
 
 
-class Answering(Particular, of=(SubmitProposal, *_BY_OTHERS)):
-    """Who answers for an organization or a call sees what it is asked for; who submits, what others will read."""
+class Writing(Particular, of=_BY_AUTHORS):
+    """What is written has to be submitted in time."""
+
+    selected = "aboutCall: call { status closesAt } aboutUntil: returnedUntil"
+
+    def due(self, found: Mapping[str, Any]) -> str:
+        """When the round closes; of what was given back after that, its own time."""
+        return found["aboutCall"]["closesAt"] if found["aboutCall"]["status"] == "OPEN" else found["aboutUntil"] or ""
+
+
+class Answering(Particular, of=_BY_OTHERS):
+    """Who answers for an organization or a call sees what it is asked for."""
 
     selected = "aboutText: abstract aboutLead: lead { name names { language text } }"
 
     def summary(self, found: Mapping[str, Any], language: str) -> tuple[str, str]:
         """Who leads it, and its abstract."""
         return f"{translated(N_('Lead organization'), language)}: {named(found['aboutLead'])}", found["aboutText"]
+
+
+class Submitting(Answering, Writing, of=(SubmitProposal,)):
+    """Who submits sees what others will read."""
+
+    selected = f"{Writing.selected} {Answering.selected}"
 
 
 class MovingDeadline(Answering, of=(MoveDeadline,)):
@@ -63,7 +82,7 @@ class Speaking(Answering, of=(ConfirmPartner, DeclinePartner)):
         return among([*asked], help=tuple(told))
 
 
-class Inviting(Particular, of=(InvitePartner,)):
+class Inviting(Writing, of=(InvitePartner,)):
     """Who can be asked to be a partner is neither the lead nor asked already, unless it declined."""
 
     async def offer(self, writer: Writer, field: str) -> Offer | None:
@@ -75,7 +94,7 @@ class Inviting(Particular, of=(InvitePartner,)):
         return await looked_for(writer, field, without=without, why=_BESIDE)
 
 
-class Uninviting(Particular, of=(UninvitePartner,)):
+class Uninviting(Writing, of=(UninvitePartner,)):
     """One that was asked."""
 
     async def offer(self, writer: Writer, field: str) -> Offer | None:
@@ -97,6 +116,11 @@ class Drafting(Particular, of=(DraftProposal,)):
         if own:
             return among(own, value=own[0].value)
         language = writer.viewer.language
+        if waiting := [choice(each) for each in works_at if each["status"] == "REGISTERED"]:
+            words = N_("%(organization)s leads the proposal as soon as it is verified: the Center does that.")
+            said = translated(words, language, {"organization": waiting[0].words})
+            looked = translated(N_("View"), language)
+            return among(own, first=(said, f"/organizations/{waiting[0].value}", looked))
         words = N_("Say first where you work: your organization leads the proposal, once it is verified.")
         address = f"/do/declareAffiliation?person={writer.viewer.person}"
         return among(own, first=(translated(words, language), address, translated(N_("Say where you work"), language)))

@@ -1,9 +1,9 @@
 import { found } from "./choosing.js";
-import { button, copies, main, say, words } from "./page.js";
+import { copies, forget, keep, place, sending } from "./keeping.js";
+import { button, copied, say, words } from "./page.js";
 
-// Drafts are kept on the device, for the person who wrote them, until the hub has them.
-export function drafts(form) {
-  const place = `draft ${main.dataset.person ?? ""} ${form.dataset.draft}`;
+// Drafts are kept on the device until the hub has them; what was `sent` and came back goes on in its own copy.
+export function drafts(form, sent) {
   const fields = () => [...form.elements].filter((each) => /^[^!]/.test(each.name) && each.type !== "hidden" && each.type !== "submit");
   const held = () => {
     const values = {};
@@ -14,48 +14,39 @@ export function drafts(form) {
     }
     return values;
   };
+  // What the record said when this was begun: whoever goes on later is told what others have changed since.
+  const began = () => [...form.elements].filter((each) => each.type === "hidden" && /^(revision$|!was\.)/.test(each.name));
   const first = JSON.stringify(held());
   let dirty = "unsaved" in form.dataset;
-  const old = localStorage.getItem(place);
-  // What was sent and came back holds what was typed last.
-  if (old && !("answered" in form.dataset) && !dirty) {
-    const { at, values, zone } = JSON.parse(old);
-    const differs = Object.entries(held()).some(([name, value]) => name in values && values[name] !== value);
-    if (differs) {
-      const offer = document.createElement("div");
-      offer.className = "notice warn";
-      offer.setAttribute("role", "status");
-      const when = new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "short", timeStyle: "short" });
-      const back = button(words.restore, () => {
-        for (const each of fields()) {
-          if (!(each.name in values)) continue;
-          if (each.type === "checkbox") each.checked = values[each.name];
-          else if (each.type === "radio") each.checked = values[each.name] === each.value;
-          else each.value = values[each.name];
-        }
-        for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, values);
-        clocks(form, zone);
-        dirty = true;
-        offer.remove();
-        fields()[0]?.focus();
-      });
-      const away = button(words.discard, () => {
-        localStorage.removeItem(place);
-        offer.remove();
-      });
-      const text = document.createElement("p");
-      text.textContent = words.unsaved.replace("%s", when);
-      const both = document.createElement("p");
-      both.className = "acts";
-      both.append(back, away);
-      offer.append(text, both);
-      form.before(offer);
-    } else {
-      localStorage.removeItem(place);
+  const goesOn = dirty || "answered" in form.dataset;
+  let own = (goesOn && sent?.place) || place(form.dataset.draft);
+  const remember = () =>
+    keep(own, { values: held(), began: Object.fromEntries(began().map((each) => [each.name, each.value])), zone: form.elements["!zone"]?.value });
+  const restore = (copy) => {
+    for (const each of fields()) {
+      if (!(each.name in copy.values)) continue;
+      if (each.type === "checkbox") each.checked = copy.values[each.name];
+      else if (each.type === "radio") each.checked = copy.values[each.name] === each.value;
+      else each.value = copy.values[each.name];
+    }
+    for (const each of began()) each.value = copy.began?.[each.name] ?? each.value;
+    for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, copy.values);
+    clocks(form, copy.zone);
+    own = copy.place;
+    dirty = true;
+    fields()[0]?.focus();
+  };
+  for (const copy of goesOn ? [] : copies(form.dataset.draft)) {
+    const now = held();
+    if (Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value)) offer(form, copy, restore);
+    else if (fields().every(served)) forget(copy.place);
+    else {
+      // The browser has put back itself what was typed.
+      own = copy.place;
+      dirty = true;
     }
   }
   let waiting;
-  const remember = () => localStorage.setItem(place, JSON.stringify({ at: Date.now(), values: held(), zone: form.elements["!zone"]?.value }));
   form.addEventListener("input", () => {
     dirty = JSON.stringify(held()) !== first;
     clearTimeout(waiting);
@@ -67,12 +58,16 @@ export function drafts(form) {
       event.preventDefault();
       return found(form, document.getElementById(`${event.submitter.value}-found`));
     }
-    if (dirty) remember();
-    dirty = false;
-    sessionStorage.setItem("sent", place);
     // Once is enough: the second press of an impatient thumb sends nothing.
-    if (form.dataset.sent) return event.preventDefault();
+    if (form.dataset.sent) {
+      say(words.sending);
+      return event.preventDefault();
+    }
+    clearTimeout(waiting);
+    sending(own, (dirty && remember()) || Date.now());
+    dirty = false;
     form.dataset.sent = "yes";
+    setTimeout(() => form.dataset.sent && say(words.sending), 700);
     setTimeout(() => delete form.dataset.sent, 10_000);
   });
   addEventListener("beforeunload", (event) => {
@@ -80,6 +75,41 @@ export function drafts(form) {
   });
   // Whoever leaves at once, for another language say, finds the last word too.
   addEventListener("pagehide", () => dirty && remember());
+}
+
+const served = (field) =>
+  field.matches("[type=checkbox], [type=radio]")
+    ? field.checked === field.defaultChecked
+    : field.matches("select")
+      ? [...field.options].every((each) => each.selected === each.defaultSelected) || !field.selectedIndex
+      : field.value === field.defaultValue;
+
+const clock = (at, dateStyle) => new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle, timeStyle: "short" });
+const texts = (copy) => Object.values(copy.values).filter((each) => typeof each === "string" && each.trim());
+
+function offer(form, copy, restore) {
+  const made = document.createElement("div");
+  made.className = "notice warn";
+  made.setAttribute("role", "status");
+  const text = document.createElement("p");
+  text.textContent = words.unsaved.replace("%s", clock(copy.at, "short"));
+  const begins = document.createElement("p");
+  begins.className = "quiet";
+  begins.textContent = [...(texts(copy).find((each) => !/^\w+_[a-z0-9]{26}$/.test(each)) ?? "")].slice(0, 80).join("");
+  const both = document.createElement("p");
+  both.className = "acts";
+  both.append(
+    button(words.restore, () => {
+      restore(copy);
+      made.remove();
+    }),
+    button(words.discard, () => {
+      forget(copy.place);
+      made.remove();
+    }),
+  );
+  made.append(text, begins, both);
+  form.before(made);
 }
 
 // How much of what fits is written, once little is left. What is too long is never cut: the hub says so, and keeps it.
@@ -112,26 +142,27 @@ function clocks(form, zone) {
 
 // What was written into a form that is closed now can still be copied.
 export function kept(place) {
-  const key = `draft ${main.dataset.person ?? ""} ${place.dataset.kept}`;
-  const old = JSON.parse(localStorage.getItem(key) ?? "null");
-  const texts = Object.values(old?.values ?? {}).filter((each) => typeof each === "string" && each.trim());
-  if (!texts.length) return;
-  const when = new Date(old.at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle: "medium", timeStyle: "short" });
-  place.querySelector("h2").textContent = words.unsaved.replace("%s", when);
-  for (const each of texts) {
-    const text = document.createElement("pre");
-    text.className = "written";
-    text.tabIndex = 0;
-    text.textContent = each;
-    place.append(text);
+  const found = copies(place.dataset.kept).filter((copy) => texts(copy).length);
+  if (!found.length) return;
+  for (const copy of found) {
+    const when = document.createElement("h2");
+    when.textContent = words.unsaved.replace("%s", clock(copy.at, "medium"));
+    place.append(when);
+    for (const each of texts(copy)) {
+      const text = document.createElement("pre");
+      text.className = "written";
+      text.tabIndex = 0;
+      text.textContent = each;
+      place.append(text);
+    }
   }
   const away = button(words.discard, () => {
-    localStorage.removeItem(key);
+    for (const copy of found) forget(copy.place);
     place.hidden = true;
   });
   place.append(away);
   place.hidden = false;
-  copies(place);
+  copied(place);
 }
 
 async function preview(event, form) {

@@ -2,8 +2,9 @@
 // drafts that survive a lost line, passkeys. Words come from the page, which knows its reader's language.
 import { looked, narrowed } from "./choosing.js";
 import { counted, drafts, kept } from "./drafts.js";
+import { arrived } from "./keeping.js";
 import { filters } from "./lists.js";
-import { listen } from "./live.js";
+import { dues, listen } from "./live.js";
 import { dress } from "./page.js";
 import { passkey } from "./passkeys.js";
 
@@ -12,16 +13,14 @@ if (!/(^|; )hub_zone=/.test(document.cookie)) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (zone) document.cookie = `hub_zone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
 }
-if (new URLSearchParams(location.search).has("done")) {
-  localStorage.removeItem(sessionStorage.getItem("sent"));
-  sessionStorage.removeItem("sent");
-}
+const sent = arrived();
 dress(document);
 document.querySelectorAll("form[data-filters]").forEach(filters);
 document.querySelectorAll("form[data-draft] select").forEach(narrowed);
 document.querySelectorAll("form[data-draft]").forEach(looked);
-document.querySelectorAll("form[data-draft]").forEach(drafts);
+document.querySelectorAll("form[data-draft]").forEach((form) => drafts(form, sent));
 document.querySelectorAll("[data-most]").forEach(counted);
 document.querySelectorAll("[data-kept]").forEach(kept);
 document.querySelectorAll("form[data-passkey]").forEach(passkey);
 listen();
+dues();

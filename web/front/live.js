@@ -31,8 +31,29 @@ export function listen() {
     waiting = setTimeout(renew, 150);
   });
 }
-function renew() {
-  if (main.dataset.live && main.dataset.live !== "elsewhere") load(location.href, "main");
+// What has a time is shown anew while that comes near, minute by minute, and once it has passed.
+const HOUR = 3_600_000;
+let ticking;
+export function dues() {
+  clearTimeout(ticking);
+  if (document.hidden) return;
+  const lefts = [...document.querySelectorAll("time[data-due]")].map((each) => Date.parse(each.dateTime) - Date.now());
+  const left = Math.min(...lefts.filter((each) => each > -60_000));
+  // The hub may need a moment to close a round; no timer is longer than 24 days.
+  const wait = left > HOUR ? Math.min(left - HOUR, 24 * 24 * HOUR) : left > 0 ? Math.min(60_000, left + 1_000) : 5_000;
+  if (left < Infinity) ticking = setTimeout(() => due().finally(dues), wait);
+}
+async function due() {
+  const written = document.getElementById("due");
+  if (!written) return renew();
+  if ((await load(location.href, written.id)) !== null) return;
+  // There is no such form any more.
+  for (const each of written.querySelectorAll("[data-due]")) delete each.dataset.due;
+  say(words.over);
+}
+async function renew() {
+  if (main.dataset.live && main.dataset.live !== "elsewhere") await load(location.href, "main");
 }
 document.addEventListener("visibilitychange", listen);
+document.addEventListener("visibilitychange", dues);
 addEventListener("pagehide", () => source?.close());

@@ -44,6 +44,7 @@ export async function load(address, into) {
   try {
     const answer = await fetch(address, { cache: "no-cache", signal: loading.signal });
     if (answer.status >= 500) say(words.offline);
+    else if (document.getElementById("said").textContent === words.offline) say("");
     if (!answer.ok) return answer.status < 500 ? null : false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(into);
@@ -87,7 +88,7 @@ function slider(form) {
 }
 
 // What is to be taken elsewhere is taken with one press; without a secure line no browser lets a page do it.
-export function copies(root) {
+export function copied(root) {
   if (!navigator.clipboard) return;
   for (const each of root.querySelectorAll("pre, .secret")) {
     if (each.nextElementSibling?.matches(".copy")) continue;
@@ -101,6 +102,6 @@ export function copies(root) {
 }
 
 export function dress(root) {
-  copies(root);
+  copied(root);
   for (const form of root.querySelectorAll("form[data-positions]")) if (!("shown" in form.dataset)) slider(form);
 }
