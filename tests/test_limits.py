@@ -4,10 +4,13 @@ import asyncio
 import gc
 import json
 
+import httpx2
 import pytest
 
+from domain.organizations.offices import DismissOfficer
+from domain.people.commands import ChooseNotices
 from tests.test_log import told
-from tests.web import draft_of, people_of, serving
+from tests.web import draft_of, opened, people_of, serving
 
 
 def test_a_long_text_costs_each_time_that_it_is_asked_for(region_dsn):
@@ -268,5 +271,58 @@ def test_what_is_remembered_of_documents_is_weighed_by_what_it_takes(region_dsn)
             reads._plans._held.clear()
             gc.collect()
             assert (await anybody.answer(asked)).content == first.content
+
+    told(story())
+
+
+def test_what_a_client_s_tools_try_first_is_answered_so_that_they_go_on(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (_, _, client):
+            http = (await client()).http
+            # Apollo's link sends the document once it hears that its hash is not known.
+            hashed = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "ab" * 32}}}
+            (error,) = (await http.post("/graphql", json=hashed)).json()["errors"]
+            assert error["message"] == "PersistedQueryNotSupported"
+            assert error["extensions"]["code"] == "PERSISTED_QUERY_NOT_SUPPORTED"
+            whole = await http.post("/graphql", json={"query": "{ hub { epoch } }", **hashed})
+            assert whole.json()["data"]["hub"]["epoch"]
+            packed = {"content-type": "application/json", "content-encoding": "gzip"}
+            answer = await http.post("/graphql", content=b"\x1f\x8b\x08", headers=packed)
+            assert answer.status_code == 415 and "as it is" in answer.text
+
+    told(story())
+
+
+def test_a_subscription_comes_to_whoever_takes_events_whatever_they_like_best(region_dsn):
+    with opened(region_dsn) as url:
+        ask = {"query": "subscription { happened(after: 0) { event { position } } }"}
+        taken = "application/graphql-response+json, application/json, text/event-stream;q=0.5"
+        with httpx2.stream("POST", f"{url}/graphql", json=ask, headers={"accept": taken}, timeout=10) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert '"position":' in next(line for line in answer.iter_lines() if line.startswith("data: "))
+        query = httpx2.post(f"{url}/graphql", json={"query": "{ hub { epoch } }"}, headers={"accept": taken})
+        assert query.headers["content-type"].startswith("application/graphql-response+json")
+        for refused in ("application/json", "application/json, text/event-stream;q=0"):
+            answer = httpx2.post(f"{url}/graphql", json=ask, headers={"accept": refused})
+            assert answer.json()["errors"][0]["extensions"]["code"] == "TRANSPORT"
+
+
+def test_who_acts_for_an_organization_no_more_is_told_to_list_anew(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            officer = people["toktogulov"]
+            asks = await client(officer)
+
+            async def rights():
+                return (await asks.data("{ hub { rights } }"))["hub"]["rights"]
+
+            before = await rights()
+            await hub.do(ChooseNotices(person=officer, mailed=False, language="ru"), officer)
+            assert await rights() == before
+            (found,) = (await asks.data("{ me { offices { organization { id } } } }"))["me"]["offices"][:1]
+            dismiss = DismissOfficer(organization=found["organization"]["id"], person=officer)
+            await hub.do(dismiss, people["rahimova"])
+            assert await rights() != before
 
     told(story())

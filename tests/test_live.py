@@ -14,10 +14,40 @@ from tests.test_log import told
 from tests.web import draft_of, people_of, serving
 from web.app import Settings
 from web.asking import Asked
+from web.reads import fallback
 from web.served import Served
 
 SUBSCRIBE = """subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) {
     event { position type } record { id ... on Proposal { title } } } }"""
+
+
+def test_what_may_not_be_read_any_more_when_it_would_be_told_is_passed_over(region_dsn, monkeypatch):
+    """A partner is taken back at the moment at which the event is sent."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            person, id = people["karimova"], await draft_of(hub, people["karimova"])
+            secret = await hub.identity.token(person, ["read"], "t", 1)
+            viewer = await app.endpoint.viewers.find(secret)
+            reads, read = [], fallback.read
+
+            async def gone_at_first(*args):
+                reads.append(args)
+                return None if len(reads) == 1 else await read(*args)
+
+            monkeypatch.setattr(fallback, "read", gone_at_first)
+            ask = Asked(
+                "subscription($id: ID!, $after: Int) { recordChanged(id: $id, after: $after) { event { position } } }",
+                None,
+                {"id": id, "after": await hub.log.head()},
+            )
+            for title in ("First change", "Second change"):
+                done = await hub.do(ReviseProposal(proposal=id, title=title), person)
+            heard = json.loads(await asyncio.wait_for(anext(app.endpoint.results(ask, viewer, secret)), 10))
+            assert heard == {"data": {"recordChanged": {"event": {"position": done.position}}}}
+
+    told(story())
 
 
 def test_changes_come_live_to_whom_they_concern(region_dsn):

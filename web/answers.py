@@ -26,8 +26,13 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
-"""What it raises while there is no server, or one without room, or one that lets the hub in no more."""
+"""What it raises while there is no server, or one without room, or one that lets the hub in, or write, no more; and
+over a connection that ended while it was used.
+"""
 
 
 @dataclass
@@ -86,6 +91,11 @@ def _wanted(accept: str) -> str:
         if kind in (RESPONSE, JSON, EVENTS):
             return kind
     return RESPONSE if any(kind in ("application/*", "*/*") for kind in kinds) and accept != "*/*" else JSON
+
+
+def accepts_events(accept: str) -> bool:
+    """Whether server-sent events are taken, liked best or not."""
+    return any(each.partition(";")[0].strip().lower() == EVENTS and _quality(each) > 0 for each in accept.split(","))
 
 
 def _quality(each: str) -> float:

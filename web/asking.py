@@ -28,10 +28,10 @@ _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 class Malformed(Exception):
     """A request that is no GraphQL request; the message says what to send instead."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, code: str = "") -> None:
         super().__init__(message)
         self.status = status
-        self.code = "UNAUTHENTICATED" if status == 401 else "BAD_REQUEST"
+        self.code = code or ("UNAUTHENTICATED" if status == 401 else "BAD_REQUEST")
 
 
 class TooLarge(Exception):
@@ -54,13 +54,16 @@ def asked(body: Any) -> Asked:
     if not isinstance(body, dict):
         raise Malformed("Send one JSON object with a `query`.")
     query, name, variables = body.get("query"), body.get("operationName"), body.get("variables")
+    extensions = body.get("extensions")
+    if query is None and isinstance(extensions, dict) and "persistedQuery" in extensions:
+        # These words, and this code, are those at which a client sends the document after all.
+        raise Malformed("PersistedQueryNotSupported", 200, "PERSISTED_QUERY_NOT_SUPPORTED")
     if not isinstance(query, str):
         raise Malformed("`query` has to be a string.")
     if name is not None and not isinstance(name, str):
         raise Malformed("`operationName` has to be a string.")
     if variables is not None and not isinstance(variables, dict):
         raise Malformed("`variables` has to be an object.")
-    extensions = body.get("extensions")
     if extensions is not None and not isinstance(extensions, dict):
         raise Malformed("`extensions` has to be an object.")
     key = (extensions or {}).get("idempotencyKey")

@@ -13,7 +13,7 @@ from web.live import Closing, Live
 from web.reads.carrying import Carrying
 from web.reads.documents import Prepared
 from web.reads.executor import Reads
-from web.reads.fallback import Context, Place
+from web.reads.fallback import Context, Place, Unread
 from web.reads.measuring import limited, within_cost
 from web.reads.statement import Statement
 from web.reads.viewer import Viewer, Viewers
@@ -48,6 +48,13 @@ class Endpoint:
             what = f"there is no operation named “{name}”" if ask.operation else "say with `operationName` which"
             raise Failed([limited("BAD_INPUT", f"The operation to run is not clear: {what}.")])
         return prepared, prepared.operations[name], name
+
+    def follows(self, ask: Asked) -> bool:
+        """Whether a subscription is meant."""
+        try:
+            return self.operation(ask)[1].operation == OperationType.SUBSCRIPTION
+        except Failed:
+            return False
 
     def context(
         self,
@@ -118,7 +125,7 @@ class Endpoint:
         if isinstance(error, UNFIT):
             return limited("BAD_INPUT", "A value cannot be looked up: it holds a null character, or is out of range.")
         if isinstance(error, AWAY):
-            self._said(f"the database is away: {error}")
+            self._said(f"the database is away: {str(error) or type(error).__name__}")
             return limited("BUSY", "The database is away for a moment: try again.")
         self._said(f"{type(error).__name__}: {error}")
         return unforeseen(path)
@@ -198,6 +205,8 @@ class Endpoint:
             return
         try:
             async for result in stream:
+                if any(isinstance(each.original_error, Unread) for each in result.errors or ()):
+                    continue
                 errors = [self._safe(error) for error in result.errors or ()]
                 if not errors:
                     # The stream stands still until it is asked for more: this is the place of what it gave.

@@ -55,7 +55,7 @@ class Failing:
 
     async def away(self, request: Request, error: Exception) -> Response:
         """The database is away, or the hub too busy."""
-        _log.error("the database is away, or the hub too busy: %s", error or type(error).__name__)
+        _log.error("the database is away, or the hub too busy: %s", str(error) or type(error).__name__)
         if request.url.path == "/graphql":
             told = {"message": "The database is away for a moment: try again.", "extensions": {"code": "BUSY"}}
             return JSONResponse({"errors": [told]}, 503, {"Retry-After": "2"})

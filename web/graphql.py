@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
-from web.answers import EVENTS, JSON, RESPONSE, Answer, response_of, wanted
+from web.answers import EVENTS, JSON, RESPONSE, Answer, accepts_events, response_of, wanted
 from web.asking import (
     BODY_IN,
     KEY,
@@ -42,6 +42,8 @@ class GraphQL:
         media = wanted(request.headers.get("accept", ""))
         try:
             ask = await self._asked(request)
+            if media != EVENTS and accepts_events(request.headers.get("accept", "")) and self._endpoint.follows(ask):
+                media = EVENTS
             keys = set(request.headers.getlist("idempotency-key"))
             if len(keys) > 1:
                 raise Malformed("Two Idempotency-Keys were sent: send one.")
@@ -91,6 +93,8 @@ class GraphQL:
             return asked(body)
         if from_elsewhere(request) and cookie_of(request) in request.cookies:
             raise Malformed("Pages of other sites may not act in a visitor's name: send a token instead.", 403)
+        if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
+            raise Malformed(f"Send the body as it is, and not as {coding[:40]}.", 415)
         kind, _, parameters = request.headers.get("content-type", "").partition(";")
         if kind.strip().lower() != JSON or ("charset" in parameters.lower() and "utf-8" not in parameters.lower()):
             raise Malformed("Send the request as application/json in UTF-8.", 415)

@@ -15,6 +15,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLInterfaceType,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLScalarType,
@@ -188,6 +189,10 @@ def _of_record(context: Context, id: Any, viewer: Viewer) -> Values:
     return Values(context.values.variables, viewer.person, viewer.principals, (id,), viewer.language)
 
 
+class Unread(Exception):
+    """What happened may not be read any more at the moment at which it would be told."""
+
+
 async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
     # Read anew, by whoever the viewer is now: the change shows, and rights that were lost count.
     id = source.get(info.field_name)
@@ -200,7 +205,10 @@ async def _linked(source: Made, info: GraphQLResolveInfo) -> Any:
         type = info.schema.type_map[type_of(kind_named(id))]
     assert isinstance(type, GraphQLObjectType)
     plan = planned(context, type, info.field_nodes, viewer, named=True, most=MAX_COST_HEARD)
-    return await read(context, plan, id, viewer)
+    found = await read(context, plan, id, viewer)
+    if found is None and isinstance(info.return_type, GraphQLNonNull):
+        raise Unread
+    return found
 
 
 def _changes(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Values that SQL cannot know: opened personal data, actions, words, and records as they once stood."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,7 @@ async def hub(reading: "Reading", late: Late, items: Sequence[list[Any]], values
     made = {
         "head": at if reading.read_only else at + row["head"] - row["at"],
         "epoch": row["epoch"],
+        "rights": hashlib.sha256("\n".join(sorted(reading.viewer.principals)).encode()).hexdigest()[:16],
         "version": version("central-asia-ai-hub"),
         "readOnly": reading.read_only,
         "engine": " ".join(row["engine"].split()[:2]),
