@@ -66,7 +66,10 @@ def database(
         if alone:
             raise Unavailable(f"Another hub runs on {home}: stop it first, or set HUB_HOME to another folder.")
         if not embedded.accepts():
-            raise Unavailable(f"Another hub is starting or stopping on {home}: try again in a moment.")
+            raise Unavailable(
+                f"The hub that runs on {home} has no PostgreSQL now: it is starting or stopping, so try again in a "
+                f"moment. {embedded.last_words()}".strip()
+            )
         yield embedded.dsn
         return
     try:

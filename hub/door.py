@@ -1,6 +1,7 @@
 """The one door: every command, from whichever side, is carried out here."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -189,7 +190,13 @@ class Hub:
         guard = await connect(self.log.dsn)
         try:
             await guard.execute(f"DROP SCHEMA IF EXISTS {fresh.schema} CASCADE")
-            await fresh.open()
+            try:
+                await fresh.open()
+            except BaseException:
+                # Where there was no room for it, its half would take what is left.
+                with contextlib.suppress(Exception):
+                    await fresh.remove()
+                raise
             for left in reversed(range(_EXCHANGES)):
                 try:
                     events = await self._exchange(guard, fresh)

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from hub.processes import die_with_parent, end_session, is_postgres_of, owner_named, until_known, working_in
 from hub.programs import Unavailable, program
 
 PORT = 5432
+_GRAVE = re.compile(r"\b(FATAL|PANIC):")
 _STOP, _GOES = 30.0, 1.0
 _SAID, _SELDOM = 30.0, 30.0
 """Seconds after which it is said that it still starts; and at most between two tries to start it again."""
@@ -47,7 +49,7 @@ class Embedded:
     @property
     def dsn(self) -> str:
         """How to reach it: over a socket that only its owner may enter."""
-        return f"postgresql://hub@/hub?host={self._sockets}&port={PORT}"
+        return f"postgresql://hub@/hub?host={quote(str(self._sockets))}&port={PORT}"
 
     def exists(self) -> bool:
         """Whether there are data."""
@@ -59,11 +61,20 @@ class Embedded:
             pass  # somebody's, who lets nobody look
         return True
 
+    def last_words(self) -> str:
+        """Why the server ended, or could not start, as it said last; empty where it said nothing of that."""
+        with suppress(OSError), open(self.home / "postgres.log", "rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
+            said = [line for line in log.read().decode(errors="replace").splitlines() if _GRAVE.search(line)]
+            return f"It said last: {said[-1].strip()}" if said else ""
+        return ""
+
     @property
     def _sockets(self) -> Path:
         # A socket's whole path has to fit 107 bytes. Whoever looks for it may have other folders for what is temporary.
         run, short = self.home / "run", Path("/tmp")
-        if len(os.fsencode(run)) < 80:
+        # And a comma parts one folder from the next.
+        if len(os.fsencode(run)) < 80 and "," not in str(run):
             return run
         return (short if short.is_dir() else Path(tempfile.gettempdir())) / f"hub-{os.stat(self.home).st_ino}"
 

@@ -46,6 +46,16 @@ class Waiting:
         """They come to their turn again, before all that came, in their order."""
         self.queue.extendleft(reversed([*pending]))
 
+    def give_up(self, after: float = 0.0) -> None:
+        """Tell those who have waited for so many seconds to come again: nothing of theirs was recorded."""
+        for each in (self.queue, self.alone):
+            for pending in [*each]:
+                if time.monotonic() - pending.act.begun >= after:
+                    pending.fail(Busy())
+            kept = [pending for pending in each if not pending.done.done()]
+            each.clear()
+            each.extend(kept)
+
     def refuse(self, error: Exception) -> None:
         """Tell everybody who waits that nothing was recorded."""
         for each in (self.queue, self.alone):

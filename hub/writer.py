@@ -12,7 +12,7 @@ import asyncpg
 
 from domain.core import N_, Reason, Refusal, State
 from hub.appending import Appender
-from hub.confirming import UNCONFIRMED, Unknown
+from hub.confirming import CONFIRMED, UNCONFIRMED, Unknown
 from hub.held import Lately
 from hub.log import AT_ONCE, PATIENCE, Log, Recorded
 from hub.models import Models
@@ -258,6 +258,7 @@ class Writer:
             try:
                 return await self._connect()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                self._waiting.give_up(CONFIRMED)
                 await asyncio.sleep(0.2)
             except Exception as error:
                 # No outage that passes: an event of a newer hub, say, that this one cannot read. Nobody waits for it.
@@ -281,10 +282,12 @@ class Writer:
 
     async def _unknown(self, turn: Turn, error: Exception) -> None:
         said = str(error) or UNCONFIRMED
-        if isinstance(error, TimeoutError):
-            _log.warning("%s: is a standby away?", said)
+        _log.warning("what was asked for is not known to be recorded: %s", said)
         for pending in turn.batch:
             pending.fail(Unknown(said))
+        if isinstance(error, TimeoutError):
+            # Whatever holds it up, a standby that is away or a lock of somebody else: nobody waits through it in line.
+            self._waiting.give_up()
         await self._reconnect()
 
     def _advance(self, recorded: list[Recorded], decided: dict[Key, State] | None = None) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import subprocess
+import sys
 import time
 from hashlib import sha256
 from types import SimpleNamespace
@@ -452,3 +454,21 @@ async def _one(dsn):
     hub = await Hub.open(dsn)
     await person(hub, "Zarina")
     await hub.close()
+
+
+@pytest.mark.parametrize("told_to_end", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_told_to_end_leaves_no_half_with_the_key_in_it(dsn, tmp_path, told_to_end):
+    """A job of the night that takes too long, a terminal that is closed."""
+    with opened(dsn):
+        home = home_of(dsn)
+        env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home)}
+        command = [sys.executable, "-m", "hub", "backup", str(tmp_path / "nights" / "monday")]
+        backup = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 30
+        while not [*(tmp_path / "nights").glob(".monday.*/*")] and time.monotonic() < deadline:
+            time.sleep(0.002)
+        backup.send_signal(told_to_end)
+        _, said = backup.communicate(timeout=30)
+        assert b"Traceback" not in said, said
+        done = backup.returncode == 0
+        assert [each.name for each in (tmp_path / "nights").iterdir()] == (["monday"] if done else [])

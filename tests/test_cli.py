@@ -310,7 +310,7 @@ def test_a_place_that_is_none_is_malformed(hub, tmp_path):
     assert code == 2 and "latitude" in err
 
 
-def test_who_reads_only_the_first_line_is_no_error(hub, dsn):
+def test_who_reads_only_the_first_line_ends_what_follows_the_log(hub, dsn):
     assert hub("invite", "a@b.org", "--name", "Anna")[0] == 0
     env = {**os.environ, "HUB_DATABASE_URL": dsn, "HUB_HOME": str(home_of(dsn))}
     log = subprocess.Popen(
@@ -319,7 +319,7 @@ def test_who_reads_only_the_first_line_is_no_error(hub, dsn):
     log.stdout.readline()
     log.stdout.close()
     assert hub("invite", "c@d.org", "--name", "Carl")[0] == 0
-    assert log.wait(30) == 0 and log.stderr.read() == b""
+    assert log.wait(30) == 141 and log.stderr.read() == b""
     log.stderr.close()
 
 

@@ -8,7 +8,7 @@ import socket
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import httpx2
@@ -30,6 +30,7 @@ from hub.region import tell
 from tests.test_log import person, told
 from tests.web import Client, opened, people_of, redeemed, serving
 from tests.web import apart as command
+from tests.web import hub as here
 from web.app import Settings, application
 from web.pages import SITE
 
@@ -328,3 +329,66 @@ def test_what_is_shown_of_the_past_is_counted_from_then(region_dsn):
     then, since = told(story())
     assert then and all(each.startswith("in ") for each in then), then
     assert not any(each.startswith("in ") for each in since), since
+
+
+def test_a_database_that_takes_no_changes_is_named_and_says_so_to_whoever_sends_some(region_dsn):
+    """As a standby, or a server whose disk is full: nothing is lost, and nobody takes it for a fault of the hub's."""
+    name = urlsplit(region_dsn).path[1:]
+
+    async def set_to(value):
+        db = await asyncpg.connect(region_dsn)
+        await db.execute("SET default_transaction_read_only = off")
+        await db.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {value}')
+        await db.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+            name,
+        )
+        await db.close()
+
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            asks = await client(people["karimova"])
+            mutation = """mutation($p: ID!) { chooseNotices(input: {person: $p, mailed: false, language: TG}) {
+                receipt { position } refusal { message } } }"""
+            ask = {"query": mutation, "variables": {"p": people["karimova"]}}
+            await set_to("on")
+            for _ in range(3):
+                answer = await asks.http.post("/graphql", json=ask, headers={"idempotency-key": "notices"})
+                assert answer.status_code == 503, answer.text
+            code, out, _ = await asyncio.to_thread(command, region_dsn, "doctor")
+            assert code == 1 and "the database lets nobody write" in out, out
+            await set_to("off")
+            async with asyncio.timeout(10):
+                while (await asks.http.post("/graphql", json=ask)).status_code == 503:
+                    await asyncio.sleep(0.1)
+            answer = (await asks.http.post("/graphql", json=ask, headers={"idempotency-key": "notices"})).json()
+            assert answer["data"]["chooseNotices"]["receipt"], answer
+        assert (await asyncio.to_thread(command, region_dsn, "doctor"))[0] == 0
+
+    told(story())
+
+
+@pytest.mark.parametrize("called", ["a%41b", "a+b", "a#b", "a&b=c", "a,b", "a b", "ҳаб", "a?b"])
+def test_a_home_may_be_called_anything(tmp_path, called):
+    home = tmp_path / called
+    home.mkdir()
+    embedded = Embedded(home)
+    (sockets,) = parse_qs(urlsplit(embedded.dsn).query)["host"]
+    assert sockets == str(embedded._sockets) and "," not in sockets
+
+
+def test_a_hub_without_room_is_named(dsn, monkeypatch):
+    code, out, _ = here(dsn, "doctor")
+    assert code == 0 and "MB left in" in out
+    monkeypatch.setattr(doctor, "ROOM", 2**62)
+    assert here(dsn, "doctor")[0] == 1
+
+
+def test_why_postgresql_ended_is_told_to_whoever_finds_none(tmp_path):
+    (tmp_path / "postgres.log").write_text(
+        "2026-11-01 LOG:  starting\n2026-11-01 PANIC:  could not write: No space left\n2026-11-01 LOG:  down\n"
+    )
+    assert Embedded(tmp_path).last_words().endswith("PANIC:  could not write: No space left")
+    (tmp_path / "postgres.log").write_text("2026-11-01 LOG:  starting\n")
+    assert Embedded(tmp_path).last_words() == ""

@@ -14,14 +14,16 @@ from domain.people.affiliations import DeclareAffiliation
 from domain.proposals.commands import DraftProposal, ReviseProposal
 from domain.proposals.decisions import WithdrawProposal
 from domain.proposals.state import Proposal
-from hub import appending, turns
+from hub import appending, confirming, turns
 from hub import writer as writers
+from hub.cli import doctor
 from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
 from hub.turns import Receipt
 from hub.waiting import Busy
 from tests.test_log import check_log, person, region, told
+from tests.web import hub as command
 
 
 class Gate:
@@ -420,6 +422,42 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
                 assert (await asked).events == 1
         for each in (other, holding):
             await each.close()
+        await hub.close()
+
+    told(story())
+
+
+def test_what_holds_up_one_commit_is_waited_for_by_nobody_in_line(dsn, monkeypatch):
+    """Somebody's own session locks the log: who was sent is told that it is not known, the others to come again."""
+
+    async def story():
+        monkeypatch.setattr(confirming, "CONFIRMED", 1.0)
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        holding = await asyncpg.connect(dsn)
+        held = holding.transaction()
+        await held.start()
+        await holding.execute("LOCK TABLE hub.event IN SHARE MODE")
+        draft, answers = DraftProposal(call=call, lead=lead, title="Draft"), []
+        for n in range(6):
+            answers.append(asyncio.create_task(hub.do(draft, author, key=f"draft-{n}")))
+            await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            found = await asyncio.gather(*answers, return_exceptions=True)
+        assert isinstance(found[0], Unknown) and {type(each) for each in found} == {Unknown, Busy}
+        # Whoever looks after the hub is told who it is.
+        monkeypatch.setattr(doctor, "_HELD_UP", doctor._HELD_UP.replace("5 seconds", "50 milliseconds"))
+        waiting = await asyncpg.connect(dsn)
+        waits = asyncio.create_task(waiting.execute("DELETE FROM hub.event WHERE false"))
+        await asyncio.sleep(0.2)
+        code, said, _ = await asyncio.to_thread(command, dsn, "doctor")
+        assert code == 1 and "others hold what the hub writes to" in said and "LOCK TABLE hub.event" in said
+        await held.rollback()
+        await waits
+        for each in (holding, waiting):
+            await each.close()
+        done = [await hub.do(draft, author, key=f"draft-{n}") for n in range(6)]
+        assert len({each.record for each in done}) == 6
         await hub.close()
 
     told(story())

@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -97,6 +99,7 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Carry a command out."""
         logged()
+        _heed_ends()
         try:
             with printing():
                 return super().invoke(ctx)
@@ -106,6 +109,13 @@ class Program(click.Group):
         except Unavailable as error:
             err.print(str(error))
             sys.exit(3)
+
+
+def _heed_ends() -> None:
+    # A terminal that is closed, or a job of the night that took too long: what was begun is taken back, as by Ctrl-C.
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(each) is signal.SIG_DFL:
+            signal.signal(each, signal.default_int_handler)
 
 
 @contextmanager
@@ -151,7 +161,7 @@ def failing() -> Iterator[None]:
         asyncpg.InvalidAuthorizationSpecificationError,
         asyncpg.InterfaceError,
     ) as error:
-        err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
+        err.print(_unreached(error))
         sys.exit(3)
     except asyncpg.PostgresError as error:
         err.print(f"The database cannot do this now: {_short(error)}. What the log shows (hub log) was recorded.")
@@ -162,12 +172,19 @@ def failing() -> Iterator[None]:
         if error.filename is not None:
             err.print(f"{error.filename}: {error.strerror}. Does it belong to the user who runs the hub?")
             sys.exit(3)
-        err.print(f"The database cannot be reached: {error}. Is HUB_DATABASE_URL right?")
+        err.print(_unreached(error))
         sys.exit(3)
     except Refusal as refusal:
         for each in refusal.every:
             err.print(f"Refused ({each.reason}): {each}" + (f" [field: {each.field}]" if each.field else ""))
         sys.exit(1)
+
+
+def _unreached(error: Exception) -> str:
+    said = str(error) or "it does not answer"
+    return f"The database cannot be reached: {said}." + (
+        " Is HUB_DATABASE_URL right?" if os.environ.get("HUB_DATABASE_URL") else ""
+    )
 
 
 def _short(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """``hub doctor``: how the hub is."""
 
 import json
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -34,6 +35,14 @@ SEALING, RESTING = "as it should", "not now: the hub is not being served"
 
 
 AHEAD = ": later than this clock, and so is all that follows until then"
+RECORDING = "as it should"
+ROOM = 500_000_000
+"""Bytes below which somebody has to make room: a disk that is full stops all recording."""
+_HELD_UP = """SELECT DISTINCT b.pid, coalesce(b.usename, 'nobody') AS who, left(b.query, 80) AS what
+    FROM pg_stat_activity w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS held (pid)
+    JOIN pg_stat_activity b ON b.pid = held.pid
+    WHERE w.datname = current_database() AND w.wait_event_type = 'Lock' AND w.wait_event <> 'advisory'
+    AND w.state_change < now() - interval '5 seconds' AND cardinality(pg_blocking_pids(b.pid)) = 0"""
 _WAITING = """SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()
     AND state_change < now() - interval '5 seconds'"""
 
@@ -99,6 +108,27 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
     return SEALING
 
 
+async def _recording(hub: Hub) -> str:
+    # Why nothing is recorded, or that it is: over a connection that is nobody's.
+    if await on(hub.log.dsn, lambda db: db.fetchval("SELECT current_setting('transaction_read_only') = 'on'")):
+        return "not at all: the database lets nobody write (a standby, or default_transaction_read_only)"
+    rows = await on(hub.log.dsn, lambda db: db.fetch(_HELD_UP))
+    if rows:
+        held = ", ".join(f"process {row['pid']} of {row['who']}: {row['what']}" for row in rows)
+        return f"not now: others hold what the hub writes to ({held})"
+    return RECORDING
+
+
+def _room() -> tuple[str, bool]:
+    # How much room is left where the data are; and whether that is little.
+    home = default_home()
+    try:
+        left = shutil.disk_usage(home).free
+    except OSError as error:
+        return f"{home}: {error.strerror}", False
+    return f"{left / 1_000_000:,.0f} MB left in {home}", left < ROOM
+
+
 async def _erasures(hub: Hub) -> tuple[list[str], bool]:
     # Those whose last bytes wait to be gone, each with why; and whether one has waited for longer than a backup takes.
     said, late, why = [], False, hub.erasures.unswept or "the hub that serves finishes it"
@@ -123,7 +153,8 @@ def doctor(as_json: bool) -> None:
     Exit 1 where a record is parked (its fold failed, and people do not see what happened to it since), where nothing is
     sealed or mailed any more, where names of people cannot be read, as after the keys' own database was lost, where an
     erasure has waited for half a day, where a round is overdue or an event is dated ahead of the clock, where a mail
-    was refused by the mail server for good, or where commits wait for a standby that is away.
+    was refused by the mail server for good, where commits wait for a standby that is away, where nothing can be
+    recorded, where a hub that was brought back waits for its witnesses, or where less than 500 MB are left for data.
     """
 
     async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
@@ -146,6 +177,7 @@ def doctor(as_json: bool) -> None:
             "read models": digest(),
             "newest event": newest and f"{newest:%Y-%m-%d %H:%M:%S} UTC{AHEAD if newest > now + LATE else ''}",
             "behind by": {"read models": head - at, "tree": head - sealing["tree"], "seals": head - sealing["sealed"]},
+            "recording": await _recording(hub),
             "sealing": await _sealing(hub, sealing),
             "witnesses": sealing["asked"] or "none is asked: the hub seals alone",
             "witnesses complain": sealing["troubles"],
@@ -158,10 +190,11 @@ def doctor(as_json: bool) -> None:
             "mail": await _mail(hub),
             "mails that were not taken": unmailed,
             "last backup": last_backup(default_home()),
+            "room": _room()[0],
         }
 
     late, found = opened(story)
-    late |= found["commits that wait for a standby"] > 0
+    late |= found["commits that wait for a standby"] > 0 or found["recording"] != RECORDING or _room()[1]
     stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
     if as_json:
         click.echo(json.dumps(found))

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from typing import Any
 
@@ -64,10 +63,6 @@ def log(after: int, tag: str | None, types: tuple[str, ...], follow: bool, as_js
     try:
         opened(story)
     except KeyboardInterrupt:
-        sys.exit(0)
-    except BrokenPipeError:
-        # Whoever reads has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 

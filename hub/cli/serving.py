@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -31,6 +32,7 @@ from hub.region import auditors_token, is_told, tell
 from hub.region.witnesses import witnesses
 from hub.settings import SETTINGS, address, policy_file, remember, unknown
 
+MOST_FILES = 65_536
 APPLICATION, PROTOCOL = "web.served:served", "web.wire:Wire"
 
 
@@ -118,6 +120,11 @@ def _told_settings() -> str:
 def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
+    # Each page that is open holds a connection: as many as the system lets it.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES), most)
+    )
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
