@@ -680,6 +680,15 @@ def test_what_changed_lately_is_told_without_reading_a_long_history_again(region
             second, few = await told_of()
             assert second[0]["changes"] == [{"name": "Title", "before": "Title 159", "after": "Newest"}]
             assert second[1:] == first[:-1] and few < 30
+            # Also what stands just before those whose beginning is kept.
+            for n in (20, 21, 22):
+                page = f"history(first: {n}) {{ pageInfo {{ endCursor }} }}"
+                end = (await asks.data(f"query($id: ID!) {{ proposal(id: $id) {{ {page} }} }}", id=id))["proposal"]
+                one = """query($id: ID!, $end: String) { proposal(id: $id) { history(first: 1, after: $end) {
+                    nodes { changes { before after } } } } }"""
+                end = end["history"]["pageInfo"]["endCursor"]
+                found = (await asks.data(one, id=id, end=end))["proposal"]["history"]["nodes"]
+                assert found[0]["changes"] == [{"before": f"Title {159 - n}", "after": f"Title {160 - n}"}]
             # What is told of long before is read from the beginning.
             page = "history(first: 100) { pageInfo { endCursor } }"
             asked = f"query($id: ID!) {{ proposal(id: $id) {{ {page} }} }}"

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import time
 from datetime import date
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -21,7 +23,7 @@ from hub.confirming import Unknown
 from hub.door import Hub
 from hub.models import verify
 from hub.turns import Receipt
-from hub.waiting import Busy
+from hub.waiting import Busy, Waiting
 from tests.test_log import check_log, person, region, told
 from tests.web import hub as command
 
@@ -425,6 +427,28 @@ def test_a_connection_that_ends_while_the_writer_connects_anew_ends_no_writer(ds
         await hub.close()
 
     told(story())
+
+
+def test_who_waited_for_too_long_is_told_to_come_again_wherever_they_waited():
+    failed = []
+
+    def waits(name, seconds):
+        pending = SimpleNamespace(act=SimpleNamespace(begun=time.monotonic() - seconds))
+        pending.done = SimpleNamespace(done=lambda: name in failed)
+        pending.fail = lambda error: failed.append(name) if isinstance(error, Busy) else None
+        return pending
+
+    waiting = Waiting()
+    waiting.alone.extend(each for each in (waits("old alone", 121), waits("alone", 1)))
+    for each in (waits("old", 121), waits("new", 1), waits("newer", 0)):
+        waiting.put(each)
+    assert waiting.take_alone() == [] and len(waiting.take_alone()) == 1
+    assert len(waiting.take(1)) == 1 and failed == ["old alone", "old"]
+    waiting.give_up(20)
+    assert waiting and failed == ["old alone", "old"]
+    waiting.alone.append(waits("apart", 2))
+    waiting.give_up()
+    assert not waiting and sorted(failed[2:]) == ["apart", "newer"]
 
 
 def test_what_holds_up_one_commit_is_waited_for_by_nobody_in_line(dsn, monkeypatch):
