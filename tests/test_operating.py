@@ -602,7 +602,7 @@ def test_a_hub_that_is_told_to_end_while_a_process_is_begun_ends_that_too(monkey
     assert embedded.own()
     for name in ("initdb", "postgres"):
         begun.clear()
-        monkeypatch.setattr("hub.postgres.subprocess.Popen", Begun)
+        monkeypatch.setattr("hub.cluster.subprocess.Popen", Begun)
         with pytest.raises(KeyboardInterrupt):
             embedded.start()
         monkeypatch.undo()
