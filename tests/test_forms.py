@@ -17,6 +17,7 @@ from domain.people.affiliations import DeclareAffiliation, EndAffiliation
 from domain.people.commands import GrantRole
 from domain.proposals.commands import ReviseProposal
 from domain.proposals.decisions import (
+    ConfirmEligibility,
     DeclineProposal,
     FindIneligible,
     WithdrawProposal,
@@ -882,5 +883,37 @@ def test_who_has_a_term_works_where_they_say_until_it_ends(region_dsn, days, las
             assert ("Umarov Physical-Technical Institute" in form) is lasts
             people = (await client.get("/people")).text
             assert ("Umarov Physical-Technical Institute" in people) is lasts
+
+    told(story())
+
+
+def test_what_is_decided_over_something_that_stood_otherwise_is_asked_for_once_more(region_dsn):
+    """Another officer was quicker: neither is surprised by what both recorded."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            officer = (await people_of(hub))["rahimova"]
+            asks, page = await client(officer), await as_(hub, app, officer)
+            listed = (
+                "{ proposals(first: 1, where: {inMyCalls: true, status: [SUBMITTED]}) { nodes { id call { id } } } }"
+            )
+            (found,) = (await asks.data(listed))["proposals"]["nodes"]
+            colleague = (await people_of(hub))["osmonov"]
+            await hub.do(GrantRole(person=colleague, role=HubRole.CENTER_OFFICER))
+            await hub.do(AppointCallOfficer(call=found["call"]["id"], officer=colleague), officer)
+            id, until = found["id"], (datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%dT%H:%M")
+            form = (await page.get(f"/do/returnProposal?proposal={id}")).text
+            assert 'name="!stands" value="SUBMITTED"' in form
+            await hub.do(ConfirmEligibility(proposal=id), colleague)
+            sent = {"proposal": id, "reason": "Say more of the data", "until": until, "!key": "r1", "!zone": "UTC"}
+            held = await page.post("/do/returnProposal", data={**sent, "!stands": "SUBMITTED"})
+            assert held.status_code == 422 and "Say more of the data" in held.text
+            assert "it went from “submitted” to “in review”" in unescape(held.text)
+            assert 'name="!stands" value="IN_REVIEW"' in held.text
+            done = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW", "!key": "r2"})
+            assert done.status_code == 303
+            # Whoever sends it again was answered, and is again.
+            again = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW", "!key": "r2"})
+            assert again.status_code == 303 and again.headers["location"] == done.headers["location"]
 
     told(story())

@@ -3,23 +3,26 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from domain.core import N_, Role, every_command
+from domain.core import N_, Role, Word, every_command
 from domain.proposals.commands import DraftProposal, SubmitProposal
 from domain.proposals.decisions import MoveDeadline
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from domain.proposals.state import EDITABLE, Proposal
-from web.forms import Offer, Particular, Writer, among
+from web.forms import HeldUp, Offer, Particular, Writer, among
 from web.forms.organizations import ONE, choice, looked_for
+from web.labels import LABELS
 from web.showing import lasts, moment, named
 from web.words import translated
 
 _ASKED = f"""query($id: ID!) {{
     me {{ offices {{ organization {{ id }} }} }}
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
+_STANDS = "query($id: ID!) { proposal(id: $id) { status history(first: 1) { nodes { actorId } } } }"
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
 _BESIDE = N_("Cannot be chosen here, being the lead or asked already:")
 _BY_OTHERS = [cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR not in cls.by]
+_BY_CALLS = [cls for cls in _BY_OTHERS if Role.CALL_OFFICER in cls.by]
 _BY_AUTHORS = [
     cls for cls in every_command() if cls.on is Proposal and Role.AUTHOR in cls.by and cls.while_ == EDITABLE
 ]
@@ -45,13 +48,33 @@ class Answering(Particular, of=_BY_OTHERS):
         return f"{translated(N_('Lead organization'), language)}: {named(found['aboutLead'])}", found["aboutText"]
 
 
+class Deciding(Answering, of=_BY_CALLS):
+    """What somebody decided who saw it stand otherwise is asked for once more."""
+
+    async def holds_up(self, writer: Writer) -> HeldUp | None:
+        """It went on while they wrote."""
+        found = (await writer.ask(_STANDS, id=writer.record))["proposal"]
+        seen, called = writer.given.get("!stands", ""), LABELS["ProposalStatus"]
+        if found is None or seen not in called or seen == found["status"]:
+            return None
+        if any(each["actorId"] == writer.viewer.person for each in found["history"]["nodes"]):
+            # Their own doing: they know of it, or send the same once more.
+            return None
+        message = N_(
+            "While you wrote it went from “%(before)s” to “%(now)s”. If you still mean this, send it again: nothing "
+            "was recorded."
+        )
+        stood = {"before": Word(called[seen].words), "now": Word(called[found["status"]].words)}
+        return HeldUp(translated(message, writer.viewer.language, stood))
+
+
 class Submitting(Answering, Writing, of=(SubmitProposal,)):
     """Who submits sees what others will read."""
 
     selected = f"{Writing.selected} {Answering.selected}"
 
 
-class MovingDeadline(Answering, of=(MoveDeadline,)):
+class MovingDeadline(Deciding, of=(MoveDeadline,)):
     """Says which deadline is moved."""
 
     selected = f"{Answering.selected} due: returnedUntil"
