@@ -222,10 +222,14 @@ class Oracle:
             }
         }
 
+    def lapsed(self, row):
+        runs = any(c["id"] == row["call"] and c["status"] == "open" for c in self.readable("call"))
+        return row["status"] == "returned" and row["returned_until"] is None and not runs
+
     def to_decide(self, row):
         (call,) = [c["status"] for c in self.readable("call") if c["id"] == row["call"]] or [""]
         lead_gone = any(o["id"] == row["lead"] and o["status"] == "closed" for o in self.readable("organization"))
-        lapsed = row["status"] == "returned" and row["returned_until"] is None
+        lapsed = self.lapsed(row)
         ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"])
         left = lapsed or (row["status"] == "recommended" and row["offered"] and lead_gone)
         waits = (ready and call == "closed") or (left and call in ("closed", "decided", "archived"))
@@ -323,7 +327,10 @@ class Oracle:
             "awaitsMyVerification": lambda v: v == self.to_verify(row),
             "awaitsMyConfirmation": lambda v: v == (self.to_agree(row) if table == "person" else self.to_confirm(row)),
             "awaitsAnOfficer": lambda v: v == self.to_appoint(table, row),
-            "lapsed": lambda v: v == (row["status"] == "returned" and row["returned_until"] is None),
+            "lapsed": lambda v: v == self.lapsed(row),
+            "ofMyOrganization": lambda v: (
+                v == (row["investigator"] != self.person and row["lead"] + "/office" in self.principals)
+            ),
             "begunAfter": lambda v: row["id"] > v,
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))

@@ -70,6 +70,20 @@ def test_a_link_lets_one_in_however_many_come_with_it_at_once(region_dsn):
     told(story())
 
 
+def test_a_link_ends_those_beside_it_and_one_whose_time_has_passed_lets_nobody_in(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, _):
+            person = (await people_of(hub))["karimova"]
+            shown, used = [await hub.identity.link(person, ends=False) for _ in range(2)]
+            assert await hub.identity.session(person, by=by_link(used))
+            assert await hub.identity.linked(shown) is None
+            late = await hub.identity.link(person)
+            await ended(hub, "access", "link")
+            assert await hub.identity.session(person, by=by_link(late)) is None
+
+    told(story())
+
+
 def test_a_token_that_is_revoked_while_it_acts_carries_out_no_more(region_dsn, monkeypatch):
     async def story():
         async with serving(region_dsn) as (hub, _, client):

@@ -1,11 +1,14 @@
-"""Files of lists, for a spreadsheet: they hold what the list shows, and nothing else."""
+"""Files: of lists, with what the list shows and nothing else; and those of the hub, whole or as they were before."""
 
 import csv
+import errno
 import json
 import re
 
 import httpx2
 import pytest
+
+from hub.files import written
 
 
 def test_files_of_a_list_hold_what_the_list_shows(region_url):
@@ -49,3 +52,16 @@ def test_a_file_that_leaves_out_of_account_what_was_asked_is_none(region_url, as
 def test_a_token_that_is_not_valid_any_more_gives_no_file_of_what_is_public(region_url):
     answer = httpx2.get(f"{region_url}/proposals.csv", headers={"authorization": "Bearer hub_expired"})
     assert answer.status_code == 401 and "not valid" in answer.text
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_no_half(tmp_path, monkeypatch):
+    """A disk that is full, say: what was there stays, and no more."""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    written(tmp_path / "head", b"old")
+    monkeypatch.setattr("hub.files.os.fsync", full)
+    with pytest.raises(OSError):
+        written(tmp_path / "head", b"new")
+    assert [each.name for each in tmp_path.iterdir()] == ["head"] and (tmp_path / "head").read_bytes() == b"old"

@@ -9,10 +9,10 @@ from html import escape
 import pytest
 
 from domain.calls.commands import CloseRound
-from domain.core import HubRole, Refusal
+from domain.core import HubRole, Reason, Refusal
 from domain.organizations.offices import AuthorizeSignatory
 from domain.people.affiliations import DeclareAffiliation
-from domain.people.commands import GrantRole
+from domain.people.commands import GrantRole, InvitePerson
 from domain.proposals.commands import AssessRisk, ReviseProposal
 from domain.proposals.decisions import (
     OfferAward,
@@ -59,7 +59,7 @@ def test_nothing_that_is_sent_is_our_fault(region_dsn, method, path, body, statu
     told(story())
 
 
-def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_dsn):
+def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_dsn, monkeypatch):
     async def story():
         async with serving(region_dsn) as (hub, app, client):
             people = await people_of(hub)
@@ -88,6 +88,16 @@ def test_only_the_center_is_shown_the_links_of_those_who_have_not_come(region_ds
             # The log tells each time who was shown it; and the officers of no organization.
             told_of = await hub.log.read(tag=person, types=["AccessGiven"])
             assert [(each.event.shown_to, each.actor) for each in told_of] == [(people["rahimova"], "hub")] * 2
+
+            # Nor who asks at the moment at which they come, or are given a role.
+            async def came(*_, **__):
+                raise Refusal(Reason.NOT_PERMITTED, "They have joined")
+
+            other = await hub.do(InvitePerson(name="Another", email="another@example.org"), people["rahimova"])
+            with monkeypatch.context() as just_now:
+                just_now.setattr("web.site.give_link", came)
+                answer = await center.post(f"/people/{other.record}/link")
+                assert answer.status_code == 422 and "They have joined" in answer.text
             # Once somebody has come, nobody else gets a link to be them: not with the same form, not as the Center.
             assert "hub_link_" not in (await inviter.post("/do/invitePerson", data=sent)).text
             assert (await center.post(f"/people/{person}/link")).status_code == 303

@@ -596,6 +596,15 @@ def test_what_its_authors_or_its_lead_left_waits_for_the_officers_also_once_resu
             assert await waits() == [given_back]
             home = (await (await as_(hub, app, author)).get("/")).text
             assert "whose time for changes is over (1)" in home and "Returned to you" not in home
+            # Who acts for the lead, and wrote nothing, is told whose they are.
+            colleague = await person(hub, "Colleague")
+            (lead_of,) = await hub.log.pool.fetchrow(f"SELECT lead FROM {hub.models.schema}.proposal LIMIT 1")
+            await hub.do(AppointOfficer(organization=lead_of, person=colleague), officer)
+            theirs = (await (await as_(hub, app, colleague)).get("/")).text
+            assert "Proposals of others that your organization leads (2)" in theirs
+            assert "Your proposals" not in theirs and "Returned to you" not in theirs
+            assert "that your organization leads" not in home
+            await hub.do(DismissOfficer(organization=lead_of, person=colleague), officer)
             lead = await hub.log.pool.fetchval(f"SELECT lead FROM {hub.models.schema}.proposal WHERE id = $1", offered)
             officers, theirs = await as_(hub, app, officer), f"/proposals/{offered}"
             assert "An award is offered: an officer of" in (await officers.get(theirs)).text
@@ -693,5 +702,27 @@ def test_what_nobody_can_do_anything_about_waits_for_nobody(dsn):
             assert museum not in await waits()
             await hub.do(RevokeRole(person=officer, role=HubRole.CENTER_OFFICER), another)
             assert call not in await waits()
+
+    told(story())
+
+
+def test_what_may_still_be_submitted_as_its_round_is_open_is_not_over(dsn):
+    """Its own time has passed, and that of its round has not."""
+
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, _, _, closes, (given_back,) = await submitted(hub, 1)
+            until = datetime.now(UTC) + timedelta(seconds=0.5)
+            await hub.do(ReturnProposal(proposal=given_back, reason="Partners", until=until), officer)
+            await hub.do(PassDeadline(proposal=given_back), at=until)
+            asks = await client(author)
+            for lapsed, found in (("true", []), ("false", [given_back])):
+                asked = f"{{ proposals(where: {{lapsed: {lapsed}}}) {{ nodes {{ id }} }} }}"
+                assert [each["id"] for each in (await asks.data(asked))["proposals"]["nodes"]] == found
+            page = await as_(hub, app, author)
+            home = (await page.get("/")).text
+            assert "Returned to you for changes (1)" in home and "whose time for changes is over" not in home
+            form = (await page.get(f"/do/reviseProposal?proposal={given_back}")).text
+            assert f'id="due">Due: <time datetime="{closes.isoformat()}"' in form
 
     told(story())

@@ -451,6 +451,27 @@ def test_who_waited_for_too_long_is_told_to_come_again_wherever_they_waited():
     assert not waiting and sorted(failed[2:]) == ["apart", "newer"]
 
 
+def test_who_asks_while_there_is_no_database_is_told_to_come_again(dsn, monkeypatch):
+    async def story():
+        hub = await Hub.open(dsn)
+        _, author, lead, call = await region(hub)
+        monkeypatch.setattr("hub.writer.CONFIRMED", 0.5)
+
+        async def away():
+            raise OSError("no server")
+
+        with monkeypatch.context() as gone:
+            gone.setattr(hub.writer.appender, "connect", away)
+            hub.writer.appender.db.terminate()
+            async with asyncio.timeout(5):
+                with pytest.raises(Busy):
+                    await hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author)
+        assert (await hub.do(DraftProposal(call=call, lead=lead, title="Draft"), author)).events == 1
+        await hub.close()
+
+    told(story())
+
+
 def test_what_holds_up_one_commit_is_waited_for_by_nobody_in_line(dsn, monkeypatch):
     """Somebody's own session locks the log: who was sent is told that it is not known, the others to come again."""
 

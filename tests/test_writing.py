@@ -72,11 +72,10 @@ def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
     page.get_by_role("button", name="Revise proposal").click()
     page.wait_for_url("chrome-error://**")
     page.context.set_offline(False)
-    page.go_back()
-    page.get_by_label("Abstract").wait_for()
     # A page that says what was done before this says nothing of it.
-    page.go_back()
+    page.evaluate("history.go(-2)")
     page.wait_for_url(re.compile("done="))
+    page.wait_for_load_state()
     assert _kept(page) == 1
     page.get_by_role("link", name=CHANGE).first.click()
     page.get_by_role("button", name="Restore").click()
@@ -108,6 +107,7 @@ def test_what_is_written_after_it_was_sent_is_kept(visitor):
         return document.getElementById("said").textContent;
     }""")
     assert said.startswith("It is being sent.")
+    page.unroute_all()
     waiting[0].continue_()
     page.wait_for_url(re.compile("done="))
     assert len(waiting) == 1
@@ -116,6 +116,47 @@ def test_what_is_written_after_it_was_sent_is_kept(visitor):
     assert page.get_by_label("Abstract").input_value() == "Sent."
     page.get_by_role("button", name="Restore").click()
     assert page.get_by_label("Abstract").input_value() == "Sent. Not sent."
+    # It goes on from what was sent: nobody else has changed that.
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url(re.compile("done="))
+    assert _kept(page) == 0 and "Sent. Not sent." in page.locator("main").inner_text()
+
+
+@BUILT_HERE
+def test_what_is_sent_once_more_after_signing_in_again_is_no_more_kept(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    page.goto(first_link(page, "/calls?status=OPEN", "/calls/"))
+    page.get_by_role("link", name="Begin a proposal").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_label("Title").press_sequentially("Signed out while writing")
+    cookies = page.context.cookies()
+    page.context.clear_cookies(name="hub_session")
+    page.get_by_role("button", name="Draft proposal").click()
+    page.get_by_role("button", name="Send it again").wait_for()
+    page.context.add_cookies(cookies)
+    page.get_by_role("button", name="Send it again").click()
+    page.wait_for_url(re.compile("done="))
+    assert _kept(page) == 0
+
+
+@BUILT_HERE
+def test_what_is_kept_of_a_field_that_is_no_more_is_shown(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    own_draft(page, "A field less")
+    page.get_by_role("link", name=CHANGE).first.click()
+    page.get_by_label("Title").wait_for()
+    form = page.locator("form[data-draft]").get_attribute("data-draft")
+    page.evaluate(
+        """(form) => localStorage.setItem(`draft ${document.getElementById("main").dataset.person} ${form} x`,
+            JSON.stringify({ at: Date.now(), values: { criteria: "Written before it was frozen" } }))""",
+        form,
+    )
+    page.reload()
+    assert page.locator("main .notice pre").inner_text() == "Written before it was frozen" and _kept(page) == 1
+    page.get_by_role("button", name="Discard it").click()
+    assert _kept(page) == 0
 
 
 @BUILT_HERE
@@ -199,6 +240,15 @@ def test_a_page_that_is_open_hears_that_its_time_is_over(visitor):
     page.clock.fast_forward(6_000)
     page.get_by_text("Its time is over.").wait_for()
     assert page.get_by_label("Abstract").input_value() == "Too late"
+    # What else ended before its time says so itself.
+    page.unroute_all()
+    page.clock.set_system_time(page.evaluate("(at) => Date.parse(at) - 1_800_000", closes) / 1_000)
+    page.goto(form)
+    page.route(f"**{form}", lambda route: route.fulfill(status=403, body="withdrawn"))
+    with page.expect_response(lambda answer: answer.status == 403):
+        page.clock.fast_forward(61_000)
+    page.locator("#due time:not([data-due])").wait_for()
+    assert "time is over" not in page.locator("#said").inner_text()
 
 
 @BUILT_HERE

@@ -93,7 +93,7 @@ class GraphQL:
             return asked(body)
         if from_elsewhere(request) and cookie_of(request) in request.cookies:
             raise Malformed("Pages of other sites may not act in a visitor's name: send a token instead.", 403)
-        if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
+        if (coding := request.headers.get("content-encoding", "").strip().lower()) not in ("", "identity"):
             raise Malformed(f"Send the body as it is, and not as {coding[:40]}.", 415)
         kind, _, parameters = request.headers.get("content-type", "").partition(";")
         if kind.strip().lower() != JSON or ("charset" in parameters.lower() and "utf-8" not in parameters.lower()):

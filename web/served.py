@@ -88,7 +88,7 @@ class Served:
         while not ended.is_set():
             try:
                 return await Hub.open(self._dsn, self._settings.until)
-            except (*AWAY, asyncpg.InterfaceError, asyncpg.OperatorInterventionError) as error:
+            except (*AWAY, asyncpg.OperatorInterventionError) as error:
                 _log.warning("this process waits for the database: %s", error or type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 1)

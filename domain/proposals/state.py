@@ -142,7 +142,7 @@ class Proposal(
                 return to(self, status=event.becomes, decided=True)
             case ProposalDeclined():
                 # One that was not changed in time was compared with no other.
-                return to(self, status=event.becomes, decided=self.decided or self.status != "returned")
+                return to(self, status=event.becomes, decided=self.status != "returned")
             case AwardPublished():
                 return to(self, public=True)
             case EligibilityConfirmed() | ProposalFoundIneligible() | AwardRefused() | ProposalWithdrawn():

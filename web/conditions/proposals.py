@@ -20,6 +20,12 @@ def mine(t: str, value: str, by: Asker) -> str:
 
 
 @condition
+def of_my_organization(t: str, value: str, by: Asker) -> str:
+    """Somebody else wrote it, and the viewer acts for its lead."""
+    return f"({t}.investigator <> {by.person()} AND {t}.lead = {by.offices('organization')})"
+
+
+@condition
 def awaits_my_answer(t: str, value: str, by: Asker) -> str:
     """An organization that the viewer acts for can answer and has not: as a partner that was asked, or to an award.
 

@@ -1,6 +1,7 @@
 """Forms of joint proposals."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from domain.core import N_, Role, Word, every_command
@@ -34,8 +35,9 @@ class Writing(Particular, of=_BY_AUTHORS):
     selected = "aboutCall: call { status closesAt } aboutUntil: returnedUntil"
 
     def due(self, found: Mapping[str, Any]) -> str:
-        """When the round closes; of what was given back after that, its own time."""
-        return found["aboutCall"]["closesAt"] if found["aboutCall"]["status"] == "OPEN" else found["aboutUntil"] or ""
+        """When the round closes; of what was given back its own time, where that is later."""
+        closes = found["aboutCall"]["closesAt"] if found["aboutCall"]["status"] == "OPEN" else ""
+        return max(filter(None, (closes, found["aboutUntil"])), key=datetime.fromisoformat, default="")
 
 
 class Answering(Particular, of=_BY_OTHERS):

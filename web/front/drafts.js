@@ -38,7 +38,9 @@ export function drafts(form, sent) {
   };
   for (const copy of goesOn ? [] : copies(form.dataset.draft)) {
     const now = held();
-    if (Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value)) offer(form, copy, restore);
+    // What has no field any more, as it was frozen, is shown to be copied.
+    const left = texts({ values: Object.fromEntries(Object.entries(copy.values).filter(([name]) => !(name in now))) });
+    if (left.length || Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value)) offer(form, copy, restore, left);
     else if (fields().every(served)) forget(copy.place);
     else {
       // The browser has put back itself what was typed.
@@ -87,7 +89,15 @@ const served = (field) =>
 const clock = (at, dateStyle) => new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle, timeStyle: "short" });
 const texts = (copy) => Object.values(copy.values).filter((each) => typeof each === "string" && each.trim());
 
-function offer(form, copy, restore) {
+function written(text) {
+  const made = document.createElement("pre");
+  made.className = "written";
+  made.tabIndex = 0;
+  made.textContent = text;
+  return made;
+}
+
+function offer(form, copy, restore, left) {
   const made = document.createElement("div");
   made.className = "notice warn";
   made.setAttribute("role", "status");
@@ -108,7 +118,7 @@ function offer(form, copy, restore) {
       made.remove();
     }),
   );
-  made.append(text, begins, both);
+  made.append(text, begins, ...left.map(written), both);
   form.before(made);
 }
 
@@ -148,13 +158,7 @@ export function kept(place) {
     const when = document.createElement("h2");
     when.textContent = words.unsaved.replace("%s", clock(copy.at, "medium"));
     place.append(when);
-    for (const each of texts(copy)) {
-      const text = document.createElement("pre");
-      text.className = "written";
-      text.tabIndex = 0;
-      text.textContent = each;
-      place.append(text);
-    }
+    place.append(...texts(copy).map(written));
   }
   const away = button(words.discard, () => {
     for (const copy of found) forget(copy.place);

@@ -30,11 +30,16 @@ export const sending = (place, at) => sessionStorage.setItem("sent", JSON.string
 // more. A page that said so before, and is shown again, says nothing of what was sent since.
 export function arrived() {
   const sent = JSON.parse(sessionStorage.getItem("sent") ?? "null");
-  sessionStorage.removeItem("sent");
-  if (!new URLSearchParams(location.search).has("done") || history.state?.told) return sent;
+  const asked = new URLSearchParams(location.search);
+  // What only answers, as that somebody is signed out, is followed by another answer.
+  if (!asked.has("sent")) sessionStorage.removeItem("sent");
+  if (!asked.has("done") || history.state?.told) return sent;
   history.replaceState({ ...history.state, told: true }, "");
   const copy = JSON.parse(localStorage.getItem(sent?.place) ?? "null");
-  if (copy && copy.at > sent.at) say(words.later);
-  else if (copy) forget(sent.place);
+  if (copy && copy.at > sent.at) {
+    // It goes on from what was sent, and not from what stood there before.
+    localStorage.setItem(sent.place, JSON.stringify({ ...copy, began: undefined }));
+    say(words.later);
+  } else if (copy) forget(sent.place);
   return sent;
 }

@@ -33,12 +33,12 @@ export function listen() {
 }
 // What has a time is shown anew while that comes near, minute by minute, and once it has passed.
 const HOUR = 3_600_000;
+const lefts = () => [...document.querySelectorAll("time[data-due]")].map((each) => Date.parse(each.dateTime) - Date.now());
 let ticking;
 export function dues() {
   clearTimeout(ticking);
   if (document.hidden) return;
-  const lefts = [...document.querySelectorAll("time[data-due]")].map((each) => Date.parse(each.dateTime) - Date.now());
-  const left = Math.min(...lefts.filter((each) => each > -60_000));
+  const left = Math.min(...lefts().filter((each) => each > -60_000));
   // The hub may need a moment to close a round; no timer is longer than 24 days.
   const wait = left > HOUR ? Math.min(left - HOUR, 24 * 24 * HOUR) : left > 0 ? Math.min(60_000, left + 1_000) : 5_000;
   if (left < Infinity) ticking = setTimeout(() => due().finally(dues), wait);
@@ -47,13 +47,17 @@ async function due() {
   const written = document.getElementById("due");
   if (!written) return renew();
   if ((await load(location.href, written.id)) !== null) return;
-  // There is no such form any more.
+  // There is no such form any more: its time is over, or something else happened, which is said where it happens.
+  if (lefts().some((each) => each <= 0)) say(words.over);
   for (const each of written.querySelectorAll("[data-due]")) delete each.dataset.due;
-  say(words.over);
 }
 async function renew() {
   if (main.dataset.live && main.dataset.live !== "elsewhere") await load(location.href, "main");
 }
 document.addEventListener("visibilitychange", listen);
-document.addEventListener("visibilitychange", dues);
+document.addEventListener("visibilitychange", () => {
+  // What was over while nobody looked is shown at once.
+  if (!document.hidden && lefts().some((each) => each <= 0)) due().finally(dues);
+  else dues();
+});
 addEventListener("pagehide", () => source?.close());

@@ -44,7 +44,7 @@ export async function load(address, into) {
   try {
     const answer = await fetch(address, { cache: "no-cache", signal: loading.signal });
     if (answer.status >= 500) say(words.offline);
-    else if (document.getElementById("said").textContent === words.offline) say("");
+    else if (document.getElementById("said").textContent === words.offline) document.getElementById("said").replaceChildren();
     if (!answer.ok) return answer.status < 500 ? null : false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(into);
