@@ -107,9 +107,9 @@ def test_what_is_written_after_it_was_sent_is_kept(visitor):
         return document.getElementById("said").textContent;
     }""")
     assert said.startswith("It is being sent.")
-    page.unroute_all()
     waiting[0].continue_()
     page.wait_for_url(re.compile("done="))
+    page.unroute_all()
     assert len(waiting) == 1
     page.get_by_text("What you wrote after you had sent this").wait_for()
     page.get_by_role("link", name=CHANGE).first.click()
