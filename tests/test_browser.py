@@ -15,7 +15,7 @@ pytestmark = NEEDED
 
 def test_a_researcher_in_dushanbe_submits_with_a_university_in_bishkek(visitor):
     author, officer = visitor(), visitor()
-    sign_in(author, "Зарина Каримова")
+    sign_in(author, "Зарина Каримова", by_hand=True)
     author.get_by_role("link", name="AI for health and languages").click()
     author.get_by_role("link", name="Begin a proposal").click()
     author.get_by_label("Title").fill("Нутқи тоҷикӣ")
