@@ -51,7 +51,7 @@ def test_generated_operations_agree_with_the_oracle(region_dsn, seed, monkeypatc
             for person in [None, *chance.sample(sorted(people.values()), 4)]:
                 oracle = Oracle(plain, rows, await serving_viewer(hub, person), person)
                 viewers.append((await client(person), oracle))
-            for _ in range(50):
+            for _ in range(40):
                 author = Author(plain, chance, chance.sample(ids, 12), chance.sample(times, 4))
                 operation, variables = author.operation()
                 for viewer, oracle in chance.sample(viewers, 3):
