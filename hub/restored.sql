@@ -1,4 +1,5 @@
--- That a backup was brought back here: until a quorum of witnesses has cosigned since, the hub does nothing by itself.
+-- That a backup, or what a mirror held, was brought back here: until a quorum of witnesses has cosigned since, the hub
+-- does nothing by itself.
 CREATE TABLE hub.restored (
     at timestamptz NOT NULL DEFAULT now()
 );
