@@ -73,7 +73,7 @@ def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
     page.wait_for_url("chrome-error://**")
     page.context.set_offline(False)
     # A page that says what was done before this says nothing of it.
-    page.evaluate("history.go(-2)")
+    page.evaluate("void setTimeout(() => history.go(-2), 100)")
     page.wait_for_url(re.compile("done="))
     page.wait_for_load_state()
     assert _kept(page) == 1
