@@ -68,10 +68,17 @@ def processes(*words):
     return found
 
 
+def _called(pid):
+    # One may end between being found and being asked.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def witness_of(home, country):
     """The process of a country's witness in the demonstration that lives in this folder."""
     forked = processes("hub.region.witnesses", str(home))
-    (one,) = (pid for pid in forked if Path(f"/proc/{pid}/comm").read_text().strip() == f"witness {country}")
+    (one,) = (pid for pid in forked if _called(pid) == f"witness {country}")
     return one
 
 
