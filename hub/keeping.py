@@ -19,8 +19,8 @@ TIDY = 3_600.0
 """Seconds between two times that sessions, tokens and links that have ended are deleted."""
 _BY_NAME = {cls.__name__: cls for cls in every_command() if cls.due}
 UNHEARD = (
-    "this hub was brought back, and no quorum of witnesses has cosigned since: nothing is done that is "
-    "due. Where a mirror holds more, stop the hub and bring that back (hub restore DIR --policy FILE)"
+    "this hub was brought back, and no quorum of witnesses has cosigned since: nothing is done that is due. Where a "
+    "mirror holds more, stop the hub and bring that back (hub restore DIR --policy FILE)"
 )
 _log = logging.getLogger("hub")
 

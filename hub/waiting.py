@@ -49,12 +49,12 @@ class Waiting:
     def give_up(self, after: float = 0.0) -> None:
         """Tell those who have waited for so many seconds to come again: nothing of theirs was recorded."""
         for each in (self.queue, self.alone):
-            for pending in [*each]:
+            for _ in range(len(each)):
+                pending = each.popleft()
                 if time.monotonic() - pending.act.begun >= after:
                     pending.fail(Busy())
-            kept = [pending for pending in each if not pending.done.done()]
-            each.clear()
-            each.extend(kept)
+                else:
+                    each.append(pending)
 
     def refuse(self, error: Exception) -> None:
         """Tell everybody who waits that nothing was recorded."""

@@ -56,17 +56,23 @@ def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_saved(visitor
     assert page.get_by_role("button", name="Restore").count() == 0
 
 
+def _written_in(visitor, title):
+    # The form of a new draft, in a browser that leaves a page without asking.
+    page = visitor(scripts=True)
+    sign_in(page, AUTHOR)
+    own_draft(page, title)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("link", name=CHANGE).first.click()
+    return page
+
+
 def _kept(page):
     return page.evaluate("Object.keys(localStorage).filter((each) => each.startsWith('draft ')).length")
 
 
 @BUILT_HERE
 def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    own_draft(page, "Sent over a line that broke")
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("link", name=CHANGE).first.click()
+    page = _written_in(visitor, "Sent over a line that broke")
     page.get_by_label("Abstract").press_sequentially("An hour's work")
     page.context.set_offline(True)
     page.get_by_role("button", name="Revise proposal").click()
@@ -87,11 +93,7 @@ def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
 
 @BUILT_HERE
 def test_what_is_written_after_it_was_sent_is_kept(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    own_draft(page, "Sent over a slow line")
-    page.on("dialog", lambda dialog: dialog.accept())
-    page.get_by_role("link", name=CHANGE).first.click()
+    page = _written_in(visitor, "Sent over a slow line")
     page.get_by_label("Abstract").press_sequentially("Sent.")
     waiting = []
     page.route(re.compile("sent=1"), lambda route: waiting.append(route))
@@ -142,10 +144,7 @@ def test_what_is_sent_once_more_after_signing_in_again_is_no_more_kept(visitor):
 
 @BUILT_HERE
 def test_what_is_kept_of_a_field_that_is_no_more_is_shown(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    own_draft(page, "A field less")
-    page.get_by_role("link", name=CHANGE).first.click()
+    page = _written_in(visitor, "A field less")
     page.get_by_label("Title").wait_for()
     form = page.locator("form[data-draft]").get_attribute("data-draft")
     page.evaluate(
@@ -202,13 +201,9 @@ def test_what_is_restored_is_compared_with_what_others_wrote_meanwhile(visitor):
 
 @BUILT_HERE
 def test_a_device_without_room_says_that_it_keeps_nothing(visitor):
-    page = visitor(scripts=True)
-    sign_in(page, AUTHOR)
-    own_draft(page, "No room")
-    page.on("dialog", lambda dialog: dialog.accept())
+    page = _written_in(visitor, "No room")
     page.evaluate("""() => { for (const size of [1e6, 1e5, 1e4, 1e3, 100, 10]) try {
         for (let n = 0; ; n++) localStorage.setItem(`${size} ${n}`, "x".repeat(size)); } catch {} }""")
-    page.get_by_role("link", name=CHANGE).first.click()
     page.get_by_label("Abstract").press_sequentially("Sent all the same")
     page.get_by_text("This device has no room left").wait_for()
     page.get_by_role("button", name="Revise proposal").click()

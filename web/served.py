@@ -89,7 +89,7 @@ class Served:
             try:
                 return await Hub.open(self._dsn, self._settings.until)
             except (*AWAY, asyncpg.OperatorInterventionError) as error:
-                _log.warning("this process waits for the database: %s", error or type(error).__name__)
+                _log.warning("this process waits for the database: %s", str(error) or type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 1)
         return None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+import asyncpg
 import click
 
 from domain.core import stored_names
@@ -110,9 +111,12 @@ async def _sealing(hub: Hub, state: dict[str, Any]) -> str:
 
 async def _recording(hub: Hub) -> str:
     # Why nothing is recorded, or that it is: over a connection that is nobody's.
-    if await on(hub.log.dsn, lambda db: db.fetchval("SELECT current_setting('transaction_read_only') = 'on'")):
+    async def look(db: asyncpg.Connection) -> tuple[bool, list[asyncpg.Record]]:
+        return await db.fetchval("SELECT current_setting('transaction_read_only') = 'on'"), await db.fetch(_HELD_UP)
+
+    fixed, rows = await on(hub.log.dsn, look)
+    if fixed:
         return "not at all: the database lets nobody write (a standby, or default_transaction_read_only)"
-    rows = await on(hub.log.dsn, lambda db: db.fetch(_HELD_UP))
     if rows:
         held = ", ".join(f"process {row['pid']} of {row['who']}: {row['what']}" for row in rows)
         return f"not now: others hold what the hub writes to ({held})"
@@ -157,6 +161,8 @@ def doctor(as_json: bool) -> None:
     recorded, where a hub that was brought back waits for its witnesses, or where less than 500 MB are left for data.
     """
 
+    room, little = _room()
+
     async def story(hub: Hub) -> tuple[bool, dict[str, Any]]:
         parked = await hub.log.pool.fetch(f"SELECT * FROM {hub.models.schema}.parked ORDER BY position")
         head = await hub.log.head()
@@ -190,11 +196,11 @@ def doctor(as_json: bool) -> None:
             "mail": await _mail(hub),
             "mails that were not taken": unmailed,
             "last backup": last_backup(default_home()),
-            "room": _room()[0],
+            "room": room,
         }
 
     late, found = opened(story)
-    late |= found["commits that wait for a standby"] > 0 or found["recording"] != RECORDING or _room()[1]
+    late |= found["commits that wait for a standby"] > 0 or found["recording"] != RECORDING or little
     stopped = found["sealing"] not in (SEALING, RESTING) or found["mail"] not in MAILING
     if as_json:
         click.echo(json.dumps(found))

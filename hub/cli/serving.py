@@ -121,10 +121,10 @@ def serve(host: str, port: int, demo: bool, workers: int, answers: int) -> None:
     """Serve the hub: its pages, and GraphQL at /graphql. Ctrl-C ends it."""
 
     # Each page that is open holds a connection: as many as the system lets it.
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(
-        resource.RLIMIT_NOFILE, (MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES), most)
-    )
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if now != resource.RLIM_INFINITY and now < MOST_FILES:
+        wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
     # What ends a service is the same as Ctrl-C: whatever it began is ended too.
     ending = Ending()
     signal.signal(signal.SIGTERM, ending)
