@@ -64,10 +64,15 @@ def _both(part: str) -> tuple[str, ...]:
 _found_by = lru_cache(50_000)(_both)
 
 
-def vector(*texts: str) -> str:
-    """All words of some texts as PostgreSQL writes a tsvector: each once, in quotes; also in Russian letters alone."""
+def found_by(*texts: str) -> set[str]:
+    """All words by which some texts are found: those of the texts, also in Russian letters alone."""
     parts = {part for text in texts for part in text.split()}
-    found = {word for part in parts for word in (_found_by(part) if len(part) <= _KEPT else _both(part))}
+    return {word for part in parts for word in (_found_by(part) if len(part) <= _KEPT else _both(part))}
+
+
+def vector(*texts: str) -> str:
+    """The same as PostgreSQL writes a tsvector: each once, in quotes."""
+    found = found_by(*texts)
     return "'" + "' '".join(found) + "'" if found else ""
 
 

@@ -30,7 +30,7 @@ from graphql import (
     visit,
 )
 
-from domain.core import kind_named
+from domain.core import Sealed, kind_named
 from hub.audit.tree import leaves
 from hub.tables import TABLES
 from web.reads.mapping import form, order, reading, snake, table_of, type_of
@@ -53,6 +53,9 @@ async def rows_of(hub):
         names = ", ".join(f't."{name}"' for name in cls.__struct_fields__)
         sql = f"SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {names} FROM {hub.models.schema}.\"{table}\" t) r"
         found[table] = json.loads(await hub.log.pool.fetchval(sql))
+    held = [(row["id"], "name", Sealed(**row["name"])) for row in found["person"] if row["name"]]
+    names = await hub.vault.read(hub.log.pool, held)
+    found["!called"] = {id: (name or "").lower().split() for (id, _, _), name in zip(held, names, strict=True)}
     events = await hub.log.pool.fetch("SELECT position, data::text, tags FROM hub.event ORDER BY position")
     made = await leaves(hub.log.pool, 0, 2**40)
     found["data"] = {row["position"]: json.loads(row["data"]) for row in events}
@@ -332,6 +335,9 @@ class Oracle:
                 v == (row["investigator"] != self.person and row["lead"] + "/office" in self.principals)
             ),
             "begunAfter": lambda v: row["id"] > v,
+            "name": lambda v: all(
+                any(own.startswith(each) for own in self.rows["!called"].get(row["id"], ())) for each in v.split()
+            ),
             "organization": lambda v: (
                 any(a["person"] == row["id"] and a["organization"] == v for a in self.readable("affiliation"))
                 if table == "person"
@@ -436,7 +442,7 @@ class Author:
     def filter(self, type):
         chance, parts = self.chance, []
         for name, field in type.fields.items():
-            if chance.random() < 0.7 or name == "text":
+            if chance.random() < 0.7 or name in ("text", "name"):
                 continue
             of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
             named = get_named_type(of)

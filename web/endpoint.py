@@ -104,7 +104,7 @@ class Endpoint:
                 within_cost(self._cost_of_roots(context))
             elif kind == OperationType.QUERY:
                 plan = self.reads.plan(context.prepared, context.operation, context.name, context.values)
-                data = await self.reads.data(self.reads.bound(plan, context.values, viewer), viewer)
+                data = await self.reads.data(await self.reads.found(plan, context.values, viewer), viewer)
                 return Answer(data, [], {"cost": plan.costs(context.values)}, reads=True)
             elif kind == OperationType.MUTATION:
                 carried, errors = await self.carrying.carry(context)

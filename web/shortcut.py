@@ -109,6 +109,10 @@ class Request:
     response: Response | None = None
 
 
+class Unusual(Exception):
+    """What is asked for takes the usual way."""
+
+
 class Kept(NamedTuple):
     """An answer, and whose it was."""
 
@@ -284,6 +288,8 @@ class Shortcut:
         prepared, operation, name = request.operation
         values = self._reads.values(prepared, operation, request.asked.variables, guess)
         plan = self._reads.plan(prepared, operation, name, values)
+        if plan.called:
+            raise Unusual
         bound = self._reads.bound(plan, values, guess)
         request.viewer, request.key, request.cost = guess, bound.key, plan.costs(values)
         return bound

@@ -24,6 +24,7 @@ from web.reads.counting import Counting
 from web.reads.documents import Prepared, document_of, shape, variables_of
 from web.reads.making import TIMEOUT, Reading
 from web.reads.measuring import MAX_COST, limited, within_cost
+from web.reads.names import Names
 from web.reads.plan import Plan, Values
 from web.reads.recent import Recent
 from web.reads.viewer import Viewer, Viewers
@@ -55,7 +56,7 @@ class Reads:
         self._answers: Recent[Any, tuple[ReferenceType[Plan], bytes]] = Recent(answers - answers // 4)
         self.keeps = answers > 0
         self.kept: Recent[Any, Any] = Recent(answers // 4)
-        self.counting = Counting(self)
+        self.counting, self.names = Counting(self), Names(self)
         self.before: Held[str, tuple[int, State]] = Held(1_000)
         """Of records with a long history: a position, and the state there, from which later changes are told."""
         self._flights: dict[Any, asyncio.Future[tuple[Plan, bytes]]] = {}
@@ -188,9 +189,20 @@ class Reads:
         known = self._known(key)
         return known[1] if known is not None and not known[0].volatile else None
 
+    async def found(self, plan: Plan, values: Values, viewer: Viewer) -> Bound:
+        """A plan with its values, once it is known who is called as it asks."""
+        if plan.called:
+            within_cost(plan.costs(values))
+            try:
+                async with asyncio.timeout(TIMEOUT):
+                    await self.names.find(plan, values, viewer)
+            except TimeoutError as error:
+                raise too_slow(error) from None
+        return self.bound(plan, values, viewer)
+
     @staticmethod
     def bound(plan: Plan, values: Values, viewer: Viewer) -> Bound:
-        """A plan with its values; totals are not known yet."""
+        """A plan with its values, which say who is called as it asks; totals are not known yet."""
         values.totals = [None] * sum(len(each.numbers) for each in plan.totals)
         values.constant = plan.constant
         given = [bind(values) for bind in plan.binders]

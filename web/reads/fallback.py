@@ -159,7 +159,7 @@ async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
     context: Context = info.context
     key = str(info.path.key)
     plan = context.reads.plan(context.prepared, context.operation, context.name, context.values, only=key)
-    bound = context.reads.bound(plan, context.values, context.viewer)
+    bound = await context.reads.found(plan, context.values, context.viewer)
     return msgspec.json.decode(await context.reads.data(bound, context.viewer))[key]
 
 

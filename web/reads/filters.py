@@ -38,7 +38,7 @@ def filters(
     assert isinstance(type, GraphQLInputObjectType)
     for name, filtered in type.fields.items():
         how, of, get = condition(filtered), get_named_type(filtered.type), _value(chosen, name, form(filtered))
-        if given.get(name) is None or (how.kind == "text" and _blank(given[name])):
+        if given.get(name) is None or (how.kind in ("text", "called") and _blank(given[name])):
             continue
         sql_type = {"Boolean": "boolean", "Int": "bigint", "DateTime": "timestamptz"}.get(of.name, "text")
         if how.kind == "text":
@@ -47,6 +47,11 @@ def filters(
                 yield f"{alias}.search @@ {query}::tsquery"
             elif by_words:
                 yield _found(statement, chosen, alias, cls, on, get)
+        elif how.kind == "called":
+            statement.called.append(get)
+            # Those alone who may be read, so that nothing is told of others.
+            those = lambda values, get=get: values.called[get(values)]  # noqa: E731
+            yield f"{alias}.id = ANY({statement.bind(those, 'text[]')})"
         elif how.kind == "condition" and sql_type == "boolean":
             # Its value is of the plan's shape: as plain text an index can serve it.
             holds = every_condition()[how.name](alias, "", _asker(statement))

@@ -77,7 +77,7 @@ def costs_of(field: GraphQLField) -> int:
 
 
 def condition(field: GraphQLInputField) -> Reading:
-    """How a field of a filter is met: ``column`` (equal, or any of), ``text`` or ``condition``."""
+    """How a field of a filter is met: ``column`` (equal, or any of), ``text``, ``called`` or ``condition``."""
     own = {name: settings for name, settings in _directives(field).items() if name != "is"}
     kind, settings = next(iter(own.items()), ("column", {}))
     return Reading(kind, settings)

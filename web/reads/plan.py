@@ -63,6 +63,7 @@ class Values:
         self.narrow: frozenset[str] = frozenset()
         self.totals: Sequence[int | None] = []
         self.empty: frozenset[int] = frozenset()
+        self.called: dict[str, list[str]] = {}
         self.constant: dict[int, dict[str, Any]] = {}
         self._args: dict[int, dict[str, Any]] = {}
 
@@ -128,9 +129,10 @@ class Plan:
 
     ``by_words`` says that it looks for words: which rows are the fewer, those that have them or those that may be read,
     only the values tell. ``walks`` are the tables that it may look through in the order of a list: how soon what
-    may be read is met, the viewer tells. ``lean`` compiles the same without what is known to be empty; with that it
-    keeps a tree of so many bytes, its ``weight``. ``constant`` are
-    the arguments of fields that no request changes, by the identity of the field's node, which the plan keeps.
+    may be read is met, the viewer tells. ``called`` are the names by which people are looked for: no statement knows
+    them, and the values say who is called that before they are bound. ``lean`` compiles the same without what is known
+    to be empty; with that it keeps a tree of so many bytes, its ``weight``. ``constant`` are the arguments of fields
+    that no request changes, by the identity of the field's node, which the plan keeps.
     """
 
     sql: str
@@ -142,6 +144,7 @@ class Plan:
     totals: "tuple[Totals, ...]" = ()
     by_words: bool = False
     walks: frozenset[str] = frozenset()
+    called: tuple[Callable[[Values], str], ...] = ()
     lean: "Callable[[Values], Plan] | None" = None
     weight: int = 0
     number: int = field(default_factory=itertools.count(1).__next__)

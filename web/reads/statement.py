@@ -100,12 +100,13 @@ class Statement:
     wanted: "dict[str, tuple[Statement, Wanted]]" = field(default_factory=dict)
     by_words: bool = False
     walks: set[str] = field(default_factory=set)
+    called: list[Callable[[Values], str]] = field(default_factory=list)
     given: dict[str, Callable[[Values], Any]] = field(default_factory=dict)
     _aliases: int = 0
 
     def other(self) -> Self:
         """A statement beside this one, of the same request."""
-        return type(self)(self.schema, self.models, self.fragments, self.values)
+        return type(self)(self.schema, self.models, self.fragments, self.values, called=self.called)
 
     def plan(self, sql: str, cost: Cost) -> Plan:
         """The plan with what was noted on the way."""
@@ -120,6 +121,7 @@ class Statement:
             totals,
             self.by_words,
             frozenset(self.walks),
+            tuple(self.called),
         )
 
     def bind(self, value: Callable[[Values], Any], type: str) -> str:
