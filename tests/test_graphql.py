@@ -383,7 +383,34 @@ def test_a_date_is_written_as_its_specification_says_and_in_no_other_way(dsn):
             asks = await client(author)
             for other in ("20200229", "2020-W09-6", "2020-2-29", "2021-02-29", "٢٠٢٠-٠٢-٢٩"):
                 answer = (await asks.answer(text, input={**post, "since": other})).json()
-                assert answer["errors"][0]["extensions"]["code"] == "BAD_INPUT" and "is no date" in str(answer), other
+                assert answer["errors"][0]["extensions"]["code"] == "BAD_INPUT", other
+                assert "a date is asked for" in str(answer) and "since" in str(answer), answer
             assert (await asks.data(text, input=post))["declareAffiliation"]["receipt"]["events"] == 1
+
+    told(story())
+
+
+def test_a_time_that_is_none_is_named_where_it_stands(dsn):
+    async def story():
+        async with serving(dsn) as (_, _, client):
+            anybody = await client()
+            for typed, said, column in (
+                ("9999-12-31T23:59:59-14:00", "from the year 1 to 9999", 3),
+                ("0001-01-01T00:00:00+14:00", "from the year 1 to 9999", 3),
+                ("2026-02-30T00:00:00Z", "a date and time with a zone", 28),
+                ("2026-02-03T00:00:00", "a date and time with a zone", 28),
+            ):
+                query = f'{{ activity(where: {{ since: "{typed}" }}) {{ nodes {{ type }} }} }}'
+                (error,) = (await anybody.answer(query)).json()["errors"]
+                assert said in error["message"] and error["locations"] == [{"line": 1, "column": column}], error
+                query = "query($input: EventFilter) { activity(where: $input) { nodes { type } } }"
+                (error,) = (await anybody.answer(query, input={"since": typed})).json()["errors"]
+                assert said in error["message"] and "since" in error["message"], error
+                query = f'{{ region(since: "{typed}") {{ figures {{ count }} }} }}'
+                (error,) = (await anybody.answer(query)).json()["errors"]
+                assert said in error["message"] and error["locations"][0]["line"] == 1, error
+            query = "query($input: EventFilter) { activity(where: $input) { nodes { type } } }"
+            every = {"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59.999Z"}
+            assert await anybody.data(query, input=every) == {"activity": {"nodes": []}}
 
     told(story())

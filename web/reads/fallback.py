@@ -139,20 +139,19 @@ _FULL_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 def _date_time(value: Any) -> datetime:
     try:
         if not _RFC3339.fullmatch(value):
-            raise ValueError(value)
+            raise TypeError(value)
         return datetime.fromisoformat(value.upper())
     except (TypeError, ValueError):
-        said = "is no date and time with a zone, as in 2027-03-01T09:00:00Z (RFC 3339)"
-        raise GraphQLError(f"{value!r} {said}.") from None
+        raise ValueError("a date and time with a zone is asked for: 2027-03-01T09:00:00Z (RFC 3339)") from None
 
 
 def _date(value: Any) -> date:
     try:
         if not _FULL_DATE.fullmatch(value):
-            raise ValueError(value)
+            raise TypeError(value)
         return date.fromisoformat(value)
     except (TypeError, ValueError):
-        raise GraphQLError(f"{value!r} is no date, as in 2027-03-01.") from None
+        raise ValueError("a date is asked for: 2027-03-01") from None
 
 
 async def _root(source: Any, info: GraphQLResolveInfo, **_: Any) -> Any:

@@ -1,6 +1,8 @@
 """What a value of a filter has to be: one that nothing could ever match is a mistake, and no empty list."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from graphql import FieldNode
@@ -19,12 +21,19 @@ def _of(*kinds: Kind) -> Callable[[str], str | None]:
     return lambda value: value if any(kind.admits(value) for kind in kinds) else None
 
 
+def _time(value: datetime) -> datetime | None:
+    # Its offset may lead beyond the first year, or the last.
+    with suppress(OverflowError):
+        return value.astimezone(UTC)
+    return None
+
+
 def _ror(value: str) -> str | None:
     bare = bare_ror(value)
     return bare if ror_is_valid(bare) else None
 
 
-_FORMS: dict[str, tuple[Callable[[str], str | None], str]] = {
+_FORMS: dict[str, tuple[Callable[[Any], Any], str]] = {
     **{kind.name: (_of(kind), f"the id of a record of this kind is asked for: {kind.name}_…") for kind in _KINDS},
     "record": (_of(*_KINDS), "the id of a record is asked for, as in proposal_…"),
     "actor": (
@@ -36,6 +45,7 @@ _FORMS: dict[str, tuple[Callable[[str], str | None], str]] = {
         lambda value: value if value in _COUNTRIES else None,
         "a country is two capital letters (ISO 3166-1), as in TJ",
     ),
+    "time": (_time, "a time from the year 1 to 9999, in UTC, is asked for"),
     "ror": (_ror, "this is no ROR id: compare its nine characters"),
 }
 
@@ -46,6 +56,6 @@ def fitting(form: str, name: str, value: Any, node: FieldNode) -> Any:
         return [fitting(form, name, each, node) for each in value]
     admit, words = _FORMS[form]
     if (found := admit(value)) is None:
-        shown = value if len(value) <= 60 else f"{value[:60]}…"
+        shown = text if len(text := str(value)) <= 60 else f"{text[:60]}…"
         raise BadInput(f"`{name}` is “{shown}”: {words}.", node)
     return found

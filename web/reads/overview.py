@@ -12,6 +12,7 @@ from graphql import get_named_type
 from hub.reading import Readable, readable
 from hub.tables import TABLES
 from projections.core import PUBLIC
+from web.reads.fitting import fitting
 from web.reads.late import loads, project
 from web.reads.plan import MAX_FOUND, BadInput, Late, Values
 from web.reads.totals import Tally
@@ -39,7 +40,7 @@ async def belonging(reading: "Reading", late: Late, items: Sequence[list[Any]], 
 @loads
 async def region(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
     """Counted for nobody in particular, so once for everybody until something changes that everybody may read."""
-    since = values.args(late.definition, late.node)["since"]
+    since = fitting("time", "since", values.args(late.definition, late.node)["since"], late.node)
     anybody = replace(reading.viewer, person=None, principals=frozenset({PUBLIC}))
     counting = reading.reads.counting
     key = "region", since, *[await counting.written(each, anybody) for each in ("organization", "call", "proposal")]
