@@ -43,6 +43,10 @@ def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty
         hub = await Hub.open(dsn)
         _, author, _, _ = await region(hub)
         await hub.identity.token(author, ["read"], "nightly", 9)
+        # What somebody else has in the same database is theirs to keep.
+        db = await asyncpg.connect(dsn)
+        await db.execute("CREATE SCHEMA reports; CREATE TABLE reports.monthly (); CREATE TABLE public.notes ()")
+        await db.close()
         await hub.close()
         return author
 
@@ -61,6 +65,7 @@ def test_a_backup_is_made_while_the_hub_serves_and_brought_back_whole(dsn, empty
     assert "before this is served" in out and asyncio.run(_count(empty, "hub.restored")) == 1
     assert (home_of(empty) / "log.key").read_bytes() == (home_of(dsn) / "log.key").read_bytes()
     assert hub(empty, "verify")[0] == hub(empty, "doctor")[0] == 0
+    assert asyncio.run(_count(empty, "pg_class WHERE relname IN ('monthly', 'notes')")) == 0
     # A seal may have been recorded after the backup, and nothing else.
     logs = [hub(each, "log", "--json")[1].splitlines() for each in (dsn, empty)]
     assert logs[0][: len(logs[1])] == logs[1] and len(logs[1]) > 5

@@ -28,10 +28,11 @@ from hub.settings import policy_file
 T = TypeVar("T")
 LOG, KEYS, TIME = "hub.dump", "keys.dump", "backed-up"
 KEY, HEAD, POLICY = "log.key", "log.head", "policy"
-# Read models are made anew from the log. Sessions, links and tokens that have ended since would be valid again.
+# Read models are made anew from the log, and what else stands in its database is not the hub's, who may not even read
+# it. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
-    "--exclude-schema=read_*",
-    "--exclude-schema=verify_*",
+    "--schema=hub",
+    "--extension=pg_trgm",
     "--exclude-table-data=hub.access",
     # What is brought back begins another one.
     "--exclude-table=hub.epoch",
