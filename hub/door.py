@@ -274,6 +274,11 @@ class Hub:
             raise Missing(key)
         return held[0]
 
+    async def has_answered(self, actor: str, key: str) -> bool:
+        """Whether a request with this key was carried out: its answer is all that whoever sends it again is to hear."""
+        sql = "SELECT EXISTS (SELECT FROM hub.answer WHERE actor = $1 AND key = $2)"
+        return bool(await self.log.pool.fetchval(sql, actor, key))
+
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.
         with confirmed():

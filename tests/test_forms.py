@@ -15,11 +15,13 @@ from domain.organizations.commands import AmendOrganization, RegisterOrganizatio
 from domain.organizations.offices import AppointOfficer, DismissOfficer
 from domain.people.affiliations import DeclareAffiliation, EndAffiliation
 from domain.people.commands import GrantRole
-from domain.proposals.commands import ReviseProposal
+from domain.proposals.commands import ReviseProposal, SubmitProposal
 from domain.proposals.decisions import (
     ConfirmEligibility,
     DeclineProposal,
     FindIneligible,
+    MoveDeadline,
+    ReturnProposal,
     WithdrawProposal,
 )
 from domain.proposals.partners import InvitePartner
@@ -903,17 +905,88 @@ def test_what_is_decided_over_something_that_stood_otherwise_is_asked_for_once_m
             await hub.do(AppointCallOfficer(call=found["call"]["id"], officer=colleague), officer)
             id, until = found["id"], (datetime.now(UTC) + timedelta(days=9)).strftime("%Y-%m-%dT%H:%M")
             form = (await page.get(f"/do/returnProposal?proposal={id}")).text
-            assert 'name="!stands" value="SUBMITTED"' in form
+            assert 'name="!stands" value="SUBMITTED 1"' in form
             await hub.do(ConfirmEligibility(proposal=id), colleague)
             sent = {"proposal": id, "reason": "Say more of the data", "until": until, "!key": "r1", "!zone": "UTC"}
-            held = await page.post("/do/returnProposal", data={**sent, "!stands": "SUBMITTED"})
+            # What else is wrong is said first, and takes nothing of it away.
+            wrong = await page.post("/do/returnProposal", data={**sent, "reason": "", "!stands": "SUBMITTED 1"})
+            assert wrong.status_code == 422 and 'name="!stands" value="SUBMITTED 1"' in wrong.text
+            held = await page.post("/do/returnProposal", data={**sent, "!stands": "SUBMITTED 1"})
             assert held.status_code == 422 and "Say more of the data" in held.text
             assert "it went from “submitted” to “in review”" in unescape(held.text)
-            assert 'name="!stands" value="IN_REVIEW"' in held.text
-            done = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW", "!key": "r2"})
+            assert "Бакыт Осмонов: A proposal meets the formal conditions and goes to review." in held.text
+            # What somebody else has done already is done.
+            same = {"proposal": id, "!stands": "SUBMITTED 1", "!key": "c1"}
+            assert (await page.post("/do/confirmEligibility", data=same)).status_code == 303
+            assert 'name="!stands" value="IN_REVIEW 1"' in held.text
+            done = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW 1", "!key": "r2"})
             assert done.status_code == 303
-            # Whoever sends it again was answered, and is again.
-            again = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW", "!key": "r2"})
+            # Whoever sends it again was answered, and is again: also when somebody has done more meanwhile.
+            now, moved = datetime.now(UTC), "Look at it again, it has another time now"
+            await hub.do(MoveDeadline(proposal=id, until=now + timedelta(days=5), reason=moved), colleague)
+            again = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW 1", "!key": "r2"})
             assert again.status_code == 303 and again.headers["location"] == done.headers["location"]
+            # A deadline that somebody else has moved meanwhile is no longer the one that was seen.
+            form = (await page.get(f"/do/moveDeadline?proposal={id}")).text
+            seen = re.search('name="!stands" value="([^"]+)"', form)[1]
+            await hub.do(MoveDeadline(proposal=id, until=now + timedelta(days=7), reason=moved), colleague)
+            later = {**sent, "until": (now + timedelta(days=20)).strftime("%Y-%m-%dT%H:%M"), "!key": "m"}
+            held = await page.post("/do/moveDeadline", data={**later, "!stands": unescape(seen)})
+            assert held.status_code == 422 and "has another deadline" in unescape(held.text)
+            # Nor is a version that was submitted since, under a status of the same name.
+            author = await hub.log.pool.fetchval(
+                f"SELECT investigator FROM {hub.models.schema}.proposal WHERE id = $1", id
+            )
+            await hub.do(SubmitProposal(proposal=id), author)
+            held = await page.post(
+                "/do/findIneligible",
+                data={"proposal": id, "reason": "Only one country", "!stands": "SUBMITTED 1", "!key": "f"},
+            )
+            assert held.status_code == 422 and "it is another version" in unescape(held.text)
+            assert 'name="!stands" value="SUBMITTED 2"' in held.text
+
+    told(story())
+
+
+def test_who_sends_more_words_after_an_answer_that_was_lost_is_told_of_nobody_else(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            author = (await people_of(hub))["karimova"]
+            id, page = await draft_of(hub, author), await as_(hub, app, author)
+            form = (await page.get(f"/do/reviseProposal?proposal={id}")).text
+            revision = re.search('name="revision" value="([0-9]+)"', form)[1]
+            sent = {"proposal": id, "revision": revision, "!key": "once", "title": "Snow and water", "abstract": "One."}
+            first = await page.post("/do/reviseProposal", data=sent)
+            again = await page.post("/do/reviseProposal", data={**sent, "abstract": "One. Two."})
+            assert first.status_code == again.status_code == 303 and first.headers != again.headers
+            # Where somebody else has gone on from the first words, these are not written over.
+            await hub.do(ReviseProposal(proposal=id, abstract="One. Theirs."), author)
+            met = await page.post("/do/reviseProposal", data={**sent, "abstract": "One. Two. Three."})
+            assert met.status_code == 422 and "Theirs." in met.text and "Three." in met.text
+
+    told(story())
+
+
+def test_one_deadline_is_told_wherever_it_stands(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, client):
+            people = await people_of(hub)
+            asks, officer = await client(people["rahimova"]), people["rahimova"]
+            listed = """{ proposals(where: {inMyCalls: true, status: [SUBMITTED]}) {
+                nodes { id investigatorId call { status closesAt } } } }"""
+            every = (await asks.data(listed))["proposals"]["nodes"]
+            found = next(each for each in every if each["call"]["status"] == "OPEN")
+            until = datetime.now(UTC) + timedelta(days=1)
+            await hub.do(ReturnProposal(proposal=found["id"], reason="Say more of it", until=until), officer)
+            page = await as_(hub, app, found["investigatorId"])
+            for address in (
+                "/",
+                f"/proposals/{found['id']}",
+                f"/do/reviseProposal?proposal={found['id']}",
+            ):
+                shown = (await page.get(address)).text
+                due = re.findall('<time datetime="([^"]+)" data-due>', shown)
+                assert found["call"]["closesAt"] in due, address
+                assert not [each for each in due if each.startswith(f"{until:%Y-%m-%dT%H:%M}")], address
 
     told(story())

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browsing import AUTHOR, BUILT_HERE, CHANGE, NEEDED, first_link, own_draft, sign_in
+from tests.browsing import AUTHOR, BUILT_HERE, CENTER, CHANGE, NEEDED, first_link, own_draft, sign_in
 
 pytestmark = NEEDED
 
@@ -92,7 +92,8 @@ def test_what_was_sent_in_vain_is_kept_however_one_goes_back(visitor):
 
 
 @BUILT_HERE
-def test_what_is_written_after_it_was_sent_is_kept(visitor):
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_what_is_written_after_it_was_sent_is_kept(visitor, meanwhile):
     page = _written_in(visitor, "Sent over a slow line")
     page.get_by_label("Abstract").press_sequentially("Sent.")
     waiting = []
@@ -114,12 +115,17 @@ def test_what_is_written_after_it_was_sent_is_kept(visitor):
     page.unroute_all()
     assert len(waiting) == 1
     page.get_by_text("What you wrote after you had sent this").wait_for()
+    id = page.locator("main").get_attribute("data-record")
+    if meanwhile:
+        page.request.post("/do/reviseProposal", form={"proposal": id, "abstract": "Sent. And theirs."})
     page.get_by_role("link", name=CHANGE).first.click()
-    assert page.get_by_label("Abstract").input_value() == "Sent."
     page.get_by_role("button", name="Restore").click()
     assert page.get_by_label("Abstract").input_value() == "Sent. Not sent."
-    # It goes on from what was sent: nobody else has changed that.
     page.get_by_role("button", name="Revise proposal").click()
+    if meanwhile:
+        # It goes on from what was sent: what others made of that is shown first.
+        page.locator(".theirs", has_text="And theirs.").wait_for()
+        return
     page.wait_for_url(re.compile("done="))
     assert _kept(page) == 0 and "Sent. Not sent." in page.locator("main").inner_text()
 
@@ -149,13 +155,43 @@ def test_what_is_kept_of_a_field_that_is_no_more_is_shown(visitor):
     form = page.locator("form[data-draft]").get_attribute("data-draft")
     page.evaluate(
         """(form) => localStorage.setItem(`draft ${document.getElementById("main").dataset.person} ${form} x`,
-            JSON.stringify({ at: Date.now(), values: { criteria: "Written before it was frozen" } }))""",
+            JSON.stringify({ at: Date.now(),
+                             values: { criteria: "Written before it was frozen", quorum: "3", abstract: "To be sent" },
+                             began: { "!was.quorum": "3" } }))""",
         form,
     )
     page.reload()
-    assert page.locator("main .notice pre").inner_text() == "Written before it was frozen" and _kept(page) == 1
+    frozen = page.locator("main .notice pre")
+    # What nobody had changed is nobody's text.
+    assert frozen.all_inner_texts() == ["Written before it was frozen"] and _kept(page) == 1
+    # The rest is restored, and sent: it stays, here and when the form is opened again.
+    page.get_by_role("button", name="Restore").click()
+    assert page.get_by_label("Abstract").input_value() == "To be sent"
+    assert frozen.all_inner_texts() == ["Written before it was frozen"]
+    page.get_by_label("Abstract").press_sequentially(".")
+    page.wait_for_timeout(600)
+    page.get_by_role("button", name="Revise proposal").click()
+    page.wait_for_url(re.compile("done="))
+    page.get_by_role("link", name=CHANGE).first.click()
+    assert page.get_by_label("Abstract").input_value() == "To be sent."
+    assert frozen.all_inner_texts() == ["Written before it was frozen"]
+    assert page.get_by_role("button", name="Restore").count() == 0
     page.get_by_role("button", name="Discard it").click()
-    assert _kept(page) == 0
+    assert _kept(page) == 0 and frozen.count() == 0
+
+
+@BUILT_HERE
+def test_who_was_invited_is_offered_to_nobody_as_unsent(visitor):
+    page = visitor(scripts=True)
+    sign_in(page, CENTER, to="/do/invitePerson")
+    page.get_by_label("Name").press_sequentially("Somebody New")
+    page.get_by_label("E-mail").press_sequentially("new@example.org")
+    page.wait_for_timeout(600)
+    page.get_by_role("button", name="Invite person").click()
+    page.get_by_role("heading", name="Somebody New is invited").wait_for()
+    page.get_by_role("link", name="Invite another person").click()
+    page.get_by_label("Name").wait_for()
+    assert _kept(page) == 0 and page.get_by_role("button", name="Restore").count() == 0
 
 
 @BUILT_HERE
@@ -235,9 +271,17 @@ def test_a_page_that_is_open_hears_that_its_time_is_over(visitor):
     page.goto(form)
     page.get_by_label("Abstract").press_sequentially("Too late")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.route(f"**{form}", lambda route: route.fulfill(status=403, body="closed"))
+
+    def over(route):
+        # As the hub shows it once the round has closed.
+        shown = page.request.get(form).text()
+        assert '<p id="due">' in shown
+        route.fulfill(status=200, content_type="text/html", body=shown.replace('<p id="due">', "<p>"))
+
+    page.route(f"**{form}", over)
     page.clock.fast_forward(6_000)
-    page.get_by_text("Its time is over.").wait_for()
+    page.locator("#said .toast", has_text="Its time is over.").wait_for()
+    assert page.locator("#due").inner_text() == "Its time is over."
     assert page.get_by_label("Abstract").input_value() == "Too late"
     # What else ended before its time says so itself.
     page.unroute_all()
@@ -246,8 +290,8 @@ def test_a_page_that_is_open_hears_that_its_time_is_over(visitor):
     page.route(f"**{form}", lambda route: route.fulfill(status=403, body="withdrawn"))
     with page.expect_response(lambda answer: answer.status == 403):
         page.clock.fast_forward(61_000)
-    page.locator("#due time:not([data-due])").wait_for()
-    assert "time is over" not in page.locator("#said").inner_text()
+    page.wait_for_timeout(200)
+    assert "time is over" not in page.locator("#said").inner_text() + page.locator("#due").inner_text()
 
 
 @BUILT_HERE

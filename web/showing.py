@@ -75,6 +75,13 @@ def day(value: str) -> str:
     return _dated(found, locale())
 
 
+def due(until: str | None, call: Mapping[str, Any]) -> str:
+    """Until when a proposal can be submitted: while the round of its call is open, or what was given back ``until`` its
+    own time, where that is later; empty where it has no time."""
+    closes = call["closesAt"] if call["status"] == "OPEN" else ""
+    return max(filter(None, (closes, until)), key=datetime.fromisoformat, default="")
+
+
 def relative(value: str) -> str:
     """How far an instant is from now, in words: ``in 12 days``, ``3 hours ago``."""
     delta = datetime.fromisoformat(value) - _now()
@@ -257,6 +264,7 @@ def environment() -> Environment:
         "tone": tone,
         "difference": difference,
         "earlier": earlier,
+        "due": due,
         "closed_calls": CLOSED_CALLS,
         "changed": changed,
         "said_of": said_of,

@@ -99,10 +99,13 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Carry a command out."""
         logged()
-        _heed_ends()
+        ended = _heed_ends()
         try:
             with printing():
                 return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err.print("It was ended before it was done.")
+            sys.exit(128 + (ended[0] if ended else signal.SIGINT))
         except UnicodeEncodeError:
             err.print("What was typed is not UTF-8.")
             sys.exit(2)
@@ -111,11 +114,19 @@ class Program(click.Group):
             sys.exit(3)
 
 
-def _heed_ends() -> None:
+def _heed_ends() -> list[int]:
     # A terminal that is closed, or a job of the night that took too long: what was begun is taken back, as by Ctrl-C.
+    # Nobody takes for an answer how it ended then: by which of these it was is told.
+    ended: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
     for each in (signal.SIGTERM, signal.SIGHUP):
         if threading.current_thread() is threading.main_thread() and signal.getsignal(each) is signal.SIG_DFL:
-            signal.signal(each, signal.default_int_handler)
+            signal.signal(each, end)
+    return ended
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The command line: ``hub``.
 
 Exit codes: 0 done; 1 refused, or a difference was found; 2 wrong usage or malformed input; 3 the database is not to
-be had; 141 nobody read the output to its end.
+be had; 141 nobody read the output to its end; 128 and the number of the signal that ended it, as 130 for Ctrl-C.
 """
 
 import click
@@ -26,7 +26,7 @@ def main() -> None:
 
     Data live in HUB_HOME, or in the PostgreSQL server that HUB_DATABASE_URL names.
     Exit codes: 0 done, 1 refused or different, 2 wrong usage or malformed input, 3 no database,
-    141 nobody read the output to its end.
+    141 nobody read the output to its end, 128 and a signal's number where that ended it (130: Ctrl-C).
     """
 
 

@@ -162,6 +162,10 @@ class Particular:
         """What has to be looked at before what was sent is recorded; ``None`` where nothing does."""
         return None
 
+    def stands(self, found: Mapping[str, Any]) -> str:
+        """How the record stands that its writer sees: by this ``holds_up`` knows what they decided over."""
+        return str(found["stands"])
+
     async def then(self, writer: Writer, request: Request, receipt: Mapping[str, Any]) -> Response | None:
         """The page that follows; ``None`` where that is the record's."""
         return None

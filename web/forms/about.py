@@ -23,7 +23,8 @@ class About:
 
     ``was`` is what it holds, by the command's fields and as a form writes it; ``found`` what was asked of it besides.
     ``summary`` is what it is about, ``facts`` what is said yes to, or cannot be undone; ``left`` what is not done yet
-    of that which it stands for; ``due`` until when this can be done, where there is such a time.
+    of that which it stands for; ``due`` until when this can be done, where there is such a time; ``stands`` how it
+    stands, as far as that matters to what is decided over it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class About:
     facts: tuple[tuple[str, str], ...] = ()
     left: tuple[Left, ...] = ()
     due: str = ""
+    stands: str = ""
 
     def action(self, cls: type[Command]) -> Mapping[str, Any] | None:
         """What the API says of a command that may be given about this record; nothing where it may not."""
@@ -100,5 +102,6 @@ async def read_about(writer: Writer) -> About | None:
         summary=own.summary(found, writer.viewer.language),
         facts=tuple(own.facts(found, writer.given, writer.viewer.language)),
         due=own.due(found),
+        stands=own.stands(found),
         left=tuple(each for each in await own.left(writer) if each.some.count),
     )

@@ -30,6 +30,7 @@ from web.forms.about import About, read_about
 from web.forms.fields import Filling, fields_for
 from web.pages import path_of
 from web.preferences import KNOWN_ZONES, keep
+from web.reads.carrying import key_of
 from web.reads.viewer import Viewer
 from web.schema.mutations import commands, fields
 from web.site import MISSING, Site, Unanswered
@@ -130,14 +131,18 @@ class Forms:
         wrong = {**problems(cls, given), **inputs.skipped(cls, sent)}
         if wrong:
             return await self._form(request, viewer, cls, sent, wrong, key)
-        writer = Writer(self._site, viewer, cls, sent)
-        if (held := await particular(cls).holds_up(writer)) is not None:
-            return await self._form(request, viewer, cls, sent, {}, key, held.problem, alike=held.alike)
+        writer, hub = Writer(self._site, viewer, cls, sent), self._site.endpoint.reads.hub
+        assert viewer.person is not None
+        # Who was not told what they recorded, and sends it again, is told now, whatever happened since.
+        answered = _plain(key) and await hub.has_answered(viewer.person, key_of(key))
+        if not answered and (held := await particular(cls).holds_up(writer)) is not None:
+            seen = {name: value for name, value in sent.items() if name != "!stands"}
+            return await self._form(request, viewer, cls, seen, {}, key, held.problem, alike=held.alike)
         try:
             done = await self._given(viewer, cls, given, key)
             if done["refusal"] and done["refusal"]["code"] == Reason.KEY_REUSED and record_field(cls):
-                # Somebody went back to a form that they had sent, and changed it: that is another command.
-                done = await self._given(viewer, cls, given, new_id("request"))
+                # Somebody went back to a form that they had sent, and changed it: that is another command, after it.
+                done = await self._given(viewer, cls, _after(given), new_id("request"))
         except Unanswered as unanswered:
             error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
@@ -269,6 +274,11 @@ class Forms:
         if cls.by == {Role.CENTER_OFFICER}:
             words = N_("This is not yours to do: it is for officers of the Center.")
         return translated(words, viewer.language)
+
+
+def _after(given: Mapping[str, Any]) -> dict[str, Any]:
+    # What was recorded from a revision has made it the next one: whoever goes on from their own text is told of nobody.
+    return {**given, **({"revision": str(int(given["revision"]) + 1)} if given.get("revision") else {})}
 
 
 def _plain(key: str) -> bool:

@@ -1,7 +1,6 @@
 """Forms of joint proposals."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from domain.core import N_, Role, Word, every_command
@@ -12,13 +11,14 @@ from domain.proposals.state import EDITABLE, Proposal
 from web.forms import HeldUp, Offer, Particular, Writer, among
 from web.forms.organizations import ONE, choice, looked_for
 from web.labels import LABELS
-from web.showing import lasts, moment, named
+from web.showing import due, lasts, moment, named
 from web.words import translated
 
 _ASKED = f"""query($id: ID!) {{
     me {{ offices {{ organization {{ id }} }} }}
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
-_STANDS = "query($id: ID!) { proposal(id: $id) { status history(first: 1) { nodes { actorId } } } }"
+_STANDS = """query($id: ID!) { proposal(id: $id) {
+    stands: status version due: returnedUntil history(first: 1) { nodes { actorId actorName words } } } }"""
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
 _BESIDE = N_("Cannot be chosen here, being the lead or asked already:")
@@ -35,9 +35,8 @@ class Writing(Particular, of=_BY_AUTHORS):
     selected = "aboutCall: call { status closesAt } aboutUntil: returnedUntil"
 
     def due(self, found: Mapping[str, Any]) -> str:
-        """When the round closes; of what was given back its own time, where that is later."""
-        closes = found["aboutCall"]["closesAt"] if found["aboutCall"]["status"] == "OPEN" else ""
-        return max(filter(None, (closes, found["aboutUntil"])), key=datetime.fromisoformat, default="")
+        """When the round closes, or later."""
+        return due(found["aboutUntil"], found["aboutCall"])
 
 
 class Answering(Particular, of=_BY_OTHERS):
@@ -53,21 +52,35 @@ class Answering(Particular, of=_BY_OTHERS):
 class Deciding(Answering, of=_BY_CALLS):
     """What somebody decided who saw it stand otherwise is asked for once more."""
 
+    selected = f"{Answering.selected} version"
+
+    def stands(self, found: Mapping[str, Any]) -> str:
+        """Its status, and which version has it."""
+        return f"{found['stands']} {found['version']}"
+
     async def holds_up(self, writer: Writer) -> HeldUp | None:
         """It went on while they wrote."""
         found = (await writer.ask(_STANDS, id=writer.record))["proposal"]
         seen, called = writer.given.get("!stands", ""), LABELS["ProposalStatus"]
-        if found is None or seen not in called or seen == found["status"]:
+        before = seen.partition(" ")[0]
+        if found is None or before not in called or seen == self.stands(found):
             return None
-        if any(each["actorId"] == writer.viewer.person for each in found["history"]["nodes"]):
-            # Their own doing: they know of it, or send the same once more.
+        (newest,) = found["history"]["nodes"]
+        if newest["actorId"] == writer.viewer.person or found["stands"].lower() == writer.command.done:
+            # Their own doing, of which they know; or what they want to do, which is recorded once.
             return None
         message = N_(
-            "While you wrote it went from “%(before)s” to “%(now)s”. If you still mean this, send it again: nothing "
-            "was recorded."
+            "While you had this open it went from “%(before)s” to “%(now)s”. If you still mean what you decided, send "
+            "it again: nothing of it was recorded."
         )
-        stood = {"before": Word(called[seen].words), "now": Word(called[found["status"]].words)}
-        return HeldUp(translated(message, writer.viewer.language, stood))
+        if before == found["stands"]:
+            message = N_(
+                "While you had this open it went on: it is another version, or has another deadline. Look at it first; "
+                "if you still mean what you decided, send it again: nothing of it was recorded."
+            )
+        stood = {"before": Word(called[before].words), "now": Word(called[found["stands"]].words)}
+        told = f"{newest['actorName']}: {newest['words']} " if newest["actorName"] else ""
+        return HeldUp(told + translated(message, writer.viewer.language, stood))
 
 
 class Submitting(Answering, Writing, of=(SubmitProposal,)):
@@ -79,7 +92,11 @@ class Submitting(Answering, Writing, of=(SubmitProposal,)):
 class MovingDeadline(Deciding, of=(MoveDeadline,)):
     """Says which deadline is moved."""
 
-    selected = f"{Answering.selected} due: returnedUntil"
+    selected = f"{Deciding.selected} due: returnedUntil"
+
+    def stands(self, found: Mapping[str, Any]) -> str:
+        """The deadline, too."""
+        return f"{super().stands(found)} {found['due']}"
 
     def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
         """That of now."""

@@ -20,8 +20,9 @@ export function drafts(form, sent) {
   let dirty = "unsaved" in form.dataset;
   const goesOn = dirty || "answered" in form.dataset;
   let own = (goesOn && sent?.place) || place(form.dataset.draft);
+  let apart;
   const remember = () =>
-    keep(own, { values: held(), began: Object.fromEntries(began().map((each) => [each.name, each.value])), zone: form.elements["!zone"]?.value });
+    keep(own, { values: held(), apart, began: Object.fromEntries(began().map((each) => [each.name, each.value])), zone: form.elements["!zone"]?.value });
   const restore = (copy) => {
     for (const each of fields()) {
       if (!(each.name in copy.values)) continue;
@@ -33,14 +34,19 @@ export function drafts(form, sent) {
     for (const place of form.querySelectorAll(".found[id$=-found]")) found(form, place, copy.values);
     clocks(form, copy.zone);
     own = copy.place;
+    apart = without(copy, held());
     dirty = true;
     fields()[0]?.focus();
+    return () => {
+      apart = undefined;
+      remember();
+    };
   };
   for (const copy of goesOn ? [] : copies(form.dataset.draft)) {
     const now = held();
-    // What has no field any more, as it was frozen, is shown to be copied.
-    const left = texts({ values: Object.fromEntries(Object.entries(copy.values).filter(([name]) => !(name in now))) });
-    if (left.length || Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value)) offer(form, copy, restore, left);
+    const left = texts({ values: without(copy, now) });
+    const other = Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value);
+    if (left.length || other) offer(form, copy, other && restore, left);
     else if (fields().every(served)) forget(copy.place);
     else {
       // The browser has put back itself what was typed.
@@ -66,7 +72,7 @@ export function drafts(form, sent) {
       return event.preventDefault();
     }
     clearTimeout(waiting);
-    sending(own, (dirty && remember()) || Date.now());
+    sending(own, (dirty && remember()) || Date.now(), held());
     dirty = false;
     form.dataset.sent = "yes";
     setTimeout(() => form.dataset.sent && say(words.sending), 700);
@@ -86,8 +92,15 @@ const served = (field) =>
       ? [...field.options].every((each) => each.selected === each.defaultSelected) || !field.selectedIndex
       : field.value === field.defaultValue;
 
+// What was typed into fields that are none any more, as they were frozen: it is shown, to be copied.
+const without = (copy, now) => {
+  const frozen = ([name, value]) => !(name in now) && value !== copy.began?.[`!was.${name}`] && !ID.test(value);
+  return { ...copy.apart, ...Object.fromEntries(Object.entries(copy.values).filter(frozen)) };
+};
+
 const clock = (at, dateStyle) => new Date(at).toLocaleString([document.documentElement.lang, "ru"], { dateStyle, timeStyle: "short" });
-const texts = (copy) => Object.values(copy.values).filter((each) => typeof each === "string" && each.trim());
+const ID = /^\w+_[a-z0-9]{26}$/;
+const texts = (copy) => Object.values({ ...copy.apart, ...copy.values }).filter((each) => typeof each === "string" && each.trim());
 
 function written(text) {
   const made = document.createElement("pre");
@@ -105,21 +118,27 @@ function offer(form, copy, restore, left) {
   text.textContent = words.unsaved.replace("%s", clock(copy.at, "short"));
   const begins = document.createElement("p");
   begins.className = "quiet";
-  begins.textContent = [...(texts(copy).find((each) => !/^\w+_[a-z0-9]{26}$/.test(each)) ?? "")].slice(0, 80).join("");
+  begins.textContent = [...(texts(copy).find((each) => !ID.test(each)) ?? "")].slice(0, 80).join("");
   const both = document.createElement("p");
   both.className = "acts";
+  let drop = () => forget(copy.place);
+  if (restore)
+    both.append(
+      button(words.restore, ({ target }) => {
+        drop = restore(copy);
+        // What cannot be restored stays to be copied.
+        for (const each of left.length ? [begins, target] : [made]) each.remove();
+      }),
+    );
   both.append(
-    button(words.restore, () => {
-      restore(copy);
-      made.remove();
-    }),
     button(words.discard, () => {
-      forget(copy.place);
+      drop();
       made.remove();
     }),
   );
   made.append(text, begins, ...left.map(written), both);
   form.before(made);
+  copied(made);
 }
 
 // How much of what fits is written, once little is left. What is too long is never cut: the hub says so, and keeps it.

@@ -25,21 +25,26 @@ export function keep(place, copy) {
   }
 }
 
-export const sending = (place, at) => sessionStorage.setItem("sent", JSON.stringify({ place, at }));
+export const sending = (place, at, values) => sessionStorage.setItem("sent", JSON.stringify({ place, at, values }));
 // What was sent from the page before this one, once: where the hub says that it is done, no copy of it is needed any
 // more. A page that said so before, and is shown again, says nothing of what was sent since.
 export function arrived() {
   const sent = JSON.parse(sessionStorage.getItem("sent") ?? "null");
   const asked = new URLSearchParams(location.search);
   // What only answers, as that somebody is signed out, is followed by another answer.
-  if (!asked.has("sent")) sessionStorage.removeItem("sent");
-  if (!asked.has("done") || history.state?.told) return sent;
+  if (!asked.has("sent") || document.querySelector("form[data-answered]")) sessionStorage.removeItem("sent");
+  if (!(asked.has("done") || "done" in main.dataset) || history.state?.told) return sent;
   history.replaceState({ ...history.state, told: true }, "");
   const copy = JSON.parse(localStorage.getItem(sent?.place) ?? "null");
   if (copy && copy.at > sent.at) {
-    // It goes on from what was sent, and not from what stood there before.
-    localStorage.setItem(sent.place, JSON.stringify({ ...copy, began: undefined }));
+    // It goes on from what was sent, and not from what stood there before: what others change after that, it has not.
+    const was = Object.entries(sent.values ?? {}).map(([name, value]) => [`!was.${name}`, value]);
+    const { revision } = main.dataset;
+    localStorage.setItem(sent.place, JSON.stringify({ ...copy, began: revision && { revision, ...Object.fromEntries(was) } }));
     say(words.later);
+  } else if (Object.keys(copy?.apart ?? {}).length) {
+    // What no field has any more was not sent with the rest.
+    localStorage.setItem(sent.place, JSON.stringify({ at: copy.at, values: {}, apart: copy.apart }));
   } else if (copy) forget(sent.place);
   return sent;
 }

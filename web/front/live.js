@@ -46,10 +46,11 @@ export function dues() {
 async function due() {
   const written = document.getElementById("due");
   if (!written) return renew();
-  if ((await load(location.href, written.id)) !== null) return;
-  // There is no such form any more: its time is over, or something else happened, which is said where it happens.
-  if (lefts().some((each) => each <= 0)) say(words.over);
-  for (const each of written.querySelectorAll("[data-due]")) delete each.dataset.due;
+  if ((await load(location.href, written.id)) != null) return;
+  // It has no such time any more: that is over, or something else happened, which is said where it happens.
+  if (!lefts().some((each) => each <= 0)) return;
+  say(words.over);
+  written.textContent = words.over;
 }
 async function renew() {
   if (main.dataset.live && main.dataset.live !== "elsewhere") await load(location.href, "main");

@@ -35,7 +35,7 @@ export function moved(address) {
 }
 
 let loading;
-// Whether a part of the page was loaded anew; null where the hub answers that it cannot be.
+// Whether a part of the page was loaded anew; null where the hub answers that it cannot be, undefined where it has none.
 export async function load(address, into) {
   loading?.abort();
   loading = new AbortController();
@@ -48,7 +48,8 @@ export async function load(address, into) {
     if (!answer.ok) return answer.status < 500 ? null : false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(into);
-    if (!found || !place) return false;
+    if (!found) return undefined;
+    if (!place) return false;
     Idiomorph.morph(place, found, keep);
     dress(place);
     return true;

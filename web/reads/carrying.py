@@ -186,13 +186,18 @@ def _refused(context: Context, cls: type[Command]) -> GraphQLError | None:
     return None
 
 
+def key_of(key: str, number: int = 0) -> str:
+    """The key of one of the mutations of a request, which has a key for all of them."""
+    return f"{key}/{number}"
+
+
 async def _carried(
     context: Context, cls: type[Command], input: dict[str, Any], number: int
 ) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None, str | None]:
     # The receipt, the refusal, the record. A retry may call its answers something else: it is the same request.
     viewer, given = context.viewer, plain(cls, input)
     assert viewer.person is not None
-    key = f"{context.key}/{number}" if context.key else None
+    key = key_of(context.key, number) if context.key else None
     try:
         done = await context.hub.do(checked(cls, given), viewer.person, key)
     except Refusal as refusal:
