@@ -19,7 +19,7 @@ from domain.core import (
     record_field,
     tagged_fields,
 )
-from domain.standing import standing
+from domain.standing import Standing, standing
 
 _OF_AN_OFFICE = frozenset({Role.OFFICER, Role.LEAD_OFFICER, Role.PARTNER_OFFICER})
 
@@ -41,6 +41,8 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
     who = standing(model, act)
     record = model.get(cls.on, command.record) if command.record is not None else None
     roles = who.roles(record)
+    if kept_from(cls, record, who, roles):
+        raise conflict()
     admit(command, record, roles)
     if record is not None and record.status == cls.done:
         return []
@@ -56,6 +58,22 @@ def decide(command: Command, model: Model, act: Act) -> list[Event]:
             if not model.get(records()[kind.name], each).mentionable:
                 raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), name, kind=Word(kind.name))
     return list(command.decide(model, act))
+
+
+def kept_from(cls: type[Command], record: State | None, who: Standing, roles: frozenset[Role]) -> bool:
+    """Whether a conflict of interest, and nothing else, keeps a command about a record from an actor of these roles."""
+    if record is None or not record.status or Role.ANYONE not in roles or roles & cls.by:
+        return False
+    return bool(cls.by & {*record.kept_from(who)})
+
+
+def conflict() -> Refusal:
+    """What whoever has a conflict of interest is told."""
+    message = N_(
+        "You have a conflict of interest: this is yours, or you act or acted for an organization that takes part, or "
+        "worked there within three years. Another officer does this."
+    )
+    return Refusal(Reason.OWN_ORGANIZATION, message)
 
 
 def _not_theirs(command: Command, roles: frozenset[Role], offices: frozenset[str]) -> bool:

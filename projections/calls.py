@@ -89,8 +89,8 @@ def opened(row: CallRow, e: RoundOpened, at: datetime) -> CallRow:
 
 @CallRow.on(RoundReopened)
 def reopened(row: CallRow, e: RoundReopened, at: datetime) -> CallRow:
-    """Until another time; since when it was open first stays."""
-    return replace(row, status=e.becomes, closes_at=e.closes_at)
+    """Until another time, which is a change of what the call says; since when it was open first stays."""
+    return replace(row, status=e.becomes, closes_at=e.closes_at, revision=row.revision + 1)
 
 
 @CallRow.on(RoundClosed, ResultsPublished, CallArchived)

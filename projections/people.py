@@ -12,6 +12,7 @@ from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    AffiliationRefused,
     NameCorrected,
     NoticesChosen,
     OrcidLinked,
@@ -113,8 +114,8 @@ def acknowledged(row: PersonRow, e: AffiliationConfirmed, at: datetime) -> Perso
     return _changed(row, e.affiliation, confirmed=True)
 
 
-@PersonRow.on(AffiliationEnded)
-def parted(row: PersonRow, e: AffiliationEnded, at: datetime) -> PersonRow:
+@PersonRow.on(AffiliationEnded, AffiliationRefused)
+def parted(row: PersonRow, e: AffiliationEnded | AffiliationRefused, at: datetime) -> PersonRow:
     """Who was never confirmed is nobody of theirs any more."""
     return _changed(row, e.affiliation, ended=True)
 
@@ -137,7 +138,7 @@ def erased(row: PersonRow, e: PersonErased, at: datetime) -> PersonRow:
 
 
 class AffiliationRow(Row, table="affiliation", index=("person", "organization")):
-    """Where a person works or worked; ``withdrawn`` is one that was ended before it was confirmed."""
+    """Where a person works or worked; ``withdrawn`` is one that was ended, or ``refused``, before it was confirmed."""
 
     id: AffiliationId
     person: PersonId
@@ -147,6 +148,7 @@ class AffiliationRow(Row, table="affiliation", index=("person", "organization"))
     until: date | None
     confirmed: bool
     withdrawn: bool
+    refused: bool
     readers: tuple[str, ...]
 
 
@@ -162,6 +164,7 @@ def declared(e: AffiliationDeclared, at: datetime) -> AffiliationRow:
         until=e.until,
         confirmed=False,
         withdrawn=False,
+        refused=False,
         readers=(CENTER, office(e.organization), e.person),
     )
 
@@ -169,13 +172,19 @@ def declared(e: AffiliationDeclared, at: datetime) -> AffiliationRow:
 @AffiliationRow.on(AffiliationConfirmed)
 def confirmed(row: AffiliationRow, e: AffiliationConfirmed, at: datetime) -> AffiliationRow:
     """The organization agrees."""
-    return replace(row, confirmed=True, withdrawn=False)
+    return replace(row, confirmed=True, withdrawn=False, refused=False)
 
 
 @AffiliationRow.on(AffiliationEnded)
 def ended(row: AffiliationRow, e: AffiliationEnded, at: datetime) -> AffiliationRow:
     """It has an end; what was never confirmed is taken back by that."""
     return replace(row, until=e.until, withdrawn=not row.confirmed)
+
+
+@AffiliationRow.on(AffiliationRefused)
+def refused(row: AffiliationRow, e: AffiliationRefused, at: datetime) -> AffiliationRow:
+    """The organization does not agree."""
+    return replace(row, until=e.until, withdrawn=True, refused=True)
 
 
 class RoleRow(Row, table="role", key=("person", "role", "country"), grants=Grant("person")):

@@ -14,6 +14,7 @@ from domain.proposals.events import (
     DeadlineMoved,
     DeadlinePassed,
     EligibilityConfirmed,
+    OfferWithdrawn,
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
@@ -183,6 +184,12 @@ def lapsed(row: ProposalRow, e: DeadlinePassed, at: datetime) -> ProposalRow:
 def offered(row: ProposalRow, e: AwardOffered, at: datetime) -> ProposalRow:
     """The applicants answer next."""
     return replace(row, offered=True, changed_at=at)
+
+
+@ProposalRow.on(OfferWithdrawn)
+def taken_back(row: ProposalRow, e: OfferWithdrawn, at: datetime) -> ProposalRow:
+    """Its officers decide anew."""
+    return replace(row, offered=False, changed_at=at)
 
 
 @ProposalRow.on(AwardAccepted)

@@ -235,7 +235,7 @@ class Oracle:
         lapsed = self.lapsed(row)
         ready = row["status"] == "in_review" or (row["status"] == "recommended" and not row["offered"])
         left = lapsed or (row["status"] == "recommended" and row["offered"] and lead_gone)
-        waits = (ready and call == "closed") or (left and call in ("closed", "decided", "archived"))
+        waits = (ready or left) and call in ("closed", "decided", "archived")
         return row["call"] + "/office" in self.principals and (row["status"] == "submitted" or waits)
 
     def ties(self):
@@ -257,8 +257,9 @@ class Oracle:
             here = {p["id"] for p in self.readable("person") if p["status"] == "joined"}
             open_ = [a for a in self.readable("affiliation") if not a["confirmed"] and not a["withdrawn"]]
             open_ = [a for a in open_ if a["person"] in here]
-            asked = any(each["organization"] == row["id"] for each in open_)
-            waits = row["status"] == "verified" and not row["represented"] and asked
+            acts = {o["person"] for o in self.readable("officer") if o["organization"] == row["id"]}
+            asked = any(each["organization"] == row["id"] and not acts - {each["person"]} for each in open_)
+            waits = row["status"] == "verified" and asked
         return "center" in self.principals and waits
 
     def to_agree(self, row):

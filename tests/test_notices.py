@@ -174,7 +174,7 @@ def test_a_proposal_that_was_given_back_is_told_with_its_reason_and_its_day(dsn,
                 author,
             )
             await hub.do(SubmitProposal(proposal=proposal), author)
-            until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=5)
+            until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=120)
             async with kept(made):
                 back = ReturnProposal(proposal=proposal, reason="Say who owns\nthe data.", until=until)
                 await hub.do(back, center)

@@ -381,7 +381,8 @@ def test_officers_are_appointed_and_dismissed_once_it_is_verified():
     own = AppointOfficer(organization=DUSHANBE, person=OFFICER)
     given(*REGION).when(own, by=OFFICER).refused(Reason.OWN_ORGANIZATION, "person")
     away = AppointOfficer(organization=DUSHANBE, person=NEWCOMER)
-    given(*REGION, *joined(NEWCOMER, "new@example.org")[:1]).when(away, by=OFFICER).refused(Reason.NOT_FOUND, "person")
+    invited = joined(NEWCOMER, "new@example.org")[:1]
+    given(*REGION, *invited).when(away, by=OFFICER).refused(Reason.WRONG_STATUS, "person")
     back = [OrganizationClosed(organization=DUSHANBE, reason="-", by_ror=True), IMPORTED_AGAIN]
     dismiss = DismissOfficer(organization=DUSHANBE, person=ZARINA)
     dismissed = OfficerDismissed(organization=DUSHANBE, person=ZARINA)
@@ -448,7 +449,7 @@ def test_suspension_closing_and_signatories():
     )
     not_yet = AuthorizeSignatory(organization=BISHKEK, person=NEWCOMER)
     invited = [*joined(NEWCOMER, "new@example.org")[:1], msgspec.structs.replace(here, person=NEWCOMER)]
-    given(*REGION, *invited).when(not_yet, by=AIBEK).refused(Reason.NOT_FOUND, "person")
+    given(*REGION, *invited).when(not_yet, by=AIBEK).refused(Reason.WRONG_STATUS, "person")
     given(*REGION, authorized).when(RevokeSignatory(organization=BISHKEK, person=ZARINA), by=OFFICER).then(
         SignatoryRevoked(organization=BISHKEK, person=ZARINA)
     )

@@ -15,7 +15,7 @@ from domain.organizations.events import (
     SignatoryRevoked,
 )
 from domain.people.access import EndAccess, GiveAccess
-from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
+from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation, RefuseAffiliation
 from domain.people.commands import (
     ChooseNotices,
     CorrectName,
@@ -32,6 +32,7 @@ from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    AffiliationRefused,
     NameCorrected,
     NoticesChosen,
     OrcidLinked,
@@ -218,6 +219,44 @@ def test_what_is_confirmed_after_it_ended_is_not_withdrawn():
     for event in (DECLARED, ended, confirmed):
         row = fold(AffiliationRow, row, event, NOW)
     assert (row.confirmed, row.withdrawn) == (True, False)
+
+
+def test_an_organization_says_that_somebody_does_not_work_there():
+    refuse = RefuseAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    refused = AffiliationRefused(
+        person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK, until=max(NOW.date(), DECLARED.since)
+    )
+    officer = OfficerAppointed(organization=BISHKEK, person=AIBEK)
+    said = [*REGION, officer, DECLARED]
+    given(*said).when(refuse, by=AIBEK).then(refused)
+    # Whom it has refused it does not know any more.
+    given(*said, refused).when(refuse, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    # What ended before it was answered keeps its end.
+    past = msgspec.structs.replace(DECLARED, until=date(2025, 3, 1))
+    given(*REGION, officer, past).when(refuse, by=AIBEK).then(msgspec.structs.replace(refused, until=past.until))
+    # Nobody else refuses it, nor what is confirmed or is another organization's.
+    for other in (ZARINA, OFFICER, STRANGER):
+        given(*said).when(refuse, by=other).refused(Reason.NOT_PERMITTED)
+    confirmed = AffiliationConfirmed(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    given(*said, confirmed).when(refuse, by=AIBEK).refused(Reason.WRONG_STATUS, "affiliation")
+    theirs = OfficerAppointed(organization=DUSHANBE, person=AIBEK)
+    wrong = msgspec.structs.replace(refuse, organization=DUSHANBE)
+    given(*said, theirs).when(wrong, by=AIBEK).refused(Reason.NOT_FOUND, "affiliation")
+    own = OfficerAppointed(organization=BISHKEK, person=ZARINA)
+    given(*said, own).when(refuse, by=ZARINA).refused(Reason.OWN_ORGANIZATION)
+    # Who was refused works there no more, may say so anew, and nobody confirms what was refused.
+    confirm = ConfirmAffiliation(person=ZARINA, affiliation=AFFILIATION, organization=BISHKEK)
+    given(*said, refused).when(confirm, by=AIBEK).refused(Reason.NOT_PERMITTED)
+    twice = msgspec.structs.replace(DECLARED, affiliation=id_("affiliation", 2))
+    given(*said, refused, twice).when(confirm, by=AIBEK).refused(Reason.WRONG_STATUS, "affiliation")
+    given(*said, refused, twice).when(refuse, by=AIBEK).then()
+    assert not StoryModel([*said, refused]).get(Person, ZARINA).works_at(BISHKEK, NOW.date() + 2 * DAY)
+    again = DeclareAffiliation(person=ZARINA, organization=BISHKEK, position="Lecturer", since=NOW.date() + DAY)
+    assert given(*said, refused).when(again, by=ZARINA).refusal is None
+    row = None
+    for event in (DECLARED, refused):
+        row = fold(AffiliationRow, row, event, NOW)
+    assert (row.confirmed, row.withdrawn, row.refused, row.until) == (False, True, True, refused.until)
 
 
 def test_nobody_begins_to_work_at_an_organization_that_is_closed():

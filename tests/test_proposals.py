@@ -36,6 +36,7 @@ from domain.proposals.decisions import (
     RecommendProposal,
     RefuseAward,
     ReturnProposal,
+    WithdrawOffer,
     WithdrawProposal,
 )
 from domain.proposals.events import (
@@ -46,6 +47,7 @@ from domain.proposals.events import (
     DeadlineMoved,
     DeadlinePassed,
     EligibilityConfirmed,
+    OfferWithdrawn,
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
@@ -177,10 +179,10 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
     judge = ConfirmEligibility(proposal=P)
     for organization in (DUSHANBE, BISHKEK):
         office = OfficerAppointed(organization=organization, person=OFFICER)
-        given(*READY, SUBMITTED, office).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        given(*READY, SUBMITTED, office).when(judge, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
         # Also while it is suspended, after its end, and whoever works there: three years long.
         apart = OrganizationSuspended(organization=organization, reason="Under inquiry")
-        given(*READY, SUBMITTED, office, apart).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        given(*READY, SUBMITTED, office, apart).when(judge, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
         worked = AffiliationDeclared(
             person=OFFICER,
             affiliation=id_("affiliation", 9),
@@ -189,12 +191,12 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
             since=date(2015, 1, 1),
             until=(NOW - timedelta(days=3 * 365)).date(),
         )
-        given(*READY, SUBMITTED, worked).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        given(*READY, SUBMITTED, worked).when(judge, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
         long_ago = msgspec.structs.replace(worked, until=date(2020, 1, 1))
         given(*READY, SUBMITTED, long_ago).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
         # Who has ever acted for it may have confirmed what they would judge.
         acted = [office, OfficerDismissed(organization=organization, person=OFFICER)]
-        given(*READY, SUBMITTED, *acted).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+        given(*READY, SUBMITTED, *acted).when(judge, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
         # Whoever declined takes no part in it.
         if organization == BISHKEK:
             no = PartnerDeclined(proposal=P, organization=BISHKEK, reason="No staff")
@@ -207,10 +209,13 @@ def test_who_stands_behind_a_proposal_does_not_judge_it():
     moved = MoveDeadline(proposal=P, reason="A week more", until=CLOSES - SECOND)
     assert given(*READY, SUBMITTED, back, asked, office).when(moved, by=OFFICER).refusal is None
     yes = PartnerConfirmed(proposal=P, organization=KHUJAND, revision=1)
-    given(*READY, SUBMITTED, back, asked, yes, office).when(moved, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    given(*READY, SUBMITTED, back, asked, yes, office).when(moved, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
     own = msgspec.structs.replace(DRAFTED, investigator=OFFICER)
-    given(*REGION, own, ASSESSED, INVITED, CONFIRMED, SUBMITTED).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
+    mine = given(*REGION, own, ASSESSED, INVITED, CONFIRMED, SUBMITTED)
+    mine.when(judge, by=OFFICER).refused(Reason.OWN_ORGANIZATION)
     given(*READY, SUBMITTED).when(judge, by=OFFICER).then(EligibilityConfirmed(proposal=P))
+    # Whose draft it is not is told nothing of it, with a conflict or without.
+    given(*REGION, DRAFTED, office).when(judge, by=OFFICER).refused(Reason.NOT_PERMITTED)
 
 
 def test_a_call_is_run_by_officers_of_the_center_only():
@@ -278,7 +283,14 @@ def test_so_many_partners_and_no_more():
     ]
     invite = InvitePartner(proposal=P, organization=BISHKEK, contribution="Field data")
     given(*REGION, DRAFTED, *many[:-1]).when(invite, by=ZARINA).then(INVITED)
-    given(*REGION, DRAFTED, *many).when(invite, by=ZARINA).refused(Reason.TOO_LARGE, "organization")
+    full = given(*REGION, DRAFTED, *many)
+    full.when(invite, by=ZARINA).refused(Reason.TOO_LARGE)
+    assert full.may(ZARINA, P)["InvitePartner"] is Reason.TOO_LARGE
+    # One that declined may be asked again, and nobody else.
+    last = many[-1].organization
+    declined = given(*REGION, DRAFTED, *many, PartnerDeclined(proposal=P, organization=last, reason="No staff"))
+    assert declined.when(msgspec.structs.replace(invite, organization=last), by=ZARINA).refusal is None
+    declined.when(invite, by=ZARINA).refused(Reason.TOO_LARGE, "organization")
 
 
 def test_what_is_submitted_names_confirmed_partners_alone():
@@ -599,6 +611,35 @@ def test_an_award_is_accepted_or_refused_by_the_lead_organization_once_offered()
     given(*offered).when(DeclineProposal(proposal=P, reason="Changed our mind"), by=OFFICER).refused(
         Reason.WRONG_STATUS
     )
+
+
+def test_an_offer_that_nobody_answers_is_taken_back_and_decided_anew():
+    recommended = [*READY, LEAD_OFFICER, SUBMITTED, ProposalRecommended(proposal=P), CLOSED]
+    offered = [*recommended, AwardOffered(proposal=P)]
+    withdraw = WithdrawOffer(proposal=P, reason="Nobody has answered for a year")
+    back = OfferWithdrawn(proposal=P, reason=withdraw.reason)
+    # Also once the results are out: by then nobody has answered for longest.
+    for published in ([], [ResultsPublished(call=CALL)], [ResultsPublished(call=CALL), CallArchived(call=CALL)]):
+        given(*offered, *published).when(withdraw, by=OFFICER).then(back)
+        decline = DeclineProposal(proposal=P, reason="It is given to others")
+        given(*offered, *published).when(decline, by=OFFICER).refused(Reason.WRONG_STATUS)
+        given(*offered, *published, back).when(decline, by=OFFICER).then(
+            ProposalDeclined(proposal=P, reason=decline.reason)
+        )
+    given(*offered, back).when(AcceptAward(proposal=P), by=AIBEK).refused(Reason.WRONG_STATUS)
+    given(*offered, back).when(OfferAward(proposal=P), by=OFFICER).then(AwardOffered(proposal=P))
+    assert "WithdrawOffer" not in given(*recommended).may(OFFICER, P)
+    given(*recommended).when(withdraw, by=OFFICER).refused(Reason.WRONG_STATUS)
+    for other in (AIBEK, ZARINA, STRANGER):
+        given(*offered).when(withdraw, by=other).refused(Reason.NOT_PERMITTED)
+    answered = [*offered, AwardAccepted(proposal=P, published=False)]
+    given(*answered).when(withdraw, by=OFFICER).refused(Reason.WRONG_STATUS)
+    suspended = OrganizationSuspended(organization=DUSHANBE, reason="Under inquiry")
+    given(*offered, suspended).when(withdraw, by=OFFICER).refused(Reason.WRONG_STATUS)
+    row = None
+    for event in (DRAFTED, AwardOffered(proposal=P), back):
+        row = fold(ProposalRow, row, event, NOW)
+    assert not row.offered
 
 
 def test_nothing_is_offered_to_an_organization_that_cannot_answer_nor_left_open_there():

@@ -407,7 +407,7 @@ def test_whoever_waits_to_be_confirmed_is_met_however_many_were_before(dsn):
             assert "still has to confirm that you worked there" in theirs and "begin a proposal meanwhile" not in theirs
             # What was claimed is confirmed, or ended by whoever answers for the organization.
             asked_page = (await pages.get(f"/people/{people[0]}")).text
-            assert asked_page.count("/do/endAffiliation?") == 2
+            assert asked_page.count("/do/endAffiliation?") == asked_page.count("/do/refuseAffiliation?") == 1
             assert "say that they work at your organization (2)" in home
             assert "Person 22" in home and "Person 21" not in home.partition("What happened")[0]
             desk = (await pages.get(f"/organizations/{lead}")).text
@@ -566,8 +566,16 @@ def test_what_nobody_runs_or_acts_for_any_more_is_shown_to_the_center(dsn):
             assert await waits(officer) == [academy] and await waits(author) == []
             home = (await (await as_(hub, app, author)).get("/")).text
             assert "Nobody acts for Academy yet: the Center appoints an officer" in home
+            # Who acts for it alone confirms nothing of themselves: it waits until somebody else does.
+            await hub.do(AppointOfficer(organization=academy, person=author), officer)
+            assert await waits(officer) == [academy] and await waits(author) == []
+            home = (await (await as_(hub, app, author)).get("/")).text
+            assert "You alone act for Academy" in home
             await hub.do(AppointOfficer(organization=academy, person=colleague), officer)
             assert await waits(officer) == []
+            home = (await (await as_(hub, app, author)).get("/")).text
+            assert "Another officer of Academy still has to confirm" in home
+            await hub.do(DismissOfficer(organization=academy, person=author), officer)
             assert "Academy still has to confirm" in (await (await as_(hub, app, author)).get("/")).text
 
     told(story())

@@ -1,5 +1,6 @@
 """What readers choose for themselves: language, time zone, light or dark. Kept in cookies, found for every request."""
 
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Self
@@ -19,6 +20,7 @@ THEMES = ("light", "dark")
 LANGUAGE, ZONE, THEME = "hub_language", "hub_zone", "hub_theme"
 KNOWN_ZONES = available_timezones() | {"UTC"}
 _YEAR = 31_536_000
+_QUALITY = re.compile(r"q\s*=\s*([01](?:\.[0-9]{0,3})?)")
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,24 @@ def _cookies(raw: bytes) -> dict[str, str]:
 
 
 def accepted(languages: bytes) -> str:
-    """The first of these languages that there are pages in; English where there is none."""
+    """Of these languages the one that is wanted most (``q``) and that there are pages in, the first of several; English
+    where there is none.
+    """
+    best, found = 0.0, "en"
     for each in languages.decode("latin-1").split(","):
-        if (found := each.partition(";")[0].strip().partition("-")[0].lower()) in PAGES:
-            return found
-    return "en"
+        name, *settings = (part.strip().lower() for part in each.split(";"))
+        weight = _weight(settings)
+        if (language := name.partition("-")[0]) in PAGES and weight > best:
+            best, found = weight, language
+    return found
+
+
+def _weight(settings: list[str]) -> float:
+    # A weight that is none is as good as none at all.
+    for each in settings:
+        if (told := _QUALITY.fullmatch(each)) is not None:
+            return float(told[1])
+    return 1.0
 
 
 def keep(

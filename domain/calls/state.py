@@ -44,7 +44,7 @@ class Call(
         ResultsPublished,
         CallArchived,
     ),
-    changed_by=(CallAmended,),
+    changed_by=(CallAmended, RoundReopened),
 ):
     """``draft → published → open → closed → decided → archived``; also ``draft → archived`` and ``closed → open``."""
 
@@ -82,7 +82,8 @@ class Call(
             case CallPublished():
                 return msgspec.structs.replace(self, status=event.becomes, public=True)
             case RoundReopened():
-                return msgspec.structs.replace(self, status=event.becomes, closes_at=event.closes_at)
+                revision = self.revision + 1
+                return msgspec.structs.replace(self, status=event.becomes, closes_at=event.closes_at, revision=revision)
             case RoundOpened() | RoundClosed() | ResultsPublished() | CallArchived():
                 return msgspec.structs.replace(self, status=event.becomes)
         return self

@@ -111,6 +111,10 @@ class State(msgspec.Struct, frozen=True, metaclass=StateMeta):
         """What the actor is to this record."""
         return iter(())
 
+    def kept_from(self, actor: Actor) -> Iterator[Role]:
+        """The roles that a conflict of interest keeps from an actor who knows of the record."""
+        return iter(())
+
 
 def every_state() -> Iterator[type[State]]:
     """Every state class of the domain."""

@@ -30,7 +30,7 @@ class AppointOfficer(
         if not of_the_center(model, act):
             _works_here(self.person, self.organization, model, act)
         if model.get(Person, self.person).status != "joined":
-            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
+            raise Refusal(Reason.WRONG_STATUS, N_("This person has not joined the hub yet."), "person")
         yield OfficerAppointed(organization=self.organization, person=self.person)
 
 
@@ -76,7 +76,7 @@ class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"ver
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer has to authorize you."), "person")
         _works_here(self.person, self.organization, model, act)
         if model.get(Person, self.person).status != "joined":
-            raise Refusal(Reason.NOT_FOUND, N_("This person has not joined the hub yet."), "person")
+            raise Refusal(Reason.WRONG_STATUS, N_("This person has not joined the hub yet."), "person")
         if self.person not in model.get(Organization, self.organization).signatories:
             yield SignatoryAuthorized(organization=self.organization, person=self.person)
 

@@ -22,7 +22,7 @@ from domain.core import (
     Role,
 )
 from domain.organizations.state import Organization
-from domain.people.events import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded
+from domain.people.events import AffiliationConfirmed, AffiliationDeclared, AffiliationEnded, AffiliationRefused
 from domain.people.state import Affiliation, Person
 
 DAY = timedelta(days=1)
@@ -76,11 +76,22 @@ class DeclareAffiliation(Command, on=Person, by=Role.SELF, while_={"joined"}):
         )
 
 
-def _affiliation(model: Model, person: str, affiliation: str) -> Affiliation:
+def _affiliation(model: Model, person: str, affiliation: str, organization: str) -> Affiliation:
     found = model.get(Person, person).affiliations.get(affiliation)
-    if found is None:
+    if found is None or found.organization != organization:
         raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
     return found
+
+
+def _answered(record: Person, by: Actor) -> bool:
+    # Whether nothing waits for an organization for which they act.
+    theirs = (each for each in record.affiliations.values() if each.organization in by.offices)
+    return all(each.confirmed or each.withdrawn for each in theirs)
+
+
+def _of_another(record: Person, act: Act) -> None:
+    if record.id == act.actor:
+        raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
 
 
 class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
@@ -93,24 +104,51 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
     @classmethod
     def idle(cls, record: Person, by: Actor) -> bool:
         """Where nothing waits for an organization for which they act."""
-        theirs = (each for each in record.affiliations.values() if each.organization in by.offices)
-        return all(each.confirmed or each.withdrawn for each in theirs)
+        return _answered(record, by)
 
     @classmethod
     def bar(cls, record: Person, model: Model, act: Act) -> None:
         """Never the person for themselves."""
-        if record.id == act.actor:
-            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
+        _of_another(record, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only the organization that it names confirms it."""
-        found = _affiliation(model, self.person, self.affiliation)
-        if found.organization != self.organization:
-            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        found = _affiliation(model, self.person, self.affiliation, self.organization)
         if found.withdrawn:
             raise Refusal(Reason.WRONG_STATUS, WITHDRAWN, "affiliation")
         if not found.confirmed:
             yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
+
+
+class RefuseAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
+    """Say, for your organization, that this person does not work there as they say."""
+
+    person: PersonId
+    affiliation: AffiliationField
+    organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
+
+    @classmethod
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Where nothing waits for an organization for which they act."""
+        return _answered(record, by)
+
+    @classmethod
+    def bar(cls, record: Person, model: Model, act: Act) -> None:
+        """Never the person for themselves: they take it back."""
+        _of_another(record, act)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only the organization that it names refuses it, and nothing that it has confirmed: that ends."""
+        found = _affiliation(model, self.person, self.affiliation, self.organization)
+        if found.confirmed:
+            message = N_("Your organization has confirmed this: say when it ended.")
+            raise Refusal(Reason.WRONG_STATUS, message, "affiliation")
+        if not found.withdrawn:
+            today = max(act.at.date(), found.since)
+            until = today if found.until is None else min(found.until, today)
+            yield AffiliationRefused(
+                person=self.person, affiliation=self.affiliation, organization=self.organization, until=until
+            )
 
 
 class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"joined"}, office="organization"):
@@ -133,9 +171,7 @@ class EndAffiliation(Command, on=Person, by=(Role.SELF, Role.OFFICER), while_={"
         confirmed is taken back by that, also before it begins. What has ended is never made to last longer: whoever
         works there still says so.
         """
-        found = _affiliation(model, self.person, self.affiliation)
-        if found.organization != self.organization:
-            raise Refusal(Reason.NOT_FOUND, N_("This person has no such affiliation."), "affiliation")
+        found = _affiliation(model, self.person, self.affiliation, self.organization)
         today = act.at.date()
         begun = found.confirmed or found.since <= today
         until = self.until if begun else max(self.until, found.since)

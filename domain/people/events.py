@@ -80,6 +80,16 @@ class AffiliationConfirmed(Event):
     organization: OrganizationId
 
 
+class AffiliationRefused(Event):
+    """The organization said that a person does not work there as they say."""
+
+    person: PersonId
+    affiliation: AffiliationId
+    organization: OrganizationId
+    # It counts until then, as one that was taken back does: conflicts of interest rest on it.
+    until: date
+
+
 class AffiliationEnded(Event):
     """The last day of an affiliation was recorded."""
 

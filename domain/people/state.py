@@ -14,6 +14,7 @@ from domain.people.events import (
     AffiliationConfirmed,
     AffiliationDeclared,
     AffiliationEnded,
+    AffiliationRefused,
     NameCorrected,
     NoticesChosen,
     OrcidLinked,
@@ -31,7 +32,9 @@ from domain.people.events import (
 
 @dataclass(frozen=True)
 class Affiliation:
-    """Where a person works, as decisions see it; ``withdrawn`` is one that was ended before it was confirmed."""
+    """Where a person works, as decisions see it; ``withdrawn`` is one that was ended or refused before it was
+    confirmed.
+    """
 
     organization: str
     since: date
@@ -58,6 +61,7 @@ class Person(
         AffiliationDeclared,
         AffiliationConfirmed,
         AffiliationEnded,
+        AffiliationRefused,
         RoleProposed,
         RoleAgreed,
         RoleProposalWithdrawn,
@@ -108,6 +112,9 @@ class Person(
             case AffiliationConfirmed():
                 old = self.affiliations[event.affiliation]
                 return self._with(event.affiliation, replace(old, confirmed=True, withdrawn=False))
+            case AffiliationRefused():
+                old = self.affiliations[event.affiliation]
+                return self._with(event.affiliation, replace(old, until=event.until, withdrawn=True))
             case AffiliationEnded():
                 old = self.affiliations[event.affiliation]
                 ended = replace(old, until=event.until, withdrawn=not old.confirmed)

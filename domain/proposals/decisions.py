@@ -17,6 +17,7 @@ from domain.proposals.events import (
     DeadlineMoved,
     DeadlinePassed,
     EligibilityConfirmed,
+    OfferWithdrawn,
     ProposalDeclined,
     ProposalFoundIneligible,
     ProposalRecommended,
@@ -149,7 +150,7 @@ class RecommendProposal(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"in_
 
 
 class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommended"}):
-    """Offer the applicants an award; the offer stands until they answer."""
+    """Offer the applicants an award; the offer stands until they answer, or you take it back."""
 
     proposal: ProposalId
 
@@ -173,6 +174,28 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
             yield AwardOffered(proposal=self.proposal)
 
 
+class WithdrawOffer(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommended"}):
+    """Take back the offer of an award that nobody has answered: it is recommended then, and decided anew."""
+
+    proposal: ProposalId
+    reason: ReasonText
+
+    @classmethod
+    def idle(cls, record: Proposal, by: Actor) -> bool:
+        """Where none was offered."""
+        return not record.offered
+
+    @classmethod
+    def bar(cls, record: Proposal, model: Model, act: Act) -> None:
+        """Not from a lead that cannot answer now, and may again."""
+        _suspended(record, model)
+
+    def decide(self, model: Model, act: Act) -> Iterator[Event]:
+        """Only while the applicants have not answered."""
+        _offered(model.get(Proposal, self.proposal))
+        yield OfferWithdrawn(proposal=self.proposal, reason=self.reason)
+
+
 class DeclineProposal(
     Command,
     on=Proposal,
@@ -188,14 +211,10 @@ class DeclineProposal(
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
         """An offer is the applicants' to refuse, unless their lead is no more. Changes are waited for."""
-        lead = model.get(Organization, record.lead).status
-        if record.offered and lead == "suspended":
-            message = N_(
-                "An award has been offered, and its lead is suspended: until that is verified or closed, it waits."
-            )
+        _suspended(record, model)
+        if record.offered and model.get(Organization, record.lead).status != "closed":
+            message = N_("An award has been offered: the applicants answer now, or you take the offer back.")
             raise Refusal(Reason.WRONG_STATUS, message)
-        if record.offered and lead != "closed":
-            raise Refusal(Reason.WRONG_STATUS, N_("An award has been offered: the applicants answer now."))
         if record.status != "returned":
             _all_are_in(record, model)
         if record.status == "returned" and too_late(record, model.get(Call, record.call), act.at) is None:
@@ -204,6 +223,14 @@ class DeclineProposal(
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Not while the applicants have an award to answer to, or time for changes."""
         yield ProposalDeclined(proposal=self.proposal, reason=self.reason)
+
+
+def _suspended(proposal: Proposal, model: Model) -> None:
+    if proposal.offered and model.get(Organization, proposal.lead).status == "suspended":
+        message = N_(
+            "An award has been offered, and its lead is suspended: until that is verified or closed, it waits."
+        )
+        raise Refusal(Reason.WRONG_STATUS, message)
 
 
 def _offered(proposal: Proposal) -> None:

@@ -125,6 +125,13 @@ class AwardOffered(Event):
     proposal: ProposalId
 
 
+class OfferWithdrawn(Event):
+    """The offer of an award was taken back before the applicants answered."""
+
+    proposal: ProposalId
+    reason: str
+
+
 class AwardAccepted(Event, becomes="awarded"):
     """The lead organization accepted the award."""
 

@@ -37,6 +37,7 @@ Contribution = Annotated[
         extra_json_schema={"widget": "textarea"},
     ),
 ]
+MOST = 50
 PartnerField = Annotated[OrganizationId, Meta(title=N_("Organization"))]
 
 
@@ -47,7 +48,7 @@ def _in_time(proposal: Proposal, model: Model, act: Act) -> None:
 
 
 class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), while_=EDITABLE):
-    """Ask an organization to be a partner."""
+    """Ask an organization to be a partner: at most 50 are."""
 
     proposal: ProposalId
     organization: PartnerField
@@ -55,8 +56,10 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
 
     @classmethod
     def bar(cls, record: Proposal, model: Model, act: Act) -> None:
-        """Not for what cannot be submitted any more."""
+        """Not for what cannot be submitted any more, nor once there are as many as can be, none to be asked again."""
         _in_time(record, model, act)
+        if len(record.partners) >= MOST and all(each.status != "declined" for each in record.partners.values()):
+            raise Refusal(Reason.TOO_LARGE, N_("A proposal has at most 50 partners."))
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """It is verified and does not lead. One that declined may be asked again, also for something else."""
@@ -75,7 +78,7 @@ class InvitePartner(Command, on=Proposal, by=(Role.AUTHOR, Role.LEAD_OFFICER), w
             )
             asked = textwrap.shorten(partner.contribution, 200, placeholder=" …")
             raise Refusal(Reason.WRONG_STATUS, message, "organization", contribution=asked)
-        if len(proposal.partners) >= 50 and partner is None:
+        if len(proposal.partners) >= MOST and partner is None:
             raise Refusal(Reason.TOO_LARGE, N_("A proposal has at most 50 partners."), "organization")
         yield PartnerInvited(
             proposal=self.proposal,

@@ -16,6 +16,7 @@ from domain.proposals.events import (
     DeadlineMoved,
     DeadlinePassed,
     EligibilityConfirmed,
+    OfferWithdrawn,
     PartnerConfirmed,
     PartnerDeclined,
     PartnerInvited,
@@ -65,10 +66,11 @@ class Proposal(
         AwardAccepted,
         AwardPublished,
         AwardRefused,
+        OfferWithdrawn,
         ProposalDeclined,
         ProposalWithdrawn,
     ),
-    changed_by=(ProposalRevised, RiskAssessed),
+    changed_by=(ProposalRevised, RiskAssessed, ProposalReturned, DeadlineMoved),
 ):
     """``draft → submitted → in_review → recommended → awarded | declined``, also returned, ineligible, withdrawn.
 
@@ -136,6 +138,8 @@ class Proposal(
                 return to(self, returned_until=None)
             case AwardOffered():
                 return to(self, offered=True)
+            case OfferWithdrawn():
+                return to(self, offered=False)
             case AwardAccepted():
                 return to(self, status=event.becomes, public=event.published)
             case ProposalRecommended():
@@ -161,10 +165,10 @@ class Proposal(
         """Whether it was given back, and the time for changes has not run out."""
         return self.status == "returned" and self.returned_until is not None and at < self.returned_until
 
-    def says(self) -> dict[str, str | bool | None]:
-        """Its text and what its applicants say of its risks, as it is now."""
+    def says(self) -> dict[str, str | bool | datetime | None]:
+        """Its text and what its applicants say of its risks, as it is now; and until when it is to be changed."""
         risk = {name: getattr(self.risk, name) if self.risk else None for name in RISKS}
-        return {"title": self.title, "abstract": self.abstract, **risk}
+        return {"title": self.title, "abstract": self.abstract, **risk, "until": self.returned_until}
 
     def roles(self, actor: Actor) -> Iterator[Role]:
         """Its investigator, and the officers of the organizations that stand behind it."""
@@ -172,12 +176,23 @@ class Proposal(
             yield Role.AUTHOR
         if self.lead in actor.offices:
             yield Role.LEAD_OFFICER
-        behind = {self.lead, *(id for id, each in self.partners.items() if each.status == "confirmed")}
-        # Who stands behind a proposal does not judge it; what was never submitted does not exist for the call.
-        if self.call in actor.offices and self.submitted and actor.id != self.investigator and not behind & actor.ties:
+        if self._is_judged_by(actor) and not self._is_own(actor):
             yield Role.CALL_OFFICER
         if any(each in actor.offices for each in self.partners):
             yield Role.PARTNER_OFFICER
+
+    def kept_from(self, actor: Actor) -> Iterator[Role]:
+        """Who stands behind a proposal does not judge it."""
+        if self._is_judged_by(actor) and self._is_own(actor):
+            yield Role.CALL_OFFICER
+
+    def _is_judged_by(self, actor: Actor) -> bool:
+        # What was never submitted does not exist for the call.
+        return self.call in actor.offices and self.submitted
+
+    def _is_own(self, actor: Actor) -> bool:
+        behind = {self.lead, *(id for id, each in self.partners.items() if each.status == "confirmed")}
+        return actor.id == self.investigator or bool(behind & actor.ties)
 
     def content(self) -> str:
         """The SHA-256 (hex) of what is submitted, as JSON: keys sorted, no spaces, confirmed partners only."""

@@ -48,8 +48,8 @@ def awaits_my_answer(t: str, value: str, by: Asker) -> str:
 def awaits_my_decision(t: str, value: str, by: Asker) -> str:
     """The viewer runs its call, no tie keeps them from it, and it has to be checked, or decided over as all are in now.
 
-    The same as ``Proposal.awaits_decision`` in the domain; and, also once results are out, what its authors had time to
-    change and have not, and what was offered to a lead that is no more.
+    The same as ``Proposal.awaits_decision`` in the domain, also once results are out: an offer may be taken back. And
+    what its authors had time to change and have not, and what was offered to a lead that is no more.
     """
     return f"({_to_decide(t, by)} AND NOT {_tied(t, by)})"
 
@@ -61,12 +61,11 @@ def awaits_another_officer(t: str, value: str, by: Asker) -> str:
 
 
 def _to_decide(t: str, by: Asker) -> str:
-    closed = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status = 'closed')"
     over = f"EXISTS (SELECT {by.records('call', 'c')} AND c.id = {t}.call AND c.status NOT IN ({_RUNNING}))"
     ready = f"{t}.status = 'in_review' OR {t}.status = 'recommended' AND NOT {t}.offered"
     gone = f"EXISTS (SELECT {by.records('organization', 'l')} AND l.id = {t}.lead AND l.status = 'closed')"
     left = f"{lapsed(t, '', by)} OR {t}.status = 'recommended' AND {t}.offered AND {gone}"
-    waits = f"{t}.status = 'submitted' OR ({ready}) AND {closed} OR ({left}) AND {over}"
+    waits = f"{t}.status = 'submitted' OR ({ready} OR {left}) AND {over}"
     return f"({t}.call = {by.offices('call')} AND ({waits}))"
 
 

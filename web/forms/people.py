@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from domain.core import N_
 from domain.erasure import ErasePerson
-from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation
+from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation, RefuseAffiliation
 from domain.people.commands import ChooseNotices, InvitePerson
 from web.forms import Choice, HeldUp, Offer, Particular, Writer, among, chooses, organizations
 from web.forms.every import every
@@ -70,7 +70,8 @@ class Office(Particular):
             held: {self.holders} {{ personId since person {{ {_ONE} }} }} }} }} }}"""
         held = ((await writer.ask(text, id=writer.record))["node"] or {"held": ()})["held"]
         if not self.ends:
-            ids = {each["personId"] for each in held}
+            # Nobody gives an office to themselves.
+            ids = {each["personId"] for each in held} | {writer.viewer.person}
             nodes = [each for each in await _joined(writer, field) if each["id"] not in ids and self.may_hold(each)]
             return _offered(writer, nodes)
         # Who never said that they work there is known there by their office alone.
@@ -139,7 +140,7 @@ class Declaring(Particular, of=(DeclareAffiliation,)):
         return await organizations.looked_for(writer, field, {"VERIFIED", "REGISTERED"}, elsewhere=elsewhere)
 
 
-class Affiliated(Particular, of=(ConfirmAffiliation, EndAffiliation)):
+class Affiliated(Particular, of=(ConfirmAffiliation, EndAffiliation, RefuseAffiliation)):
     """Says which affiliation it is about: somebody may have several."""
 
     selected = "worksAt: affiliations { id position since until organization { id name names { language text } } }"
@@ -161,6 +162,12 @@ class Affiliated(Particular, of=(ConfirmAffiliation, EndAffiliation)):
         yield translated(N_("Since"), language), day(part["since"])
         if part["until"]:
             yield translated(N_("Until"), language), day(part["until"])
+
+    async def then(self, writer: Writer, request: Request, receipt: Mapping[str, Any]) -> Response | None:
+        """Whom an organization refuses it may not know any more: its own page follows."""
+        if writer.command is not RefuseAffiliation:
+            return None
+        return RedirectResponse(f"/organizations/{writer.given['organization']}?done={receipt['position']}#desk", 303)
 
     async def offer(self, writer: Writer, field: str) -> Offer | None:
         """The organization of that affiliation."""

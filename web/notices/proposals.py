@@ -7,6 +7,7 @@ from domain.core import N_, Event
 from domain.proposals.events import (
     AwardOffered,
     DeadlineMoved,
+    OfferWithdrawn,
     PartnerDeclined,
     PartnerInvited,
     ProposalDeclined,
@@ -86,7 +87,23 @@ async def returned(hub: Hub, recorded: Recorded) -> Told | None:
 async def award_offered(hub: Hub, recorded: Recorded) -> Told | None:
     """The officers of the lead, while the offer stands."""
     row = await _row(hub, recorded.event)
-    return _told(await officers(hub, row["of"]), recorded.event, row) if row["status"] == "recommended" else None
+    stands = row["status"] == "recommended" and row["offered"]
+    return _told(await officers(hub, row["of"]), recorded.event, row) if stands else None
+
+
+@noticed(
+    OfferWithdrawn,
+    N_("The offer of an award was taken back"),
+    N_(
+        "The award that %(lead)s was offered for the proposal “%(title)s” was taken back:\n\n%(reason)s\n\n%(link)s\n\n"
+        "You get this mail as an officer of %(lead)s."
+    ),
+)
+async def offer_withdrawn(hub: Hub, recorded: Recorded) -> Told | None:
+    """The officers of the lead, unless it was offered once more."""
+    row = await _row(hub, recorded.event)
+    gone = row["status"] == "recommended" and not row["offered"]
+    return _told(await officers(hub, row["of"]), recorded.event, row) if gone else None
 
 
 @noticed(
@@ -108,7 +125,7 @@ async def ended(hub: Hub, recorded: Recorded) -> Told | None:
 async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
     schema = hub.models.schema
     row = await hub.log.pool.fetchrow(
-        f"""SELECT p.title, p.status, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
+        f"""SELECT p.title, p.status, p.offered, p.returned_until, p.investigator, p.lead AS of, l.name AS lead,
                 o.id AS partner, o.name AS organization, a.status AS answer, c.status AS round, c.closes_at
             FROM {schema}.proposal p
             JOIN {schema}.call c ON c.id = p.call
@@ -120,7 +137,7 @@ async def _row(hub: Hub, event: Any) -> Mapping[str, Any]:
         getattr(event, "organization", None),
     )
     # A record that is parked is not there: nothing of it waits.
-    return dict(row) if row else {"status": None, "answer": None, "round": None}
+    return dict(row) if row else {"status": None, "offered": None, "answer": None, "round": None}
 
 
 def _changeable(row: Mapping[str, Any]) -> bool:
@@ -142,8 +159,8 @@ def _applicant(event: Event, row: Mapping[str, Any]) -> Told:
 
 
 def _told(people: tuple[str, ...], event: Any, row: Mapping[str, Any]) -> Told:
-    # Once the time that was given has passed it can be submitted while the round is open.
-    until = row["returned_until"] or row.get("closes_at")
+    # What was given back can be submitted while the round is open, too.
+    until = max(filter(None, (row["returned_until"], row["round"] == "open" and row["closes_at"])), default=None)
     said = {
         "title": row["title"],
         "lead": row["lead"],

@@ -10,6 +10,7 @@ import msgspec
 from graphql import GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 
 from domain.core import (
+    HUB,
     N_,
     Refusal,
     Sealed,
@@ -25,7 +26,7 @@ from hub.audit.following import state
 from hub.audit.seals import EventSeal, seals
 from hub.reading import readable
 from hub.tables import TABLES
-from projections.core import AUDITORS, PUBLIC, is_record
+from projections.core import AUDITORS, CENTER, PUBLIC, is_record
 from projections.history import EntryRow
 from web.reads.plan import Late, Values, written
 from web.reads.statement import Statement, asked_of
@@ -92,17 +93,24 @@ async def investigator_name(reading: "Reading", late: Late, items: Sequence[list
 
 @loads
 async def actor_name(reading: "Reading", late: Late, items: Sequence[list[Any]], values: Values) -> list[Any]:
-    """Who takes part in a record, and may read it now, may know who acted in it; the public may not."""
+    """Who takes part in a record, and may read it now, may know who acted in it; the public may not. Whoever knows
+    everybody may know it too, and everybody what they did themselves.
+    """
     own = reading.viewer.principals - {PUBLIC, AUDITORS}
-    parts = [(actor, record) for actor, readers, record in items if own.intersection(readers) and actor != "hub"]
-    if not parts:
+    mine = {reading.viewer.person} if CENTER not in own else {actor for actor, *_ in items} - {HUB}
+    parts = [(actor, record) for actor, readers, record in items if own.intersection(readers) and actor != HUB]
+    if not parts and mine.isdisjoint(actor for actor, *_ in items):
         return [None] * len(items)
     # What somebody hears last of a record is that they lost it: what its people are called later is not for them.
     names, shown = await asyncio.gather(
-        _names(reading, [actor for actor, _ in parts]), _readable(reading, {record for _, record in parts})
+        _names(reading, [*(actor for actor, _ in parts), *(actor for actor, *_ in items if actor in mine)]),
+        _readable(reading, {record for _, record in parts}),
     )
     known = {part for part in parts if part[1] in shown}
-    return [names[actor] if (actor, record) in known and own & {*readers} else None for actor, readers, record in items]
+    return [
+        names[actor] if actor in mine or ((actor, record) in known and own & {*readers}) else None
+        for actor, readers, record in items
+    ]
 
 
 async def _readable(reading: "Reading", records: set[str]) -> set[str]:

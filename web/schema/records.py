@@ -74,7 +74,7 @@ def _changes(name: str, many: str) -> Iterator[str]:
 type {name}Change {{
   "What happened."
   event: Event!
-  "The record as it is now; `null` where you may not read it."
+  "The record as it is now: what you may not read is told over `happened` and `recordChanged` alone."
   {field}: {name}
 }}"""
     yield f"""extend type Subscription {{
