@@ -241,7 +241,11 @@ def test_a_round_that_was_closed_is_opened_once_more_before_anything_is_decided(
     row = CallRow
     for event in (DRAFTED_CALL, CallPublished(call=CALL), RoundOpened(call=CALL), RoundClosed(call=CALL), reopened):
         row = fold(CallRow, None if row is CallRow else row, event, NOW)
-    assert (row.status, row.closes_at, row.opened_at) == ("open", later, NOW)
+    assert (row.status, row.closes_at, row.opened_at, row.revision) == ("open", later, NOW, 2)
+    # Who amends it as it was before has not seen until when it is open now.
+    amend = AmendCall(call=CALL, reason="A week more", closes_at=later + timedelta(days=7), revision=1)
+    given(*again).when(amend, by=OFFICER, at=after).refused(Reason.CHANGED_MEANWHILE)
+    assert given(*again).when(msgspec.structs.replace(amend, revision=2), by=OFFICER, at=after).refusal is None
 
 
 def test_a_draft_that_nobody_wants_any_more_is_put_away_unseen():

@@ -10,7 +10,7 @@ from domain.proposals.commands import DraftProposal
 from tests.test_log import told
 from tests.web import people_of, serving
 from web.messages import catalog, forms, messages, missing
-from web.preferences import READER, Preferences, preferred
+from web.preferences import READER, Preferences, accepted, preferred
 from web.showing import named
 from web.words import PAGES, translated, translations
 
@@ -166,3 +166,23 @@ def test_an_organization_is_called_by_the_name_that_its_reader_reads_first(langu
         assert named({"name": "Own name", "names": []}) == "Own name"
     finally:
         READER.reset(reader)
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ("ru;q=0.5, en;q=0.9", "en"),
+        ("ru;q=0, en", "en"),
+        ("ru;q=0", "en"),
+        ("en;q=0.1, ru;q=0.9", "ru"),
+        ("de, tg-TJ;q=0.8, ru;q=0.7", "tg"),
+        ("ru, tg", "ru"),
+        ("tg;q=1.0,ru;q=1", "tg"),
+        ("RU ; q = 0.3 , tg;q=0.2", "ru"),
+        ("ru;q=much", "ru"),
+        ("*, de", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_language_that_is_wanted_most_is_answered(asked, language):
+    assert accepted(asked.encode()) == language

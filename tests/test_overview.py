@@ -14,6 +14,7 @@ from domain.core import HubRole, Refusal, refuse
 from domain.organizations.commands import ImportOrganization
 from domain.people.commands import GrantRole
 from domain.proposals.commands import ReviseProposal
+from domain.proposals.decisions import MoveDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, InvitePartner
 from hub.audit.tree import leaves
 from hub.door import Hub
@@ -301,6 +302,18 @@ def test_an_event_that_changes_parts_of_a_record_says_which(region_dsn):
             assert russian["call"]["history"]["nodes"][0]["changed"] == ["Название", "Окончание приёма"]
             page = await Client(app).http.get(f"/calls/{id}")
             assert "Changed: Title, Closes." in page.text and "A holiday" in page.text
+            # What is given back is to be changed until a time, which may move.
+            asked = "{ proposals(first: 1, where: {inMyCalls: true, status: [SUBMITTED]}) { nodes { id } } }"
+            given = (await officer.data(asked))["proposals"]["nodes"][0]["id"]
+            first, then = (datetime(2027, month, 1, 9, tzinfo=UTC) for month in (1, 2))
+            await hub.do(ReturnProposal(proposal=given, reason="Say more", until=first), people["rahimova"])
+            await hub.do(MoveDeadline(proposal=given, reason="A holiday", until=then), people["rahimova"])
+            history = """query($id: ID!) { proposal(id: $id) { history(first: 2) { nodes { type changes {
+                field before after } } } } }"""
+            moved, back = (await officer.data(history, id=given))["proposal"]["history"]["nodes"]
+            told_ = {"field": "until", "before": "2027-01-01T09:00:00+00:00", "after": "2027-02-01T09:00:00+00:00"}
+            assert moved == {"type": "DeadlineMoved", "changes": [told_]}
+            assert back["changes"] == [{"field": "until", "before": None, "after": told_["before"]}]
             # What a title is in an event that begins a record is no change; and who sees no event sees none of this.
             draft = await draft_of(hub, author)
             await hub.do(ReviseProposal(proposal=draft, abstract="On ice"), author)

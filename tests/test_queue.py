@@ -1,7 +1,7 @@
 """What waits for officers of calls, of organizations and of countries: all of it, and nothing that cannot be done."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -31,6 +31,7 @@ from domain.proposals.decisions import (
     PassDeadline,
     RecommendProposal,
     ReturnProposal,
+    WithdrawOffer,
 )
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from hub.door import Hub
@@ -667,6 +668,64 @@ def test_a_role_that_is_proposed_for_an_officer_of_the_center_waits_for_others_t
             assert [await waits(each) for each in (first, candidate, third)] == [False, False, True]
 
     told(story())
+
+
+def test_an_offer_that_nobody_answers_stays_before_its_officers_until_it_is_taken_back(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, client):
+            officer, author, _, call, closes, (id,) = await submitted(hub, 1)
+            await hub.do(ConfirmEligibility(proposal=id), officer)
+            await hub.do(CloseRound(call=call), at=closes)
+            await hub.do(RecommendProposal(proposal=id), officer)
+            await hub.do(OfferAward(proposal=id), officer)
+            mine = "{ proposals(where: {awaitsMyDecision: true}) { nodes { id } } }"
+
+            async def waits(who):
+                home = (await (await as_(hub, app, who)).get("/")).text.partition("What happened lately")[0]
+                decides = (await (await client(who)).data(mine))["proposals"]["nodes"]
+                return "offered, and not answered yet (1)" in home, decides == [{"id": id}]
+
+            assert await waits(officer) == (True, False) and await waits(author) == (False, False)
+            await hub.do(PublishResults(call=call), officer)
+            assert await waits(officer) == (True, False)
+            await hub.do(WithdrawOffer(proposal=id, reason="Nobody has answered"), officer)
+            # It is decided once more, also after the results.
+            assert await waits(officer) == (False, True)
+            await hub.do(DeclineProposal(proposal=id, reason="Nobody has answered"), officer)
+            assert await waits(officer) == (False, False)
+
+    told(story())
+
+
+def test_who_an_organization_refuses_waits_there_no_more(dsn):
+    async def story():
+        async with serving(dsn) as (hub, app, _):
+            _, author, _, (lead, stranger) = await _claimed(hub)
+            pages = await as_(hub, app, author)
+            desk = (await pages.get(f"/organizations/{lead}")).text
+            address = re.search(r'href="(/do/refuseAffiliation[^"]+)"', desk)[1].replace("&amp;", "&")
+            form = (await pages.get(address)).text
+            assert "Somebody" in form and "Lecturer" in form
+            fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form))
+            one = re.search(r'name="organization" value="([^"]+)" checked', form)[1]
+            done = await pages.post(address.partition("?")[0], data={**fields, "organization": one})
+            assert done.status_code == 303 and done.headers["location"].startswith(f"/organizations/{lead}?done=")
+            after = (await pages.get(f"/organizations/{lead}")).text
+            assert "refuseAffiliation" not in after and "Somebody" not in after
+            own = (await (await as_(hub, app, stranger)).get(f"/people/{stranger}")).text
+            assert "the organization says: no" in own
+
+    told(story())
+
+
+async def _claimed(hub):
+    # An officer of an organization, and somebody who says that they work there.
+    officer, author, lead, call = await region(hub)
+    await hub.do(AppointOfficer(organization=lead, person=author), officer)
+    stranger = await person(hub, "Somebody")
+    claim = DeclareAffiliation(person=stranger, organization=lead, position="Lecturer", since=date(2024, 1, 1))
+    await hub.do(claim, stranger)
+    return officer, author, call, (lead, stranger)
 
 
 def test_what_nobody_can_do_anything_about_waits_for_nobody(dsn):
