@@ -257,9 +257,8 @@ class Oracle:
             here = {p["id"] for p in self.readable("person") if p["status"] == "joined"}
             open_ = [a for a in self.readable("affiliation") if not a["confirmed"] and not a["withdrawn"]]
             open_ = [a for a in open_ if a["person"] in here]
-            acts = {o["person"] for o in self.readable("officer") if o["organization"] == row["id"]}
-            asked = any(each["organization"] == row["id"] and not acts - {each["person"]} for each in open_)
-            waits = row["status"] == "verified" and asked
+            asked = any(each["organization"] == row["id"] for each in open_)
+            waits = row["status"] == "verified" and not row["represented"] and asked
         return "center" in self.principals and waits
 
     def to_agree(self, row):

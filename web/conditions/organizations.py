@@ -20,10 +20,6 @@ def awaits_my_verification(t: str, value: str, by: Asker) -> str:
 
 @condition
 def organization_awaits_an_officer(t: str, value: str, by: Asker) -> str:
-    """The viewer is of the Center, and somebody waits to be confirmed where nobody but them acts for a verified
-    organization.
-    """
+    """The viewer is of the Center, and somebody waits to be confirmed where nobody acts for a verified organization."""
     claims = f"{by.records('affiliation', 'a')} AND a.organization = {t}.id AND {unanswered('a', by)}"
-    others = f"SELECT {by.records('officer', 'o')} AND o.organization = {t}.id AND o.person <> a.person"
-    waits = f"EXISTS (SELECT {claims} AND NOT EXISTS ({others}))"
-    return f"({by.center()} AND {t}.status = 'verified' AND {waits})"
+    return f"({by.center()} AND {t}.status = 'verified' AND NOT {t}.represented AND EXISTS (SELECT {claims}))"
