@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from domain.calls.officers import AppointCallOfficer
 from domain.core import HubRole, Refusal
 from domain.erasure import ErasePerson
+from domain.organizations.commands import RegisterOrganization, VerifyOrganization
 from domain.people.access import EndAccess
 from domain.people.commands import GrantRole, InvitePerson, JoinHub, RevokeRole
 from domain.proposals.commands import DraftProposal
@@ -523,5 +524,25 @@ def test_who_has_left_the_center_reads_nothing_of_a_call_that_they_ran(region_ds
             assert (await (await client(other)).data(query, c=call))["proposals"]["totalCount"] < mine["totalCount"]
             may = await hub.actions(other, mine["nodes"][0]["id"])
             assert [each for each in may if each.command.__name__ == "ConfirmEligibility"] == []
+
+    told(story())
+
+
+def test_the_center_knows_who_did_what_and_everybody_what_they_did_themselves(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, _, client):
+            people = await people_of(hub)
+            register = RegisterOrganization(name="Museum of Water", kind="other", city="Khujand", country="TJ")
+            museum = (await hub.do(register, people["karimova"])).record
+            await hub.do(VerifyOrganization(organization=museum), people["rahimova"])
+            query = "query($id: ID!) { organization(id: $id) { history { nodes { actorName } } } }"
+
+            async def names(who):
+                found = await (await client(who)).data(query, id=museum)
+                return [each["actorName"] for each in found["organization"]["history"]["nodes"]]
+
+            assert await names(people["ibragimov"]) == ["Нилуфар Раҳимова", "Зарина Каримова"]
+            assert await names(people["karimova"]) == [None, "Зарина Каримова"]
+            assert await names(people["nazarov"]) == await names(None) == [None, None]
 
     told(story())

@@ -673,9 +673,11 @@ def test_a_role_that_is_proposed_for_an_officer_of_the_center_waits_for_others_t
 def test_an_offer_that_nobody_answers_stays_before_its_officers_until_it_is_taken_back(dsn):
     async def story():
         async with serving(dsn) as (hub, app, client):
-            officer, author, _, call, closes, (id,) = await submitted(hub, 1)
-            await hub.do(ConfirmEligibility(proposal=id), officer)
+            officer, author, _, call, closes, (id, other) = await submitted(hub, 2)
+            for each in (id, other):
+                await hub.do(ConfirmEligibility(proposal=each), officer)
             await hub.do(CloseRound(call=call), at=closes)
+            await hub.do(DeclineProposal(proposal=other, reason="Too few"), officer)
             await hub.do(RecommendProposal(proposal=id), officer)
             await hub.do(OfferAward(proposal=id), officer)
             mine = "{ proposals(where: {awaitsMyDecision: true}) { nodes { id } } }"
@@ -686,6 +688,10 @@ def test_an_offer_that_nobody_answers_stays_before_its_officers_until_it_is_take
                 return "offered, and not answered yet (1)" in home, decides == [{"id": id}]
 
             assert await waits(officer) == (True, False) and await waits(author) == (False, False)
+            # Whoever publishes sees what becomes of each.
+            form = (await (await as_(hub, app, officer)).get(f"/do/publishResults?call={call}")).text
+            assert "Offers of an award that wait for an answer, and stay open: 1." in form
+            assert "read by nobody else: 1." in form and f"/proposals/{other}" in form and f"/proposals/{id}" in form
             await hub.do(PublishResults(call=call), officer)
             assert await waits(officer) == (True, False)
             await hub.do(WithdrawOffer(proposal=id, reason="Nobody has answered"), officer)
