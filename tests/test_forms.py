@@ -978,6 +978,9 @@ def test_one_deadline_is_told_wherever_it_stands(region_dsn):
             found = next(each for each in every if each["call"]["status"] == "OPEN")
             until = datetime.now(UTC) + timedelta(days=1)
             await hub.do(ReturnProposal(proposal=found["id"], reason="Say more of it", until=until), officer)
+            # Who gives it back, or moves that, sees what counts in any case.
+            pages = await as_(hub, app, officer)
+            assert "until the round closes" in (await pages.get(f"/do/moveDeadline?proposal={found['id']}")).text
             page = await as_(hub, app, found["investigatorId"])
             for address in (
                 "/",

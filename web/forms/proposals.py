@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.core import N_, Role, Word, every_command
 from domain.proposals.commands import DraftProposal, SubmitProposal
-from domain.proposals.decisions import MoveDeadline
+from domain.proposals.decisions import MoveDeadline, ReturnProposal
 from domain.proposals.partners import ConfirmPartner, DeclinePartner, InvitePartner, UninvitePartner
 from domain.proposals.state import EDITABLE, Proposal
 from web.forms import HeldUp, Offer, Particular, Writer, among
@@ -89,10 +89,22 @@ class Submitting(Answering, Writing, of=(SubmitProposal,)):
     selected = f"{Writing.selected} {Answering.selected}"
 
 
-class MovingDeadline(Deciding, of=(MoveDeadline,)):
+class GivingBack(Deciding, of=(ReturnProposal,)):
+    """Says until when it can be submitted whatever time is given."""
+
+    selected = f"{Deciding.selected} aboutCall: call {{ status closesAt }}"
+
+    def facts(self, found: Mapping[str, Any], given: Mapping[str, str], language: str) -> Iterator[tuple[str, str]]:
+        """When its round closes, where that is open."""
+        if found["aboutCall"]["status"] == "OPEN":
+            words = N_("In any case it can be submitted until the round closes")
+            yield translated(words, language), moment(found["aboutCall"]["closesAt"])
+
+
+class MovingDeadline(GivingBack, of=(MoveDeadline,)):
     """Says which deadline is moved."""
 
-    selected = f"{Deciding.selected} due: returnedUntil"
+    selected = f"{GivingBack.selected} due: returnedUntil"
 
     def stands(self, found: Mapping[str, Any]) -> str:
         """The deadline, too."""
@@ -102,6 +114,7 @@ class MovingDeadline(Deciding, of=(MoveDeadline,)):
         """That of now."""
         if found["due"]:
             yield translated(N_("Deadline until now"), language), moment(found["due"])
+        yield from super().facts(found, given, language)
 
 
 class Speaking(Answering, of=(ConfirmPartner, DeclinePartner)):
