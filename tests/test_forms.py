@@ -993,3 +993,16 @@ def test_one_deadline_is_told_wherever_it_stands(region_dsn):
                 assert not [each for each in due if each.startswith(f"{until:%Y-%m-%dT%H:%M}")], address
 
     told(story())
+
+
+@pytest.mark.parametrize("typed", ["20226-01-01T10:00", "2026-02-31T10:00", "tomorrow"])
+def test_a_time_that_is_none_is_told_as_people_type_it(region_dsn, typed):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            officer = await as_(hub, app, (await people_of(hub))["rahimova"])
+            sent = {"title": "Water", "summary": "Joint research on water.", "opensAt": typed, "opens_at": typed}
+            form = await officer.post("/do/draftCall", data={**sent, "closes_at": "2027-03-01T10:00", "!zone": "UTC"})
+            assert form.status_code == 422 and "A year has four digits" in form.text and "+00:00" not in form.text
+            assert typed in form.text and "RFC" not in form.text and "T09:00:00Z" not in form.text
+
+    told(story())

@@ -138,15 +138,23 @@ def _address(value: str) -> str:
 
 
 def skipped(cls: type[Command], sent: Mapping[str, str]) -> dict[str, Refusal]:
-    """The times of a form that was sent which no clock shows, as those of its zone are put forward then."""
+    """The times of a form that was sent which are none, or which no clock shows, as those of its zone are put forward
+    then.
+    """
     wrong: dict[str, Refusal] = {}
     tz = ZoneInfo(zone) if (zone := sent.get("!zone", "")) in KNOWN_ZONES else READER.get().tz
     for field in msgspec.structs.fields(cls):
         value = sent.get(field.name, "")
         if not isinstance(bare_type(inspect.type_info(field.type)), inspect.DateTimeType):
             continue
-        with suppress(ValueError, OverflowError):
-            typed = datetime.fromisoformat(value)
+        with suppress(OverflowError):
+            try:
+                typed = datetime.fromisoformat(value)
+            except ValueError:
+                if value.strip():
+                    message = N_("This is no date and time. A year has four digits, as 2027 has.")
+                    wrong[field.name] = Refusal(Reason.INVALID, message, field.name)
+                continue
             if typed.tzinfo or value == sent.get(f"!was.{field.name}"):
                 continue
             if typed.replace(tzinfo=tz).astimezone(UTC).astimezone(tz).replace(tzinfo=None) != typed:
