@@ -1006,3 +1006,22 @@ def test_a_time_that_is_none_is_told_as_people_type_it(region_dsn, typed):
             assert typed in form.text and "RFC" not in form.text and "T09:00:00Z" not in form.text
 
     told(story())
+
+
+def test_a_role_that_is_taken_back_is_one_that_somebody_has(region_dsn):
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            officer = await as_(hub, app, people["rahimova"])
+
+            async def offered(who):
+                form = (await officer.get(f"/do/revokeRole?person={people[who]}")).text
+                return re.findall('name="role" value="([a-z_]+)"', form), re.findall('value="([A-Z]{2})"', form)
+
+            assert await offered("osmonov") == (["auditor"], [])
+            assert await offered("toktogulov") == (["national_authority"], ["KG"])
+            sent = {"person": people["toktogulov"], "role": "national_authority", "country": "KG"}
+            assert (await officer.post("/do/revokeRole", data=sent)).status_code == 303
+            assert (await officer.get(f"/do/revokeRole?person={people['toktogulov']}")).status_code == 403
+
+    told(story())

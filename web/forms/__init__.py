@@ -1,6 +1,6 @@
 """Forms of commands. What a subject's have besides what follows from a command stands in the file of its name."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, NamedTuple
@@ -160,6 +160,10 @@ class Particular:
 
     async def holds_up(self, writer: Writer) -> HeldUp | None:
         """What has to be looked at before what was sent is recorded; ``None`` where nothing does."""
+        return None
+
+    async def fit(self, writer: Writer, field: str) -> Set[str] | None:
+        """Of the values that a field always has those that fit this record; ``None`` where all do."""
         return None
 
     def stands(self, found: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from msgspec import inspect
 
 from domain.core import COUNTRIES, N_, Reason, Refusal, kind_of, meta_of, record_field, sentence
 from hub.checking import bare_type, choices_of, takes_empty
-from web.forms import Choice, Found, Offer, Writer, choosers, inputs, particular
+from web.forms import Choice, Found, Offer, Writer, among, choosers, inputs, particular
 from web.preferences import READER
 from web.showing import moment, said_of
 from web.words import translated
@@ -112,10 +112,15 @@ async def _offer(writer: Writer, field: msgspec.structs.FieldInfo) -> Offer:
         return own or await choosers()[kind[0].name](writer, field.name)
     if isinstance(type, inspect.LiteralType | inspect.EnumType):
         every = choices_of(field.type)
-        return Offer(widget, tuple(Choice(value, inputs.called(every, value)) for value in every))
-    if COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
-        return Offer("select", tuple(Choice(*each) for each in inputs.countries()))
-    return Offer(widget)
+        offer = Offer(widget, tuple(Choice(value, inputs.called(every, value)) for value in every))
+    elif COUNTRIES in str(meta.get("pattern", "")).replace("|", " "):
+        offer = Offer("select", tuple(Choice(*each) for each in inputs.countries()))
+    else:
+        return Offer(widget)
+    fit = await particular(writer.command).fit(writer, field.name)
+    if fit is None:
+        return offer
+    return among([each for each in offer.choices if each.value in fit]) if fit else Offer("hidden")
 
 
 def _help(field: msgspec.structs.FieldInfo, offer: Offer, language: str) -> str:

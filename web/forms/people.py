@@ -1,7 +1,7 @@
 """Forms of people, and people in forms."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from domain.core import N_
 from domain.erasure import ErasePerson
 from domain.people.affiliations import ConfirmAffiliation, DeclareAffiliation, EndAffiliation, RefuseAffiliation
-from domain.people.commands import ChooseNotices, InvitePerson
+from domain.people.commands import ChooseNotices, InvitePerson, RevokeRole
 from web.forms import Choice, HeldUp, Offer, Particular, Writer, among, chooses, organizations
 from web.forms.every import every
 from web.reads.mapping import type_of
@@ -19,6 +19,7 @@ from web.showing import day, lasts, named
 from web.words import translated
 
 _ONE = "id name status roles { role } affiliations { until withdrawn organization { id name names { language text } } }"
+_ROLES = "query($id: ID!) { person(id: $id) { roles { role country } proposedRoles { role country } } }"
 _AFFILIATED = f"""query($id: ID!) {{
     person(id: $id) {{ affiliations {{ id organization {{ {organizations.ONE} }} }} }} }}"""
 
@@ -95,6 +96,16 @@ class Inviting(Particular, of=(InvitePerson,)):
     async def then(self, writer: Writer, request: Request, receipt: Mapping[str, Any]) -> Response | None:
         """The link, where they have not joined yet."""
         return await writer.site.invited(request, writer.viewer, receipt["record"])
+
+
+class Revoking(Particular, of=(RevokeRole,)):
+    """A role that somebody has, or is proposed for."""
+
+    async def fit(self, writer: Writer, field: str) -> Set[str]:
+        """Those, and the countries that they are of."""
+        person = (await writer.ask(_ROLES, id=writer.record))["person"] or {"roles": (), "proposedRoles": ()}
+        held = [*person["roles"], *person["proposedRoles"]]
+        return {str(each[field]).lower() if field == "role" else each[field] for each in held if each[field]}
 
 
 class Erasing(Particular, of=(ErasePerson,)):
