@@ -274,10 +274,13 @@ class Hub:
             raise Missing(key)
         return held[0]
 
-    async def has_answered(self, actor: str, key: str) -> bool:
-        """Whether a request with this key was carried out: its answer is all that whoever sends it again is to hear."""
-        sql = "SELECT EXISTS (SELECT FROM hub.answer WHERE actor = $1 AND key = $2)"
-        return bool(await self.log.pool.fetchval(sql, actor, key))
+    async def answered_at(self, actor: str, key: str) -> int | None:
+        """The position of what a request with this key recorded, 0 where that was nothing; ``None`` where there was
+        none.
+        """
+        sql = "SELECT answer->>'position' FROM hub.answer WHERE actor = $1 AND key = $2"
+        found = await self.log.pool.fetchval(sql, actor, key)
+        return None if found is None else int(found)
 
     async def _answered(self, actor: str, key: str, named: bytes) -> Receipt | None:
         # Written, not only read: this answer is durable wherever the first commit has to be.

@@ -226,7 +226,7 @@ async def prepare(dsn: str) -> None:
 
 
 async def prepare_role(db: asyncpg.Connection) -> None:
-    """Make the role as which the hub writes, and let the user who connects become it."""
+    """Make the role as which the hub writes, let the user who connects become it, and make the extension it needs."""
     await db.execute((Path(__file__).parent / "role.sql").read_text())
 
 

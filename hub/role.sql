@@ -1,4 +1,5 @@
--- The role as which the hub reads and writes: it can add to the log, and change nothing there.
+-- What the hub asks of its database: the role as which it reads and writes, which can add to the log and change nothing
+-- there, and an extension.
 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'hub_writer') THEN
@@ -12,3 +13,6 @@ DO $$ BEGIN
         GRANT hub_writer TO CURRENT_USER;
     END;
 END $$;
+
+-- By which misspelled words are found.
+CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;

@@ -1,7 +1,6 @@
 -- The log and what is written with it. Run once, by the owner; the hub itself writes as the role hub_writer.
 
 CREATE SCHEMA hub;
-CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;
 
 CREATE TABLE hub.event (
     position bigint PRIMARY KEY,

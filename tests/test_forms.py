@@ -926,6 +926,9 @@ def test_what_is_decided_over_something_that_stood_otherwise_is_asked_for_once_m
             await hub.do(MoveDeadline(proposal=id, until=now + timedelta(days=5), reason=moved), colleague)
             again = await page.post("/do/returnProposal", data={**sent, "!stands": "IN_REVIEW 1", "!key": "r2"})
             assert again.status_code == 303 and again.headers["location"] == done.headers["location"]
+            # Whoever goes back, and sends something else, decides anew: over what they saw.
+            other = {**sent, "reason": "Say more of the data now", "!stands": "IN_REVIEW 1", "!key": "r2"}
+            assert (await page.post("/do/returnProposal", data=other)).status_code == 422
             # A deadline that somebody else has moved meanwhile is no longer the one that was seen.
             form = (await page.get(f"/do/moveDeadline?proposal={id}")).text
             seen = re.search('name="!stands" value="([^"]+)"', form)[1]
@@ -959,10 +962,28 @@ def test_who_sends_more_words_after_an_answer_that_was_lost_is_told_of_nobody_el
             first = await page.post("/do/reviseProposal", data=sent)
             again = await page.post("/do/reviseProposal", data={**sent, "abstract": "One. Two."})
             assert first.status_code == again.status_code == 303 and first.headers != again.headers
+            third = await page.post("/do/reviseProposal", data={**sent, "abstract": "One. Two. More."})
+            assert third.status_code == 303
             # Where somebody else has gone on from the first words, these are not written over.
-            await hub.do(ReviseProposal(proposal=id, abstract="One. Theirs."), author)
-            met = await page.post("/do/reviseProposal", data={**sent, "abstract": "One. Two. Three."})
-            assert met.status_code == 422 and "Theirs." in met.text and "Three." in met.text
+            people = await people_of(hub)
+            officer, other = people["rahimova"], people["ibragimov"]
+            call = await hub.log.pool.fetchval(f"SELECT id FROM {hub.models.schema}.call WHERE status = 'published'")
+            await hub.do(AppointCallOfficer(call=call, officer=other), officer)
+            page = await as_(hub, app, officer)
+            form = (await page.get(f"/do/amendCall?call={call}")).text
+            revision = re.search('name="revision" value="([0-9]+)"', form)[1]
+            sent = {"call": call, "revision": revision, "reason": "More words", "!key": "one", "title": "Quakes"}
+            for title in ("Quakes", "Quakes and energy"):
+                assert (await page.post("/do/amendCall", data={**sent, "title": title})).status_code == 303
+            await hub.do(AmendCall(call=call, reason="Shorter", title="Energy"), other)
+            met = await page.post("/do/amendCall", data={**sent, "title": "Quakes and more"})
+            assert met.status_code == 422 and "Energy" in met.text and "Quakes and more" in met.text
+            # Nor where what was sent first had changed nothing.
+            sent |= {"revision": str(int(revision) + 3), "!key": "two", "title": "Energy"}
+            assert (await page.post("/do/amendCall", data=sent)).status_code == 303
+            await hub.do(AmendCall(call=call, reason="Longer", title="Energy for all"), other)
+            met = await page.post("/do/amendCall", data={**sent, "title": "Quakes"})
+            assert met.status_code == 422 and "Energy for all" in met.text
 
     told(story())
 
@@ -1023,5 +1044,38 @@ def test_a_role_that_is_taken_back_is_one_that_somebody_has(region_dsn):
             sent = {"person": people["toktogulov"], "role": "national_authority", "country": "KG"}
             assert (await officer.post("/do/revokeRole", data=sent)).status_code == 303
             assert (await officer.get(f"/do/revokeRole?person={people['toktogulov']}")).status_code == 403
+
+    told(story())
+
+
+def test_who_confirms_for_two_organizations_confirms_what_they_have_read_each_time(region_dsn):
+    """Going back to the form that was sent for the first one is another command, and no reading of another text."""
+
+    async def story():
+        async with serving(region_dsn) as (hub, app, _):
+            people = await people_of(hub)
+            author, officer = people["karimova"], people["toktogulov"]
+            id, schema = await draft_of(hub, author), hub.models.schema
+            sql = f"SELECT o.organization FROM {schema}.officer o WHERE o.person = $1 AND NOT EXISTS (SELECT FROM"
+            sql += f" {schema}.partner p WHERE p.proposal = $2 AND p.organization = o.organization) ORDER BY 1"
+            one, two = [row[0] for row in await hub.log.pool.fetch(sql, officer, id)][:2]
+            for each in (one, two):
+                await hub.do(InvitePartner(proposal=id, organization=each, contribution="Field data"), author)
+            page = await as_(hub, app, officer)
+            form = (await page.get(f"/do/confirmPartner?proposal={id}&organization={one}")).text
+            revision = re.search('name="revision" value="([0-9]+)"', form)[1]
+            sent = {"proposal": id, "revision": revision, "!key": "k"}
+
+            async def confirmed(organization):
+                sql = f"SELECT status FROM {schema}.partner WHERE proposal = $1 AND organization = $2"
+                return await hub.log.pool.fetchval(sql, id, organization) == "confirmed"
+
+            assert (await page.post("/do/confirmPartner", data={**sent, "organization": one})).status_code == 303
+            await hub.do(ReviseProposal(proposal=id, abstract="Another text"), author)
+            unread = await page.post("/do/confirmPartner", data={**sent, "organization": two})
+            assert unread.status_code == 422 and not await confirmed(two)
+            sent["revision"] = str(int(revision) + 1)
+            assert (await page.post("/do/confirmPartner", data={**sent, "organization": two})).status_code == 303
+            assert await confirmed(one) and await confirmed(two)
 
     told(story())

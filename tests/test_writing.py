@@ -164,16 +164,21 @@ def test_what_is_kept_of_a_field_that_is_no_more_is_shown(visitor):
     frozen = page.locator("main .notice pre")
     # What nobody had changed is nobody's text.
     assert frozen.all_inner_texts() == ["Written before it was frozen"] and _kept(page) == 1
-    # The rest is restored, and sent: it stays, here and when the form is opened again.
+    # The rest is restored, and sent: it stays, here and when the form is opened again, also where it came back once.
     page.get_by_role("button", name="Restore").click()
     assert page.get_by_label("Abstract").input_value() == "To be sent"
     assert frozen.all_inner_texts() == ["Written before it was frozen"]
+    page.get_by_label("Title").fill("")
+    page.get_by_role("button", name="Revise proposal").click()
+    page.get_by_role("alert").wait_for()
+    assert frozen.all_inner_texts() == ["Written before it was frozen"]
+    page.get_by_label("Title").press_sequentially("A field less")
     page.get_by_label("Abstract").press_sequentially(".")
     page.wait_for_timeout(600)
     page.get_by_role("button", name="Revise proposal").click()
     page.wait_for_url(re.compile("done="))
     page.get_by_role("link", name=CHANGE).first.click()
-    assert page.get_by_label("Abstract").input_value() == "To be sent."
+    assert page.get_by_label("Abstract").input_value() == ".To be sent"
     assert frozen.all_inner_texts() == ["Written before it was frozen"]
     assert page.get_by_role("button", name="Restore").count() == 0
     page.get_by_role("button", name="Discard it").click()

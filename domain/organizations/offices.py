@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from domain.core import N_, Act, Actor, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role
+from domain.core import N_, Act, Actor, Command, Event, Model, OrganizationId, PersonId, Reason, Refusal, Role, Word
 from domain.organizations.events import OfficerAppointed, OfficerDismissed, SignatoryAuthorized, SignatoryRevoked
 from domain.organizations.state import Organization
 from domain.people.state import Person, of_the_center
@@ -29,9 +29,16 @@ class AppointOfficer(
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Somebody else has to appoint you."), "person")
         if not of_the_center(model, act):
             _works_here(self.person, self.organization, model, act)
-        if model.get(Person, self.person).status != "joined":
-            raise Refusal(Reason.WRONG_STATUS, N_("This person has not joined the hub yet."), "person")
+        _is_here(self.person, model)
         yield OfficerAppointed(organization=self.organization, person=self.person)
+
+
+def _is_here(id: str, model: Model) -> None:
+    status = model.get(Person, id).status
+    if status == "invited":
+        raise Refusal(Reason.WRONG_STATUS, N_("This person has not joined the hub yet."), "person")
+    if status != "joined":
+        raise Refusal(Reason.NOT_FOUND, N_("There is no such %(kind)s."), "person", kind=Word("person"))
 
 
 def _works_here(id: str, organization: str, model: Model, act: Act) -> None:
@@ -75,8 +82,7 @@ class AuthorizeSignatory(Command, on=Organization, by=Role.OFFICER, while_={"ver
         if self.person == act.actor:
             raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer has to authorize you."), "person")
         _works_here(self.person, self.organization, model, act)
-        if model.get(Person, self.person).status != "joined":
-            raise Refusal(Reason.WRONG_STATUS, N_("This person has not joined the hub yet."), "person")
+        _is_here(self.person, model)
         if self.person not in model.get(Organization, self.organization).signatories:
             yield SignatoryAuthorized(organization=self.organization, person=self.person)
 

@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 """Where people are it may be tomorrow already, or still yesterday."""
 LATE = timedelta(days=366)
 """How long after the end of a confirmed post its organization may still say so."""
-WITHDRAWN = N_("This was taken back before it was confirmed. Declare it again.")
+WITHDRAWN = N_("This was taken back, or refused, before it was confirmed. Declare it again.")
 AHEAD = timedelta(days=366)
 """How long before it begins a post may be said to be one's own."""
 AffiliationField = Annotated[AffiliationId, Meta(description=N_("Its id, from `Person.affiliations`."))]

@@ -175,7 +175,7 @@ class OfferAward(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommende
 
 
 class WithdrawOffer(Command, on=Proposal, by=Role.CALL_OFFICER, while_={"recommended"}):
-    """Take back the offer of an award that nobody has answered: it is recommended then, and decided anew."""
+    """Take back an offer of an award that nobody has answered. In an archived call it can only be declined then."""
 
     proposal: ProposalId
     reason: ReasonText

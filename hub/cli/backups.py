@@ -32,7 +32,6 @@ KEY, HEAD, POLICY = "log.key", "log.head", "policy"
 # it. Sessions, links and tokens that have ended since would be valid again.
 _LEFT_OUT = (
     "--schema=hub",
-    "--extension=pg_trgm",
     "--exclude-table-data=hub.access",
     # What is brought back begins another one.
     "--exclude-table=hub.epoch",

@@ -103,7 +103,10 @@ class Program(click.Group):
         try:
             with printing():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort) as error:
+            # Whoever says no to a question has ended nothing.
+            if isinstance(error, click.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise
             err.print("It was ended before it was done.")
             sys.exit(128 + (ended[0] if ended else signal.SIGINT))
         except UnicodeEncodeError:

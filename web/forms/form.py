@@ -43,6 +43,11 @@ SENT_BEFORE = N_(
 """What somebody is told who goes back to a form that made a record, and sends it changed."""
 
 
+_SINCE = """query($id: ID!) {{
+    record: {}(id: $id) {{ revision history(first: 50) {{ nodes {{ position actorId }} }} }} }}"""
+"""A record as it is now, and who has done anything to it lately."""
+
+
 class Forms:
     """``/do/MUTATION``: any command as a form, filled from its record and from the address."""
 
@@ -134,15 +139,16 @@ class Forms:
         writer, hub = Writer(self._site, viewer, cls, sent), self._site.endpoint.reads.hub
         assert viewer.person is not None
         # Who was not told what they recorded, and sends it again, is told now, whatever happened since.
-        answered = _plain(key) and await hub.has_answered(viewer.person, key_of(key))
-        if not answered and (held := await particular(cls).holds_up(writer)) is not None:
-            seen = {name: value for name, value in sent.items() if name != "!stands"}
-            return await self._form(request, viewer, cls, seen, {}, key, held.problem, alike=held.alike)
+        answered = await hub.answered_at(viewer.person, key_of(key)) if _plain(key) else None
+        if answered is None and (held := await self._held_up(request, writer, key)) is not None:
+            return held
         try:
             done = await self._given(viewer, cls, given, key)
             if done["refusal"] and done["refusal"]["code"] == Reason.KEY_REUSED and record_field(cls):
                 # Somebody went back to a form that they had sent, and changed it: that is another command, after it.
-                done = await self._given(viewer, cls, _after(given), new_id("request"))
+                if (held := await self._held_up(request, writer, key)) is not None:
+                    return held
+                done = await self._given(viewer, cls, await _after(writer, given, answered), new_id("request"))
         except Unanswered as unanswered:
             error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
@@ -152,6 +158,17 @@ class Forms:
         receipt = done["receipt"]
         to = f"{path_of(receipt['record'] or '')}?done={receipt['position']}"
         return await particular(cls).then(writer, request, receipt) or RedirectResponse(to, 303)
+
+    async def _held_up(self, request: Request, writer: Writer, key: str) -> Response | None:
+        # The form once more, where something was not seen yet; its reason, where sending it again would be in vain.
+        cls, viewer = writer.command, writer.viewer
+        if (held := await particular(cls).holds_up(writer)) is None:
+            return None
+        about = await read_about(writer) if writer.record else None
+        if about is not None and (why := about.closed(cls, viewer.language)):
+            return self._closed(request, viewer, 422, sentence(cls.__name__), why, cls, writer.given, about)
+        seen = {name: value for name, value in writer.given.items() if name != "!stands"}
+        return await self._form(request, viewer, cls, seen, {}, key, held.problem, alike=held.alike)
 
     async def _refused(
         self, request: Request, viewer: Viewer, cls: type[Command], sent: dict[str, str], refusal: Mapping[str, Any]
@@ -180,6 +197,7 @@ class Forms:
             about = await read_about(Writer(self._site, viewer, cls, sent))
             if about is not None and (why := about.closed(cls, viewer.language)):
                 # While somebody wrote, what it was for came to an end.
+                why = " ".join(others) if refusal["code"] == Reason.OWN_ORGANIZATION else why
                 return self._closed(request, viewer, 422, sentence(cls.__name__), why, cls, sent, about)
         return await self._form(request, viewer, cls, sent, wrong, new_id("request"), " ".join(others))
 
@@ -276,9 +294,18 @@ class Forms:
         return translated(words, viewer.language)
 
 
-def _after(given: Mapping[str, Any]) -> dict[str, Any]:
-    # What was recorded from a revision has made it the next one: whoever goes on from their own text is told of nobody.
-    return {**given, **({"revision": str(int(given["revision"]) + 1)} if given.get("revision") else {})}
+async def _after(writer: Writer, given: Mapping[str, Any], recorded: int | None) -> Mapping[str, Any]:
+    # Whoever goes on from their own text, and nobody else has done anything since, has seen it as it is. What somebody
+    # says to have read is no text of theirs.
+    amends = writer.command.on().says().keys() & writer.command.__struct_fields__
+    if not (recorded and given.get("revision") and amends):
+        return given
+    found = (await writer.ask(_SINCE.format(writer.command.on.kind.name), id=writer.record))["record"]
+    if found is None or any(
+        each["position"] > recorded and each["actorId"] != writer.viewer.person for each in found["history"]["nodes"]
+    ):
+        return given
+    return {**given, "revision": str(found["revision"])}
 
 
 def _plain(key: str) -> bool:

@@ -18,7 +18,7 @@ _ASKED = f"""query($id: ID!) {{
     me {{ offices {{ organization {{ id }} }} }}
     proposal(id: $id) {{ lead {{ id }} partners {{ status contribution organization {{ {ONE} }} }} }} }}"""
 _STANDS = """query($id: ID!) { proposal(id: $id) {
-    stands: status version due: returnedUntil history(first: 1) { nodes { actorId actorName words } } } }"""
+    stands: status version due: returnedUntil history(first: 1) { nodes { actorName words } } } }"""
 _WORKS_AT = f"""{{ me {{
     affiliations {{ until withdrawn organization {{ {ONE} }} }} offices {{ organization {{ {ONE} }} }} }} }}"""
 _BESIDE = N_("Cannot be chosen here, being the lead or asked already:")
@@ -65,9 +65,8 @@ class Deciding(Answering, of=_BY_CALLS):
         before = seen.partition(" ")[0]
         if found is None or before not in called or seen == self.stands(found):
             return None
-        (newest,) = found["history"]["nodes"]
-        if newest["actorId"] == writer.viewer.person or found["stands"].lower() == writer.command.done:
-            # Their own doing, of which they know; or what they want to do, which is recorded once.
+        if found["stands"].lower() == writer.command.done:
+            # What they want to do is done already, and recorded once.
             return None
         message = N_(
             "While you had this open it went from “%(before)s” to “%(now)s”. If you still mean what you decided, send "
@@ -79,7 +78,8 @@ class Deciding(Answering, of=_BY_CALLS):
                 "if you still mean what you decided, send it again: nothing of it was recorded."
             )
         stood = {"before": Word(called[before].words), "now": Word(called[found["stands"]].words)}
-        told = f"{newest['actorName']}: {newest['words']} " if newest["actorName"] else ""
+        newest = ((each["actorName"], each["words"]) for each in found["history"]["nodes"])
+        told = "".join(f"{who}: {words} " for who, words in newest if who)
         return HeldUp(told + translated(message, writer.viewer.language, stood))
 
 

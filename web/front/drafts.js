@@ -20,7 +20,9 @@ export function drafts(form, sent) {
   let dirty = "unsaved" in form.dataset;
   const goesOn = dirty || "answered" in form.dataset;
   let own = (goesOn && sent?.place) || place(form.dataset.draft);
-  let apart;
+  // What came back goes on with what is kept beside it, as no field has that any more.
+  const before = goesOn && copies(form.dataset.draft).find((copy) => copy.place === own);
+  let { apart } = before || {};
   const remember = () =>
     keep(own, { values: held(), apart, began: Object.fromEntries(began().map((each) => [each.name, each.value])), zone: form.elements["!zone"]?.value });
   const restore = (copy) => {
@@ -37,16 +39,18 @@ export function drafts(form, sent) {
     apart = without(copy, held());
     dirty = true;
     fields()[0]?.focus();
-    return () => {
-      apart = undefined;
-      remember();
-    };
+    return letGo;
   };
+  const letGo = () => {
+    apart = undefined;
+    remember();
+  };
+  if (Object.keys(apart ?? {}).length) offer(form, before, undefined, texts({ values: apart }), letGo);
   for (const copy of goesOn ? [] : copies(form.dataset.draft)) {
     const now = held();
     const left = texts({ values: without(copy, now) });
     const other = Object.entries(now).some(([name, value]) => name in copy.values && copy.values[name] !== value);
-    if (left.length || other) offer(form, copy, other && restore, left);
+    if (left.length || other) offer(form, copy, other && restore, left, () => forget(copy.place));
     else if (fields().every(served)) forget(copy.place);
     else {
       // The browser has put back itself what was typed.
@@ -110,7 +114,7 @@ function written(text) {
   return made;
 }
 
-function offer(form, copy, restore, left) {
+function offer(form, copy, restore, left, drop) {
   const made = document.createElement("div");
   made.className = "notice warn";
   made.setAttribute("role", "status");
@@ -121,7 +125,6 @@ function offer(form, copy, restore, left) {
   begins.textContent = [...(texts(copy).find((each) => !ID.test(each)) ?? "")].slice(0, 80).join("");
   const both = document.createElement("p");
   both.className = "acts";
-  let drop = () => forget(copy.place);
   if (restore)
     both.append(
       button(words.restore, ({ target }) => {
@@ -136,7 +139,7 @@ function offer(form, copy, restore, left) {
       made.remove();
     }),
   );
-  made.append(text, begins, ...left.map(written), both);
+  made.append(text, ...(restore ? [begins] : []), ...left.map(written), both);
   form.before(made);
   copied(made);
 }

@@ -25,7 +25,13 @@ export function keep(place, copy) {
   }
 }
 
-export const sending = (place, at, values) => sessionStorage.setItem("sent", JSON.stringify({ place, at, values }));
+export function sending(place, at, values) {
+  try {
+    sessionStorage.setItem("sent", JSON.stringify({ place, at, values }));
+  } catch {
+    // Without room nothing was kept either: there is no copy to forget.
+  }
+}
 // What was sent from the page before this one, once: where the hub says that it is done, no copy of it is needed any
 // more. A page that said so before, and is shown again, says nothing of what was sent since.
 export function arrived() {
@@ -38,7 +44,7 @@ export function arrived() {
   const copy = JSON.parse(localStorage.getItem(sent?.place) ?? "null");
   if (copy && copy.at > sent.at) {
     // It goes on from what was sent, and not from what stood there before: what others change after that, it has not.
-    const was = Object.entries(sent.values ?? {}).map(([name, value]) => [`!was.${name}`, value]);
+    const was = Object.entries(sent.values ?? {}).map(([name, value]) => [`!was.${name}`, value === false ? "" : String(value)]);
     const { revision } = main.dataset;
     localStorage.setItem(sent.place, JSON.stringify({ ...copy, began: revision && { revision, ...Object.fromEntries(was) } }));
     say(words.later);

@@ -87,14 +87,14 @@ class Names:
         ]
         if not missing:
             return [(id, self.opened[name]) for id, name in sealed]
-        plain = iter(await self._reads.hub.vault.read(self._reads.hub.log.pool, missing))
-        asked, found = {id for id, *_ in missing}, []
+        known = {name: self.opened[name] for _, name in sealed if name in self.opened}
+        plain = await self._reads.hub.vault.read(self._reads.hub.log.pool, missing)
+        read = {id: frozenset(words.found_by(text or "")) for (id, *_), text in zip(missing, plain, strict=True)}
         for id, name in sealed:
-            if id in asked:
-                self.opened[name] = frozenset(words.found_by(next(plain) or ""))
-            found.append((id, self.opened.get(name, frozenset())))
+            if id in read:
+                known[name] = self.opened[name] = read[id]
         self.opened.trim(len(missing))
-        return found
+        return [(id, known[name]) for id, name in sealed]
 
     def _let_go(self) -> None:
         self.opened.clear()
