@@ -117,6 +117,12 @@ def _serve(asked):
 if __name__ == "__main__":
     import web.served  # noqa: F401  what is loaded for all of them
     from hub.cli.main import main
+    from web.pages import SITE, text
+    from web.reads.documents import prepared_once
+    from web.schema import schema
+
+    for page in SITE:
+        prepared_once(schema(), text(page.name))
 
     given = _serve(socket.socket(fileno=int(sys.argv[1])))
     if given is not None:

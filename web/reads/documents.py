@@ -25,6 +25,7 @@ from graphql.execution.get_variable_signature import GraphQLVariableSignature, g
 from graphql.execution.values import VariableValues, VariableValueSource, get_variable_values
 
 from web.reads.measuring import MAX_TOKENS, excess, limited, tangled
+from web.reads.recent import Recent
 
 MAX_ERRORS = 10
 _TOKEN = 600
@@ -97,6 +98,19 @@ def document_of(schema: GraphQLSchema, text: str) -> Prepared:
     plain = {name: _plain(schema, each) for name, each in operations.items()}
     every = {name: found for name, found in plain.items() if found is not None}
     return Prepared(text, document, (), True, operations, fragments, every)
+
+
+_RECENT: Recent[tuple[int, str], tuple[GraphQLSchema, Prepared]] = Recent(32_000_000)
+
+
+def prepared_once(schema: GraphQLSchema, text: str) -> Prepared:
+    """The same, made once for all who ask for it in this process."""
+    # The schema is kept with it, so that no other one is taken for it.
+    key = id(schema), text
+    if (known := _RECENT.get(key)) is None:
+        known = schema, document_of(schema, text)
+        _RECENT.put(key, known, known[1].weight)
+    return known[1]
 
 
 def _light(error: GraphQLError) -> GraphQLError:

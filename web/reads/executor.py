@@ -21,7 +21,7 @@ from hub.held import Held
 from hub.pool import Pool, waited_in_vain
 from web.reads.compiler import Compiler
 from web.reads.counting import Counting
-from web.reads.documents import Prepared, document_of, shape, variables_of
+from web.reads.documents import Prepared, prepared_once, shape, variables_of
 from web.reads.making import TIMEOUT, Reading
 from web.reads.measuring import MAX_COST, limited, within_cost
 from web.reads.names import Names
@@ -51,7 +51,6 @@ class Reads:
 
     def __init__(self, hub: Hub, schema: GraphQLSchema, until: int | None = None, answers: int = 0) -> None:
         self.hub, self.schema, self.until = hub, schema, until
-        self._documents: Recent[str, Prepared] = Recent(32_000_000)
         self._plans: Recent[Any, Plan] = Recent(96_000_000)
         self._answers: Recent[Any, tuple[ReferenceType[Plan], bytes]] = Recent(answers - answers // 4)
         self.keeps = answers > 0
@@ -65,10 +64,7 @@ class Reads:
 
     def prepare(self, text: str) -> Prepared:
         """Parse and validate a document, once."""
-        if (known := self._documents.get(text)) is None:
-            known = document_of(self.schema, text)
-            self._documents.put(text, known, known.weight)
-        return known
+        return prepared_once(self.schema, text)
 
     def values(
         self, prepared: Prepared, operation: OperationDefinitionNode, given: dict[str, Any], viewer: Viewer
