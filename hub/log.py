@@ -1,6 +1,7 @@
 """The event log: one table that only ever grows, read by tag and type, followed by position."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -254,16 +255,22 @@ async def make_databases(dsn: str) -> tuple[str, str]:
     base, _, name = url.rpartition("/")
     tail = f"?{options}" if options else ""
     keys = keys_of(dsn)
-    for wanted, address in ((unquote(name), dsn), (f"{unquote(name)}_keys", keys)):
+    missing = [unquote(name), f"{unquote(name)}_keys"]
+    try:
+        db = await connect(dsn)
+    except asyncpg.InvalidCatalogNameError:
+        pass
+    else:
+        there = await db.fetch("SELECT datname::text FROM pg_database WHERE datname = ANY($1)", missing)
+        missing = [each for each in missing if each not in {row[0] for row in there}]
+        await db.close()
+    if missing:
+        admin = await connect(f"{base}/postgres{tail}")
         try:
-            await (await connect(address)).close()
-        except asyncpg.InvalidCatalogNameError:
-            admin = await connect(f"{base}/postgres{tail}")
-            try:
-                called = wanted.replace('"', '""')
-                await admin.execute(f'CREATE DATABASE "{called}"')
-            except asyncpg.DuplicateDatabaseError:
-                pass
-            finally:
-                await admin.close()
+            for each in missing:
+                called = each.replace('"', '""')
+                with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+                    await admin.execute(f'CREATE DATABASE "{called}"')
+        finally:
+            await admin.close()
     return dsn, keys

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import fcntl
+import functools
 import itertools
 import os
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -112,12 +114,29 @@ def pytest_collection_modifyitems(items):
 _count = itertools.count(1)
 
 
+class _Administrator:
+    # One connection for a whole run, in a loop of its own: each story has another one, and most make a database.
+    def __init__(self, dsn):
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._db = asyncio.run_coroutine_threadsafe(asyncpg.connect(dsn), self._loop).result(30)
+        self._turn = asyncio.Lock()
+
+    async def _run(self, statements):
+        async with self._turn:
+            for each in statements:
+                await self._db.execute(each)
+
+    async def run(self, statements):
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._run(statements), self._loop))
+
+
+_administrator = functools.cache(_Administrator)
+
+
 async def administered(server, *statements):
     """Run statements beside the databases of the tests."""
-    db = await asyncpg.connect(server.dsn.replace("/hub?", "/postgres?"))
-    for each in statements:
-        await db.execute(each)
-    await db.close()
+    await _administrator(server.dsn.replace("/hub?", "/postgres?")).run(statements)
 
 
 def _unused(server):
