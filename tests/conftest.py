@@ -117,13 +117,15 @@ _count = itertools.count(1)
 class _Administrator:
     # One connection for a whole run, in a loop of its own: each story has another one, and most make a database.
     def __init__(self, dsn):
+        self._dsn, self._db, self._turn = dsn, None, asyncio.Lock()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        self._db = asyncio.run_coroutine_threadsafe(asyncpg.connect(dsn), self._loop).result(30)
-        self._turn = asyncio.Lock()
 
     async def _run(self, statements):
         async with self._turn:
+            # Some stories end all connections of the server.
+            if self._db is None or self._db.is_closed():
+                self._db = await asyncpg.connect(self._dsn)
             for each in statements:
                 await self._db.execute(each)
 
