@@ -7,8 +7,6 @@ together with what is asked for, or with others who ask. Everything else takes t
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType
@@ -16,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.answers import EVENTS, Answer, response_of, unforeseen, wanted
 from web.asking import KEY, Asked, Malformed, asked, decoded, matches
+from web.blocks import Block, Named, Response
 from web.endpoint import Endpoint, Failed
 from web.preferences import accepted
 from web.reads.documents import Prepared
@@ -29,57 +28,11 @@ SHORT = 100_000
 _JSON = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 _UNUSUAL = {b"cookie", b"origin", b"sec-fetch-site", b"content-encoding"}
 _REQUEST, _VALUE = 2_000, 200
-_OF_BODIES = (b"content-type", b"content-length")
-_STATUS = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
-Named = list[tuple[bytes, bytes]]
-
-
-class Block:
-    """Headers that many answers have."""
-
-    def __init__(self, headers: Named) -> None:
-        self.headers, self.lines = headers, _lines(headers)
-
-
-@dataclass
-class Response:
-    """What an answer is on the wire: its own headers, and those that others have as well."""
-
-    status: int
-    own: Named
-    shared: Block
-    body: bytes
-    tag: str = ""
-
-    @property
-    def headers(self) -> Named:
-        """All of them."""
-        return self.own + self.shared.headers
-
-    @cached_property
-    def wire(self) -> bytes:
-        """What is sent after the line of the status."""
-        return b"%b%b\r\n%b" % (_lines(self.own), self.shared.lines, self.body)
-
-    @property
-    def line(self) -> bytes:
-        """The line of the status."""
-        return _STATUS[self.status]
-
-    @cached_property
-    def unchanged(self) -> "Response":
-        """What is sent to whoever holds this already."""
-        kept = [each for each in self.headers if each[0] not in _OF_BODIES]
-        return Response(304, kept, Block([]), b"")
 
 
 def _weight(body: bytes) -> int:
     # In memory every value of its JSON, however short, is an object of its own.
     return len(body) + _REQUEST + _VALUE * (body.count(b",") + body.count(b"[") + body.count(b"{"))
-
-
-def _lines(headers: Named) -> bytes:
-    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
 
 
 class Head(NamedTuple):

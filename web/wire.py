@@ -10,7 +10,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from web.shortcut import SHORT, Head, Kept, Request, Response, Shortcut
+from web.blocks import Response
+from web.shortcut import SHORT, Head, Kept, Request, Shortcut
 
 SHORTCUT = "shortcut"
 """Where the application leaves its ``Shortcut``, in the state that it shares with its server."""

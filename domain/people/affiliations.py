@@ -83,33 +83,27 @@ def _affiliation(model: Model, person: str, affiliation: str, organization: str)
     return found
 
 
-def _answered(record: Person, by: Actor) -> bool:
-    # Whether nothing waits for an organization for which they act.
-    theirs = (each for each in record.affiliations.values() if each.organization in by.offices)
-    return all(each.confirmed or each.withdrawn for each in theirs)
+class _Answer:
+    # What an organization says of somebody who says that they work there.
+    @classmethod
+    def idle(cls, record: Person, by: Actor) -> bool:
+        """Where nothing waits for an organization for which they act."""
+        theirs = (each for each in record.affiliations.values() if each.organization in by.offices)
+        return all(each.confirmed or each.withdrawn for each in theirs)
+
+    @classmethod
+    def bar(cls, record: Person, model: Model, act: Act) -> None:
+        """Never the person for themselves."""
+        if record.id == act.actor:
+            raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
 
 
-def _of_another(record: Person, act: Act) -> None:
-    if record.id == act.actor:
-        raise Refusal(Reason.OWN_ORGANIZATION, N_("Another officer of the organization has to confirm this."))
-
-
-class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
+class ConfirmAffiliation(_Answer, Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
     """Confirm, for your organization, that this person works there."""
 
     person: PersonId
     affiliation: AffiliationField
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
-
-    @classmethod
-    def idle(cls, record: Person, by: Actor) -> bool:
-        """Where nothing waits for an organization for which they act."""
-        return _answered(record, by)
-
-    @classmethod
-    def bar(cls, record: Person, model: Model, act: Act) -> None:
-        """Never the person for themselves."""
-        _of_another(record, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only the organization that it names confirms it."""
@@ -120,22 +114,12 @@ class ConfirmAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"},
             yield AffiliationConfirmed(person=self.person, affiliation=self.affiliation, organization=self.organization)
 
 
-class RefuseAffiliation(Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
+class RefuseAffiliation(_Answer, Command, on=Person, by=Role.OFFICER, while_={"joined"}, office="organization"):
     """Say, for your organization, that this person does not work there as they say."""
 
     person: PersonId
     affiliation: AffiliationField
     organization: Annotated[OrganizationId, Meta(title=N_("Organization"))]
-
-    @classmethod
-    def idle(cls, record: Person, by: Actor) -> bool:
-        """Where nothing waits for an organization for which they act."""
-        return _answered(record, by)
-
-    @classmethod
-    def bar(cls, record: Person, model: Model, act: Act) -> None:
-        """Never the person for themselves: they take it back."""
-        _of_another(record, act)
 
     def decide(self, model: Model, act: Act) -> Iterator[Event]:
         """Only the organization that it names refuses it, and nothing that it has confirmed: that ends."""

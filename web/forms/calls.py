@@ -22,7 +22,8 @@ _LEFT = f"""query($id: ID!) {{
     recommended: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: false}}) {_SOME}
     changing: proposals(first: 5, where: {{call: $id, status: [RETURNED], awaitsMyDecision: false}}) {_SOME}
     returned: proposals(first: 5, where: {{call: $id, status: [RETURNED]}}) {_SOME}
-    offered: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: true}}) {_SOME}
+    offered: proposals(first: 5, where: {{call: $id, status: [RECOMMENDED], offered: true}}) {_SOME} }}"""
+_ENDED = f"""query($id: ID!) {{
     awarded: proposals(first: 100, where: {{call: $id, status: [AWARDED]}}) {_SOME}
     declined: proposals(first: 100, where: {{call: $id, status: [DECLINED, INELIGIBLE]}}) {_SOME} }}"""
 
@@ -71,27 +72,27 @@ class Ending(Particular, of=(ArchiveCall,)):
         back = N_("Given back for changes, and not submitted again: %(count)s.")
         open = N_("Offers of an award that wait for an answer, and stay open: %(count)s.")
         return (
-            *self._published(left, language),
             Left(_some(left["undecided"], left["recommended"]), bars=True),
             Left(_some(left["changing"]), bars=True),
             Left(returned, translated(back, language, {"count": returned.count}), grave=True),
             Left(offered, translated(open, language, {"count": offered.count})),
         )
 
-    def _published(self, left: Mapping[str, Any], language: str) -> Iterator[Left]:
-        # What becomes of this, where that is more than what is put away.
-        yield from ()
-
 
 class Concluding(Ending, of=(PublishResults,)):
     """Says besides what everybody reads from then on, and what nobody else does."""
 
-    def _published(self, left: Mapping[str, Any], language: str) -> Iterator[Left]:
-        awarded, declined = _some(left["awarded"]), _some(left["declined"])
+    async def left(self, writer: Writer) -> Sequence[Left]:
+        """Those first."""
+        ended, language = await writer.ask(_ENDED, id=writer.record), writer.viewer.language
+        awarded, declined = _some(ended["awarded"]), _some(ended["declined"])
         read = N_("Awarded, and read by everybody from then on: %(count)s.")
         kept = N_("Declined or not eligible, and read by nobody else: %(count)s.")
-        yield Left(awarded, translated(read, language, {"count": awarded.count}), grave=False)
-        yield Left(declined, translated(kept, language, {"count": declined.count}), grave=False)
+        return (
+            Left(awarded, translated(read, language, {"count": awarded.count}), grave=False),
+            Left(declined, translated(kept, language, {"count": declined.count}), grave=False),
+            *await super().left(writer),
+        )
 
 
 def _some(*lists: Mapping[str, Any]) -> Some:

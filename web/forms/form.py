@@ -27,6 +27,7 @@ from hub.checking import bare_type, choices_of, problems
 from web.asking import TooLarge, from_elsewhere, is_secure, posted
 from web.forms import Choice, Writer, inputs, particular
 from web.forms.about import About, read_about
+from web.forms.again import after
 from web.forms.fields import Filling, fields_for
 from web.pages import path_of
 from web.preferences import KNOWN_ZONES, keep
@@ -41,11 +42,6 @@ SENT_BEFORE = N_(
     "recorded as another."
 )
 """What somebody is told who goes back to a form that made a record, and sends it changed."""
-
-
-_SINCE = """query($id: ID!) {{
-    record: {}(id: $id) {{ revision history(first: 50) {{ nodes {{ position actorId }} }} }} }}"""
-"""A record as it is now, and who has done anything to it lately."""
 
 
 class Forms:
@@ -148,7 +144,7 @@ class Forms:
                 # Somebody went back to a form that they had sent, and changed it: that is another command, after it.
                 if (held := await self._held_up(request, writer, key)) is not None:
                     return held
-                done = await self._given(viewer, cls, await _after(writer, given, answered), new_id("request"))
+                done = await self._given(viewer, cls, await after(writer, given, answered), new_id("request"))
         except Unanswered as unanswered:
             error: dict[str, Any] = unanswered.errors[0] if unanswered.errors else {"message": ""}
             status = {"OUT_OF_SCOPE": 403, "BAD_INPUT": 422}.get(error.get("extensions", {}).get("code", ""), 503)
@@ -292,20 +288,6 @@ class Forms:
         if cls.by == {Role.CENTER_OFFICER}:
             words = N_("This is not yours to do: it is for officers of the Center.")
         return translated(words, viewer.language)
-
-
-async def _after(writer: Writer, given: Mapping[str, Any], recorded: int | None) -> Mapping[str, Any]:
-    # Whoever goes on from their own text, and nobody else has done anything since, has seen it as it is. What somebody
-    # says to have read is no text of theirs.
-    amends = writer.command.on().says().keys() & writer.command.__struct_fields__
-    if not (recorded and given.get("revision") and amends):
-        return given
-    found = (await writer.ask(_SINCE.format(writer.command.on.kind.name), id=writer.record))["record"]
-    if found is None or any(
-        each["position"] > recorded and each["actorId"] != writer.viewer.person for each in found["history"]["nodes"]
-    ):
-        return given
-    return {**given, "revision": str(found["revision"])}
 
 
 def _plain(key: str) -> bool:
