@@ -206,7 +206,10 @@ def main(words: list[str] | None = None) -> int:
     """Run one command; answers the exit code. What fails in here accuses nobody."""
     given = _parser().parse_args(words)
     try:
-        return _answered(given)
+        code = _answered(given)
+        # What is left for the interpreter to write as it ends would end it with a code of its own.
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("Ended before it was decided.", file=sys.stderr)
     except BrokenPipeError:
